@@ -1,0 +1,2 @@
+//! A multi-CPU async runtime for kernels.
+#![no_std]

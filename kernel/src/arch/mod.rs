@@ -1,0 +1,109 @@
+//! The machine, and nothing else.
+//!
+//! This folder is the only one that touches a register or a device. It has two
+//! implementations of one surface: [`x86_64`](self), the real machine, and a
+//! simulated machine on which the memory system is tested on the host. The rest
+//! of the kernel uses the names listed here and no others.
+//!
+//! **Interrupts.** The kernel runs with interrupts masked. An interrupt is taken
+//! in ring 3, where it ends [`UserContext::run`], or while the CPU halts, where
+//! it ends [`idle`]. So no kernel code is ever interrupted, no lock is shared
+//! with a handler, and an interrupt handler is ordinary code that may wake a
+//! task. The exceptions are NMI (another CPU panicked: stop) and exceptions in the kernel
+//! itself (a defect: panic).
+
+pub mod paging;
+
+#[cfg(target_os = "none")]
+mod x86_64;
+#[cfg(target_os = "none")]
+use self::x86_64 as machine;
+
+#[cfg(not(target_os = "none"))]
+pub mod sim;
+#[cfg(not(target_os = "none"))]
+use self::sim as machine;
+
+// CPUs and time.
+pub use machine::{clock, cpu, cpu_count, idle, kick, set_timer, start_cpus, wall_clock_offset};
+// Memory.
+pub use machine::{
+    flush_all, flush_page, frame_ptr, load_kernel_root, load_root, map_kernel, new_root,
+    scheduling_point,
+};
+// User mode.
+pub use machine::{FpuState, UserContext};
+// The world outside.
+pub use machine::{console_write, log_write, power_off, random, set_console_input};
+
+use core::fmt;
+
+/// The largest number of CPUs that the kernel uses; more are left halted.
+pub const MAX_CPUS: usize = 64;
+
+/// A logical CPU, counted from 0 in the order in which the CPUs were found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct CpuId(pub usize);
+
+/// A range of physical memory, in bytes; `end` is exclusive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PhysRange {
+    /// The first byte.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+}
+
+/// What the machine tells the kernel when it starts.
+pub struct BootInfo {
+    /// Free memory, page-aligned, sorted, without overlaps: everything that
+    /// the firmware calls usable, less the kernel image, the initramfs, the
+    /// first MiB and what `arch` itself has taken for tables and stacks.
+    pub free: &'static [PhysRange],
+    /// The initramfs, mapped; empty when there is none.
+    pub initramfs: &'static [u8],
+    /// The kernel's command line.
+    pub command_line: &'static str,
+    /// How many frames there are from physical address 0 to the end of memory.
+    pub frames: usize,
+}
+
+/// How memory was used when a page fault was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// A load.
+    Read,
+    /// A store.
+    Write,
+    /// An instruction fetch.
+    Execute,
+}
+
+/// Why user mode was left (Intel SDM vol. 3, 6.15 for the exceptions).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trap {
+    /// The `syscall` instruction. Number and arguments are in the context.
+    Syscall,
+    /// Exception 14.
+    PageFault {
+        /// CR2.
+        address: usize,
+        /// From the error code.
+        access: Access,
+    },
+    /// Any other exception.
+    Exception {
+        /// The exception's number, 0 to 31.
+        vector: u8,
+        /// The error code, or 0 where the exception has none.
+        error: u64,
+    },
+    /// An interrupt, which has been acknowledged and its device served.
+    Interrupt,
+}
+
+impl fmt::Display for CpuId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cpu{}", self.0)
+    }
+}

@@ -1,0 +1,2 @@
+//! The runtime of the user programs.
+#![no_std]
