@@ -1,2 +1,26 @@
-//! The runtime of the user programs.
+//! The runtime of the user programs: small static programs against the Linux system-call ABI,
+//! without a C library. They run on cowfork and, unmodified, on Linux, and that is how their
+//! expectations are checked.
+//!
+//! In reading order: [`start`] takes over from the kernel, [`sys`] has the system calls, [`io`]
+//! prints, [`random`] and [`heap`] are what their names say. The programs are in `src/bin`.
 #![no_std]
+
+extern crate alloc;
+
+pub mod heap;
+pub mod io;
+pub mod random;
+pub mod start;
+pub mod sys;
+
+pub use start::Arguments;
+
+/// A bug in the program: say where, and exit with Rust's usual status.
+#[cfg(target_os = "none")]
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    io::flush();
+    eprintln!("{info}");
+    sys::process::exit_now(101)
+}

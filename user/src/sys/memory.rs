@@ -1,0 +1,90 @@
+//! Address space: mapping, unmapping, rights, the break.
+
+use linux_raw_sys::general::{
+    __NR_brk, __NR_mmap, __NR_mprotect, __NR_munmap, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE,
+    MAP_SHARED, PROT_EXEC, PROT_NONE, PROT_READ, PROT_WRITE,
+};
+
+use super::Result;
+use super::raw::syscall;
+
+/// The size of a page.
+pub const PAGE: usize = 4096;
+
+/// Rights of a mapping.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Protection(pub u32);
+
+impl Protection {
+    pub const NONE: Self = Self(PROT_NONE);
+    pub const READ: Self = Self(PROT_READ);
+    pub const READ_WRITE: Self = Self(PROT_READ | PROT_WRITE);
+    pub const READ_EXECUTE: Self = Self(PROT_READ | PROT_EXEC);
+}
+
+/// Whether a fork shares the memory or copies it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sharing {
+    Private,
+    Shared,
+}
+
+impl Sharing {
+    fn flag(self) -> u32 {
+        match self {
+            Self::Private => MAP_PRIVATE,
+            Self::Shared => MAP_SHARED,
+        }
+    }
+}
+
+/// Maps fresh zeroed memory where the kernel likes; returns its address.
+pub fn map(length: usize, protection: Protection, sharing: Sharing) -> Result<usize> {
+    syscall!(
+        __NR_mmap,
+        0,
+        length,
+        protection.0,
+        sharing.flag() | MAP_ANONYMOUS,
+        -1isize,
+        0
+    )
+}
+
+/// Maps fresh zeroed memory at `address`, in place of what is there.
+///
+/// # Safety
+/// Nothing that Rust knows of lives in the range.
+pub unsafe fn map_at(
+    address: usize,
+    length: usize,
+    protection: Protection,
+    sharing: Sharing,
+) -> Result<usize> {
+    let flags = sharing.flag() | MAP_ANONYMOUS | MAP_FIXED;
+    syscall!(__NR_mmap, address, length, protection.0, flags, -1isize, 0)
+}
+
+/// Takes the mapping of a range away.
+///
+/// # Safety
+/// Nothing in the range is used afterwards.
+pub unsafe fn unmap(address: usize, length: usize) -> Result<()> {
+    syscall!(__NR_munmap, address, length).map(drop)
+}
+
+/// Changes the rights of a range.
+///
+/// # Safety
+/// What the program still does with the range is allowed by the new rights, or meant to fail.
+pub unsafe fn protect(address: usize, length: usize, protection: Protection) -> Result<()> {
+    syscall!(__NR_mprotect, address, length, protection.0).map(drop)
+}
+
+/// Moves the end of the heap; returns where it is now, which is the old place on failure.
+///
+/// # Safety
+/// Nothing above the new end is used afterwards.
+pub unsafe fn set_break(address: usize) -> Result<usize> {
+    syscall!(__NR_brk, address)
+}
