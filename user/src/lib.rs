@@ -3,16 +3,19 @@
 //! expectations are checked.
 //!
 //! In reading order: [`start`] takes over from the kernel, [`sys`] has the system calls, [`io`]
-//! prints, [`random`] and [`heap`] are what their names say. The programs are in `src/bin`.
+//! prints, [`random`] and [`heap`] are what their names say, [`testing`] is what the test programs
+//! have in common. The programs are in `src/bin`.
 #![no_std]
 
 extern crate alloc;
 
 pub mod heap;
 pub mod io;
+pub mod number;
 pub mod random;
 pub mod start;
 pub mod sys;
+pub mod testing;
 
 pub use start::Arguments;
 

@@ -58,13 +58,7 @@ pub fn sleep_ms(milliseconds: u64) {
 
 /// Fills the buffer with random bytes; says how many there were.
 pub fn random(buffer: &mut [u8]) -> Result<usize> {
-    syscall!(
-        __NR_getrandom,
-        __NR_mount,
-        buffer.as_mut_ptr(),
-        buffer.len(),
-        0
-    )
+    syscall!(__NR_getrandom, buffer.as_mut_ptr(), buffer.len(), 0)
 }
 
 /// What the kernel calls itself.
