@@ -1,0 +1,134 @@
+//! What each command does.
+
+use std::io::{self, IsTerminal};
+
+use crate::args::{Command, Stress};
+use crate::console::Output;
+use crate::error::Result;
+use crate::image;
+use crate::progress::note;
+use crate::qemu::{GDB_PORT, Qemu};
+use crate::session::{Input, Options, Outcome, Session};
+use crate::setup;
+use crate::verdict::Verdict;
+use crate::workspace::Workspace;
+
+/// How many lines of the kernel's log are shown when it failed.
+const LINES_SHOWN: usize = 100;
+
+/// Does what `command` says; the value is the exit status.
+pub fn run(command: Command) -> Result<u8> {
+    let workspace = Workspace::find();
+    match command {
+        Command::Help(text) => {
+            // Whoever closes the output has read enough.
+            let _ = io::Write::write_all(&mut io::stdout(), text.as_bytes());
+            Ok(0)
+        }
+        Command::Setup => {
+            let tools = setup::ensure(&workspace)?;
+            note(&format!("ready: {}", tools.qemu.version()));
+            Ok(0)
+        }
+        Command::Build => {
+            setup::ensure(&workspace)?;
+            let image = image::build(&workspace)?;
+            for path in [&image.kernel, &image.initramfs] {
+                note(&format!("built {}", workspace.short(path).display()));
+            }
+            Ok(0)
+        }
+        Command::Run(options) => {
+            let outcome = boot(&workspace, &options)?;
+            Ok(outcome.verdict.exit_code())
+        }
+        Command::Stress(stress) => run_stress(&workspace, stress),
+    }
+}
+
+fn run_stress(workspace: &Workspace, stress: Stress) -> Result<u8> {
+    let Stress {
+        forkers,
+        seconds,
+        mut options,
+    } = stress;
+    options.exec = Some(format!("forkstorm --forkers {forkers} --seconds {seconds}"));
+    let outcome = boot(workspace, &options)?;
+    let code = outcome.verdict.exit_code();
+    match outcome.verdict {
+        Verdict::PoweredOff(0) => note("stress: passed: no mismatch, and the audit is clean"),
+        Verdict::PoweredOff(status) => {
+            note(&format!(
+                "stress: FAILED: forkstorm ended with status {status}"
+            ));
+        }
+        verdict => note(&format!("stress: FAILED: {verdict}")),
+    }
+    Ok(code)
+}
+
+/// Sets up, builds, boots, and tells what a person needs to know.
+fn boot(workspace: &Workspace, options: &Options) -> Result<Outcome> {
+    let tools = setup::ensure(workspace)?;
+    let image = image::build(workspace)?;
+    let input = if io::stdin().is_terminal() {
+        note("Ctrl-A X quits");
+        Input::Terminal
+    } else {
+        Input::Stream(Box::new(io::stdin()))
+    };
+    if options.gdb {
+        note(&format!(
+            "waiting for gdb: gdb {} -ex 'target remote localhost:{GDB_PORT}' -ex 'hbreak kernel::main'",
+            workspace.short(&image.kernel).display()
+        ));
+    }
+    let session = Session::start(
+        workspace,
+        &tools.qemu,
+        &image,
+        options,
+        input,
+        Output::Stdout,
+    )?;
+    let outcome = session.wait()?;
+    report(workspace, &tools.qemu, options, &outcome);
+    Ok(outcome)
+}
+
+fn report(workspace: &Workspace, qemu: &Qemu, options: &Options, outcome: &Outcome) {
+    if outcome.verdict.is_failure() {
+        if !options.show_log {
+            show(&outcome.log);
+        }
+        note(&format!("{} ({})", outcome.verdict, qemu.version()));
+        if matches!(outcome.verdict, Verdict::QemuFailed(_)) && !options.qemu.is_empty() {
+            note(&format!(
+                "these options went to QEMU, `cargo bootimage run --help` lists ours: {}",
+                options.qemu.join(" ")
+            ));
+        }
+    }
+    if let Some(resets) = &outcome.reset_log {
+        note(&format!(
+            "registers at the reset: {}",
+            workspace.short(resets).display()
+        ));
+    }
+    note(&format!(
+        "kernel log: {}",
+        workspace.short(&outcome.log_path).display()
+    ));
+}
+
+/// Shows the end of the kernel's log.
+fn show(log: &str) {
+    let lines: Vec<&str> = log.lines().collect();
+    let left_out = lines.len().saturating_sub(LINES_SHOWN);
+    if left_out > 0 {
+        note(&format!("... {left_out} lines before"));
+    }
+    for line in lines.iter().skip(left_out) {
+        note(line);
+    }
+}

@@ -1,0 +1,22 @@
+//! Gets what a fresh machine lacks.
+
+mod qemu;
+
+use crate::error::Result;
+use crate::qemu::Qemu;
+use crate::workspace::Workspace;
+
+/// What the rest of the tool needs of the machine.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The QEMU to boot with.
+    pub qemu: Qemu,
+}
+
+/// Makes sure that everything is there. Costs next to nothing when it is.
+pub fn ensure(workspace: &Workspace) -> Result<Tools> {
+    let _guard = workspace.lock()?;
+    Ok(Tools {
+        qemu: qemu::ensure()?,
+    })
+}
