@@ -138,18 +138,18 @@ log goes to a file that is named at the end.
 ";
 
 const STRESS_HELP: &str = "\
-Boots cowfork and runs forkstorm: concurrent forkers, each with trees of children
-that write known patterns into memory shared by copy-on-write and check that they
-see theirs and only theirs. The exit status is 0 only if there was no mismatch and
-the kernel's audit is clean.
+Boots cowfork and runs forkstorm: concurrent forkers, each with trees of
+children that write known patterns into memory shared by copy-on-write and check
+that they see theirs and only theirs. The exit status is 0 only if there was no
+mismatch and the kernel's audit is clean.
 
 Usage: cargo bootimage stress [OPTIONS] [-- QEMU OPTIONS]
 ";
 
 const BOOT_HELP: &str = "
 Options that are not listed go to QEMU as they are, and so does everything after
-`--`. Unless they say otherwise: -smp 4 -m 512M -cpu max, and KVM where it works.
-The environment variable QEMU names another qemu-system-x86_64.
+`--`. Unless they say otherwise it gets -smp 4 -m 512M -cpu max, and KVM where
+that works. The environment variable QEMU names another qemu-system-x86_64.
 
 Exit status:
   that of the command, if the machine powered off with a clean audit
