@@ -5,7 +5,7 @@ use core::fmt;
 
 use linux_raw_sys::general::{
     __NR_clone, __NR_execve, __NR_exit_group, __NR_fork, __NR_getpid, __NR_getppid, __NR_gettid,
-    __NR_kill, __NR_sched_yield, __NR_setpgid, __NR_wait4, SIGCHLD, WNOHANG,
+    __NR_getuid, __NR_kill, __NR_sched_yield, __NR_setpgid, __NR_wait4, SIGCHLD, WNOHANG,
 };
 
 use super::raw::syscall;
@@ -213,4 +213,9 @@ pub fn sched_yield() {
 /// Waits for a child and has the kernel store the status at that address, which may be bad.
 pub fn wait_into(pid: Pid, status: usize) -> Result<Pid> {
     syscall!(__NR_wait4, pid.0, status, 0, 0).map(|ended| Pid(ended as i32))
+}
+
+pub fn getuid() -> u32 {
+    // It cannot fail (man 2 getuid).
+    syscall!(__NR_getuid).unwrap_or(0) as u32
 }
