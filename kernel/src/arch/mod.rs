@@ -28,11 +28,13 @@ use self::sim as machine;
 pub use machine::{clock, cpu, cpu_count, idle, kick, set_timer, start_cpus, wall_clock_offset};
 // Memory.
 pub use machine::{
-    flush_all, flush_page, frame_ptr, load_kernel_root, load_root, map_kernel, new_root,
-    scheduling_point,
+    HEAP, copy_page, flush_all, flush_page, frame_ptr, load_kernel_root, load_root, map_kernel,
+    new_root, scheduling_point, zero_page,
 };
 // User mode.
-pub use machine::{FpuState, UserContext};
+pub use machine::{FpuState, General, UserContext};
+// The end.
+pub use machine::{KernelException, backtrace, halt, stop_other_cpus};
 // The world outside.
 pub use machine::{console_write, log_write, power_off, random, set_console_input};
 

@@ -1,0 +1,158 @@
+//! The FPU registers of threads (x87, SSE, AVX, AVX-512).
+//!
+//! The kernel is compiled without them, so they hold a thread's values while the kernel
+//! runs, and are saved only when the thread may go elsewhere. Each loading gets
+//! a stamp (`PerCpu::stamp`), which is kept in the state and in the CPU: when the two are equal, the
+//! registers hold this state, or what the program has made of it since.
+//! Nobody else's values are ever seen: a thread enters user mode with its own state loaded.
+
+use super::features::{Features, cpuid};
+use super::percpu::{self, PerCpu};
+use alloc::alloc::{alloc_zeroed, dealloc};
+use core::alloc::Layout;
+use core::arch::asm;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// XSAVE wants 64 (Intel SDM vol. 1, 13.4), FXSAVE 16.
+const ALIGN: usize = 64;
+/// The legacy area, which FXSAVE and XSAVE have in common.
+const LEGACY: usize = 512;
+const FCW: usize = 0;
+const MXCSR: usize = 24;
+/// x87, SSE, AVX, the three parts of AVX-512.
+const WANTED: u64 = 0b1110_0111;
+const X87_SSE: u64 = 0b11;
+const AVX: u64 = 1 << 2;
+const AVX512: u64 = 0b1110_0000;
+
+/// How large a state is, and which components it has; set once at boot.
+static SIZE: AtomicUsize = AtomicUsize::new(LEGACY);
+static COMPONENTS: AtomicU64 = AtomicU64::new(0);
+
+/// Turns the components on, on this CPU.
+pub fn init() {
+    if !Features::get().contains(Features::XSAVE) {
+        return;
+    }
+    let [low, _, _, high] = cpuid(0xd, 0);
+    let mut components = (u64::from(high) << 32 | u64::from(low)) & WANTED;
+    // AVX-512 is all or nothing, and needs AVX (Intel SDM vol. 1, 13.3).
+    if components & AVX == 0 || components & AVX512 != AVX512 {
+        components &= !AVX512;
+    }
+    components |= X87_SSE;
+    // SAFETY: CR4.OSXSAVE is on; the components are supported and belong together.
+    unsafe {
+        asm!(
+            "xsetbv",
+            in("ecx") 0,
+            in("eax") components as u32,
+            in("edx") (components >> 32) as u32,
+            options(nostack, preserves_flags)
+        );
+    }
+    // EBX is the size for the components that XCR0 has now.
+    let [_, size, ..] = cpuid(0xd, 0);
+    COMPONENTS.store(components, Ordering::Relaxed);
+    SIZE.store(size as usize, Ordering::Relaxed);
+}
+
+/// One thread's FPU registers, in the format of XSAVE (or FXSAVE).
+pub struct FpuState {
+    area: NonNull<u8>,
+    /// Says on which CPU, if any, the state is in the registers; 0 is nowhere.
+    stamp: u64,
+}
+
+// SAFETY: the area belongs to the value alone.
+unsafe impl Send for FpuState {}
+
+fn layout() -> Layout {
+    // SIZE does not change once there are states.
+    Layout::from_size_align(SIZE.load(Ordering::Relaxed), ALIGN).unwrap_or(Layout::new::<u64>())
+}
+
+impl FpuState {
+    /// The state of a new program, or `None` without memory for it.
+    pub fn new() -> Option<FpuState> {
+        // SAFETY: the layout's size is at least LEGACY.
+        let area = NonNull::new(unsafe { alloc_zeroed(layout()) })?;
+        // SAFETY: both words are inside of the legacy area. All exceptions masked; x87 with
+        // 64 bits of precision. With all else zero, components are in their initial state.
+        unsafe {
+            area.add(FCW).cast::<u16>().write(0x37f);
+            area.add(MXCSR).cast::<u32>().write(0x1f80);
+        }
+        Some(FpuState { area, stamp: 0 })
+    }
+
+    /// Makes this state the same as `other`, which must have been saved.
+    pub fn copy_from(&mut self, other: &FpuState) {
+        let size = layout().size();
+        // SAFETY: two areas of `size` bytes, of which one belongs to `self` alone.
+        unsafe { self.area.copy_from_nonoverlapping(other.area, size) };
+        self.stamp = 0;
+    }
+
+    /// Brings the memory up to date if the registers hold this state. They
+    /// go on holding it. To be called before the thread may run on another CPU, and before
+    /// the state is copied or read.
+    pub fn save_if_loaded(&mut self) {
+        if self.stamp != percpu::this().fpu.get() {
+            return;
+        }
+        let components = COMPONENTS.load(Ordering::Relaxed);
+        let (low, high) = (components as u32, (components >> 32) as u32);
+        let area = self.area.as_ptr();
+        let features = Features::get();
+        // SAFETY: the area is large enough for the components, aligned and ours. XSAVEOPT may leave
+        // out what has not changed since XRSTOR from this very area (vol. 1, 13.9): a state is only
+        // ever loaded from its own area, and a change of the area's contents voids the stamp.
+        unsafe {
+            if features.contains(Features::XSAVEOPT) {
+                asm!("xsaveopt64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
+            } else if features.contains(Features::XSAVE) {
+                asm!("xsave64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
+            } else {
+                asm!("fxsave64 [{}]", in(reg) area, options(nostack));
+            }
+        }
+    }
+
+    /// Puts the state into this CPU's registers unless it is there.
+    pub(super) fn load(&mut self, cpu: &PerCpu) {
+        if self.stamp == cpu.fpu.get() {
+            return;
+        }
+        let components = COMPONENTS.load(Ordering::Relaxed);
+        let (low, high) = (components as u32, (components >> 32) as u32);
+        let area = self.area.as_ptr();
+        // SAFETY: the area was made by `new` or saved by the CPU, so its header and MXCSR
+        // are valid. The registers hold nothing of the kernel's.
+        unsafe {
+            if Features::get().contains(Features::XSAVE) {
+                asm!("xrstor64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
+            } else {
+                asm!("fxrstor64 [{}]", in(reg) area, options(nostack));
+            }
+        }
+        self.stamp = cpu.stamp();
+        cpu.fpu.set(self.stamp);
+    }
+
+    /// The state as the CPU writes it, brought up to date.
+    pub fn bytes(&mut self) -> &[u8] {
+        self.save_if_loaded();
+        // SAFETY: the area has this size, is initialised and borrowed with `self`.
+        unsafe { core::slice::from_raw_parts(self.area.as_ptr(), layout().size()) }
+    }
+}
+
+impl Drop for FpuState {
+    fn drop(&mut self) {
+        // SAFETY: allocated by `new` with the same layout. A CPU that still has the
+        // stamp compares it with other stamps only.
+        unsafe { dealloc(self.area.as_ptr(), layout()) };
+    }
+}

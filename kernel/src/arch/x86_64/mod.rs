@@ -1,0 +1,53 @@
+//! The real machine: x86-64 with a local APIC, an I/O APIC, two serial ports.
+//!
+//! In reading order:
+//!
+//! * `layout`: the kernel's half of every address space. `entry`, `boot`: from
+//!   the loader to `kernel::start`. `early`, `ranges`, `machine`: what the loader and ACPI tell.
+//! * `features`: what the CPU has. `paging`: the kernel's tables. `percpu`: each CPU's own data.
+//! * `interrupts`: the way in from everywhere. `registers`, `user`, `fpu`: user mode.
+//! * `apic`, `smp`, `time`, `rtc`: controllers, other CPUs, clocks.
+//! * `serial`, `random`, `power`, `fault`: the world outside, and the end.
+//!
+//! Not done: PCID, and separate tables for user mode (CPUs with the Meltdown defect are not protected).
+
+mod apic;
+mod boot;
+mod early;
+mod entry;
+mod fault;
+mod features;
+mod fpu;
+mod interrupts;
+mod layout;
+mod machine;
+mod paging;
+mod percpu;
+mod power;
+mod random;
+mod ranges;
+mod registers;
+mod rtc;
+mod serial;
+mod smp;
+mod time;
+mod user;
+
+pub use apic::kick;
+pub use boot::wall_clock_offset;
+pub use fault::{KernelException, backtrace, halt, stop_other_cpus};
+pub use fpu::FpuState;
+pub use interrupts::idle;
+pub use layout::{HEAP, frame_ptr};
+pub use paging::{
+    copy_page, flush_all, flush_page, load_kernel_root, load_root, map_kernel, new_root,
+    scheduling_point, zero_page,
+};
+pub use percpu::{cpu, cpu_count};
+pub use power::power_off;
+pub use random::random;
+pub use registers::General;
+pub use serial::{console_write, log_write, set_console_input};
+pub use smp::start_cpus;
+pub use time::{clock, set_timer};
+pub use user::UserContext;

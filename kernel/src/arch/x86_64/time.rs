@@ -1,0 +1,246 @@
+//! Time: the TSC, calibrated once against the PIT, and the one-shot timer.
+//!
+//! `clock` is monotonic across CPUs: each CPU that comes up exchanges readings
+//! with the boot CPU ([`follow`]), and where its TSC was seen behind or ahead the difference
+//! is added to its readings from then on. That it stays so is what an invariant TSC
+//! promises; emulators and hypervisors give all CPUs one TSC. Where CPUID does not promise it, the log says so.
+
+use super::apic;
+use super::features::{Features, cpuid};
+use super::percpu;
+use core::arch::x86_64::{_mm_lfence, _rdtsc};
+use core::hint::spin_loop;
+use core::sync::atomic::{AtomicU64, Ordering};
+use x86_64::instructions::port::Port;
+
+const NANOSECONDS: u64 = 1_000_000_000;
+
+/// The TSC at clock 0.
+static START: AtomicU64 = AtomicU64::new(0);
+/// Nanoseconds in a tick, ticks in a nanosecond, and ticks of the APIC's timer in
+/// a nanosecond, as fixed-point numbers with 32 bits behind the point.
+static NS_PER_TICK: AtomicU64 = AtomicU64::new(0);
+static TICKS_PER_NS: AtomicU64 = AtomicU64::new(0);
+static COUNTS_PER_NS: AtomicU64 = AtomicU64::new(0);
+
+fn scale(value: u64, factor: &AtomicU64) -> u64 {
+    ((u128::from(value) * u128::from(factor.load(Ordering::Relaxed))) >> 32) as u64
+}
+
+fn ratio(a: u64, b: u64) -> u64 {
+    ((u128::from(a) << 32) / u128::from(b)) as u64
+}
+
+/// The TSC, not read ahead of what comes before.
+fn tsc() -> u64 {
+    // SAFETY: every 64-bit CPU has both instructions.
+    unsafe {
+        _mm_lfence();
+        _rdtsc()
+    }
+}
+
+/// Nanoseconds since boot.
+pub fn clock() -> u64 {
+    let now = tsc().wrapping_add(percpu::this().tsc_offset.get());
+    scale(
+        now.saturating_sub(START.load(Ordering::Relaxed)),
+        &NS_PER_TICK,
+    )
+}
+
+/// Asks for a timer interrupt on this CPU when the clock reaches `deadline`
+/// (at once, if it has), in place of what was asked before. It may come early:
+/// the counter of an APIC without deadlines holds about a minute.
+pub fn set_timer(deadline: Option<u64>) {
+    if apic::has_deadline() {
+        let target = deadline.map_or(0, |deadline| {
+            let ticks = START
+                .load(Ordering::Relaxed)
+                .wrapping_add(scale(deadline, &TICKS_PER_NS));
+            // Not 0, which would mean "never".
+            ticks.wrapping_sub(percpu::this().tsc_offset.get()).max(1)
+        });
+        apic::set_deadline(target);
+    } else {
+        let count = deadline.map_or(0, |deadline| {
+            let counts = scale(deadline.saturating_sub(clock()), &COUNTS_PER_NS) + 1;
+            u32::try_from(counts).unwrap_or(u32::MAX)
+        });
+        apic::set_count(count);
+    }
+}
+
+/// Lets `time` pass, in nanoseconds.
+pub fn wait(time: u64) {
+    let end = clock() + time;
+    while clock() < end {
+        spin_loop();
+    }
+}
+
+/// Measures the rates of the TSC and the APIC's timer, and starts the clock.
+pub fn calibrate() {
+    let start = tsc();
+    START.store(start, Ordering::Relaxed);
+    apic::set_count(u32::MAX);
+    let (ticks, counts, ns) = match measure() {
+        Some(measured) => measured,
+        None => from_cpuid(),
+    };
+    apic::set_count(0);
+    NS_PER_TICK.store(ratio(ns, ticks), Ordering::Relaxed);
+    TICKS_PER_NS.store(ratio(ticks, ns), Ordering::Relaxed);
+    COUNTS_PER_NS.store(ratio(counts, ns), Ordering::Relaxed);
+    log::info!(
+        "TSC at {} MHz, APIC timer at {} MHz{}",
+        scale(1000, &TICKS_PER_NS),
+        scale(1000, &COUNTS_PER_NS),
+        if apic::has_deadline() {
+            " (unused: TSC deadlines)"
+        } else {
+            ""
+        }
+    );
+    if !Features::get().intersects(Features::INVARIANT_TSC | Features::HYPERVISOR) {
+        log::warn!("the CPU does not promise a TSC of constant rate");
+    }
+}
+
+/// One moment, on three clocks.
+struct Moment {
+    tsc: u64,
+    count: u64,
+    pit: u64,
+}
+
+/// Counts down at 1,193,182 Hz, 16 bits.
+const PIT_HZ: u64 = 1_193_182;
+const PIT_TICKS: u64 = PIT_HZ / 100;
+
+/// 10 ms of TSC ticks, APIC counts and nanoseconds; `None` without a PIT.
+fn measure() -> Option<(u64, u64, u64)> {
+    let mut gate = Port::<u8>::new(0x61);
+    let mut command = Port::<u8>::new(0x43);
+    let mut data = Port::<u8>::new(0x42);
+    // SAFETY: channel 2 of the PIT drives the speaker and nothing else: count down
+    // once (mode 0) from the top, gate open, speaker off.
+    unsafe {
+        let value = gate.read();
+        gate.write(value & !0b11 | 0b01);
+        command.write(0b1011_0000);
+        data.write(0xff);
+        data.write(0xff);
+    }
+    let first = moment();
+    let mut now = moment();
+    // Without a PIT the count never changes.
+    while first.pit.saturating_sub(now.pit) < PIT_TICKS {
+        if now.tsc - first.tsc > NANOSECONDS {
+            return None;
+        }
+        spin_loop();
+        now = Moment {
+            tsc: tsc(),
+            pit: pit(),
+            count: 0,
+        };
+    }
+    let last = moment();
+    let pit = first.pit - last.pit;
+    Some((
+        last.tsc - first.tsc,
+        first.count - last.count,
+        pit * NANOSECONDS / PIT_HZ,
+    ))
+}
+
+fn pit() -> u64 {
+    let mut command = Port::<u8>::new(0x43);
+    let mut data = Port::<u8>::new(0x42);
+    // SAFETY: latches the count of channel 2 and reads it.
+    unsafe {
+        command.write(0b1000_0000);
+        u64::from(data.read()) | u64::from(data.read()) << 8
+    }
+}
+
+/// Reads all clocks, several times, and keeps the reading that took the shortest.
+fn moment() -> Moment {
+    let reading = || {
+        let before = tsc();
+        let (pit, count) = (pit(), u64::from(apic::count()));
+        let after = tsc();
+        (
+            after - before,
+            Moment {
+                tsc: before + (after - before) / 2,
+                count,
+                pit,
+            },
+        )
+    };
+    let mut best = reading();
+    for _ in 0..8 {
+        let next = reading();
+        if next.0 < best.0 {
+            best = next;
+        }
+    }
+    best.1
+}
+
+/// What CPUID says of the rates (leaves 0x15 and 0x16), for machines without a PIT.
+fn from_cpuid() -> (u64, u64, u64) {
+    let [denominator, numerator, crystal, _] = cpuid(0x15, 0).map(u64::from);
+    let [base_mhz, ..] = cpuid(0x16, 0);
+    let hz = match (denominator, crystal) {
+        (1.., 1..) => crystal * numerator / denominator,
+        _ => u64::from(base_mhz & 0xffff) * 1_000_000,
+    };
+    assert!(hz > 0, "neither a PIT nor CPUID tells the TSC's rate");
+    (hz, crystal / 16, NANOSECONDS)
+}
+
+/// The exchange of readings between the boot CPU and one that comes up: an odd
+/// number asks for a reading, which replaces it, made even.
+static EXCHANGE: AtomicU64 = AtomicU64::new(0);
+const ASK: u64 = 1;
+const DONE: u64 = 3;
+const ROUNDS: usize = 64;
+
+/// On the boot CPU: answers until the new CPU has seen enough.
+pub fn lead(done: impl Fn() -> bool) {
+    while !done() {
+        if EXCHANGE.load(Ordering::Acquire) == ASK {
+            EXCHANGE.store(tsc() & !1, Ordering::Release);
+        }
+        spin_loop();
+    }
+}
+
+/// On the new CPU: finds how far its TSC is off the boot CPU's.
+pub fn follow() {
+    // The answer was read between `before` and `after`. Nothing is known below that.
+    let (mut least, mut most) = (i64::MIN, i64::MAX);
+    for _ in 0..ROUNDS {
+        let before = tsc();
+        EXCHANGE.store(ASK, Ordering::Release);
+        let answer = loop {
+            match EXCHANGE.load(Ordering::Acquire) {
+                ASK => spin_loop(),
+                answer => break answer,
+            }
+        };
+        let after = tsc();
+        least = least.max(answer.wrapping_sub(after) as i64);
+        most = most.min((answer | 1).wrapping_sub(before) as i64);
+    }
+    EXCHANGE.store(DONE, Ordering::Release);
+    // An offset of 0 is right unless the readings contradict it.
+    let offset = 0.clamp(least.min(most), most);
+    if offset != 0 {
+        log::warn!("{}: TSC is off by {offset} ticks, corrected", percpu::cpu());
+    }
+    percpu::this().tsc_offset.set(offset as u64);
+}

@@ -1,0 +1,391 @@
+//! Into user mode and out of it.
+//!
+//! A [`UserContext`] lies in memory that its thread owns. While the thread is in
+//! user mode, RSP0 of the CPU's TSS points to the end of the context's frame, so a
+//! trap pushes straight into it; the system-call entry does the same by
+//! hand. Either way the stub then takes the kernel stack that [`enter`] left and returns
+//! to `enter`'s caller. So a thread that is not running needs no stack.
+//!
+//! Segment bases: user mode may change its FS and GS bases without the kernel's
+//! knowledge where the CPU has FSGSBASE; they are read back at each exit. They are loaded only
+//! when the CPU holds another context's (see `PerCpu::stamp`).
+
+use super::features::Features;
+use super::fpu::FpuState;
+use super::interrupts::{self, EXCEPTIONS, leave_user, push_registers};
+use super::paging::is_user;
+use super::percpu::{self, KERNEL_STACK, SCRATCH, TRAP_STACK, USER_CODE, USER_DATA};
+use super::registers::{General, TrapFrame};
+use crate::arch::{Access, Trap};
+use core::arch::naked_asm;
+use core::fmt;
+use core::mem::offset_of;
+use x86_64::VirtAddr;
+use x86_64::registers::control::Cr2;
+use x86_64::registers::model_specific::{FsBase, GsBase, KernelGsBase, LStar, SFMask, Star};
+use x86_64::registers::rflags::RFlags;
+use x86_64::registers::segmentation::{FS, GS, Segment64};
+
+/// The vector of a frame that the system-call entry made.
+const SYSCALL: u64 = 256;
+const PAGE_FAULT: u64 = 14;
+const GENERAL_PROTECTION: u8 = 13;
+
+/// The flags that a program may choose.
+const USER_FLAGS: RFlags = RFlags::CARRY_FLAG
+    .union(RFlags::PARITY_FLAG)
+    .union(RFlags::AUXILIARY_CARRY_FLAG)
+    .union(RFlags::ZERO_FLAG)
+    .union(RFlags::SIGN_FLAG)
+    .union(RFlags::TRAP_FLAG)
+    .union(RFlags::DIRECTION_FLAG)
+    .union(RFlags::OVERFLOW_FLAG)
+    .union(RFlags::RESUME_FLAG)
+    .union(RFlags::ALIGNMENT_CHECK)
+    .union(RFlags::ID);
+
+/// Cleared on the way in: interrupts stay masked, SMAP on, strings go upwards, no single
+/// step in the kernel, and NT would make `iretq` fault.
+const MASKED_FLAGS: RFlags = RFlags::INTERRUPT_FLAG
+    .union(RFlags::DIRECTION_FLAG)
+    .union(RFlags::TRAP_FLAG)
+    .union(RFlags::ALIGNMENT_CHECK)
+    .union(RFlags::NESTED_TASK)
+    .union(RFlags::IOPL_LOW)
+    .union(RFlags::IOPL_HIGH);
+
+/// The state of a program outside of its memory and its FPU registers.
+#[repr(C)]
+pub struct UserContext {
+    frame: TrapFrame,
+    fs_base: u64,
+    gs_base: u64,
+    /// Says on which CPU, if any, the bases are in the registers; 0 is nowhere.
+    stamp: u64,
+}
+
+impl Clone for UserContext {
+    fn clone(&self) -> UserContext {
+        // The copy's bases are in no CPU's registers.
+        UserContext { stamp: 0, ..*self }
+    }
+}
+
+impl UserContext {
+    /// A program that starts at `entry` with the stack pointer `stack` and zero everywhere else.
+    pub fn new(entry: usize, stack: usize) -> UserContext {
+        UserContext {
+            frame: TrapFrame {
+                rip: entry as u64,
+                rsp: stack as u64,
+                cs: u64::from(USER_CODE.0),
+                ss: u64::from(USER_DATA.0),
+                rflags: RFlags::INTERRUPT_FLAG.bits() | 2,
+                ..TrapFrame::default()
+            },
+            fs_base: 0,
+            gs_base: 0,
+            stamp: 0,
+        }
+    }
+
+    /// Runs the program until something brings the CPU back to the kernel.
+    ///
+    /// The address space must be loaded, and `fpu` the thread's. A context that the
+    /// CPU would not accept reports general protection, as if the program had jumped there.
+    pub fn run(&mut self, fpu: &mut FpuState) -> Trap {
+        let refused = Trap::Exception {
+            vector: GENERAL_PROTECTION,
+            error: 0,
+        };
+        // SYSRET to a non-canonical address would fault in ring 0 on the user's stack (Intel).
+        if !is_user(self.frame.rip as usize) {
+            return refused;
+        }
+        let cpu = percpu::this();
+        if cpu.segments.get() != self.stamp {
+            let (Ok(fs), Ok(gs)) = (
+                VirtAddr::try_new(self.fs_base),
+                VirtAddr::try_new(self.gs_base),
+            ) else {
+                return refused;
+            };
+            load_bases(fs, gs);
+            self.stamp = cpu.stamp();
+            cpu.segments.set(self.stamp);
+        }
+        fpu.load(cpu);
+        let frame = &raw mut self.frame;
+        cpu.set_trap_stack(VirtAddr::from_ptr(frame.wrapping_add(1)));
+        // SAFETY: the frame has user segments and flags that only this module sets, a
+        // user `rip`, and is written by this CPU alone until `enter` returns: `self` is exclusive.
+        unsafe { enter(frame) };
+        if Features::get().contains(Features::FSGSBASE) {
+            self.save_bases();
+        }
+        self.trap()
+    }
+
+    /// Why user mode was left; serves the interrupt if it was one.
+    fn trap(&self) -> Trap {
+        match self.frame.vector {
+            SYSCALL => Trap::Syscall,
+            // No other fault can have come in between: CR2 is still the program's.
+            PAGE_FAULT => Trap::PageFault {
+                address: Cr2::read_raw() as usize,
+                access: access(self.frame.error),
+            },
+            vector @ 0..EXCEPTIONS => Trap::Exception {
+                vector: vector as u8,
+                error: self.frame.error,
+            },
+            vector => {
+                interrupts::serve(vector as u8);
+                Trap::Interrupt
+            }
+        }
+    }
+
+    fn save_bases(&mut self) {
+        self.fs_base = FS::read_base().as_u64();
+        // SAFETY: interrupts are masked, and nothing uses the GS base between the two swaps.
+        unsafe {
+            GS::swap();
+            self.gs_base = GS::read_base().as_u64();
+            GS::swap();
+        }
+    }
+
+    /// The number of the system call (`rax`).
+    pub fn syscall_number(&self) -> usize {
+        self.frame.general.rax as usize
+    }
+
+    /// The arguments of the system call.
+    pub fn arguments(&self) -> [usize; 6] {
+        let g = &self.frame.general;
+        [g.rdi, g.rsi, g.rdx, g.r10, g.r8, g.r9].map(|value| value as usize)
+    }
+
+    /// Sets the result of the system call (`rax`).
+    pub fn set_result(&mut self, value: usize) {
+        self.frame.general.rax = value as u64;
+    }
+
+    /// The next instruction.
+    pub fn ip(&self) -> usize {
+        self.frame.rip as usize
+    }
+
+    /// Sets the next instruction.
+    pub fn set_ip(&mut self, address: usize) {
+        self.frame.rip = address as u64;
+    }
+
+    /// The stack pointer.
+    pub fn sp(&self) -> usize {
+        self.frame.rsp as usize
+    }
+
+    /// Sets the stack pointer.
+    pub fn set_sp(&mut self, address: usize) {
+        self.frame.rsp = address as u64;
+    }
+
+    /// The flags.
+    pub fn flags(&self) -> u64 {
+        self.frame.rflags
+    }
+
+    /// Sets the flags that a program may choose, and leaves the others.
+    pub fn set_flags(&mut self, flags: u64) {
+        let kept = self.frame.rflags & !USER_FLAGS.bits();
+        self.frame.rflags = kept | flags & USER_FLAGS.bits();
+    }
+
+    /// The FS base: where thread-local storage is.
+    pub fn tls(&self) -> usize {
+        self.fs_base as usize
+    }
+
+    /// Sets the FS base. With an address that is not canonical the program gets a
+    /// general protection fault; whoever sets it for a program should refuse before.
+    pub fn set_tls(&mut self, base: usize) {
+        self.fs_base = base as u64;
+        self.stamp = 0;
+    }
+
+    /// The GS base.
+    pub fn gs_base(&self) -> usize {
+        self.gs_base as usize
+    }
+
+    /// Sets the GS base, as [`set_tls`](Self::set_tls).
+    pub fn set_gs_base(&mut self, base: usize) {
+        self.gs_base = base as u64;
+        self.stamp = 0;
+    }
+
+    /// The general registers.
+    pub fn general(&self) -> &General {
+        &self.frame.general
+    }
+
+    /// The general registers, to be changed: any value is safe.
+    pub fn general_mut(&mut self) -> &mut General {
+        &mut self.frame.general
+    }
+}
+
+impl fmt::Display for UserContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} fs {:016x} gs {:016x}",
+            self.frame, self.fs_base, self.gs_base
+        )
+    }
+}
+
+/// A page fault's error code (Intel SDM vol. 3, 4.7).
+fn access(error: u64) -> Access {
+    const WRITE: u64 = 1 << 1;
+    const FETCH: u64 = 1 << 4;
+    match error {
+        _ if error & FETCH != 0 => Access::Execute,
+        _ if error & WRITE != 0 => Access::Write,
+        _ => Access::Read,
+    }
+}
+
+/// Loads the user's segment bases; the user's GS base is in wait for `swapgs`.
+fn load_bases(fs: VirtAddr, gs: VirtAddr) {
+    if Features::get().contains(Features::FSGSBASE) {
+        // SAFETY: the feature is on; the kernel does not use FS, and nothing uses
+        // the GS base between the two swaps.
+        unsafe {
+            FS::write_base(fs);
+            GS::swap();
+            GS::write_base(gs);
+            GS::swap();
+        }
+    } else {
+        FsBase::write(fs);
+        KernelGsBase::write(gs);
+    }
+}
+
+/// Sets up the system-call entry of this CPU.
+pub fn init() {
+    let entry: unsafe extern "C" fn() = syscall_entry;
+    LStar::write(VirtAddr::new(entry as usize as u64));
+    SFMask::write(MASKED_FLAGS);
+    Star::write(
+        USER_CODE,
+        USER_DATA,
+        percpu::KERNEL_CODE,
+        percpu::KERNEL_DATA,
+    )
+    .expect("the selectors are in SYSRET's order");
+    debug_assert_ne!(GsBase::read(), VirtAddr::zero());
+}
+
+/// Resumes the program in `frame`, and returns when it has trapped, with the frame updated.
+///
+/// SYSRET is used when nothing would show the difference: it takes `rip` from
+/// `rcx` and the flags from `r11`, which is where SYSCALL has left them, and cannot restore TF and RF.
+///
+/// # Safety
+/// The frame must have the user's selectors and sane flags, a `rip` in user
+/// space, and be the trap stack of this CPU.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn enter(frame: *mut TrapFrame) {
+    naked_asm!(
+        "push rbp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov gs:[{kernel_stack}], rsp",
+        "mov rcx, [rdi + {rip}]",
+        "mov r11, [rdi + {rflags}]",
+        "cmp rcx, [rdi + {rcx}]",
+        "jne 2f",
+        "cmp r11, [rdi + {r11}]",
+        "jne 2f",
+        "test r11d, {not_by_sysret}",
+        "jnz 2f",
+        "mov r15, [rdi + {r15}]",
+        "mov r14, [rdi + {r14}]",
+        "mov r13, [rdi + {r13}]",
+        "mov r12, [rdi + {r12}]",
+        "mov rbp, [rdi + {rbp}]",
+        "mov rbx, [rdi + {rbx}]",
+        "mov r10, [rdi + {r10}]",
+        "mov r9, [rdi + {r9}]",
+        "mov r8, [rdi + {r8}]",
+        "mov rax, [rdi + {rax}]",
+        "mov rdx, [rdi + {rdx}]",
+        "mov rsi, [rdi + {rsi}]",
+        "mov rsp, [rdi + {rsp}]",
+        "mov rdi, [rdi + {rdi}]",
+        "swapgs",
+        "sysretq",
+        "2:",
+        "mov rsp, rdi",
+        interrupts::pop_registers!(),
+        "add rsp, 16",
+        "swapgs",
+        "iretq",
+        kernel_stack = const KERNEL_STACK,
+        not_by_sysret = const RFlags::TRAP_FLAG.union(RFlags::RESUME_FLAG).bits(),
+        rip = const offset_of!(TrapFrame, rip),
+        rflags = const offset_of!(TrapFrame, rflags),
+        rsp = const offset_of!(TrapFrame, rsp),
+        r15 = const offset_of!(TrapFrame, general.r15),
+        r14 = const offset_of!(TrapFrame, general.r14),
+        r13 = const offset_of!(TrapFrame, general.r13),
+        r12 = const offset_of!(TrapFrame, general.r12),
+        r11 = const offset_of!(TrapFrame, general.r11),
+        r10 = const offset_of!(TrapFrame, general.r10),
+        r9 = const offset_of!(TrapFrame, general.r9),
+        r8 = const offset_of!(TrapFrame, general.r8),
+        rbp = const offset_of!(TrapFrame, general.rbp),
+        rbx = const offset_of!(TrapFrame, general.rbx),
+        rax = const offset_of!(TrapFrame, general.rax),
+        rcx = const offset_of!(TrapFrame, general.rcx),
+        rdx = const offset_of!(TrapFrame, general.rdx),
+        rsi = const offset_of!(TrapFrame, general.rsi),
+        rdi = const offset_of!(TrapFrame, general.rdi),
+    )
+}
+
+/// Where SYSCALL leads: builds the frame that a trap would have pushed, and leaves `enter`.
+///
+/// # Safety
+/// Only the CPU may jump here.
+#[unsafe(naked)]
+unsafe extern "C" fn syscall_entry() {
+    naked_asm!(
+        "swapgs",
+        "mov gs:[{scratch}], rsp",
+        "mov rsp, gs:[{trap_stack}]",
+        "push {user_data}",
+        "push gs:[{scratch}]",
+        "push r11",
+        "push {user_code}",
+        "push rcx",
+        "push 0",
+        "push {syscall}",
+        push_registers!(),
+        leave_user!(),
+        "ret",
+        scratch = const SCRATCH,
+        trap_stack = const TRAP_STACK,
+        kernel_stack = const KERNEL_STACK,
+        user_data = const USER_DATA.0,
+        user_code = const USER_CODE.0,
+        syscall = const SYSCALL,
+    )
+}
