@@ -188,9 +188,11 @@ fn run_pending(shell: &mut Shell, pending: &mut Vec<u8>, end: bool) -> bool {
             Err(Trouble::Incomplete) if !end => break,
             Err(trouble) => {
                 eprintln!("sh: {trouble}");
+                // The rest of what was typed belonged to it.
                 shell.status = MISUSE;
                 done = pending.len();
                 leave = !shell.interactive;
+                break;
             }
         }
     }
