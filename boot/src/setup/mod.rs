@@ -1,6 +1,8 @@
 //! Gets what a fresh machine lacks.
 
+mod debian;
 mod qemu;
+mod rust_target;
 
 use crate::error::Result;
 use crate::qemu::Qemu;
@@ -16,6 +18,7 @@ pub struct Tools {
 /// Makes sure that everything is there. Costs next to nothing when it is.
 pub fn ensure(workspace: &Workspace) -> Result<Tools> {
     let _guard = workspace.lock()?;
+    rust_target::ensure(workspace)?;
     Ok(Tools {
         qemu: qemu::ensure()?,
     })
