@@ -1,0 +1,150 @@
+//! Reading directories (getdents64(2)).
+//!
+//! The list of entries is taken when the position is at the start, and kept in the open file; a position is
+//! an index into it, after `.` and `..`. So one reading of a directory sees each
+//! entry that is there all the time exactly once, whatever is made and removed meanwhile.
+
+use super::file::{OpenFile, Opened};
+use super::generated::Listed;
+use super::node::{Kind, Node, Place, Type};
+use crate::arch::Access;
+use crate::errno::{Errno, SysResult};
+use crate::memory::{Sink, UserBuf};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Where the name begins in a `linux_dirent64`.
+const HEADER: usize = 19;
+/// The largest record: a name of 255 bytes and its null, rounded up.
+const MAX_RECORD: usize = (HEADER + 256).next_multiple_of(8);
+
+impl OpenFile {
+    /// Puts as many entries as fit into the user's memory.
+    pub async fn read_entries(&self, to: &mut UserBuf<'_>) -> SysResult {
+        let Opened::Directory(kept) = self.opened() else {
+            return Err(Errno::ENOTDIR);
+        };
+        let node = self.node().ok_or(Errno::ENOTDIR)?;
+        let position = self.hold_position().await;
+        if position.get() == 0 {
+            let list = Arc::new(list(node)?);
+            let old = core::mem::replace(&mut *kept.lock(), list);
+            drop(old);
+        }
+        let list = kept.lock().clone();
+        let before = to.done();
+        let mut whole = before;
+        while let Some(record) = Record::new(node, &list, position.get()) {
+            if to.remaining() < record.length() {
+                if whole == before {
+                    return Err(Errno::EINVAL);
+                }
+                break;
+            }
+            let mut put = 0;
+            while put < record.length() {
+                let n = record.put(to, put);
+                put += n;
+                if put < record.length()
+                    && let Err(error) = to.fault_in(Access::Write).await
+                {
+                    return if whole > before {
+                        Ok(whole - before)
+                    } else {
+                        Err(error)
+                    };
+                }
+            }
+            whole = to.done();
+            position.set(position.get() + 1);
+        }
+        Ok(whole - before)
+    }
+}
+
+/// The entries of a directory without `.` and `..`.
+fn list(node: &Node) -> Result<Vec<Listed>, Errno> {
+    super::admit()?;
+    match node.kind() {
+        Kind::Directory(directory) => {
+            let mut list = Vec::new();
+            // Some may be added meanwhile; those are left out.
+            list.try_reserve_exact(directory.len())
+                .map_err(|_| Errno::ENOMEM)?;
+            directory.list(&mut list);
+            Ok(list)
+        }
+        Kind::Computed(listing) => listing.list(),
+        _ => Err(Errno::ENOTDIR),
+    }
+}
+
+/// One entry as the ABI has it.
+struct Record<'a> {
+    number: u64,
+    node_type: Type,
+    name: &'a [u8],
+    /// The position of the entry after it.
+    next: u64,
+}
+
+impl<'a> Record<'a> {
+    fn new(node: &Arc<Node>, list: &'a [Listed], position: u64) -> Option<Record<'a>> {
+        let next = position + 1;
+        let node_type = Type::Directory;
+        match position {
+            0 => Some(Record {
+                number: node.number(),
+                node_type,
+                name: b".",
+                next,
+            }),
+            1 => {
+                let number = match node.place() {
+                    Place::In(parent, _) => parent.upgrade().map(|parent| parent.number()),
+                    Place::Within(parent, _) => Some(parent.number()),
+                    Place::Root | Place::Nowhere => None,
+                };
+                let number = number.unwrap_or(node.number());
+                Some(Record {
+                    number,
+                    node_type,
+                    name: b"..",
+                    next,
+                })
+            }
+            _ => {
+                let listed = list.get(usize::try_from(position - 2).ok()?)?;
+                let Listed {
+                    name,
+                    number,
+                    node_type,
+                } = listed;
+                Some(Record {
+                    number: *number,
+                    node_type: *node_type,
+                    name,
+                    next,
+                })
+            }
+        }
+    }
+
+    fn length(&self) -> usize {
+        // A computed directory might list a name that is too long.
+        (HEADER + self.name.len().min(255) + 1).next_multiple_of(8)
+    }
+
+    /// Puts the record from its byte `start` on, and says how many bytes went.
+    fn put(&self, to: &mut UserBuf<'_>, start: usize) -> usize {
+        let mut bytes = [0; MAX_RECORD];
+        let length = self.length();
+        let name = &self.name[..self.name.len().min(255)];
+        bytes[..8].copy_from_slice(&self.number.to_ne_bytes());
+        bytes[8..16].copy_from_slice(&self.next.to_ne_bytes());
+        bytes[16..18].copy_from_slice(&(length as u16).to_ne_bytes());
+        bytes[18] = self.node_type.entry();
+        bytes[HEADER..HEADER + name.len()].copy_from_slice(name);
+        to.put(&bytes[start..length])
+    }
+}

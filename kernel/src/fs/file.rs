@@ -1,0 +1,424 @@
+//! Open files: what a file descriptor stands for (open(2), "open file description").
+//!
+//! An [`OpenFile`] is shared by `dup` and `fork`, and with it the position and
+//! the status flags. Its kinds are an enum, so that reading and writing are direct
+//! calls without boxes.
+//!
+//! **Order of what is held while waiting.** The turn of the position, then the turn of the file's
+//! writers. Both are [`Turn`]s; no spin lock is held across an `.await` (rule E1).
+
+use super::device::Device;
+use super::generated::{Listed, Window};
+use super::node::{Attributes, Kind, Node, Status, Type};
+use super::pipe::{self, Reader, Writer};
+use super::transfer::{deliver, store};
+use super::tty::Tty;
+use super::turn::Turn;
+use crate::errno::{Errno, SysResult};
+use crate::memory::{Object, UserBuf};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use executor::sync::WaitQueue;
+use linux_raw_sys::general as abi;
+use spin::Mutex;
+
+/// The largest size of a file, and so the largest position.
+pub const MAX_SIZE: u64 = i64::MAX as u64;
+
+/// The flags that `F_SETFL` changes.
+pub const CHANGEABLE: u32 = abi::O_APPEND | abi::O_NONBLOCK | abi::O_DIRECT | abi::O_NOATIME;
+
+/// What `poll` reports of that which never makes anyone wait.
+const ALWAYS_READY: u32 = abi::POLLIN | abi::POLLRDNORM | abi::POLLOUT | abi::POLLWRNORM;
+
+/// What is open.
+pub(super) enum Opened {
+    /// A regular file; its bytes are in the node.
+    Regular,
+    /// A directory, with the list of its entries as it was when the reading of it began.
+    Directory(Mutex<Arc<Vec<Listed>>>),
+    /// A text that was made at `open`.
+    Text(Vec<u8>),
+    /// Contents that are read by offset.
+    Window(Arc<dyn Window>),
+    /// A device.
+    Device(Device),
+    /// Only a name for a node (`O_PATH`).
+    Path,
+    /// The end of a pipe that is read from.
+    Reader(Reader),
+    /// The end of a pipe that is written to.
+    Writer(Writer),
+}
+
+/// An open file. See the module's head.
+pub struct OpenFile {
+    opened: Opened,
+    /// What has been opened; pipes have no node.
+    node: Option<Arc<Node>>,
+    /// The access mode and the status flags, as `F_GETFL` reports them.
+    flags: AtomicU32,
+    position: AtomicU64,
+    /// Who moves the position has it.
+    turn: Turn,
+}
+
+/// Where an offset counts from (lseek(2)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whence {
+    /// The start of the file.
+    Start,
+    /// The position.
+    Current,
+    /// The end of the file.
+    End,
+    /// The next data at or after the offset.
+    Data,
+    /// The next hole at or after the offset; the end of the file is one.
+    Hole,
+}
+
+impl OpenFile {
+    pub(super) fn new(opened: Opened, node: Option<Arc<Node>>, flags: u32) -> OpenFile {
+        OpenFile {
+            opened,
+            node,
+            flags: AtomicU32::new(flags),
+            position: AtomicU64::new(0),
+            turn: Turn::new(),
+        }
+    }
+
+    /// The two ends of a new pipe (pipe2(2)).
+    pub fn pipe(flags: u32) -> Result<(Arc<OpenFile>, Arc<OpenFile>), Errno> {
+        let (reader, writer) = pipe::pipe()?;
+        let reader = OpenFile::new(Opened::Reader(reader), None, flags | abi::O_RDONLY);
+        let writer = OpenFile::new(Opened::Writer(writer), None, flags | abi::O_WRONLY);
+        Ok((Arc::new(reader), Arc::new(writer)))
+    }
+
+    /// The access mode and the status flags (`F_GETFL`).
+    pub fn flags(&self) -> u32 {
+        // Relaxed: the word stands for itself.
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    /// Changes the status flags in `mask` (`F_SETFL`, `FIONBIO`).
+    pub fn set_flags(&self, mask: u32, flags: u32) {
+        let mask = mask & CHANGEABLE;
+        let change = |old: u32| Some(old & !mask | flags & mask);
+        // Cannot fail: `change` always has a value.
+        let _ = self
+            .flags
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+    }
+
+    fn nonblocking(&self) -> bool {
+        self.flags() & abi::O_NONBLOCK != 0
+    }
+
+    /// Whether it was opened for reading.
+    pub fn is_readable(&self) -> bool {
+        self.flags() & abi::O_ACCMODE != abi::O_WRONLY && !matches!(self.opened, Opened::Path)
+    }
+
+    /// Whether it was opened for writing.
+    pub fn is_writable(&self) -> bool {
+        self.flags() & abi::O_ACCMODE != abi::O_RDONLY && !matches!(self.opened, Opened::Path)
+    }
+
+    /// The node that was opened, unless it is a pipe.
+    pub fn node(&self) -> Option<&Arc<Node>> {
+        self.node.as_ref()
+    }
+
+    /// The bytes of a regular file, for `mmap`.
+    pub fn object(&self) -> Option<&Arc<Object>> {
+        match self.opened {
+            Opened::Regular => self.node.as_ref()?.object(),
+            _ => None,
+        }
+    }
+
+    /// The terminal, if it is one.
+    pub fn tty(&self) -> Option<&'static Tty> {
+        match self.opened {
+            Opened::Device(device) => device.tty(),
+            _ => None,
+        }
+    }
+
+    /// Whether it is an end of a pipe: a write that fails with `EPIPE` is then
+    /// to be followed by `SIGPIPE`.
+    pub fn is_pipe(&self) -> bool {
+        matches!(self.opened, Opened::Reader(_) | Opened::Writer(_))
+    }
+
+    pub(super) fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// Reads at the position and moves it (read(2)).
+    pub async fn read(&self, to: &mut UserBuf<'_>) -> SysResult {
+        if !self.is_readable() {
+            return Err(Errno::EBADF);
+        }
+        match &self.opened {
+            Opened::Reader(reader) => reader.read(to, self.nonblocking()).await,
+            Opened::Device(device) => device.read(to, self.nonblocking()).await,
+            _ => {
+                let position = self.hold_position().await;
+                let n = self.read_contents(to, position.get()).await?;
+                position.set(position.get() + n as u64);
+                Ok(n)
+            }
+        }
+    }
+
+    /// Writes at the position, or at the end (`O_APPEND`), and moves the position (write(2)). After `EPIPE` the
+    /// caller sends `SIGPIPE`.
+    pub async fn write(&self, from: &mut UserBuf<'_>) -> SysResult {
+        if !self.is_writable() {
+            return Err(Errno::EBADF);
+        }
+        match &self.opened {
+            Opened::Writer(writer) => writer.write(from, self.nonblocking()).await,
+            Opened::Device(device) => device.write(from).await,
+            _ => {
+                let position = self.hold_position().await;
+                let (n, end) = self.write_contents(from, position.get()).await?;
+                position.set(end);
+                Ok(n)
+            }
+        }
+    }
+
+    /// Reads at `offset` (pread64(2)).
+    pub async fn read_at(&self, to: &mut UserBuf<'_>, offset: u64) -> SysResult {
+        if !self.is_readable() {
+            return Err(Errno::EBADF);
+        }
+        self.check_seekable()?;
+        match &self.opened {
+            Opened::Device(device) => device.read(to, self.nonblocking()).await,
+            _ => self.read_contents(to, offset).await,
+        }
+    }
+
+    /// Writes at `offset` (pwrite64(2); with `O_APPEND` at the end all the same, as Linux does).
+    pub async fn write_at(&self, from: &mut UserBuf<'_>, offset: u64) -> SysResult {
+        if !self.is_writable() {
+            return Err(Errno::EBADF);
+        }
+        self.check_seekable()?;
+        match &self.opened {
+            Opened::Device(device) => device.write(from).await,
+            _ => self.write_contents(from, offset).await.map(|(n, _)| n),
+        }
+    }
+
+    fn check_seekable(&self) -> Result<(), Errno> {
+        match &self.opened {
+            Opened::Reader(_) | Opened::Writer(_) => Err(Errno::ESPIPE),
+            Opened::Device(device) if device.tty().is_some() => Err(Errno::ESPIPE),
+            Opened::Path => Err(Errno::EBADF),
+            _ => Ok(()),
+        }
+    }
+
+    async fn read_contents(&self, to: &mut UserBuf<'_>, offset: u64) -> SysResult {
+        match (&self.opened, &self.node) {
+            (Opened::Regular, Some(node)) => {
+                let object = node.object().ok_or(Errno::EINVAL)?;
+                deliver(
+                    to,
+                    offset,
+                    |sink, at, max| Ok(object.read_at(at, sink, max)),
+                )
+                .await
+            }
+            (Opened::Text(text), _) => {
+                deliver(to, offset, |sink, at, max| {
+                    let start = usize::try_from(at).unwrap_or(usize::MAX).min(text.len());
+                    let end = start.saturating_add(max).min(text.len());
+                    Ok(sink.put(&text[start..end]))
+                })
+                .await
+            }
+            (Opened::Window(window), _) => {
+                deliver(to, offset, |sink, at, max| window.read_at(at, sink, max)).await
+            }
+            (Opened::Directory(_), _) => Err(Errno::EISDIR),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Returns how many bytes were written, and where they end.
+    async fn write_contents(
+        &self,
+        from: &mut UserBuf<'_>,
+        offset: u64,
+    ) -> Result<(usize, u64), Errno> {
+        let Some(Kind::Regular(file)) = self.node.as_ref().map(|node| node.kind()) else {
+            return Err(Errno::EINVAL);
+        };
+        if from.remaining() == 0 {
+            return Ok((0, offset));
+        }
+        let _writing = file.writing.take().await;
+        let append = self.flags() & abi::O_APPEND != 0;
+        let start = if append { file.object.len() } else { offset };
+        let n = store(from, start, &file.object).await?;
+        if let Some(node) = &self.node {
+            node.touch();
+        }
+        Ok((n, start + n as u64))
+    }
+
+    /// Moves the position (lseek(2)).
+    pub async fn seek(&self, offset: i64, whence: Whence) -> SysResult {
+        self.check_seekable()?;
+        let position = self.hold_position().await;
+        let size = match &self.opened {
+            Opened::Regular => Some(self.status().size),
+            Opened::Text(text) => Some(text.len() as u64),
+            // As Linux's drivers for memory devices do: there is no position.
+            Opened::Device(_) => return Ok(0),
+            _ => None,
+        };
+        let target = match whence {
+            Whence::Start => Some(offset),
+            Whence::Current => (position.get() as i64).checked_add(offset),
+            Whence::End => (size.ok_or(Errno::EINVAL)? as i64).checked_add(offset),
+            // All of a file is data, and the only hole is behind its end.
+            Whence::Data | Whence::Hole => {
+                let size = size.ok_or(Errno::EINVAL)? as i64;
+                if offset < 0 || offset >= size {
+                    return Err(Errno::ENXIO);
+                }
+                Some(if whence == Whence::Data { offset } else { size })
+            }
+        };
+        let target = target.ok_or(Errno::EOVERFLOW)?;
+        let target = u64::try_from(target).map_err(|_| Errno::EINVAL)?;
+        position.set(target);
+        Ok(target as usize)
+    }
+
+    /// Cuts the file or makes it longer (ftruncate(2)).
+    pub async fn truncate(&self, length: u64) -> Result<(), Errno> {
+        match &self.node {
+            Some(node) if self.is_writable() && self.object().is_some() => {
+                truncate(node, length).await
+            }
+            // ftruncate(2): EINVAL both for what is not open for writing and for what is no file.
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// What `fstat` tells.
+    pub fn status(&self) -> Status {
+        if let Some(node) = &self.node {
+            return node.status();
+        }
+        let number = match &self.opened {
+            Opened::Reader(reader) => reader.number(),
+            Opened::Writer(writer) => writer.number(),
+            _ => 0,
+        };
+        let attributes = Attributes {
+            permissions: 0o600,
+            user: 0,
+            group: 0,
+            accessed: 0,
+            modified: 0,
+            changed: 0,
+        };
+        Status {
+            number,
+            node_type: Type::Pipe,
+            attributes,
+            links: 1,
+            size: 0,
+            device: 0,
+        }
+    }
+
+    /// What `poll` reports: a set of `POLL*` bits.
+    pub fn ready(&self) -> u32 {
+        match &self.opened {
+            Opened::Reader(reader) => reader.ready(),
+            Opened::Writer(writer) => writer.ready(),
+            Opened::Device(device) => device.tty().map_or(ALWAYS_READY, Tty::ready),
+            Opened::Path => abi::POLLNVAL,
+            _ => ALWAYS_READY,
+        }
+    }
+
+    /// The queue that is woken when [`ready`](Self::ready) may have changed, if it can.
+    pub fn pollers(&self) -> Option<&WaitQueue> {
+        match &self.opened {
+            Opened::Reader(reader) => Some(reader.pollers()),
+            Opened::Writer(writer) => Some(writer.pollers()),
+            Opened::Device(device) => device.tty().map(Tty::pollers),
+            _ => None,
+        }
+    }
+
+    /// How many bytes can be read at once (`FIONREAD`).
+    pub fn readable(&self) -> Result<u64, Errno> {
+        match &self.opened {
+            Opened::Reader(reader) => Ok(reader.readable() as u64),
+            Opened::Writer(writer) => Ok(writer.readable() as u64),
+            Opened::Device(device) => match device.tty() {
+                Some(tty) => Ok(tty.readable() as u64),
+                None => Err(Errno::ENOTTY),
+            },
+            Opened::Regular => {
+                let position = self.position.load(Ordering::Relaxed);
+                Ok(self.status().size.saturating_sub(position))
+            }
+            _ => Err(Errno::ENOTTY),
+        }
+    }
+
+    pub(super) async fn hold_position(&self) -> Position<'_> {
+        Position {
+            value: &self.position,
+            _turn: self.turn.take().await,
+        }
+    }
+}
+
+/// The position, while nobody else can move it.
+pub(super) struct Position<'a> {
+    value: &'a AtomicU64,
+    _turn: super::turn::Held<'a>,
+}
+
+impl Position<'_> {
+    pub(super) fn get(&self) -> u64 {
+        // Relaxed, as in `set`: who holds the turn sees what the one before did.
+        self.value.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, position: u64) {
+        self.value.store(position, Ordering::Relaxed);
+    }
+}
+
+/// Cuts a file or makes it longer (truncate(2)).
+pub async fn truncate(node: &Node, length: u64) -> Result<(), Errno> {
+    match node.kind() {
+        _ if length > MAX_SIZE => Err(Errno::EINVAL),
+        Kind::Regular(file) => {
+            let _writing = file.writing.take().await;
+            file.object.truncate(length);
+            node.touch();
+            Ok(())
+        }
+        Kind::Directory(_) | Kind::Computed(_) => Err(Errno::EISDIR),
+        _ => Err(Errno::EINVAL),
+    }
+}

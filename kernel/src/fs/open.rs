@@ -1,0 +1,125 @@
+//! Opening files by path (open(2)).
+
+use super::file::{CHANGEABLE, OpenFile, Opened, truncate};
+use super::node::{Kind, Node};
+use super::tree::Tree;
+use super::walk::{Follow, Start};
+use crate::errno::Errno;
+use crate::memory::Object;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use linux_raw_sys::general as abi;
+use spin::Mutex;
+
+/// Opens the file that `path` names, or makes it with these permissions when `flags`
+/// (`O_*`) say so. What is not known of the flags is ignored, as open(2) says.
+pub async fn open(
+    tree: &Tree,
+    start: Start<'_>,
+    path: &[u8],
+    flags: u32,
+    permissions: u32,
+) -> Result<Arc<OpenFile>, Errno> {
+    super::admit()?;
+    // O_PATH makes all flags but these meaningless.
+    let flags = if flags & abi::O_PATH != 0 {
+        flags & (abi::O_PATH | abi::O_DIRECTORY | abi::O_NOFOLLOW)
+    } else {
+        flags
+    };
+    if flags & abi::O_TMPFILE & !abi::O_DIRECTORY != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if flags & abi::O_ACCMODE == abi::O_ACCMODE {
+        return Err(Errno::EINVAL);
+    }
+    let (node, made) = if flags & abi::O_CREAT != 0 {
+        find_or_make(tree, start, path, flags, permissions)?
+    } else {
+        let follow = if flags & abi::O_NOFOLLOW != 0 {
+            Follow::No
+        } else {
+            Follow::Yes
+        };
+        (tree.node(start, path, follow)?, false)
+    };
+    if flags & abi::O_DIRECTORY != 0 && !node.is_directory() {
+        return Err(Errno::ENOTDIR);
+    }
+    if flags & abi::O_PATH != 0 {
+        return Ok(Arc::new(OpenFile::new(Opened::Path, Some(node), flags)));
+    }
+    let opened = opened(&node, flags)?;
+    if flags & abi::O_TRUNC != 0 && !made && node.object().is_some() {
+        truncate(&node, 0).await?;
+    }
+    let kept = flags & (abi::O_ACCMODE | CHANGEABLE | abi::O_DIRECTORY | abi::O_SYNC);
+    // Programs for 64-bit Linux always see this one.
+    Ok(Arc::new(OpenFile::new(
+        opened,
+        Some(node),
+        kept | abi::O_LARGEFILE,
+    )))
+}
+
+fn find_or_make(
+    tree: &Tree,
+    start: Start<'_>,
+    path: &[u8],
+    flags: u32,
+    permissions: u32,
+) -> Result<(Arc<Node>, bool), Errno> {
+    if flags & abi::O_DIRECTORY != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let exclusive = flags & abi::O_EXCL != 0;
+    let follow = if exclusive || flags & abi::O_NOFOLLOW != 0 {
+        Follow::No
+    } else {
+        Follow::Yes
+    };
+    let (node, made) = tree.find_or_make(start, path, follow, || {
+        super::admit()?;
+        Ok(Node::with_permissions(
+            Kind::regular(Object::new()),
+            permissions,
+        ))
+    })?;
+    if !made && exclusive {
+        return Err(Errno::EEXIST);
+    }
+    if !made && node.is_directory() {
+        return Err(Errno::EISDIR);
+    }
+    Ok((node, made))
+}
+
+/// What an open file of this node holds.
+fn opened(node: &Node, flags: u32) -> Result<Opened, Errno> {
+    let writing = flags & abi::O_ACCMODE != abi::O_RDONLY;
+    match node.kind() {
+        Kind::Regular(_) => Ok(Opened::Regular),
+        Kind::Directory(_) | Kind::Computed(_) if writing || flags & abi::O_TRUNC != 0 => {
+            Err(Errno::EISDIR)
+        }
+        Kind::Directory(_) | Kind::Computed(_) => {
+            Ok(Opened::Directory(Mutex::new(Arc::new(Vec::new()))))
+        }
+        // Only with O_NOFOLLOW does one get here.
+        Kind::Link(_) => Err(Errno::ELOOP),
+        Kind::Device(device) => Ok(Opened::Device(*device)),
+        Kind::Generated(_) | Kind::Window(_) if writing => Err(Errno::EACCES),
+        Kind::Generated(text) => Ok(Opened::Text(text.generate()?)),
+        Kind::Window(window) => Ok(Opened::Window(window.clone())),
+    }
+}
+
+/// The bytes of the program at `path`, for `execve`. `EACCES` for what is no regular file
+/// or that nobody may execute (execve(2)).
+pub fn program(tree: &Tree, start: Start<'_>, path: &[u8]) -> Result<Arc<Node>, Errno> {
+    let node = tree.node(start, path, Follow::Yes)?;
+    if node.object().is_none() || !node.is_executable() {
+        return Err(Errno::EACCES);
+    }
+    Ok(node)
+}

@@ -1,0 +1,422 @@
+//! Pipes (pipe(7)).
+//!
+//! A pipe is a ring of bytes under a spin lock; bytes go straight between the
+//! ring and the user's memory. The ring starts with nothing, gets one page
+//! at the first write and doubles when it is too small, up to [`CAPACITY`].
+//!
+//! **Who waits for what.** Readers wait for bytes, or for the last writer to
+//! close. Writers wait for room, and all of them for less than [`ATOMIC`] bytes of it: so the
+//! wake-up at the moment the room grows to [`ATOMIC`] or more is enough for each of them, whatever its size. A
+//! transition wakes one waiter; who had to wait and leaves something behind
+//! wakes the next. Otherwise nobody is woken.
+//!
+//! The lock is never held while a wake-up is sent: a wait queue may call back
+//! into the pipe under its own lock (order: queue, then pipe).
+
+use crate::arch::Access;
+use crate::errno::{Errno, SysResult};
+use crate::memory::{Sink, Source, UserBuf};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use executor::sync::WaitQueue;
+use linux_raw_sys::general as abi;
+use spin::Mutex;
+
+/// How many bytes a pipe holds (Linux's default).
+pub const CAPACITY: usize = 65536;
+/// Writes up to this size are not mixed with others (`PIPE_BUF`).
+pub const ATOMIC: usize = abi::PIPE_BUF as usize;
+/// What the ring starts with.
+const FIRST_SIZE: usize = 4096;
+
+struct Pipe {
+    number: u64,
+    state: Mutex<State>,
+    readers: WaitQueue,
+    writers: WaitQueue,
+    /// Those in `poll`, for either end.
+    pollers: WaitQueue,
+}
+
+struct State {
+    ring: Ring,
+    reader_open: bool,
+    writer_open: bool,
+}
+
+/// The end that is read from. Dropping it closes it.
+pub struct Reader(Arc<Pipe>);
+
+/// The end that is written to. Dropping it closes it.
+pub struct Writer(Arc<Pipe>);
+
+/// Makes a pipe.
+pub fn pipe() -> Result<(Reader, Writer), Errno> {
+    super::admit()?;
+    let pipe = Arc::new(Pipe {
+        number: super::node::next_number(),
+        state: Mutex::new(State {
+            ring: Ring::new(),
+            reader_open: true,
+            writer_open: true,
+        }),
+        readers: WaitQueue::new(),
+        writers: WaitQueue::new(),
+        pollers: WaitQueue::new(),
+    });
+    Ok((Reader(pipe.clone()), Writer(pipe)))
+}
+
+/// What came of one attempt, which never waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    /// It went as far as it could for now.
+    Done,
+    /// The user's memory has to be made ready first.
+    NotReady,
+    /// The pipe is empty, or has not enough room.
+    Blocked,
+    /// The other end is closed.
+    Closed,
+    /// The ring could not grow.
+    NoMemory,
+}
+
+impl Reader {
+    /// Reads what is there, and waits only if that is nothing (read(2)).
+    pub async fn read(&self, to: &mut UserBuf<'_>, nonblocking: bool) -> SysResult {
+        let before = to.done();
+        if to.remaining() == 0 {
+            return Ok(0);
+        }
+        let mut waited = false;
+        let result = loop {
+            let mut step = self.attempt(to);
+            if step == Step::Blocked && to.done() == before {
+                if nonblocking {
+                    break Err(Errno::EAGAIN);
+                }
+                waited = true;
+                step = self
+                    .0
+                    .readers
+                    .wait_until(|| Some(self.attempt(to)).filter(|&step| step != Step::Blocked))
+                    .await;
+            }
+            if step != Step::NotReady {
+                break Ok(to.done() - before);
+            }
+            if let Err(error) = to.fault_in(Access::Write).await {
+                let done = to.done() - before;
+                break if done > 0 { Ok(done) } else { Err(error) };
+            }
+        };
+        if waited && self.readable() > 0 {
+            self.0.readers.wake_one();
+        }
+        result
+    }
+
+    /// Moves what can be moved at once. Bytes that `to` does not take stay in the pipe.
+    fn attempt<S: Sink + Limited>(&self, to: &mut S) -> Step {
+        let pipe = &*self.0;
+        let (step, room_before, room_after) = {
+            let mut state = pipe.state.lock();
+            if state.ring.length == 0 {
+                return if state.writer_open {
+                    Step::Blocked
+                } else {
+                    Step::Closed
+                };
+            }
+            let room_before = state.ring.room();
+            let wanted = state.ring.length.min(to.limit());
+            let moved = state.ring.give(to, wanted);
+            let step = if moved < wanted {
+                Step::NotReady
+            } else {
+                Step::Done
+            };
+            (step, room_before, state.ring.room())
+        };
+        if room_before < ATOMIC && room_after >= ATOMIC {
+            pipe.writers.wake_one();
+            pipe.pollers.wake_all();
+        }
+        step
+    }
+
+    /// How many bytes can be read (`FIONREAD`).
+    pub fn readable(&self) -> usize {
+        self.0.state.lock().ring.length
+    }
+
+    /// What `poll` reports.
+    pub fn ready(&self) -> u32 {
+        let state = self.0.state.lock();
+        let mut ready = 0;
+        if state.ring.length > 0 {
+            ready |= abi::POLLIN | abi::POLLRDNORM;
+        }
+        if !state.writer_open {
+            ready |= abi::POLLHUP;
+        }
+        ready
+    }
+
+    /// The queue that is woken when `ready` may have changed.
+    pub fn pollers(&self) -> &WaitQueue {
+        &self.0.pollers
+    }
+
+    /// The pipe's number, for `stat`.
+    pub fn number(&self) -> u64 {
+        self.0.number
+    }
+}
+
+impl Writer {
+    /// Writes everything, waiting for room (write(2)). `EPIPE` when the other end is
+    /// closed: the caller has to send `SIGPIPE`.
+    pub async fn write(&self, from: &mut UserBuf<'_>, nonblocking: bool) -> SysResult {
+        let before = from.done();
+        let total = from.remaining();
+        if total == 0 {
+            return Ok(0);
+        }
+        let atomic = total <= ATOMIC;
+        // Where to begin again if not all of an atomic write could be had at once.
+        let start = atomic.then(|| from.clone());
+        let mut waited = false;
+        let result = loop {
+            let mut step = self.attempt(from, atomic, nonblocking);
+            if step == Step::Blocked {
+                if nonblocking {
+                    break Err(Errno::EAGAIN);
+                }
+                waited = true;
+                step = self
+                    .0
+                    .writers
+                    .wait_until(|| {
+                        Some(self.attempt(from, atomic, false))
+                            .filter(|&step| step != Step::Blocked)
+                    })
+                    .await;
+            }
+            match step {
+                Step::Done if from.remaining() == 0 => break Ok(()),
+                Step::Done | Step::Blocked => {}
+                Step::NotReady => {
+                    let result = from.fault_in(Access::Read).await;
+                    // Nothing of an atomic write is in the pipe until all of it is.
+                    if let Some(start) = &start {
+                        *from = start.clone();
+                    }
+                    if let Err(error) = result {
+                        break Err(error);
+                    }
+                }
+                Step::Closed => break Err(Errno::EPIPE),
+                Step::NoMemory => break Err(Errno::ENOMEM),
+            }
+        };
+        if waited && self.0.state.lock().ring.room() >= ATOMIC {
+            self.0.writers.wake_one();
+        }
+        match from.done() - before {
+            0 => result.map(|()| 0),
+            done => Ok(done),
+        }
+    }
+
+    /// Moves what can be moved at once; if `atomic`, all of it or nothing.
+    fn attempt<S: Source + Limited>(&self, from: &mut S, atomic: bool, any_room: bool) -> Step {
+        let pipe = &*self.0;
+        let (step, was_empty, is_empty) = {
+            let mut state = pipe.state.lock();
+            if !state.reader_open {
+                return Step::Closed;
+            }
+            let remaining = from.limit();
+            let enough = match (atomic, any_room) {
+                (true, _) => remaining,
+                (false, true) => 1,
+                (false, false) => remaining.min(ATOMIC),
+            };
+            let room = state.ring.room();
+            if room < enough {
+                return Step::Blocked;
+            }
+            let wanted = match state.ring.grow_for(remaining.min(room)) {
+                size if size < enough => return Step::NoMemory,
+                size => size.min(remaining),
+            };
+            let was_empty = state.ring.length == 0;
+            let taken = state.ring.take(from, wanted);
+            if taken == wanted || !atomic {
+                state.ring.length += taken;
+            }
+            let step = if taken < wanted {
+                Step::NotReady
+            } else {
+                Step::Done
+            };
+            (step, was_empty, state.ring.length == 0)
+        };
+        if was_empty && !is_empty {
+            pipe.readers.wake_one();
+            pipe.pollers.wake_all();
+        }
+        step
+    }
+
+    /// What `poll` reports.
+    pub fn ready(&self) -> u32 {
+        let state = self.0.state.lock();
+        let mut ready = 0;
+        if state.ring.room() >= ATOMIC {
+            ready |= abi::POLLOUT | abi::POLLWRNORM;
+        }
+        if !state.reader_open {
+            ready |= abi::POLLERR;
+        }
+        ready
+    }
+
+    /// How many bytes can be read at the other end (`FIONREAD`).
+    pub fn readable(&self) -> usize {
+        self.0.state.lock().ring.length
+    }
+
+    /// The queue that is woken when `ready` may have changed.
+    pub fn pollers(&self) -> &WaitQueue {
+        &self.0.pollers
+    }
+
+    /// The pipe's number, for `stat`.
+    pub fn number(&self) -> u64 {
+        self.0.number
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // Nobody will read what is left: its memory goes back now.
+        let bytes = {
+            let mut state = self.0.state.lock();
+            state.reader_open = false;
+            core::mem::replace(&mut state.ring, Ring::new())
+        };
+        drop(bytes);
+        self.0.writers.wake_all();
+        self.0.pollers.wake_all();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.state.lock().writer_open = false;
+        self.0.readers.wake_all();
+        self.0.pollers.wake_all();
+    }
+}
+
+/// How many bytes a place can still take or give.
+trait Limited {
+    fn limit(&self) -> usize;
+}
+
+impl Limited for UserBuf<'_> {
+    fn limit(&self) -> usize {
+        self.remaining()
+    }
+}
+
+/// Bytes in the order in which they came.
+struct Ring {
+    bytes: Vec<u8>,
+    /// Where the oldest byte is.
+    head: usize,
+    length: usize,
+}
+
+impl Ring {
+    const fn new() -> Ring {
+        Ring {
+            bytes: Vec::new(),
+            head: 0,
+            length: 0,
+        }
+    }
+
+    fn room(&self) -> usize {
+        CAPACITY - self.length
+    }
+
+    /// Makes room for `count` more bytes, `room()` at most, and says how much there is: less if there is
+    /// no memory to grow.
+    fn grow_for(&mut self, count: usize) -> usize {
+        if self.bytes.len() - self.length < count {
+            let size = (self.length + count).next_power_of_two().max(FIRST_SIZE);
+            let mut bytes = Vec::new();
+            if super::admit().is_ok() && bytes.try_reserve_exact(size).is_ok() {
+                let (first, second) = self.filled();
+                bytes.extend_from_slice(first);
+                bytes.extend_from_slice(second);
+                bytes.resize(size, 0);
+                self.bytes = bytes;
+                self.head = 0;
+            }
+        }
+        self.bytes.len() - self.length
+    }
+
+    /// The bytes, in two pieces because they may go round the end.
+    fn filled(&self) -> (&[u8], &[u8]) {
+        let end = self.head + self.length;
+        match end.checked_sub(self.bytes.len()) {
+            Some(wrapped) => (&self.bytes[self.head..], &self.bytes[..wrapped]),
+            None => (&self.bytes[self.head..end], &[]),
+        }
+    }
+
+    /// Gives the oldest `count` bytes to `sink`, and forgets those that it took.
+    fn give(&mut self, sink: &mut impl Sink, count: usize) -> usize {
+        let (first, second) = self.filled();
+        let first = &first[..first.len().min(count)];
+        let second = &second[..count - first.len()];
+        let mut given = sink.put(first);
+        if given == first.len() && !second.is_empty() {
+            given += sink.put(second);
+        }
+        self.length -= given;
+        self.head = match self.head + given {
+            // An empty ring starts from the front, so that a pipe that is kept
+            // short stays in the same few cache lines.
+            _ if self.length == 0 => 0,
+            head if head >= self.bytes.len() => head - self.bytes.len(),
+            head => head,
+        };
+        given
+    }
+
+    /// Takes `count` bytes behind the newest, without counting them in yet.
+    fn take(&mut self, source: &mut impl Source, count: usize) -> usize {
+        let size = self.bytes.len();
+        let start = match self.head + self.length {
+            end if end >= size => end - size,
+            end => end,
+        };
+        let first = count.min(size - start);
+        let mut taken = source.take(&mut self.bytes[start..start + first]);
+        if taken == first && first < count {
+            taken += source.take(&mut self.bytes[..count - first]);
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+#[path = "pipe_tests.rs"]
+mod tests;

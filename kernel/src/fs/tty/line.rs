@@ -1,0 +1,368 @@
+//! The line discipline: what a terminal makes of the bytes typed (termios(3)).
+//!
+//! Plain data without locks or devices. [`Line::input`] is called for each byte typed, on the interrupt
+//! path: it works in fixed memory and returns what is to be done as an [`Effect`].
+//!
+//! The buffer is a ring. `head..ready` can be read; `ready..tail` is the line
+//! that is still being edited (empty unless canonical). `stops` marks the bytes that
+//! end a line. A marked null stands for an end-of-file that was typed and is not delivered.
+
+use super::settings::{Settings, is_disabled};
+use crate::memory::Sink;
+use linux_raw_sys::general as abi;
+
+/// Bytes that can wait for a reader, as on Linux.
+pub const SIZE: usize = 4096;
+/// The longest echo of one byte: a whole line is erased by `VKILL`.
+const MAX_ECHO: usize = 1024;
+
+/// The signals that a terminal sends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
+    /// `SIGINT`, by ^C.
+    Interrupt,
+    /// `SIGQUIT`, by ^\.
+    Quit,
+    /// `SIGTSTP`, by ^Z.
+    Stop,
+    /// `SIGWINCH`: the window has another size.
+    Resized,
+}
+
+impl Signal {
+    /// The signal's number.
+    pub fn number(self) -> u32 {
+        match self {
+            Signal::Interrupt => abi::SIGINT,
+            Signal::Quit => abi::SIGQUIT,
+            Signal::Stop => abi::SIGTSTP,
+            Signal::Resized => abi::SIGWINCH,
+        }
+    }
+}
+
+/// What a byte typed calls for.
+pub struct Effect {
+    echo: [u8; MAX_ECHO],
+    length: usize,
+    /// Send this to the foreground process group.
+    pub signal: Option<Signal>,
+    /// There is more to read.
+    pub readable: bool,
+}
+
+impl Effect {
+    fn none() -> Effect {
+        Effect {
+            echo: [0; MAX_ECHO],
+            length: 0,
+            signal: None,
+            readable: false,
+        }
+    }
+
+    /// What to print.
+    pub fn echo(&self) -> &[u8] {
+        &self.echo[..self.length]
+    }
+
+    fn print(&mut self, bytes: &[u8]) {
+        // What does not fit is not shown; it is only the picture.
+        if let Some(room) = self.echo.get_mut(self.length..self.length + bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.length += bytes.len();
+        }
+    }
+}
+
+/// What came of an attempt to read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// So many bytes were delivered, and the read is complete. Zero is an end-of-file.
+    Done(usize),
+    /// So many were delivered; the sink has to be made ready for the others.
+    NotReady(usize),
+    /// There is nothing yet.
+    Empty,
+}
+
+/// What waits to be read from a terminal, and its settings.
+pub struct Line {
+    settings: Settings,
+    buffer: [u8; SIZE],
+    stops: [u64; SIZE / 64],
+    // These only grow; an index into the buffer is the value modulo its size.
+    head: usize,
+    ready: usize,
+    tail: usize,
+    /// The next byte is taken as it is (`VLNEXT`).
+    quoted: bool,
+}
+
+impl Line {
+    /// An empty line.
+    pub const fn new(settings: Settings) -> Line {
+        Line {
+            settings,
+            buffer: [0; SIZE],
+            stops: [0; SIZE / 64],
+            head: 0,
+            ready: 0,
+            tail: 0,
+            quoted: false,
+        }
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Changes the settings. What was typed under canonical rules and not ended can be read after
+    /// the change to raw ones, as on Linux.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        if !settings.is_canonical() {
+            self.ready = self.tail;
+        }
+    }
+
+    /// Forgets everything typed (`TCIFLUSH`).
+    pub fn flush(&mut self) {
+        self.head = self.tail;
+        self.ready = self.tail;
+        self.stops = [0; SIZE / 64];
+        self.quoted = false;
+    }
+
+    /// Takes a byte that was typed.
+    pub fn input(&mut self, byte: u8) -> Effect {
+        let mut effect = Effect::none();
+        if self.quoted {
+            self.quoted = false;
+            self.append(byte, &mut effect);
+            return effect;
+        }
+        let byte = match byte {
+            b'\r' if self.settings.input(abi::IGNCR) => return effect,
+            b'\r' if self.settings.input(abi::ICRNL) => b'\n',
+            b'\n' if self.settings.input(abi::INLCR) => b'\r',
+            byte if self.settings.input(abi::ISTRIP) => byte & 0x7f,
+            byte => byte,
+        };
+        if let Some(signal) = self.signal(byte) {
+            if !self.settings.local(abi::NOFLSH) && signal != Signal::Resized {
+                self.flush();
+            }
+            self.echo(byte, &mut effect);
+            effect.signal = Some(signal);
+            return effect;
+        }
+        if self.settings.is_canonical() {
+            self.edit(byte, &mut effect);
+        } else {
+            self.append(byte, &mut effect);
+        }
+        effect
+    }
+
+    fn signal(&self, byte: u8) -> Option<Signal> {
+        if !self.settings.local(abi::ISIG) {
+            return None;
+        }
+        let keys = [
+            (abi::VINTR, Signal::Interrupt),
+            (abi::VQUIT, Signal::Quit),
+            (abi::VSUSP, Signal::Stop),
+        ];
+        keys.into_iter()
+            .find(|&(key, _)| self.settings.is_key(byte, key))
+            .map(|(_, signal)| signal)
+    }
+
+    /// A byte under canonical rules: it edits the line, ends it, or becomes part of it.
+    fn edit(&mut self, byte: u8, effect: &mut Effect) {
+        let key = |key| self.settings.is_key(byte, key);
+        let extended = self.settings.local(abi::IEXTEN);
+        // Terminals send one or the other for the same key; both erase.
+        if key(abi::VERASE) || (byte == 0x08 && !is_disabled(self.settings.key(abi::VERASE))) {
+            self.erase(effect);
+        } else if key(abi::VKILL) {
+            while self.erase(effect) {}
+        } else if extended && key(abi::VWERASE) {
+            while self.last() == Some(b' ') && self.erase(effect) {}
+            while self.last().is_some_and(|byte| byte != b' ') && self.erase(effect) {}
+        } else if extended && key(abi::VLNEXT) {
+            self.quoted = true;
+        } else if key(abi::VEOF) {
+            // Not delivered: it only ends what was typed so far.
+            self.end_line(0, effect);
+        } else if byte == b'\n' {
+            if self.settings.local(abi::ECHO | abi::ECHONL) {
+                effect.print(self.settings.newline());
+            }
+            self.end_line(b'\n', effect);
+        } else if key(abi::VEOL) || (extended && key(abi::VEOL2)) {
+            self.echo(byte, effect);
+            self.end_line(byte, effect);
+        } else {
+            self.append(byte, effect);
+        }
+    }
+
+    fn append(&mut self, byte: u8, effect: &mut Effect) {
+        // One place is kept for the byte that ends the line.
+        if self.tail - self.head >= SIZE - 1 {
+            effect.print(b"\x07");
+            return;
+        }
+        self.push(byte);
+        self.echo(byte, effect);
+        if !self.settings.is_canonical() {
+            self.ready = self.tail;
+            effect.readable = true;
+        }
+    }
+
+    fn end_line(&mut self, byte: u8, effect: &mut Effect) {
+        if self.tail - self.head >= SIZE {
+            effect.print(b"\x07");
+            return;
+        }
+        let at = self.tail % SIZE;
+        self.push(byte);
+        self.stops[at / 64] |= 1 << (at % 64);
+        self.ready = self.tail;
+        effect.readable = true;
+    }
+
+    fn push(&mut self, byte: u8) {
+        let at = self.tail % SIZE;
+        self.buffer[at] = byte;
+        self.stops[at / 64] &= !(1 << (at % 64));
+        self.tail += 1;
+    }
+
+    /// The last byte of the line that is being edited.
+    fn last(&self) -> Option<u8> {
+        (self.tail > self.ready).then(|| self.buffer[(self.tail - 1) % SIZE])
+    }
+
+    /// Takes the last character back; `false` if there is none.
+    fn erase(&mut self, effect: &mut Effect) -> bool {
+        // The later bytes of a character in UTF-8 go with its first.
+        while self.settings.input(abi::IUTF8) && self.last().is_some_and(|b| b & 0xc0 == 0x80) {
+            self.tail -= 1;
+        }
+        let Some(byte) = self.last() else {
+            return false;
+        };
+        self.tail -= 1;
+        if self.settings.local(abi::ECHO) && self.settings.local(abi::ECHOE) {
+            let shown_as_two = is_control(byte) && self.settings.local(abi::ECHOCTL);
+            for _ in 0..1 + usize::from(shown_as_two) {
+                effect.print(b"\x08 \x08");
+            }
+        }
+        true
+    }
+
+    fn echo(&self, byte: u8, effect: &mut Effect) {
+        if !self.settings.local(abi::ECHO) {
+            return;
+        }
+        match byte {
+            b'\n' => effect.print(self.settings.newline()),
+            byte if is_control(byte) && self.settings.local(abi::ECHOCTL) => {
+                effect.print(&[b'^', byte ^ 0x40]);
+            }
+            byte => effect.print(&[byte]),
+        }
+    }
+
+    /// How many bytes a read would deliver (`FIONREAD`).
+    pub fn readable(&self) -> usize {
+        if self.settings.is_canonical() {
+            let (length, stop) = self.first_line();
+            length - usize::from(stop == Some(0))
+        } else {
+            self.ready - self.head
+        }
+    }
+
+    /// Whether a read would find something, be it an end-of-file.
+    pub fn is_ready(&self) -> bool {
+        if self.settings.is_canonical() {
+            self.head < self.ready
+        } else {
+            self.ready - self.head >= usize::from(self.settings.minimum()).max(1)
+        }
+    }
+
+    /// The length of the first line with what ends it, and that byte.
+    fn first_line(&self) -> (usize, Option<u8>) {
+        for at in self.head..self.ready {
+            let index = at % SIZE;
+            if self.stops[index / 64] & 1 << (index % 64) != 0 {
+                return (at + 1 - self.head, Some(self.buffer[index]));
+            }
+        }
+        (self.ready - self.head, None)
+    }
+
+    /// Delivers what a read of up to `max` bytes can get now. `before` is what
+    /// the same read has delivered already, and zero when it begins.
+    pub fn read(&mut self, sink: &mut dyn Sink, max: usize, before: usize) -> Step {
+        if max == 0 {
+            return Step::Done(0);
+        }
+        let (length, end_of_file) = if self.settings.is_canonical() {
+            if self.head == self.ready {
+                return if before > 0 {
+                    Step::Done(0)
+                } else {
+                    Step::Empty
+                };
+            }
+            let (length, stop) = self.first_line();
+            let end_of_file = stop == Some(0);
+            (length - usize::from(end_of_file), end_of_file)
+        } else {
+            let length = self.ready - self.head;
+            let minimum = usize::from(self.settings.minimum()).min(max);
+            if before == 0 && length < minimum {
+                return Step::Empty;
+            }
+            (length, false)
+        };
+        let wanted = length.min(max);
+        let given = self.give(sink, wanted);
+        if given < wanted {
+            return Step::NotReady(given);
+        }
+        if end_of_file && given == length {
+            self.head += 1;
+        }
+        Step::Done(given)
+    }
+
+    fn give(&mut self, sink: &mut dyn Sink, count: usize) -> usize {
+        let start = self.head % SIZE;
+        let first = count.min(SIZE - start);
+        let mut given = sink.put(&self.buffer[start..start + first]);
+        if given == first && first < count {
+            given += sink.put(&self.buffer[..count - first]);
+        }
+        self.head += given;
+        given
+    }
+}
+
+/// A byte that would be shown as `^X`. Tabs and newlines are shown as they are.
+fn is_control(byte: u8) -> bool {
+    (byte < 0x20 && byte != b'\t' && byte != b'\n') || byte == 0x7f
+}
+
+#[cfg(test)]
+#[path = "line_tests.rs"]
+mod tests;

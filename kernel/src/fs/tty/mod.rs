@@ -1,0 +1,272 @@
+//! The console as a terminal.
+//!
+//! Bytes typed come in by [`Tty::input`] on the interrupt path: the
+//! [line discipline](line) takes them under a spin lock, then, with no lock held, the echo
+//! is sent, the foreground process group gets its signal, and readers are woken.
+//! Output goes through a [`Turn`], so that writes of up to [`WHOLE`] bytes are not mixed with
+//! each other, and yields between small chunks, because the port is slow.
+
+pub mod line;
+pub mod settings;
+
+use super::turn::Turn;
+use crate::arch::{self, Access};
+use crate::errno::{Errno, SysResult};
+use crate::memory::{Source, UserBuf};
+use core::sync::atomic::{AtomicI32, Ordering};
+use executor::sync::WaitQueue;
+use line::{Line, Signal, Step};
+use linux_raw_sys::general::{self as abi, winsize};
+use settings::{Mode, Settings};
+use spin::{Mutex, Once};
+
+/// Writes up to this size come out in one piece.
+pub const WHOLE: usize = 4096;
+/// How many bytes are sent before others on this CPU have their chance.
+const CHUNK: usize = 256;
+
+/// Sends a signal to a process group. Called on the interrupt path: it must
+/// not allocate or wait. No lock of the terminal is held.
+pub type SendSignal = fn(group: i32, signal: u32);
+
+/// A terminal.
+pub struct Tty {
+    line: Mutex<Line>,
+    readers: WaitQueue,
+    pollers: WaitQueue,
+    output: Turn,
+    window: Mutex<winsize>,
+    /// The process group that is in the foreground, or 0.
+    foreground: AtomicI32,
+    /// The session whose terminal this is, or 0.
+    session: AtomicI32,
+    send_signal: Once<SendSignal>,
+}
+
+/// The terminal on the console.
+pub fn console() -> &'static Tty {
+    static CONSOLE: Tty = Tty::new(Mode::Interactive);
+    &CONSOLE
+}
+
+/// Starts the console: from now on it listens. `send_signal` is what the
+/// process layer does for ^C.
+pub fn start(mode: Mode, send_signal: SendSignal) {
+    let console = console();
+    console.send_signal.call_once(|| send_signal);
+    console.set_settings(Settings::new(mode), Flush::No);
+    arch::set_console_input(|byte| self::console().input(byte));
+}
+
+/// Whether input that nobody has read is forgotten when the settings change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flush {
+    /// It is (`TCSETSF`).
+    Yes,
+    /// It is kept.
+    No,
+}
+
+impl Tty {
+    const fn new(mode: Mode) -> Tty {
+        Tty {
+            line: Mutex::new(Line::new(Settings::new(mode))),
+            readers: WaitQueue::new(),
+            pollers: WaitQueue::new(),
+            output: Turn::new(),
+            window: Mutex::new(winsize {
+                ws_row: 25,
+                ws_col: 80,
+                ws_xpixel: 0,
+                ws_ypixel: 0,
+            }),
+            foreground: AtomicI32::new(0),
+            session: AtomicI32::new(0),
+            send_signal: Once::new(),
+        }
+    }
+
+    /// Takes a byte that was typed. On the interrupt path.
+    pub fn input(&self, byte: u8) {
+        let effect = self.line.lock().input(byte);
+        if !effect.echo().is_empty() {
+            arch::console_write(effect.echo());
+        }
+        if let Some(signal) = effect.signal {
+            self.signal(signal);
+        }
+        if effect.readable {
+            self.readers.wake_one();
+            self.pollers.wake_all();
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let group = self.foreground();
+        if let Some(send) = self.send_signal.get()
+            && group > 0
+        {
+            send(group, signal.number());
+        }
+    }
+
+    /// Reads what was typed: a line, or under raw rules what `VMIN` says (termios(3)).
+    pub async fn read(&self, to: &mut UserBuf<'_>, nonblocking: bool) -> SysResult {
+        let before = to.done();
+        loop {
+            let mut step = self.attempt(to, before);
+            if step == Step::Empty {
+                if nonblocking {
+                    return Err(Errno::EAGAIN);
+                }
+                step = self
+                    .readers
+                    .wait_until(|| {
+                        Some(self.attempt(to, before)).filter(|&step| step != Step::Empty)
+                    })
+                    .await;
+                // This was the one that was woken: pass it on if something is left.
+                if self.line.lock().is_ready() {
+                    self.readers.wake_one();
+                }
+            }
+            if let Step::Done(_) = step {
+                return Ok(to.done() - before);
+            }
+            if let Err(error) = to.fault_in(Access::Write).await {
+                let done = to.done() - before;
+                return if done > 0 { Ok(done) } else { Err(error) };
+            }
+        }
+    }
+
+    fn attempt(&self, to: &mut UserBuf<'_>, before: usize) -> Step {
+        let (max, done) = (to.remaining(), to.done() - before);
+        self.line.lock().read(to, max, done)
+    }
+
+    /// Prints.
+    pub async fn write(&self, from: &mut UserBuf<'_>) -> SysResult {
+        let before = from.done();
+        while from.remaining() > 0 {
+            let _turn = self.output.take().await;
+            let end = from.done() + from.remaining().min(WHOLE);
+            while from.done() < end {
+                let max = CHUNK.min(end - from.done());
+                if self.print(from, max) > 0 {
+                    executor::yield_now().await;
+                } else if let Err(error) = from.fault_in(Access::Read).await {
+                    let done = from.done() - before;
+                    return if done > 0 { Ok(done) } else { Err(error) };
+                }
+            }
+        }
+        Ok(from.done() - before)
+    }
+
+    /// Prints up to `max` bytes, `CHUNK` at most, and says how many it got.
+    fn print(&self, from: &mut impl Source, max: usize) -> usize {
+        let mut chunk = [0; CHUNK];
+        let taken = from.take(&mut chunk[..max.min(CHUNK)]);
+        let chunk = &chunk[..taken];
+        if !self.line.lock().settings().adds_returns() {
+            arch::console_write(chunk);
+            return taken;
+        }
+        let mut out = [0; 2 * CHUNK];
+        let mut length = 0;
+        for &byte in chunk {
+            if byte == b'\n' {
+                out[length] = b'\r';
+                length += 1;
+            }
+            out[length] = byte;
+            length += 1;
+        }
+        arch::console_write(&out[..length]);
+        taken
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> Settings {
+        *self.line.lock().settings()
+    }
+
+    /// Changes the settings.
+    pub fn set_settings(&self, settings: Settings, flush: Flush) {
+        {
+            let mut line = self.line.lock();
+            line.set_settings(settings);
+            if flush == Flush::Yes {
+                line.flush();
+            }
+        }
+        // What was an unfinished line may be readable now.
+        self.readers.wake_all();
+        self.pollers.wake_all();
+    }
+
+    /// Forgets input that nobody has read.
+    pub fn flush_input(&self) {
+        self.line.lock().flush();
+    }
+
+    /// Waits until what others are printing is out (tcdrain(3)).
+    pub async fn drain(&self) {
+        let _turn = self.output.take().await;
+    }
+
+    /// The size of the window.
+    pub fn window(&self) -> winsize {
+        *self.window.lock()
+    }
+
+    /// Changes the size of the window, and tells the foreground processes.
+    pub fn set_window(&self, size: winsize) {
+        let old = core::mem::replace(&mut *self.window.lock(), size);
+        if (old.ws_row, old.ws_col) != (size.ws_row, size.ws_col) {
+            self.signal(Signal::Resized);
+        }
+    }
+
+    /// The foreground process group, or 0.
+    pub fn foreground(&self) -> i32 {
+        // Relaxed: a number that stands for itself.
+        self.foreground.load(Ordering::Relaxed)
+    }
+
+    /// Puts a process group into the foreground.
+    pub fn set_foreground(&self, group: i32) {
+        self.foreground.store(group, Ordering::Relaxed);
+    }
+
+    /// The session whose terminal this is, or 0.
+    pub fn session(&self) -> i32 {
+        self.session.load(Ordering::Relaxed)
+    }
+
+    /// Makes it the terminal of a session, or of none (0).
+    pub fn set_session(&self, session: i32) {
+        self.session.store(session, Ordering::Relaxed);
+    }
+
+    /// How many bytes a read would deliver.
+    pub fn readable(&self) -> usize {
+        self.line.lock().readable()
+    }
+
+    /// What `poll` reports.
+    pub fn ready(&self) -> u32 {
+        let output = abi::POLLOUT | abi::POLLWRNORM;
+        if self.line.lock().is_ready() {
+            output | abi::POLLIN | abi::POLLRDNORM
+        } else {
+            output
+        }
+    }
+
+    /// The queue that is woken when `ready` may have changed.
+    pub fn pollers(&self) -> &WaitQueue {
+        &self.pollers
+    }
+}
