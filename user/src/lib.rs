@@ -12,6 +12,7 @@ extern crate alloc;
 pub mod heap;
 pub mod io;
 pub mod number;
+pub mod options;
 pub mod random;
 pub mod start;
 pub mod sys;

@@ -7,6 +7,7 @@ pub mod cases;
 pub mod child;
 pub mod failure;
 pub mod pagemap;
+pub mod shared;
 pub mod vmstat;
 
 pub use area::Area;
