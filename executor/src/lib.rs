@@ -1,2 +1,78 @@
-//! A multi-CPU async runtime for kernels.
+//! A multi-CPU async runtime for kernels: `no_std` with `alloc`, and no
+//! operating system beneath it.
+//!
+//! # Principles
+//!
+//! - The machine comes in through one trait, [`Platform`]: which CPU is this,
+//!   what time is it, arm a timer, kick a CPU, halt.
+//! - A task is one allocation, and nothing else allocates: queues, timers and
+//!   the waiters of a lock are links inside tasks and futures. A wake-up never
+//!   fails for want of memory.
+//! - Per-CPU first: a task is woken on the CPU where it last ran, and stolen
+//!   when a neighbour is idle.
+//! - A CPU without work halts. A halted CPU gets one kick, a busy one none, and
+//!   an idle one has no tick.
+//! - All that waits can be dropped while it waits: every primitive here is
+//!   cancellation-safe, and says what that means for it.
+//!
+//! # Example
+//!
+//! On the host (feature `std`) the CPUs are threads:
+//!
+//! ```
+//! use executor::host::Runtime;
+//! use executor::sync::oneshot;
+//!
+//! let runtime = Runtime::new(2);
+//! let executor = runtime.executor();
+//! let (sender, receiver) = oneshot::channel();
+//! executor.spawn("sender", async move { sender.send(42) }).detach();
+//! assert_eq!(runtime.block_on(receiver), Ok(42));
+//! ```
+//!
+//! A kernel implements [`Platform`], puts an [`Executor`] into a static, and
+//! has each CPU call [`Executor::run`].
+//!
+//! # Rules
+//!
+//! Comments cite them.
+//!
+//! - **E1** No lock guard lives across an `.await`; spin locks are held for a
+//!   few instructions, and no waker is called while one is held.
+//! - **E2** No wake-up is lost, no task is polled twice at once, and none after
+//!   it has finished.
+//! - **E3** A CPU without work halts; a wake-up for a halted CPU sends one
+//!   interrupt.
+//! - **E4** A task that keeps its CPU is visible: [`Executor::running_since`].
+//! - **E5** Work is per-CPU first; the fast paths share no cache line.
+//!
+//! # Reading order
+//!
+//! [`platform`](Platform), `facade` (atomics, or `loom`'s), `list` (intrusive
+//! lists), `task` (the cell and its state word), `scheduler` (queues, parking,
+//! the worker's loop), [`time`] (the wheel), [`sync`], and `host` (the platform
+//! on host threads, feature `std`).
+
 #![no_std]
+#![warn(missing_docs)]
+
+extern crate alloc;
+#[cfg(any(feature = "std", test, loom))]
+extern crate std;
+
+mod batch;
+mod facade;
+#[cfg(all(feature = "std", not(loom)))]
+pub mod host;
+mod list;
+mod platform;
+mod scheduler;
+pub mod sync;
+mod task;
+pub mod time;
+mod yielding;
+
+pub use platform::Platform;
+pub use scheduler::{Counters, Executor, RunningTask, SpawnError, Task, TaskInfo};
+pub use task::{AbortHandle, JoinError, JoinHandle, Phase, TaskId};
+pub use yielding::{YieldNow, yield_now};

@@ -1,0 +1,80 @@
+//! What each CPU counts.
+
+use crate::facade::atomic::{AtomicU64, Ordering};
+
+/// A counter with one writer, its CPU; anybody may read it.
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Adds without a read-modify-write: only the owner writes.
+    pub(super) fn add(&self, amount: u64) {
+        let old = self.0.load(Ordering::Relaxed);
+        self.0.store(old.wrapping_add(amount), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counters of one CPU.
+pub(super) struct Tally {
+    pub(super) polls: Counter,
+    pub(super) steals: Counter,
+    pub(super) stolen: Counter,
+    pub(super) parks: Counter,
+    pub(super) idle: Counter,
+    pub(super) timers: Counter,
+    /// Sent from this CPU; by several threads for the entry that stands for
+    /// all that is no CPU.
+    pub(super) kicks: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn new() -> Self {
+        Self {
+            polls: Counter::new(),
+            steals: Counter::new(),
+            stolen: Counter::new(),
+            parks: Counter::new(),
+            idle: Counter::new(),
+            timers: Counter::new(),
+            kicks: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn read(&self) -> Counters {
+        Counters {
+            polls: self.polls.get(),
+            steals: self.steals.get(),
+            stolen: self.stolen.get(),
+            kicks: self.kicks.load(Ordering::Relaxed),
+            parks: self.parks.get(),
+            idle_ns: self.idle.get(),
+            timers: self.timers.get(),
+        }
+    }
+}
+
+/// What a CPU has done since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Tasks polled.
+    pub polls: u64,
+    /// Successful raids on other CPUs' queues.
+    pub steals: u64,
+    /// Tasks brought home by them.
+    pub stolen: u64,
+    /// Kicks sent to other CPUs.
+    pub kicks: u64,
+    /// Times halted.
+    pub parks: u64,
+    /// Nanoseconds halted.
+    pub idle_ns: u64,
+    /// Timers gone off.
+    pub timers: u64,
+}

@@ -1,0 +1,372 @@
+//! The executor, as its users see it.
+
+use super::counters::Counters;
+use super::shared::{NOWHERE, Shared};
+use super::snapshot::{RunningTask, TaskInfo};
+use crate::platform::Platform;
+use crate::task::{self, Class, JoinHandle, Runnable};
+use crate::time::{Interval, Sleep, Timeout};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::Future;
+
+/// A multi-CPU executor on a [`Platform`].
+///
+/// Each CPU calls [`run`](Self::run) once and stays there; tasks are spawned
+/// from anywhere.
+///
+/// Dropping it drops all tasks that are left (see
+/// [`shutdown`](Self::shutdown)).
+pub struct Executor<P: Platform> {
+    shared: Arc<Shared<P>>,
+}
+
+impl<P: Platform> Executor<P> {
+    /// An executor for `cpus` CPUs, numbered from 0.
+    ///
+    /// # Panics
+    ///
+    /// If `cpus` is 0.
+    pub fn new(platform: P, cpus: usize) -> Self {
+        assert!(cpus > 0, "an executor needs a CPU");
+        Self {
+            shared: Arc::new(Shared::new(platform, cpus)),
+        }
+    }
+
+    /// The platform beneath.
+    pub fn platform(&self) -> &P {
+        &self.shared.platform
+    }
+
+    /// How many CPUs it was made for.
+    pub fn cpus(&self) -> usize {
+        self.shared.workers.len()
+    }
+
+    /// This CPU's worker: polls tasks, fires timers, halts when there is
+    /// nothing to do. Returns only after [`shutdown`](Self::shutdown).
+    ///
+    /// # Panics
+    ///
+    /// If it is called outside all CPUs.
+    pub fn run(&self) {
+        self.shared.run();
+    }
+
+    /// Stops the workers. Each finishes the poll that it is in; then they drop
+    /// all tasks that are left, each pinned one on its own CPU, and those that
+    /// these spawn while they are dropped. Their join handles give
+    /// [`JoinError::Cancelled`](crate::JoinError::Cancelled).
+    ///
+    /// Does not wait: [`run`](Self::run) returns on each CPU when no task is
+    /// left anywhere. All CPUs have to be in `run`, or get there.
+    pub fn shutdown(&self) {
+        self.shared.stop();
+    }
+
+    /// Begins the spawning of a task that is not an ordinary one.
+    ///
+    /// ```
+    /// # let runtime = executor::host::Runtime::new(1);
+    /// # let executor = runtime.executor();
+    /// let task = executor.task("sweep").background().spawn(async { 6 * 7 });
+    /// # assert_eq!(runtime.block_on(task).unwrap(), 42);
+    /// ```
+    pub fn task(&self, name: &'static str) -> Task<'_, P> {
+        Task {
+            executor: self,
+            name,
+            class: Class::Interactive,
+            cpu: None,
+        }
+    }
+
+    /// Starts a task: `future` runs on its own, on any CPU.
+    ///
+    /// ```
+    /// # let runtime = executor::host::Runtime::new(1);
+    /// # let executor = runtime.executor();
+    /// let task = executor.spawn("answer", async { 42 });
+    /// assert_eq!(runtime.block_on(task).unwrap(), 42);
+    /// ```
+    pub fn spawn<F>(&self, name: &'static str, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.task(name).spawn(future)
+    }
+
+    /// Starts a task that runs when there is nothing more urgent, and now and
+    /// then even so.
+    pub fn spawn_background<F>(&self, name: &'static str, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.task(name).background().spawn(future)
+    }
+
+    /// Starts a task that runs on `cpu` only.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such CPU.
+    pub fn spawn_on<F>(&self, cpu: usize, name: &'static str, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.task(name).on(cpu).spawn(future)
+    }
+
+    /// Starts a task on this CPU, where it stays, so that its future need not
+    /// be `Send`.
+    ///
+    /// # Panics
+    ///
+    /// If this is called outside all CPUs.
+    pub fn spawn_pinned<F>(&self, name: &'static str, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        let Some((cpu, _)) = self.shared.here() else {
+            panic!("`spawn_pinned` was called outside all CPUs of the executor");
+        };
+        // The future is polled and dropped on this CPU only.
+        match self.task(name).on(cpu).start(future) {
+            Ok(handle) => handle,
+            Err(SpawnError(future)) => no_memory(&future),
+        }
+    }
+
+    /// Is other work ready for this CPU? To be asked by a task at the end of
+    /// its time slice: if not, there is no point in yielding.
+    pub fn contended(&self) -> bool {
+        self.shared.contended()
+    }
+
+    /// Offers what waits on this CPU to the others. To be called by a task
+    /// that is about to keep its CPU for long (rule E4: a kernel, before it
+    /// enters user mode): a task that was just woken waits in a place where
+    /// only this CPU finds it, in the hope that the waker soon lets go.
+    ///
+    /// Costs a load when no CPU is parked.
+    pub fn share_work(&self) {
+        self.shared.share_work();
+    }
+
+    /// The time, in nanoseconds.
+    pub fn now(&self) -> u64 {
+        self.shared.now()
+    }
+
+    /// Waits until the time is `deadline` or later.
+    pub fn sleep_until(&self, deadline: u64) -> Sleep<'_, P> {
+        Sleep::new(&self.shared, deadline)
+    }
+
+    /// Waits for `ns` nanoseconds or longer.
+    ///
+    /// ```
+    /// # let runtime = executor::host::Runtime::new(1);
+    /// # let executor = runtime.executor().clone();
+    /// runtime.block_on(async move {
+    ///     let before = executor.now();
+    ///     executor.sleep(2_000_000).await;
+    ///     assert!(executor.now() - before >= 2_000_000);
+    /// });
+    /// ```
+    pub fn sleep(&self, ns: u64) -> Sleep<'_, P> {
+        self.sleep_until(self.now().saturating_add(ns))
+    }
+
+    /// Gives `future` up after `ns` nanoseconds.
+    ///
+    /// ```
+    /// # let runtime = executor::host::Runtime::new(1);
+    /// # let executor = runtime.executor().clone();
+    /// use core::future::{pending, ready};
+    /// runtime.block_on(async move {
+    ///     assert_eq!(executor.timeout(1_000_000, ready(1)).await, Ok(1));
+    ///     let late = executor.timeout(1_000_000, pending::<()>()).await;
+    ///     assert_eq!(late, Err(executor::time::Elapsed));
+    /// });
+    /// ```
+    pub fn timeout<F: Future>(&self, ns: u64, future: F) -> Timeout<'_, P, F> {
+        Timeout::new(self.sleep(ns), future)
+    }
+
+    /// Ticks every `period` nanoseconds, for the first time at once.
+    ///
+    /// ```
+    /// # let runtime = executor::host::Runtime::new(1);
+    /// # let executor = runtime.executor().clone();
+    /// runtime.block_on(async move {
+    ///     let mut interval = executor.interval(1_000_000);
+    ///     let first = interval.tick().await;
+    ///     assert_eq!(interval.tick().await, first + 1_000_000);
+    /// });
+    /// ```
+    pub fn interval(&self, period: u64) -> Interval<'_, P> {
+        Interval::new(self.sleep_until(self.now()), period)
+    }
+
+    /// What `cpu` has done so far; `None` if there is no such CPU.
+    pub fn counters(&self, cpu: usize) -> Option<Counters> {
+        self.shared
+            .workers
+            .get(cpu)
+            .map(|worker| worker.tally.read())
+    }
+
+    /// The poll that goes on on `cpu`, for a watchdog (rule E4).
+    pub fn running_since(&self, cpu: usize) -> Option<RunningTask> {
+        self.shared.running_since(cpu)
+    }
+
+    /// All tasks that have not completed, in the order of their numbers.
+    pub fn tasks(&self) -> Vec<TaskInfo> {
+        self.shared.snapshot()
+    }
+}
+
+impl<P: Platform> Drop for Executor<P> {
+    fn drop(&mut self) {
+        self.shared.stop();
+        self.shared.drop_rest();
+    }
+}
+
+impl<P: Platform> fmt::Debug for Executor<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor")
+            .field("cpus", &self.cpus())
+            .finish_non_exhaustive()
+    }
+}
+
+/// There is no memory for the task; this is its future.
+pub struct SpawnError<F>(pub F);
+
+impl<F> fmt::Debug for SpawnError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SpawnError")
+    }
+}
+
+impl<F> fmt::Display for SpawnError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no memory for a task")
+    }
+}
+
+impl<F> core::error::Error for SpawnError<F> {}
+
+/// A task that is about to be spawned. Made by [`Executor::task`].
+#[must_use = "a task runs only when it is spawned"]
+pub struct Task<'a, P: Platform> {
+    executor: &'a Executor<P>,
+    name: &'static str,
+    class: Class,
+    cpu: Option<usize>,
+}
+
+impl<P: Platform> Task<'_, P> {
+    /// Runs on `cpu` only.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such CPU.
+    pub fn on(mut self, cpu: usize) -> Self {
+        assert!(cpu < self.executor.cpus(), "there is no CPU {cpu}");
+        self.class = Class::Pinned;
+        self.cpu = Some(cpu);
+        self
+    }
+
+    /// Runs when there is nothing more urgent, and now and then even so. For a
+    /// task that stays on one CPU this means nothing.
+    pub fn background(mut self) -> Self {
+        if self.class != Class::Pinned {
+            self.class = Class::Background;
+        }
+        self
+    }
+
+    /// Starts it.
+    pub fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        match self.start(future) {
+            Ok(handle) => handle,
+            Err(SpawnError(future)) => no_memory(&future),
+        }
+    }
+
+    /// Starts it, or gives the future back if there is no memory for the
+    /// task. A task is one allocation.
+    pub fn try_spawn<F>(self, future: F) -> Result<JoinHandle<F::Output>, SpawnError<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.start(future)
+    }
+
+    /// Starts it; a future that is not `Send` must be for this very CPU.
+    fn start<F>(self, future: F) -> Result<JoinHandle<F::Output>, SpawnError<F>>
+    where
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        let shared = &self.executor.shared;
+        let id = shared.next_id();
+        let here = shared.here().map(|(cpu, _)| cpu);
+        // From outside, the lists of tasks take turns.
+        let home = self
+            .cpu
+            .or(here)
+            .unwrap_or(id.get() as usize % shared.workers.len());
+        let about = task::About {
+            id,
+            name: self.name,
+            class: self.class,
+            home: home as u32,
+            last_cpu: self.cpu.or(here).map_or(NOWHERE, |cpu| cpu as u32),
+        };
+        let header = task::allocate(future, Arc::clone(shared), about).map_err(SpawnError)?;
+        // SAFETY: the task is alive by the executor's reference, new to the
+        // list, and `finished` is called when it completes. The new handle has
+        // the join handle's reference and the type of this future's output.
+        let handle = unsafe {
+            shared.enter(header);
+            JoinHandle::new(header)
+        };
+        if shared.is_stopping() {
+            handle.abort();
+        }
+        // SAFETY: a new task is scheduled, and this is its one `Runnable`.
+        shared.place(unsafe { Runnable::new(header) });
+        Ok(handle)
+    }
+}
+
+impl<P: Platform> fmt::Debug for Task<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("name", &self.name)
+            .field("class", &self.class)
+            .field("cpu", &self.cpu)
+            .finish_non_exhaustive()
+    }
+}
+
+fn no_memory<F>(_: &F) -> ! {
+    alloc::alloc::handle_alloc_error(core::alloc::Layout::new::<F>())
+}

@@ -1,0 +1,231 @@
+//! The wait queue: wait until a condition holds.
+
+use super::waiters::{Phase, Waiter, Waiters};
+use crate::batch::WakeBatch;
+use crate::facade::{Lock, const_unless_loom};
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+/// A queue of tasks that wait for conditions over something that others
+/// change: what a kernel's pipes, futexes and `wait4` are built on.
+///
+/// Who waits gives the condition, as a closure; who changes something calls
+/// [`wake_one`](Self::wake_one) or its kin afterwards. A waiter looks at its
+/// condition, enrols, and looks again, so a change before the enrolment is seen
+/// by the second look, and one after it finds the waiter enrolled.
+///
+/// Waiting never allocates.
+///
+/// ```
+/// use executor::sync::WaitQueue;
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+///
+/// struct Shelf { loaves: AtomicU32, customers: WaitQueue }
+/// let shelf = Arc::new(Shelf { loaves: AtomicU32::new(0), customers: WaitQueue::new() });
+///
+/// # let runtime = executor::host::Runtime::new(1);
+/// # let executor = runtime.executor();
+/// let baker = shelf.clone();
+/// executor.spawn("baker", async move {
+///     baker.loaves.fetch_add(1, SeqCst);
+///     baker.customers.wake_one();
+/// }).detach();
+/// runtime.block_on(shelf.customers.wait_until(|| {
+///     shelf.loaves.fetch_update(SeqCst, SeqCst, |loaves| loaves.checked_sub(1)).ok()
+/// }));
+/// ```
+pub struct WaitQueue {
+    waiters: Lock<Waiters>,
+}
+
+impl WaitQueue {
+    const_unless_loom! {
+        /// An empty queue.
+        pub const fn new() -> Self {
+            Self { waiters: Lock::new(Waiters::new()) }
+        }
+    }
+
+    /// Waits until `condition` gives something.
+    ///
+    /// The closure is called without any lock held, at least once, and again
+    /// after each wake-up. A waiter whose condition does not hold when it is
+    /// woken waits on, at the end of the queue.
+    ///
+    /// Cancellation-safe: if the future is dropped after a `wake_one` chose it
+    /// and before it looked, the wake-up passes to the next waiter.
+    pub fn wait_until<T, F>(&self, condition: F) -> WaitUntil<'_, F>
+    where
+        F: FnMut() -> Option<T>,
+    {
+        WaitUntil {
+            queue: self,
+            condition,
+            waiter: Waiter::new(),
+            enrolled: false,
+        }
+    }
+
+    /// Wakes the waiter that has waited longest, if there is one, and says so.
+    pub fn wake_one(&self) -> bool {
+        self.wake_n(1) == 1
+    }
+
+    /// Wakes up to `n` waiters, and says how many.
+    pub fn wake_n(&self, n: usize) -> usize {
+        self.wake_while(n, Phase::Granted)
+    }
+
+    /// Wakes all who wait now, and says how many there were.
+    pub fn wake_all(&self) -> usize {
+        self.wake_while(usize::MAX, Phase::Released)
+    }
+
+    fn wake_while(&self, limit: usize, phase: Phase) -> usize {
+        let mut woken = 0;
+        let mut horizon = None;
+        loop {
+            let mut batch = WakeBatch::new();
+            let more = self.waiters.with(|waiters| {
+                // Who is woken and enrols again comes after the horizon, so it
+                // is not woken twice.
+                let horizon = *horizon.get_or_insert(waiters.horizon());
+                while woken < limit
+                    && let Some((_, order)) = waiters.first()
+                    && order < horizon
+                {
+                    if batch.is_full() {
+                        return true;
+                    }
+                    batch.push(waiters.take_first(phase));
+                    woken += 1;
+                }
+                false
+            });
+            batch.wake();
+            if !more {
+                return woken;
+            }
+        }
+    }
+
+    /// Is nobody waiting? A hint, unless the caller keeps others from
+    /// enrolling.
+    pub fn is_empty(&self) -> bool {
+        self.waiters.with(|waiters| waiters.is_empty())
+    }
+}
+
+impl Default for WaitQueue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for WaitQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitQueue")
+            .field("empty", &self.is_empty())
+            .finish()
+    }
+}
+
+/// The future of [`WaitQueue::wait_until`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct WaitUntil<'a, F> {
+    queue: &'a WaitQueue,
+    condition: F,
+    waiter: Waiter,
+    /// Whether the waiter may be in the list: it was enrolled, and not removed.
+    enrolled: bool,
+}
+
+impl<F> WaitUntil<'_, F> {
+    /// Leaves the queue, and passes on a wake-up that was for this waiter.
+    fn leave(self: Pin<&mut Self>) {
+        if !self.enrolled {
+            return;
+        }
+        // SAFETY: the waiter is not moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.enrolled = false;
+        // SAFETY: the waiter is pinned with the future, and used with this
+        // queue only.
+        let (phase, waker) = this
+            .queue
+            .waiters
+            .with(|waiters| unsafe { waiters.remove(Pin::new_unchecked(&this.waiter)) });
+        drop(waker);
+        if phase == Phase::Granted {
+            this.queue.wake_one();
+        }
+    }
+}
+
+impl<T, F: FnMut() -> Option<T>> Future for WaitUntil<'_, F> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        // SAFETY: the waiter is not moved.
+        let this = unsafe { self.as_mut().get_unchecked_mut() };
+        if this.enrolled {
+            // SAFETY: the waiter is pinned with the future, and used with this
+            // queue only.
+            let (phase, old) = this.queue.waiters.with(|waiters| unsafe {
+                let waiter = Pin::new_unchecked(&this.waiter);
+                match waiters.check(waiter, context.waker()) {
+                    (Phase::Waiting, old) => (Phase::Waiting, old),
+                    // The wake-up is ours: the look below uses it.
+                    _ => waiters.remove(waiter),
+                }
+            });
+            drop(old);
+            if phase == Phase::Waiting {
+                // Polled for another reason. A look does no harm, and spares
+                // who selects over several queues a surprise.
+                let Some(value) = (this.condition)() else {
+                    return Poll::Pending;
+                };
+                self.leave();
+                return Poll::Ready(value);
+            }
+            this.enrolled = false;
+        }
+        if let Some(value) = (this.condition)() {
+            return Poll::Ready(value);
+        }
+        // SAFETY: the waiter is pinned and in no list; `leave` takes it out
+        // before it is dropped.
+        this.queue.waiters.with(|waiters| unsafe {
+            waiters.enrol(Pin::new_unchecked(&this.waiter), 0, context.waker());
+        });
+        this.enrolled = true;
+        // What changed before the enrolment woke nobody: look again.
+        match (this.condition)() {
+            Some(value) => {
+                self.leave();
+                Poll::Ready(value)
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<F> Drop for WaitUntil<'_, F> {
+    fn drop(&mut self) {
+        // SAFETY: if it was polled it was pinned, and it is not moved any
+        // more; if not, it is in no list and nothing happens.
+        unsafe { Pin::new_unchecked(self) }.leave();
+    }
+}
+
+impl<F> fmt::Debug for WaitUntil<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitUntil")
+            .field("enrolled", &self.enrolled)
+            .finish_non_exhaustive()
+    }
+}

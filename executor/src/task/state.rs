@@ -1,0 +1,365 @@
+//! The state word of a task: five bits, and above them the reference count.
+//!
+//! Every transition is one read-modify-write, and says by its return value
+//! what the caller has to do next.
+
+use crate::facade::atomic::{AtomicUsize, Ordering};
+use core::fmt;
+
+/// The task is in a queue, or about to be put there by who set the bit, or
+/// (with [`RUNNING`]) will be put there by its poller. The one who sets this
+/// bit on a task that is neither running nor complete must submit it. Only the
+/// poller clears it. Setting it on a complete task means nothing.
+const SCHEDULED: usize = 1 << 0;
+
+/// A CPU polls the task or drops its future, and owns the stage of the cell.
+/// Set only by who took the task out of a queue. Never set together with
+/// [`COMPLETE`].
+const RUNNING: usize = 1 << 1;
+
+/// The future is gone. The output, if somebody still wants it, is in the cell
+/// and belongs to the join handle. Never cleared.
+const COMPLETE: usize = 1 << 2;
+
+/// The future shall be dropped instead of polled. Never cleared.
+const CANCELLED: usize = 1 << 3;
+
+/// The join handle exists and wants the output.
+const JOIN_INTEREST: usize = 1 << 4;
+
+/// The join waker's field is filled and is read by who completes the task.
+/// While clear, the field belongs to the join handle; while set, nobody writes
+/// it before completion, and after completion it belongs to the completer.
+const JOIN_WAKER: usize = 1 << 5;
+
+/// One reference. The executor holds one from spawn to completion (it covers
+/// the queues and the poll), the join handle one, each waker one.
+const REFERENCE: usize = 1 << 6;
+
+/// More references than memory could hold wakers: only a leak of wakers in a
+/// loop gets here.
+const MAX_REFERENCES: usize = usize::MAX >> 1;
+
+/// What a waker has to do.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// Put the task into a queue.
+    Submit,
+    /// Nothing: it is queued already, its poller will queue it, or it is done.
+    Nothing,
+}
+
+/// What a waker that gives up its reference has to do.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WakeOwned {
+    /// Put the task into a queue, then drop the reference.
+    Submit,
+    /// Nothing: the reference is dropped.
+    Nothing,
+    /// That was the last reference: free the task.
+    Free,
+}
+
+/// What the CPU that took a task out of a queue has to do.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Poll the future.
+    Poll,
+    /// Drop the future and complete the task as cancelled.
+    Cancel,
+}
+
+/// What a poller has to do after a poll that returned `Pending`.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// The task waits for its waker.
+    Idle,
+    /// It was woken meanwhile: put it into a queue again.
+    Resubmit,
+}
+
+/// What the completer has to do.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Completed {
+    /// Nobody will ask for the output: drop it.
+    DropOutput,
+    /// The join handle will find the output by itself.
+    Leave,
+    /// Take the join waker and wake it.
+    WakeJoiner,
+}
+
+/// What the join handle may do with its waker field.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JoinField {
+    /// The task goes on; the transition was made.
+    Changed,
+    /// The task has completed: read the output.
+    Complete,
+}
+
+/// What a join handle that is dropped has to do.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detached {
+    /// Empty the waker field, which is the handle's again.
+    DropWaker,
+    /// Drop the output, which is the handle's.
+    DropOutput,
+}
+
+/// Whether a reference was the last one.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Released {
+    /// Free the task.
+    Last,
+    /// Others hold it.
+    Shared,
+}
+
+pub(crate) struct State {
+    /// The word. All changes that hand something over are `AcqRel`: the one
+    /// who makes the next transition sees what was done before this one.
+    word: AtomicUsize,
+}
+
+impl State {
+    /// Scheduled, wanted by a join handle; two references: the executor's and
+    /// the join handle's.
+    pub(crate) fn new() -> Self {
+        Self {
+            word: AtomicUsize::new(SCHEDULED | JOIN_INTEREST | (2 * REFERENCE)),
+        }
+    }
+
+    /// Wakes through a borrowed waker: one atomic operation.
+    pub(crate) fn wake(&self) -> Wake {
+        // Release even when the task is queued already: its next poll must see
+        // what the waker did before.
+        let old = self.word.fetch_or(SCHEDULED, Ordering::AcqRel);
+        if old & (SCHEDULED | RUNNING | COMPLETE) == 0 {
+            Wake::Submit
+        } else {
+            Wake::Nothing
+        }
+    }
+
+    /// Wakes through a waker that is used up. If nothing is to be submitted,
+    /// its reference is dropped by the same atomic operation.
+    pub(crate) fn wake_owned(&self) -> WakeOwned {
+        let mut old = self.word.load(Ordering::Relaxed);
+        loop {
+            let submit = old & (SCHEDULED | RUNNING | COMPLETE) == 0;
+            let new = if submit {
+                old | SCHEDULED
+            } else {
+                (old | SCHEDULED) - REFERENCE
+            };
+            match self
+                .word
+                .compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) if submit => return WakeOwned::Submit,
+                Ok(_) if new < REFERENCE => return WakeOwned::Free,
+                Ok(_) => return WakeOwned::Nothing,
+                Err(now) => old = now,
+            }
+        }
+    }
+
+    /// Asks for the future to be dropped.
+    pub(crate) fn cancel(&self) -> Wake {
+        let old = self.word.fetch_or(CANCELLED | SCHEDULED, Ordering::AcqRel);
+        if old & (SCHEDULED | RUNNING | COMPLETE) == 0 {
+            Wake::Submit
+        } else {
+            Wake::Nothing
+        }
+    }
+
+    /// The caller took the task out of a queue.
+    pub(crate) fn start(&self) -> Start {
+        // The task is SCHEDULED and not RUNNING, so the sum exchanges the two
+        // bits; an addition is one instruction where an exclusive-or with a
+        // result is a loop.
+        let old = self.word.fetch_add(RUNNING - SCHEDULED, Ordering::AcqRel);
+        debug_assert_eq!(
+            old & (SCHEDULED | RUNNING | COMPLETE),
+            SCHEDULED,
+            "a task in a queue is scheduled, and neither running nor complete"
+        );
+        if old & CANCELLED == 0 {
+            Start::Poll
+        } else {
+            Start::Cancel
+        }
+    }
+
+    /// The poll returned `Pending`.
+    pub(crate) fn pending(&self) -> Pending {
+        let old = self.word.fetch_sub(RUNNING, Ordering::AcqRel);
+        debug_assert_eq!(old & (RUNNING | COMPLETE), RUNNING, "the poller runs it");
+        if old & SCHEDULED == 0 {
+            Pending::Idle
+        } else {
+            Pending::Resubmit
+        }
+    }
+
+    /// The future is gone, and the output (if any) is in the cell.
+    pub(crate) fn complete(&self) -> Completed {
+        let old = self.word.fetch_add(COMPLETE - RUNNING, Ordering::AcqRel);
+        debug_assert_eq!(old & (RUNNING | COMPLETE), RUNNING, "the poller runs it");
+        if old & JOIN_INTEREST == 0 {
+            Completed::DropOutput
+        } else if old & JOIN_WAKER == 0 {
+            Completed::Leave
+        } else {
+            Completed::WakeJoiner
+        }
+    }
+
+    /// Is the output there?
+    pub(crate) fn is_complete(&self) -> bool {
+        self.word.load(Ordering::Acquire) & COMPLETE != 0
+    }
+
+    /// Has the task been asked to end?
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & CANCELLED != 0
+    }
+
+    /// A snapshot for a person to read.
+    pub(crate) fn phase(&self) -> Phase {
+        let word = self.word.load(Ordering::Relaxed);
+        if word & COMPLETE != 0 {
+            Phase::Done
+        } else if word & RUNNING != 0 {
+            Phase::Running
+        } else if word & SCHEDULED != 0 {
+            Phase::Ready
+        } else {
+            Phase::Waiting
+        }
+    }
+
+    /// Does the join waker's field hold a waker for the completer?
+    pub(crate) fn has_join_waker(&self) -> bool {
+        // Only the join handle changes the bit, and it is the join handle that
+        // asks.
+        self.word.load(Ordering::Relaxed) & JOIN_WAKER != 0
+    }
+
+    /// The join handle has filled its waker field and hands it to the
+    /// completer.
+    pub(crate) fn lend_join_waker(&self) -> JoinField {
+        self.change_join_waker(|word| word | JOIN_WAKER)
+    }
+
+    /// The join handle wants its waker field back.
+    pub(crate) fn reclaim_join_waker(&self) -> JoinField {
+        self.change_join_waker(|word| word & !JOIN_WAKER)
+    }
+
+    fn change_join_waker(&self, change: impl Fn(usize) -> usize) -> JoinField {
+        let mut old = self.word.load(Ordering::Acquire);
+        loop {
+            if old & COMPLETE != 0 {
+                return JoinField::Complete;
+            }
+            match self.word.compare_exchange_weak(
+                old,
+                change(old),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return JoinField::Changed,
+                Err(now) => old = now,
+            }
+        }
+    }
+
+    /// The join handle goes.
+    pub(crate) fn detach(&self) -> Detached {
+        let mut old = self.word.load(Ordering::Acquire);
+        loop {
+            // After completion the waker bit stays as it is: the field is the
+            // completer's.
+            let (new, act) = if old & COMPLETE == 0 {
+                (old & !(JOIN_INTEREST | JOIN_WAKER), Detached::DropWaker)
+            } else {
+                (old & !JOIN_INTEREST, Detached::DropOutput)
+            };
+            match self
+                .word
+                .compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return act,
+                Err(now) => old = now,
+            }
+        }
+    }
+
+    /// One more reference, taken by somebody who holds one.
+    pub(crate) fn retain(&self) {
+        // Relaxed: who takes a reference has one, so the task is alive.
+        let old = self.word.fetch_add(REFERENCE, Ordering::Relaxed);
+        assert!(
+            old <= MAX_REFERENCES,
+            "a task's wakers are leaked in a loop"
+        );
+    }
+
+    /// One reference less.
+    pub(crate) fn release(&self) -> Released {
+        let old = self.word.fetch_sub(REFERENCE, Ordering::AcqRel);
+        debug_assert!(old >= REFERENCE, "a reference that nobody held was dropped");
+        if old < 2 * REFERENCE {
+            Released::Last
+        } else {
+            Released::Shared
+        }
+    }
+}
+
+/// What a task is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Waits for a wake-up.
+    Waiting,
+    /// Is in a queue.
+    Ready,
+    /// Is being polled.
+    Running,
+    /// Has finished.
+    Done,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Phase::Waiting => "waiting",
+            Phase::Ready => "ready",
+            Phase::Running => "running",
+            Phase::Done => "done",
+        })
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.word.load(Ordering::Relaxed);
+        f.debug_struct("State")
+            .field("phase", &self.phase())
+            .field("cancelled", &(word & CANCELLED != 0))
+            .field("references", &(word / REFERENCE))
+            .finish_non_exhaustive()
+    }
+}

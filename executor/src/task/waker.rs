@@ -1,0 +1,69 @@
+//! The waker of a task: a pointer to its header.
+
+use super::cell::release;
+use super::header::Header;
+use super::state::{Wake, WakeOwned};
+use core::mem::ManuallyDrop;
+use core::ptr::NonNull;
+use core::task::{RawWaker, RawWakerVTable, Waker};
+
+/// One table for all tasks: what depends on the task is behind its header.
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
+
+/// A waker that holds no reference, for the length of a poll.
+///
+/// # Safety
+///
+/// The task outlives the returned value.
+pub(super) unsafe fn borrowed(header: NonNull<Header>) -> ManuallyDrop<Waker> {
+    // SAFETY: the functions of the table keep the contract of `RawWaker`. The
+    // waker is never dropped, so the reference that it does not hold is not
+    // given up; clones take their own.
+    ManuallyDrop::new(unsafe { Waker::new(header.as_ptr().cast_const().cast(), &VTABLE) })
+}
+
+/// # Safety
+///
+/// `data` is that of a waker made in this module.
+unsafe fn pointer(data: *const ()) -> NonNull<Header> {
+    // SAFETY: it was made from a `NonNull`.
+    unsafe { NonNull::new_unchecked(data.cast_mut().cast()) }
+}
+
+unsafe fn clone(data: *const ()) -> RawWaker {
+    // SAFETY: the waker that is cloned keeps the task alive.
+    unsafe { pointer(data).as_ref().state.retain() };
+    RawWaker::new(data, &VTABLE)
+}
+
+unsafe fn wake(data: *const ()) {
+    // SAFETY: the waker's reference is given up by the transition, or (when
+    // the task is to be submitted) after it: the scheduler is reached through
+    // the task, which must not be freed meanwhile.
+    unsafe {
+        let header = pointer(data);
+        match header.as_ref().state.wake_owned() {
+            WakeOwned::Nothing => {}
+            WakeOwned::Submit => {
+                (header.as_ref().vtable.submit)(header);
+                release(header);
+            }
+            WakeOwned::Free => (header.as_ref().vtable.free)(header),
+        }
+    }
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: the borrowed waker keeps the task alive.
+    unsafe {
+        let header = pointer(data);
+        if header.as_ref().state.wake() == Wake::Submit {
+            (header.as_ref().vtable.submit)(header);
+        }
+    }
+}
+
+unsafe fn drop(data: *const ()) {
+    // SAFETY: the waker's reference ends here.
+    unsafe { release(pointer(data)) };
+}

@@ -1,0 +1,38 @@
+//! Letting the others go first.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+/// Puts the task at the end of its CPU's queue.
+///
+/// ```
+/// # let runtime = executor::host::Runtime::new(1);
+/// runtime.block_on(async {
+///     executor::yield_now().await;
+/// });
+/// ```
+pub fn yield_now() -> YieldNow {
+    YieldNow { yielded: false }
+}
+
+/// The future of [`yield_now`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct YieldNow {
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.yielded {
+            return Poll::Ready(());
+        }
+        self.yielded = true;
+        // A task that is woken while it runs goes to the end of the queue.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
