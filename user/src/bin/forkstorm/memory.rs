@@ -17,7 +17,7 @@ pub const MOST_PAGES: usize = 64;
 const MOST_REPORTS: u64 = 20;
 
 pub struct Memory {
-    /// The pages that are tested, and one more that is scratch.
+    /// The pages that are tested.
     area: Area,
     pages: usize,
     /// The pattern that each page has; copied by each fork as the pages are.
@@ -29,7 +29,7 @@ pub struct Memory {
 impl Memory {
     /// Panics with more than [`MOST_PAGES`], which the command line excludes.
     pub fn new(pages: usize) -> Result<Self, Failure> {
-        let area = Area::private(pages + 1)?;
+        let area = Area::private(pages)?;
         let mut memory = Self {
             area,
             pages,
