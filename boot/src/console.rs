@@ -11,7 +11,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,32 +69,51 @@ impl Console {
     }
 
     /// Takes everything from `qemu` to where it is wanted, until QEMU ends.
+    ///
+    /// QEMU is never kept waiting: a serial port that cannot send drops what it
+    /// has. So what our standard output does not take yet is kept in memory.
     pub fn copy(&self, mut qemu: ChildStdout, spinner: &Spinner) {
-        let mut stdout = unbuffered_stdout();
-        let mut buffer = [0; 16 * 1024];
-        loop {
-            let bytes = match qemu.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => buffer.get(..length).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => break,
-            };
-            spinner.clear();
-            let written = match (self.output, &mut stdout) {
-                (Output::Stdout, Ok(stdout)) => progress::write_all(stdout, bytes),
-                _ => Ok(()),
-            };
-            let mut state = self.state();
-            state.has_spoken = true;
-            state.is_refused |= written.is_err();
-            if self.output == Output::Captured {
-                state.bytes.extend_from_slice(bytes);
+        let (sender, receiver) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| self.write_out(receiver));
+            let mut buffer = [0; 16 * 1024];
+            loop {
+                let bytes = match qemu.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(length) => buffer.get(..length).unwrap_or_default(),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(_) => break,
+                };
+                spinner.clear();
+                let mut state = self.state();
+                state.has_spoken = true;
+                match self.output {
+                    Output::Captured => state.bytes.extend_from_slice(bytes),
+                    // Refused output has ended the receiver, and is told by it.
+                    Output::Stdout => drop(sender.send(bytes.to_vec())),
+                }
+                drop(state);
+                self.changed.notify_all();
             }
-            drop(state);
-            self.changed.notify_all();
-        }
+            drop(sender);
+        });
         self.state().is_over = true;
         self.changed.notify_all();
+    }
+
+    /// Writes what comes by `pieces` to our standard output.
+    fn write_out(&self, pieces: mpsc::Receiver<Vec<u8>>) {
+        let mut stdout = unbuffered_stdout();
+        for piece in pieces {
+            let written = match &mut stdout {
+                Ok(stdout) => progress::write_all(stdout, &piece),
+                Err(_) => Ok(()),
+            };
+            if written.is_err() {
+                self.state().is_refused = true;
+                return;
+            }
+        }
     }
 
     /// Waits until the captured output holds `text` at or after byte `from`, and
@@ -112,6 +131,12 @@ impl Console {
             })
             .unwrap_or_else(PoisonError::into_inner);
         found(&state)
+    }
+
+    /// What was captured so far.
+    #[must_use]
+    pub fn captured(&self) -> Vec<u8> {
+        self.state().bytes.clone()
     }
 
     /// What was captured so far; it is taken out.

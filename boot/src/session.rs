@@ -169,10 +169,19 @@ impl Session {
         self.started
     }
 
-    /// QEMU's process id.
+    /// The CPU time that QEMU has used so far, from proc_pid_stat(5); `None`
+    /// where the system has none.
     #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.qemu.id()
+    pub fn cpu_time(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.qemu.id())).ok()?;
+        // The second field is the name in parentheses and may have spaces.
+        let (_, after_name) = stat.rsplit_once(") ")?;
+        let mut fields = after_name.split(' ');
+        // Fields 14 and 15 of the line, 3 being the first one here.
+        let user: f64 = fields.nth(14 - 3)?.parse().ok()?;
+        let system: f64 = fields.next()?.parse().ok()?;
+        let ticks = rustix::param::clock_ticks_per_second() as f64;
+        Some(Duration::from_secs_f64((user + system) / ticks))
     }
 
     /// What the kernel has logged so far.

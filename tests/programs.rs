@@ -1,0 +1,79 @@
+//! The test programs, on every number of CPUs and amount of memory that counts.
+//!
+//! One boot runs all of them, one after the other: what one leaves behind is the
+//! other's start, and the audit at the end covers them all.
+
+use tests::{Boot, Outcome};
+
+/// Each must end well before the next one starts.
+const ALL: &str = "cowforktest && badaccess && forktest && usertests \
+                   && forkstorm --forkers 8 --seconds 3";
+
+fn all_programs(cpus: usize, memory: &str) -> Outcome {
+    let outcome = Boot::new().cpus(cpus).memory(memory).exec(ALL).run();
+    outcome.assert_status(0);
+    outcome.assert_shows("mismatches 0\n");
+    outcome.assert_shows("forktest: ok\n");
+    let console = outcome.console();
+    outcome.assert(!console.contains("FAILED"), "no case to fail");
+    outcome.assert(
+        !console.contains("frames not visible"),
+        "physical frames to be compared, not only contents",
+    );
+    outcome
+}
+
+#[test]
+fn one_cpu_in_64_mib() {
+    all_programs(1, "64M");
+}
+
+#[test]
+fn one_cpu_in_512_mib() {
+    all_programs(1, "512M");
+}
+
+#[test]
+fn two_cpus_in_64_mib() {
+    all_programs(2, "64M");
+}
+
+#[test]
+fn two_cpus_in_512_mib() {
+    all_programs(2, "512M");
+}
+
+#[test]
+fn four_cpus_in_64_mib() {
+    all_programs(4, "64M");
+}
+
+#[test]
+fn four_cpus_in_512_mib() {
+    all_programs(4, "512M");
+}
+
+#[test]
+fn eight_cpus_in_64_mib() {
+    all_programs(8, "64M");
+}
+
+#[test]
+fn eight_cpus_in_512_mib() {
+    all_programs(8, "512M");
+}
+
+/// More CPUs than most hosts have: only that they all come up, and go down.
+#[test]
+fn sixteen_cpus() {
+    let boot = Boot::new().cpus(16).memory("256M");
+    let outcome = boot.exec("forkstorm --forkers 16 --seconds 1").run();
+    outcome.assert_status(0);
+    outcome.assert_shows("mismatches 0\n");
+}
+
+#[test]
+fn several_gigabytes() {
+    let outcome = Boot::new().memory("4G").exec("cowforktest").run();
+    outcome.assert_status(0);
+}
