@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+pub mod directory;
 pub mod heap;
 pub mod io;
 pub mod number;
@@ -17,6 +18,7 @@ pub mod random;
 pub mod start;
 pub mod sys;
 pub mod testing;
+pub mod tool;
 
 pub use start::Arguments;
 
