@@ -1,5 +1,5 @@
-//! The local APIC of each CPU, in x2APIC mode where the CPU has it, and the
-//! I/O APIC's line for the console (Intel SDM vol. 3, chapter 11).
+//! The local APIC of each CPU, in x2APIC mode where the CPU has it, and the I/O
+//! APIC's line for the console (Intel SDM vol. 3, chapter 11).
 
 use super::features::Features;
 use super::interrupts::{APIC_ERROR, CONSOLE, KICK, SPURIOUS, TIMER};
@@ -49,7 +49,8 @@ static MAPPED: AtomicUsize = AtomicUsize::new(0);
 
 fn read(register: Register) -> u32 {
     match MAPPED.load(Ordering::Relaxed) {
-        // SAFETY: x2APIC mode is on (`init`); reading these registers has no side effect.
+        // SAFETY: x2APIC mode is on (`init`); reading these registers has no side
+        // effect.
         0 => unsafe { Msr::new(X2APIC_MSRS + (register as u32 >> 4)).read() as u32 },
         // SAFETY: the page of this CPU's registers is mapped there, uncached.
         base => unsafe { ((base + register as usize) as *const u32).read_volatile() },
@@ -79,7 +80,8 @@ pub fn init() -> u32 {
     let (base, mut flags) = ApicBase::read();
     flags |= ApicBaseFlags::LAPIC_ENABLE;
     flags.set(ApicBaseFlags::X2APIC_ENABLE, x2apic);
-    // SAFETY: off to xAPIC or xAPIC to x2APIC: allowed changes, at the same address.
+    // SAFETY: off to xAPIC or xAPIC to x2APIC: allowed changes, at the same
+    // address.
     unsafe { ApicBase::write(base, flags) };
     write(Register::TaskPriority, 0);
     write(Register::PinEntry0, MASKED);
@@ -89,7 +91,8 @@ pub fn init() -> u32 {
     write(Register::TimerInitial, 0);
     let mode = if has_deadline() { DEADLINE_MODE } else { 0 };
     write(Register::TimerEntry, u32::from(TIMER) | mode);
-    // The entry must be in place before the deadline's MSR is written (vol. 3, 11.5.4.1).
+    // The entry must be in place before the deadline's MSR is written (vol. 3,
+    // 11.5.4.1).
     fence();
     write(Register::Spurious, u32::from(SPURIOUS) | ENABLE);
     let id = read(Register::Id);
@@ -108,7 +111,8 @@ pub fn log_error() {
     log::error!("local APIC error {:#x}", read(Register::ErrorStatus));
 }
 
-/// Ends user mode or the halt on another CPU, soon. No effect on one that does not run.
+/// Ends user mode or the halt on another CPU, soon. No effect on one that does
+/// not run.
 pub fn kick(cpu: CpuId) {
     if let Some(id) = percpu::apic_id(cpu) {
         send(id, u32::from(KICK));
@@ -136,8 +140,8 @@ fn send(id: u32, what: u32) {
 
 fn command(destination: u32, what: u32) {
     if MAPPED.load(Ordering::Relaxed) == 0 {
-        // WRMSR to the x2APIC does not wait for stores (vol. 3, 11.12.3): what the
-        // other CPU is to see must be visible before the interrupt.
+        // WRMSR to the x2APIC does not wait for stores (vol. 3, 11.12.3): what
+        // the other CPU is to see must be visible before the interrupt.
         fence();
         let value = u64::from(destination) << 32 | u64::from(what);
         let msr = X2APIC_MSRS + (Register::Command as u32 >> 4);
@@ -147,7 +151,8 @@ fn command(destination: u32, what: u32) {
         while read(Register::Command) & SEND_PENDING != 0 {
             core::hint::spin_loop();
         }
-        // Writing the low half sends. Interrupts are masked: the halves stay together.
+        // Writing the low half sends. Interrupts are masked: the halves stay
+        // together.
         write(Register::CommandHigh, destination << 24);
         write(Register::Command, what);
     }
@@ -179,8 +184,8 @@ pub fn count() -> u32 {
     read(Register::TimerCurrent)
 }
 
-/// Masks the legacy interrupt controllers, moved away from the exceptions in case they
-/// raise a spurious interrupt all the same.
+/// Masks the legacy interrupt controllers, moved away from the exceptions in case
+/// they raise a spurious interrupt all the same.
 pub fn mask_legacy() {
     const INIT_FOUR_WORDS: u8 = 0x11;
     let words = |base: u16, vector: u8, cascade: u8| {

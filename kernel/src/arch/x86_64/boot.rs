@@ -1,8 +1,8 @@
 //! From the first Rust code to the kernel proper, on the boot CPU.
 //!
-//! On the boot tables: this CPU's descriptors, serial ports, what the loader
-//! and ACPI say, the final tables. Then on those, and on the CPU's own
-//! stack: interrupt controllers, time, the other CPUs.
+//! On the boot tables: this CPU's descriptors, serial ports, what the loader and
+//! ACPI say, the final tables. Then on those, and on the CPU's own stack:
+//! interrupt controllers, time, the other CPUs.
 
 use super::early::MEMORY;
 use super::layout::Stack;

@@ -1,6 +1,6 @@
 //! What the loader tells about memory, and the allocator that serves until the
-//! kernel has its own: it takes the lowest free page, and what it has not
-//! taken is handed on in `BootInfo`.
+//! kernel has its own: it takes the lowest free page, and what it has not taken
+//! is handed on in `BootInfo`.
 
 use super::layout::{DIRECT_MAP_SIZE, frame_ptr, image, physical};
 use super::ranges::Ranges;
@@ -13,7 +13,8 @@ use spin::Mutex;
 /// `XEN_HVM_MEMMAP_TYPE_RAM`.
 const RAM: u32 = 1;
 const MIB: u64 = 1 << 20;
-/// The boot tables reach this far; so must all that is taken while they are in use.
+/// The boot tables reach this far; so must all that is taken while they are in
+/// use.
 const BOOT_REACH: u64 = 4 << 30;
 
 /// Memory at boot.
@@ -103,7 +104,8 @@ impl Memory {
         let text = &text[..text.len().min(FRAME_SIZE)];
         let page = self.allocate();
         // SAFETY: the page was just taken, has room for FRAME_SIZE bytes and is
-        // mapped at `frame_ptr`; it does not overlap the text, whose pages are not free.
+        // mapped at `frame_ptr`; it does not overlap the text, whose pages are
+        // not free.
         unsafe {
             frame_ptr(page)
                 .as_ptr()

@@ -1,9 +1,9 @@
-//! From the PVH entry point (32-bit, paging off; Xen's docs/misc/pvh.pandoc)
-//! into Rust, on tables that map the first 4 GiB.
+//! From the PVH entry point (32-bit, paging off; Xen's docs/misc/pvh.pandoc) into
+//! Rust, on tables that map the first 4 GiB.
 //!
-//! Everything here is linked at its physical place and used once. The boot
-//! tables map the first 4 GiB at 0 (this code) and at the direct map's place
-//! (the code that builds the real tables), and the first 1 GiB at the image's place.
+//! Everything here is linked at its physical place and used once. The boot tables
+//! map the first 4 GiB at 0 (this code) and at the direct map's place (the code
+//! that builds the real tables), and the first 1 GiB at the image's place.
 
 use core::arch::naked_asm;
 use core::cell::UnsafeCell;

@@ -4,9 +4,10 @@ use super::interrupts::STOPPING;
 use super::layout::Stack;
 use super::registers::TrapFrame;
 use super::{apic, percpu};
+use crate::memory::FRAME_SIZE;
 use core::arch::asm;
 use core::fmt;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use x86_64::registers::control::{Cr2, Cr3};
 
 /// An exception that the kernel does not survive.
@@ -54,7 +55,8 @@ impl<'a> KernelException<'a> {
         }
     }
 
-    /// Calls `each` with the addresses of code on the way to the exception, innermost first.
+    /// Calls `each` with the addresses of code on the way to the exception,
+    /// innermost first.
     pub fn backtrace(&self, each: &mut dyn FnMut(usize)) {
         each(self.frame.rip as usize);
         walk(self.frame.general.rbp as usize, each);
@@ -68,11 +70,8 @@ impl fmt::Display for KernelException<'_> {
         write!(f, "{name} in the kernel, error code {:#x}", frame.error)?;
         match frame.vector {
             PAGE_FAULT => write!(f, ", address {:#x}", self.cr2)?,
-            // Its stack pointer has run into the page below the stack.
-            DOUBLE_FAULT
-                if Stack::containing(frame.rsp as usize + 4096).is_some()
-                    && Stack::containing(frame.rsp as usize).is_none() =>
-            {
+            // The push that failed was just below a stack.
+            DOUBLE_FAULT if below_a_stack(self.cr2) => {
                 write!(f, ": the kernel stack is full")?;
             }
             _ => {}
@@ -80,6 +79,12 @@ impl fmt::Display for KernelException<'_> {
         writeln!(f)?;
         write!(f, "{frame}\ncr2 {:016x} cr3 {:016x}", self.cr2, self.cr3)
     }
+}
+
+/// Whether the address is in the page below a stack, which is not mapped.
+fn below_a_stack(address: u64) -> bool {
+    let address = address as usize;
+    Stack::containing(address).is_none() && Stack::containing(address + FRAME_SIZE).is_some()
 }
 
 /// The end: the kernel's panic takes over.
@@ -95,8 +100,8 @@ pub fn backtrace(each: &mut dyn FnMut(usize)) {
     walk(frame, each);
 }
 
-/// Follows the frame pointers, as long as they lead upwards on one stack, so
-/// that nothing outside of a stack is ever read.
+/// Follows the frame pointers, as long as they lead upwards on one stack, so that
+/// nothing outside of a stack is ever read.
 fn walk(mut frame: usize, each: &mut dyn FnMut(usize)) {
     const WORD: usize = size_of::<usize>();
     let Some((cpu, stack)) = Stack::containing(frame) else {
@@ -118,22 +123,31 @@ fn walk(mut frame: usize, each: &mut dyn FnMut(usize)) {
     }
 }
 
-/// Stops all other CPUs where they are, for good. `false` if another CPU has
-/// already called it: then this one should halt and leave the word to that one.
+/// The CPU that stops the others, plus one.
+static STOPPER: AtomicUsize = AtomicUsize::new(0);
+
+/// Stops all other CPUs where they are, for good.
+///
+/// `false` when another CPU was first: this one should then [`halt`], and leave
+/// the word to that one.
+#[must_use]
 pub fn stop_other_cpus() -> bool {
-    if STOPPING.swap(true, Ordering::SeqCst) {
-        return false;
+    let this = percpu::cpu().0 + 1;
+    let first = STOPPER.compare_exchange(0, this, Ordering::AcqRel, Ordering::Acquire);
+    if first.is_ok() {
+        STOPPING.store(true, Ordering::SeqCst);
+        if percpu::cpu_count() > 1 {
+            apic::stop_others();
+        }
     }
-    if percpu::cpu_count() > 1 {
-        apic::stop_others();
-    }
-    true
+    first.is_ok() || first == Err(this)
 }
 
 /// Halts this CPU for good.
 pub fn halt() -> ! {
     loop {
-        // SAFETY: interrupts are masked; only an NMI ends the halt, and then the next follows.
+        // SAFETY: interrupts are masked; only an NMI ends the halt, and then the
+        // next follows.
         unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
     }
 }

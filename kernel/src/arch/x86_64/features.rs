@@ -1,4 +1,5 @@
-//! What the CPU can do, and turning it on. All CPUs of a machine are taken to be alike.
+//! What the CPU can do, and turning it on. All CPUs of a machine are taken to be
+//! alike.
 
 use super::entry::BOOT_CR0;
 use core::arch::x86_64::__cpuid_count;

@@ -1,10 +1,11 @@
 //! The FPU registers of threads (x87, SSE, AVX, AVX-512).
 //!
-//! The kernel is compiled without them, so they hold a thread's values while the kernel
-//! runs, and are saved only when the thread may go elsewhere. Each loading gets
-//! a stamp (`PerCpu::stamp`), which is kept in the state and in the CPU: when the two are equal, the
-//! registers hold this state, or what the program has made of it since.
-//! Nobody else's values are ever seen: a thread enters user mode with its own state loaded.
+//! The kernel is compiled without them, so they hold a thread's values while the
+//! kernel runs, and are saved only when the thread may go elsewhere. Each loading
+//! gets a stamp (`PerCpu::stamp`), which is kept in the state and in the CPU:
+//! when the two are equal, the registers hold this state, or what the program has
+//! made of it since. Nobody else's values are ever seen: a thread enters user
+//! mode with its own state loaded.
 
 use super::features::{Features, cpuid};
 use super::percpu::{self, PerCpu};
@@ -42,7 +43,8 @@ pub fn init() {
         components &= !AVX512;
     }
     components |= X87_SSE;
-    // SAFETY: CR4.OSXSAVE is on; the components are supported and belong together.
+    // SAFETY: CR4.OSXSAVE is on; the components are supported and belong
+    // together.
     unsafe {
         asm!(
             "xsetbv",
@@ -78,8 +80,9 @@ impl FpuState {
     pub fn new() -> Option<FpuState> {
         // SAFETY: the layout's size is at least LEGACY.
         let area = NonNull::new(unsafe { alloc_zeroed(layout()) })?;
-        // SAFETY: both words are inside of the legacy area. All exceptions masked; x87 with
-        // 64 bits of precision. With all else zero, components are in their initial state.
+        // SAFETY: both words are inside of the legacy area. All exceptions
+        // masked; x87 with 64 bits of precision. With all else zero, components
+        // are in their initial state.
         unsafe {
             area.add(FCW).cast::<u16>().write(0x37f);
             area.add(MXCSR).cast::<u32>().write(0x1f80);
@@ -90,14 +93,15 @@ impl FpuState {
     /// Makes this state the same as `other`, which must have been saved.
     pub fn copy_from(&mut self, other: &FpuState) {
         let size = layout().size();
-        // SAFETY: two areas of `size` bytes, of which one belongs to `self` alone.
+        // SAFETY: two areas of `size` bytes, of which one belongs to `self`
+        // alone.
         unsafe { self.area.copy_from_nonoverlapping(other.area, size) };
         self.stamp = 0;
     }
 
-    /// Brings the memory up to date if the registers hold this state. They
-    /// go on holding it. To be called before the thread may run on another CPU, and before
-    /// the state is copied or read.
+    /// Brings the memory up to date if the registers hold this state. They go on
+    /// holding it. To be called before the thread may run on another CPU, and
+    /// before the state is copied or read.
     pub fn save_if_loaded(&mut self) {
         if self.stamp != percpu::this().fpu.get() {
             return;
@@ -106,9 +110,10 @@ impl FpuState {
         let (low, high) = (components as u32, (components >> 32) as u32);
         let area = self.area.as_ptr();
         let features = Features::get();
-        // SAFETY: the area is large enough for the components, aligned and ours. XSAVEOPT may leave
-        // out what has not changed since XRSTOR from this very area (vol. 1, 13.9): a state is only
-        // ever loaded from its own area, and a change of the area's contents voids the stamp.
+        // SAFETY: the area is large enough for the components, aligned and ours.
+        // XSAVEOPT may leave out what has not changed since XRSTOR from this very
+        // area (vol. 1, 13.9): a state is only ever loaded from its own area, and
+        // a change of the area's contents voids the stamp.
         unsafe {
             if features.contains(Features::XSAVEOPT) {
                 asm!("xsaveopt64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
@@ -128,8 +133,8 @@ impl FpuState {
         let components = COMPONENTS.load(Ordering::Relaxed);
         let (low, high) = (components as u32, (components >> 32) as u32);
         let area = self.area.as_ptr();
-        // SAFETY: the area was made by `new` or saved by the CPU, so its header and MXCSR
-        // are valid. The registers hold nothing of the kernel's.
+        // SAFETY: the area was made by `new` or saved by the CPU, so its header
+        // and MXCSR are valid. The registers hold nothing of the kernel's.
         unsafe {
             if Features::get().contains(Features::XSAVE) {
                 asm!("xrstor64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
@@ -144,15 +149,16 @@ impl FpuState {
     /// The state as the CPU writes it, brought up to date.
     pub fn bytes(&mut self) -> &[u8] {
         self.save_if_loaded();
-        // SAFETY: the area has this size, is initialised and borrowed with `self`.
+        // SAFETY: the area has this size, is initialised and borrowed with
+        // `self`.
         unsafe { core::slice::from_raw_parts(self.area.as_ptr(), layout().size()) }
     }
 }
 
 impl Drop for FpuState {
     fn drop(&mut self) {
-        // SAFETY: allocated by `new` with the same layout. A CPU that still has the
-        // stamp compares it with other stamps only.
+        // SAFETY: allocated by `new` with the same layout. A CPU that still has
+        // the stamp compares it with other stamps only.
         unsafe { dealloc(self.area.as_ptr(), layout()) };
     }
 }

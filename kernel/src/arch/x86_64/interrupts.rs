@@ -1,11 +1,11 @@
 //! The interrupt table, and what happens after each of its 256 vectors.
 //!
-//! * From ring 3: the frame goes straight into the running `UserContext` (RSP0 points
-//!   there); the stub adds the registers and returns from `user::enter`.
-//! * From ring 0: an interrupt can only come while the CPU halts in [`idle`],
-//!   and is served on the spot. An exception is a defect of the kernel.
-//! * NMI, double fault and machine check have stacks of their own, and do not trust the
-//!   GS base: they may hit between a crossing and its `swapgs`.
+//! * From ring 3: the frame goes straight into the running `UserContext` (RSP0
+//!   points there); the stub adds the registers and returns from `user::enter`.
+//! * From ring 0: an interrupt can only come while the CPU halts in [`idle`], and
+//!   is served on the spot. An exception is a defect of the kernel.
+//! * NMI, double fault and machine check have stacks of their own, and do not
+//!   trust the GS base: they may hit between a crossing and its `swapgs`.
 
 use super::fault::{self, KernelException};
 use super::percpu::{IST_DOUBLE_FAULT, IST_MACHINE_CHECK, IST_NMI, KERNEL_STACK};
@@ -103,7 +103,8 @@ global_asm!(
     "swapgs",
     push_registers!(),
     leave_user!(),
-    // Interrupt gates leave AC and DF as the user had them. AC would switch SMAP off.
+    // Interrupt gates leave AC and DF as the user had them. AC would switch SMAP
+    // off.
     "push 2",
     "popfq",
     "ret",
@@ -153,7 +154,8 @@ pub fn load() {
         limit: (size_of_val(table) - 1) as u16,
         base: VirtAddr::from_ptr(table),
     };
-    // SAFETY: the table is complete, lives for ever and its entries lead to the stubs above.
+    // SAFETY: the table is complete, lives for ever and its entries lead to the
+    // stubs above.
     unsafe { lidt(&pointer) };
 }
 
@@ -212,11 +214,12 @@ pub fn serve(vector: u8) {
     apic::end_of_interrupt();
 }
 
-/// Halts until an interrupt comes, and serves it. One that is pending ends it at once:
-/// `sti` takes effect after the instruction that follows it, so there is no gap before `hlt`
-/// (Intel SDM vol. 2, STI).
+/// Halts until an interrupt comes, and serves it. One that is pending ends it at
+/// once: `sti` takes effect after the instruction that follows it, so there is no
+/// gap before `hlt` (Intel SDM vol. 2, STI).
 pub fn idle() {
     // SAFETY: the handlers preserve all registers, and run on this stack, whose
-    // red zone the kernel target does not use. Interrupts are masked before and after.
+    // red zone the kernel target does not use. Interrupts are masked before and
+    // after.
     unsafe { asm!("sti", "hlt", "cli") }
 }

@@ -7,10 +7,10 @@
 //! | 385 | stacks with guard pages, then device registers | writable, no execute, global |
 //! | 511 | the kernel image, at [`KERNEL_BASE`] | by section: no page both writable and executable |
 //!
-//! The tables below these slots exist from the start, so the upper half of a
-//! root is copied once, when the root is made, and never changes. The image's
-//! pages are also reachable through the direct map, where they are writable:
-//! a wild store through the direct map can change code.
+//! The tables below these slots exist from the start, so the upper half of a root
+//! is copied once, when the root is made, and never changes. The image's pages
+//! are also reachable through the direct map, where they are writable: a wild
+//! store through the direct map can change code.
 
 use crate::arch::{MAX_CPUS, PhysRange};
 use crate::memory::Frame;
@@ -28,8 +28,8 @@ pub const STACKS: usize = 0xffff_c080_0000_0000;
 pub const DEVICES: usize = STACKS + (1 << 38);
 /// The image's link address is this much above its physical address.
 pub const KERNEL_BASE: usize = 0xffff_ffff_8000_0000;
-/// The end of user space: the last page below the hole is never mapped, so
-/// that no instruction ends at a non-canonical address (see `user`).
+/// The end of user space: the last page below the hole is never mapped, so that
+/// no instruction ends at a non-canonical address (see `user`).
 pub const USER_END: usize = 0x7fff_ffff_f000;
 
 /// Bytes of address space for one CPU's stacks.
@@ -99,7 +99,8 @@ pub fn frame_ptr(frame: Frame) -> NonNull<u8> {
 /// Where the kernel can read and write physical memory at `address`.
 pub fn physical(address: u64) -> NonNull<u8> {
     debug_assert!(address < DIRECT_MAP_SIZE);
-    // SAFETY: DIRECT_MAP is not null, and adding at most DIRECT_MAP_SIZE does not wrap.
+    // SAFETY: DIRECT_MAP is not null, and adding at most DIRECT_MAP_SIZE does not
+    // wrap.
     unsafe { NonNull::new_unchecked((DIRECT_MAP + address as usize) as *mut u8) }
 }
 

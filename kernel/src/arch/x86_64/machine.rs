@@ -1,4 +1,5 @@
-//! What ACPI says about the machine: its CPUs and interrupt controllers (the MADT).
+//! What ACPI says about the machine: its CPUs and interrupt controllers (the
+//! MADT).
 
 use super::layout::physical;
 use crate::arch::MAX_CPUS;
@@ -54,10 +55,12 @@ impl Machine {
         &self.io_apics[..self.io_apic_count]
     }
 
-    /// Reads the tables. Without them: one CPU, and the controllers at their usual places.
+    /// Reads the tables. Without them: one CPU, and the controllers at their
+    /// usual places.
     ///
     /// # Safety
-    /// `rsdp` must be 0 or the address of the ACPI root pointer, and the boot tables in use.
+    /// `rsdp` must be 0 or the address of the ACPI root pointer, and the boot
+    /// tables in use.
     pub unsafe fn read(rsdp: u64) -> Machine {
         let mut machine = Machine {
             cpus: [0; MAX_CPUS],
@@ -73,7 +76,8 @@ impl Machine {
                 mode: 0,
             },
         };
-        // SAFETY: the caller's promise. A loader that passes no root pointer has left a BIOS.
+        // SAFETY: the caller's promise. A loader that passes no root pointer has
+        // left a BIOS.
         let tables = unsafe {
             match rsdp {
                 0 => AcpiTables::search_for_rsdp_bios(BootTables),
@@ -132,8 +136,8 @@ impl Machine {
     }
 }
 
-/// The MPS INTI flags of an override (ACPI 6.5, table 5.26) as bits of a redirection entry. The ISA
-/// bus is active high, edge-triggered.
+/// The MPS INTI flags of an override (ACPI 6.5, table 5.26) as bits of a
+/// redirection entry. The ISA bus is active high, edge-triggered.
 fn line_mode(flags: u16) -> u32 {
     const ACTIVE_LOW: u32 = 1 << 13;
     const LEVEL: u32 = 1 << 15;
@@ -142,7 +146,8 @@ fn line_mode(flags: u16) -> u32 {
     polarity | trigger
 }
 
-/// Reads physical memory through the boot tables, which show all of the first 4 GiB.
+/// Reads physical memory through the boot tables, which show all of the first 4
+/// GiB.
 #[derive(Clone)]
 struct BootTables;
 
@@ -154,7 +159,8 @@ impl AcpiHandler for BootTables {
     ) -> PhysicalMapping<Self, T> {
         assert!(address + size <= 4 << 30, "an ACPI table above 4 GiB");
         let place: NonNull<T> = physical(address as u64).cast();
-        // SAFETY: mapped by the boot tables; the firmware's tables are not changed by anyone.
+        // SAFETY: mapped by the boot tables; the firmware's tables are not
+        // changed by anyone.
         unsafe { PhysicalMapping::new(address, place, size, size, BootTables) }
     }
 

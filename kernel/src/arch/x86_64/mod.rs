@@ -3,13 +3,17 @@
 //! In reading order:
 //!
 //! * `layout`: the kernel's half of every address space. `entry`, `boot`: from
-//!   the loader to `kernel::start`. `early`, `ranges`, `machine`: what the loader and ACPI tell.
-//! * `features`: what the CPU has. `paging`: the kernel's tables. `percpu`: each CPU's own data.
-//! * `interrupts`: the way in from everywhere. `registers`, `user`, `fpu`: user mode.
+//!   the loader to `kernel::start`. `early`, `ranges`, `machine`: what the loader
+//!   and ACPI tell.
+//! * `features`: what the CPU has. `paging`: the kernel's tables. `percpu`: each
+//!   CPU's own data.
+//! * `interrupts`: the way in from everywhere. `registers`, `user`, `fpu`: user
+//!   mode.
 //! * `apic`, `smp`, `time`, `rtc`: controllers, other CPUs, clocks.
 //! * `serial`, `random`, `power`, `fault`: the world outside, and the end.
 //!
-//! Not done: PCID, and separate tables for user mode (CPUs with the Meltdown defect are not protected).
+//! Not done: PCID, and separate tables for user mode (CPUs with the Meltdown
+//! defect are not protected).
 
 mod apic;
 mod boot;

@@ -1,8 +1,8 @@
 //! The kernel's own tables and the few operations on the CPU's paging that the
 //! memory system needs.
 //!
-//! The kernel's half is built once, at boot, from 1 GiB, 2 MiB and 4 KiB pages
-//! as fit. Afterwards only [`map_kernel`] adds to it.
+//! The kernel's half is built once, at boot, from 1 GiB, 2 MiB and 4 KiB pages as
+//! fit. Afterwards only [`map_kernel`] adds to it.
 
 use super::early::{MEMORY, Memory};
 use super::features::Features;
@@ -64,7 +64,8 @@ pub fn build(memory: &mut Memory) -> Frame {
             map_page(memory, root, KERNEL_BASE + address as usize, frame, bits);
         }
     }
-    // The heap's and the devices' slots get their tables now, so that the root never changes.
+    // The heap's and the devices' slots get their tables now, so that the root
+    // never changes.
     for start in [HEAP, STACKS] {
         next_table(memory, root, start, 3);
     }
@@ -132,7 +133,8 @@ fn set(memory: &mut Memory, root: Frame, va: usize, level: usize, entry: Entry) 
     table(frame).swap(index(va, level), entry);
 }
 
-/// The table below the entry for `va` in the table `frame` of `level`, made if missing.
+/// The table below the entry for `va` in the table `frame` of `level`, made if
+/// missing.
 fn next_table(memory: &mut Memory, frame: Frame, va: usize, level: usize) -> Frame {
     let slot = index(va, level);
     let entry = table(frame).load(slot);
@@ -165,9 +167,9 @@ pub fn trampoline_root(memory: &mut Memory, address: u64) -> Frame {
 
 /// Maps one page of the kernel's heap, at `va` in `HEAP..STACKS`, writable.
 ///
-/// `take` gives a zeroed frame for a table that is missing; `false` when it had none. The
-/// caller makes sure that one CPU at a time does this. The page was not mapped
-/// before, so no translation has to be flushed.
+/// `take` gives a zeroed frame for a table that is missing; `false` when it had
+/// none. The caller makes sure that one CPU at a time does this. The page was not
+/// mapped before, so no translation has to be flushed.
 #[must_use]
 pub fn map_kernel(
     va: usize,
@@ -206,10 +208,11 @@ pub fn new_root(root: Frame) {
     }
 }
 
-/// Makes `root` this CPU's address space. All translations but global ones are forgotten.
+/// Makes `root` this CPU's address space. All translations but global ones are
+/// forgotten.
 pub fn load_root(root: Frame) {
-    // SAFETY: a root made by `new_root` (or the kernel's own) maps the kernel
-    // as now; the user's half is the caller's business.
+    // SAFETY: a root made by `new_root` (or the kernel's own) maps the kernel as
+    // now; the user's half is the caller's business.
     unsafe { asm!("mov cr3, {}", in(reg) root.address(), options(nostack, preserves_flags)) }
 }
 
@@ -218,13 +221,15 @@ pub fn load_kernel_root() {
     load_root(kernel_root());
 }
 
-/// Forgets this CPU's translations of the page at `va`, and its paging-structure caches.
+/// Forgets this CPU's translations of the page at `va`, and its paging-structure
+/// caches.
 pub fn flush_page(va: usize) {
     // SAFETY: forgetting a translation changes no memory.
     unsafe { asm!("invlpg [{}]", in(reg) va, options(nostack, preserves_flags)) }
 }
 
-/// Forgets all of this CPU's translations but global ones (user pages are never global).
+/// Forgets all of this CPU's translations but global ones (user pages are never
+/// global).
 pub fn flush_all() {
     // SAFETY: CR3 is loaded with the value that it has.
     unsafe {
@@ -246,12 +251,14 @@ pub fn is_user(address: usize) -> bool {
     address < USER_END
 }
 
-/// Copies a page, 8 bytes at a time: emulators run byte-wise string
-/// instructions a byte at a time, and CPUs are as fast either way.
+/// Copies a page, 8 bytes at a time: emulators run byte-wise string instructions
+/// a byte at a time, and CPUs are as fast either way.
 ///
-/// Both must be the start of frames at `frame_ptr`, which the caller holds: `dst` alone.
+/// Both must be the start of frames at `frame_ptr`, which the caller holds: `dst`
+/// alone.
 pub fn copy_page(dst: NonNull<u8>, src: NonNull<u8>) {
-    // SAFETY: `rep movsq` with a count of 512 writes the one frame and reads the other.
+    // SAFETY: `rep movsq` with a count of 512 writes the one frame and reads the
+    // other.
     unsafe {
         asm!(
             "rep movsq",
@@ -265,7 +272,8 @@ pub fn copy_page(dst: NonNull<u8>, src: NonNull<u8>) {
 
 /// Zeroes a page, as [`copy_page`] copies one.
 pub fn zero_page(dst: NonNull<u8>) {
-    // SAFETY: `rep stosq` with a count of 512 writes the one frame, which the caller holds alone.
+    // SAFETY: `rep stosq` with a count of 512 writes the one frame, which the
+    // caller holds alone.
     unsafe {
         asm!(
             "rep stosq",

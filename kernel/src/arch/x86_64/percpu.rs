@@ -1,9 +1,9 @@
 //! What each CPU has for itself, found through the GS base.
 //!
-//! In the kernel the GS base points to the CPU's [`PerCpu`]; `swapgs` changes
-//! it for the user's at each crossing. Apart from the atomics, only the CPU
-//! itself touches its fields, with interrupts masked, and never across a call
-//! that could move to another CPU (kernel code between two awaits stays on one).
+//! In the kernel the GS base points to the CPU's [`PerCpu`]; `swapgs` changes it
+//! for the user's at each crossing. Apart from the atomics, only the CPU itself
+//! touches its fields, with interrupts masked, and never across a call that could
+//! move to another CPU (kernel code between two awaits stays on one).
 
 use super::layout::Stack;
 use super::{interrupts, user};
@@ -26,7 +26,8 @@ pub struct PerCpu {
     this: Cell<usize>,
     /// Where `user::enter` left the kernel's stack.
     kernel_stack: Cell<u64>,
-    /// Keeps the user's stack pointer for three instructions of the system-call entry.
+    /// Keeps the user's stack pointer for three instructions of the system-call
+    /// entry.
     scratch: Cell<u64>,
     /// Which CPU this is.
     id: Cell<usize>,
@@ -52,11 +53,13 @@ unsafe impl Sync for PerCpu {}
 pub const KERNEL_STACK: usize = offset_of!(PerCpu, kernel_stack);
 /// As [`KERNEL_STACK`].
 pub const SCRATCH: usize = offset_of!(PerCpu, scratch);
-/// As [`KERNEL_STACK`]: where traps from user mode put their frame, RSP0 of the TSS.
+/// As [`KERNEL_STACK`]: where traps from user mode put their frame, RSP0 of the
+/// TSS.
 pub const TRAP_STACK: usize =
     offset_of!(PerCpu, tss) + offset_of!(TaskStateSegment, privilege_stack_table);
 
-/// The selectors, in the order that SYSCALL and SYSRET want (Intel SDM vol. 3, 5.8.8).
+/// The selectors, in the order that SYSCALL and SYSRET want (Intel SDM vol. 3,
+/// 5.8.8).
 pub const KERNEL_CODE: SegmentSelector = SegmentSelector::new(1, PrivilegeLevel::Ring0);
 /// The stack segment of the kernel.
 pub const KERNEL_DATA: SegmentSelector = SegmentSelector::new(2, PrivilegeLevel::Ring0);
@@ -94,7 +97,8 @@ impl PerCpu {
     }
 
     /// A number that no CPU has given out before, and not 0. Whoever keeps it
-    /// beside a state that was loaded into registers can tell later whether it is still there.
+    /// beside a state that was loaded into registers can tell later whether it is
+    /// still there.
     pub fn stamp(&self) -> u64 {
         let next = self.last_stamp.get() + MAX_CPUS as u64;
         self.last_stamp.set(next);
@@ -115,8 +119,8 @@ impl PerCpu {
 #[inline(always)]
 pub fn this() -> &'static PerCpu {
     let this: *const PerCpu;
-    // SAFETY: `init` has set the GS base and the first word (its own address) before
-    // anything else ran on this CPU; nothing changes them.
+    // SAFETY: `init` has set the GS base and the first word (its own address)
+    // before anything else ran on this CPU; nothing changes them.
     unsafe {
         asm!("mov {}, gs:[0]", out(reg) this, options(pure, readonly, nostack, preserves_flags));
         &*this
@@ -158,8 +162,8 @@ pub fn recover() {
     GsBase::write(VirtAddr::from_ptr(&raw const CPUS[cpu]));
 }
 
-/// Makes this CPU the one with the index: descriptors, stacks, interrupt
-/// table, entry points. The first thing that a CPU does in Rust.
+/// Makes this CPU the one with the index: descriptors, stacks, interrupt table,
+/// entry points. The first thing that a CPU does in Rust.
 ///
 /// # Safety
 /// No other CPU may have this index, and it must be this CPU's first call.
@@ -188,8 +192,9 @@ pub unsafe fn init(index: usize) {
     // SAFETY: the TSS is in a static, at its place for good.
     gdt.append(unsafe { Descriptor::tss_segment_unchecked(cpu.tss.get()) });
 
-    // SAFETY: the caller promises that only this CPU uses this entry and that neither table
-    // is loaded yet. The selectors are those of the table just filled: the order above.
+    // SAFETY: the caller promises that only this CPU uses this entry and that
+    // neither table is loaded yet. The selectors are those of the table just
+    // filled: the order above.
     unsafe {
         cpu.tss.get().write(tss);
         cpu.gdt.get().write(gdt);

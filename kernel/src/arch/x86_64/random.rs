@@ -13,7 +13,8 @@ const TRIES: usize = 10;
 /// A random number.
 ///
 /// With RDSEED or RDRAND its quality is theirs. Without, it is made of the TSC's
-/// low bits at unpredictable moments: good enough to place a stack, not to make a key.
+/// low bits at unpredictable moments: good enough to place a stack, not to make a
+/// key.
 pub fn random() -> u64 {
     let features = Features::get();
     let hardware = if features.contains(Features::RDSEED) {

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-/// All registers of an interrupted program: pushed by the stubs, up to `error`, and by the
-/// hardware, from `rip` on (Intel SDM vol. 3, 6.14.2).
+/// All registers of an interrupted program: pushed by the stubs, up to `error`,
+/// and by the hardware, from `rip` on (Intel SDM vol. 3, 6.14.2).
 #[repr(C, align(16))]
 #[derive(Clone, Copy, Default)]
 pub struct TrapFrame {
@@ -25,7 +25,8 @@ pub struct TrapFrame {
     pub ss: u64,
 }
 
-/// The general registers but `rsp`, in the order in which the stubs push them (last first).
+/// The general registers but `rsp`, in the order in which the stubs push them
+/// (last first).
 #[repr(C)]
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 #[allow(missing_docs)] // the names are Intel's

@@ -27,7 +27,8 @@ fn register(index: u8) -> u8 {
 /// Seconds since 1970-01-01 UTC; 0 if the clock makes no sense.
 pub fn seconds() -> u64 {
     let read = || [SECONDS, MINUTES, HOURS, DAY, MONTH, YEAR].map(register);
-    // Two equal readings outside of an update belong together. A dead device must not hang the boot.
+    // Two equal readings outside of an update belong together. A dead device must
+    // not hang the boot.
     for _ in 0..1_000_000 {
         if register(STATUS_A) & UPDATING != 0 {
             continue;

@@ -26,8 +26,9 @@ static INPUT: Once<fn(u8)> = Once::new();
 
 const fn port(base: u16) -> Port {
     // SAFETY: COM1 and COM2 have these addresses on every PC, and no other code
-    // uses them. Two values for COM1 are sound as the one only sends (THR, LSR) and the
-    // other only receives (RBR, LSR); reading LSR clears error bits that neither uses.
+    // uses them. Two values for COM1 are sound as the one only sends (THR, LSR)
+    // and the other only receives (RBR, LSR); reading LSR clears error bits that
+    // neither uses.
     match unsafe { Uart16550::new_port(base) } {
         Ok(port) => port,
         Err(_) => panic!("not a port"),
@@ -78,8 +79,8 @@ fn send(port: &mut Port, mut bytes: &[u8]) {
     }
 }
 
-/// From now on each byte that the console receives is passed to `input`, on
-/// the boot CPU, with interrupts masked. Only the first call counts.
+/// From now on each byte that the console receives is passed to `input`, on the
+/// boot CPU, with interrupts masked. Only the first call counts.
 pub fn set_console_input(input: fn(u8)) {
     INPUT.call_once(|| input);
     RECEIVER.lock().enable_interrupts(IER::DATA_READY);

@@ -1,10 +1,11 @@
 //! Starting the other CPUs (Intel SDM vol. 3, 9.4): INIT, then a start-up
-//! interrupt that names a page below 1 MiB, where the trampoline takes the CPU from real
-//! mode to Rust.
+//! interrupt that names a page below 1 MiB, where the trampoline takes the CPU
+//! from real mode to Rust.
 //!
-//! CPUs are started one after the other, so that one page and its data serve all. A
-//! CPU takes a ticket first: one that wakes up after the boot CPU has given up
-//! on it finds none and halts. Once up, each waits for its work in [`wait_for_entry`].
+//! CPUs are started one after the other, so that one page and its data serve all.
+//! A CPU takes a ticket first: one that wakes up after the boot CPU has given up
+//! on it finds none and halts. Once up, each waits for its work in
+//! [`wait_for_entry`].
 
 use super::early::MEMORY;
 use super::entry::BOOT_CR0;
@@ -12,7 +13,7 @@ use super::interrupts::idle;
 use super::layout::{Stack, physical};
 use super::machine::Machine;
 use super::{apic, boot, paging, percpu, time};
-use crate::arch::{CpuId, PhysRange};
+use crate::arch::{CpuId, MAX_CPUS, PhysRange};
 use core::arch::global_asm;
 use core::hint::spin_loop;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,8 @@ use spin::Once;
 use x86_64::registers::control::Cr4Flags;
 use x86_64::registers::model_specific::EferFlags;
 
-/// Where the trampoline is copied: memory on every PC, and not used by the firmware any more.
+/// Where the trampoline is copied: memory on every PC, and not used by the
+/// firmware any more.
 const TRAMPOLINE: u64 = 0x8000;
 /// How long a CPU may take. Emulated ones share few real ones.
 const PATIENCE: u64 = 5_000_000_000;
@@ -107,8 +109,8 @@ impl Trampoline {
         if !memory.ram.as_slice().iter().any(fits) {
             return None;
         }
-        // SAFETY: the page is memory, mapped, and in the first MiB, which is nobody's;
-        // the symbols enclose less than a page.
+        // SAFETY: the page is memory, mapped, and in the first MiB, which is
+        // nobody's; the symbols enclose less than a page.
         unsafe {
             let start = &raw const trampoline_start;
             let size = (&raw const trampoline_end).offset_from_unsigned(start);
@@ -132,8 +134,8 @@ impl Trampoline {
     }
 }
 
-/// Starts all other CPUs. Each counts itself when it is ready; the index of one that
-/// does not come is used for the next.
+/// Starts all other CPUs. Each counts itself when it is ready; the index of one
+/// that does not come is used for the next.
 pub fn start(machine: &Machine) {
     let boot_id = percpu::apic_id(CpuId(0));
     let others = || machine.cpus().iter().filter(|id| Some(**id) != boot_id);
@@ -149,7 +151,8 @@ pub fn start(machine: &Machine) {
         .word(&raw const trampoline_root)
         .store(root.address(), Ordering::Relaxed);
     let mut stacks = percpu::cpu_count();
-    for &id in others() {
+    // The boot CPU is one of those that the kernel can use.
+    for &id in others().take(MAX_CPUS - 1) {
         let index = percpu::cpu_count();
         percpu::set_apic_id(index, id);
         if index == stacks {

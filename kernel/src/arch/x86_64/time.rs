@@ -1,14 +1,15 @@
 //! Time: the TSC, calibrated once against the PIT, and the one-shot timer.
 //!
 //! `clock` is monotonic across CPUs: each CPU that comes up exchanges readings
-//! with the boot CPU ([`follow`]), and where its TSC was seen behind or ahead the difference
-//! is added to its readings from then on. That it stays so is what an invariant TSC
-//! promises; emulators and hypervisors give all CPUs one TSC. Where CPUID does not promise it, the log says so.
+//! with the boot CPU ([`follow`]), and where its TSC was seen behind or ahead the
+//! difference is added to its readings from then on. That it stays so is what an
+//! invariant TSC promises; emulators and hypervisors give all CPUs one TSC. Where
+//! CPUID does not promise it, the log says so.
 
 use super::apic;
 use super::features::{Features, cpuid};
 use super::percpu;
-use core::arch::x86_64::{_mm_lfence, _rdtsc};
+use core::arch::asm;
 use core::hint::spin_loop;
 use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::instructions::port::Port;
@@ -33,11 +34,13 @@ fn ratio(a: u64, b: u64) -> u64 {
 
 /// The TSC, not read ahead of what comes before.
 fn tsc() -> u64 {
-    // SAFETY: every 64-bit CPU has both instructions.
+    let (low, high): (u32, u32);
+    // SAFETY: reads a register that every 64-bit CPU has. Memory accesses are not
+    // moved over it, as the readings of `lead` and `follow` need it.
     unsafe {
-        _mm_lfence();
-        _rdtsc()
+        asm!("lfence", "rdtsc", out("eax") low, out("edx") high, options(nostack, preserves_flags));
     }
+    u64::from(high) << 32 | u64::from(low)
 }
 
 /// Nanoseconds since boot.
@@ -49,9 +52,9 @@ pub fn clock() -> u64 {
     )
 }
 
-/// Asks for a timer interrupt on this CPU when the clock reaches `deadline`
-/// (at once, if it has), in place of what was asked before. It may come early:
-/// the counter of an APIC without deadlines holds about a minute.
+/// Asks for a timer interrupt on this CPU when the clock reaches `deadline` (at
+/// once, if it has), in place of what was asked before. It may come early: the
+/// counter of an APIC without deadlines holds about a minute.
 pub fn set_timer(deadline: Option<u64>) {
     if apic::has_deadline() {
         let target = deadline.map_or(0, |deadline| {
@@ -123,8 +126,8 @@ fn measure() -> Option<(u64, u64, u64)> {
     let mut gate = Port::<u8>::new(0x61);
     let mut command = Port::<u8>::new(0x43);
     let mut data = Port::<u8>::new(0x42);
-    // SAFETY: channel 2 of the PIT drives the speaker and nothing else: count down
-    // once (mode 0) from the top, gate open, speaker off.
+    // SAFETY: channel 2 of the PIT drives the speaker and nothing else: count
+    // down once (mode 0) from the top, gate open, speaker off.
     unsafe {
         let value = gate.read();
         gate.write(value & !0b11 | 0b01);
@@ -190,7 +193,8 @@ fn moment() -> Moment {
     best.1
 }
 
-/// What CPUID says of the rates (leaves 0x15 and 0x16), for machines without a PIT.
+/// What CPUID says of the rates (leaves 0x15 and 0x16), for machines without a
+/// PIT.
 fn from_cpuid() -> (u64, u64, u64) {
     let [denominator, numerator, crystal, _] = cpuid(0x15, 0).map(u64::from);
     let [base_mhz, ..] = cpuid(0x16, 0);
@@ -221,7 +225,8 @@ pub fn lead(done: impl Fn() -> bool) {
 
 /// On the new CPU: finds how far its TSC is off the boot CPU's.
 pub fn follow() {
-    // The answer was read between `before` and `after`. Nothing is known below that.
+    // The answer was read between `before` and `after`. Nothing is known below
+    // that.
     let (mut least, mut most) = (i64::MIN, i64::MAX);
     for _ in 0..ROUNDS {
         let before = tsc();

@@ -1,14 +1,14 @@
 //! Into user mode and out of it.
 //!
 //! A [`UserContext`] lies in memory that its thread owns. While the thread is in
-//! user mode, RSP0 of the CPU's TSS points to the end of the context's frame, so a
-//! trap pushes straight into it; the system-call entry does the same by
-//! hand. Either way the stub then takes the kernel stack that [`enter`] left and returns
-//! to `enter`'s caller. So a thread that is not running needs no stack.
+//! user mode, RSP0 of the CPU's TSS points to the end of the context's frame, so
+//! a trap pushes straight into it; the system-call entry does the same by hand.
+//! Either way the stub then takes the kernel stack that [`enter`] left and
+//! returns to `enter`'s caller. So a thread that is not running needs no stack.
 //!
 //! Segment bases: user mode may change its FS and GS bases without the kernel's
-//! knowledge where the CPU has FSGSBASE; they are read back at each exit. They are loaded only
-//! when the CPU holds another context's (see `PerCpu::stamp`).
+//! knowledge where the CPU has FSGSBASE; they are read back at each exit. They
+//! are loaded only when the CPU holds another context's (see `PerCpu::stamp`).
 
 use super::features::Features;
 use super::fpu::FpuState;
@@ -22,7 +22,7 @@ use core::fmt;
 use core::mem::offset_of;
 use x86_64::VirtAddr;
 use x86_64::registers::control::Cr2;
-use x86_64::registers::model_specific::{FsBase, GsBase, KernelGsBase, LStar, SFMask, Star};
+use x86_64::registers::model_specific::{FsBase, KernelGsBase, LStar, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 use x86_64::registers::segmentation::{FS, GS, Segment64};
 
@@ -44,8 +44,8 @@ const USER_FLAGS: RFlags = RFlags::CARRY_FLAG
     .union(RFlags::ALIGNMENT_CHECK)
     .union(RFlags::ID);
 
-/// Cleared on the way in: interrupts stay masked, SMAP on, strings go upwards, no single
-/// step in the kernel, and NT would make `iretq` fault.
+/// Cleared on the way in: interrupts stay masked, SMAP on, strings go upwards, no
+/// single step in the kernel, and NT would make `iretq` fault.
 const MASKED_FLAGS: RFlags = RFlags::INTERRUPT_FLAG
     .union(RFlags::DIRECTION_FLAG)
     .union(RFlags::TRAP_FLAG)
@@ -72,7 +72,8 @@ impl Clone for UserContext {
 }
 
 impl UserContext {
-    /// A program that starts at `entry` with the stack pointer `stack` and zero everywhere else.
+    /// A program that starts at `entry` with the stack pointer `stack` and zero
+    /// everywhere else.
     pub fn new(entry: usize, stack: usize) -> UserContext {
         UserContext {
             frame: TrapFrame {
@@ -91,14 +92,16 @@ impl UserContext {
 
     /// Runs the program until something brings the CPU back to the kernel.
     ///
-    /// The address space must be loaded, and `fpu` the thread's. A context that the
-    /// CPU would not accept reports general protection, as if the program had jumped there.
+    /// The address space must be loaded, and `fpu` the thread's. A context that
+    /// the CPU would not accept reports general protection, as if the program had
+    /// jumped there.
     pub fn run(&mut self, fpu: &mut FpuState) -> Trap {
         let refused = Trap::Exception {
             vector: GENERAL_PROTECTION,
             error: 0,
         };
-        // SYSRET to a non-canonical address would fault in ring 0 on the user's stack (Intel).
+        // SYSRET to a non-canonical address would fault in ring 0 on the user's
+        // stack (Intel).
         if !is_user(self.frame.rip as usize) {
             return refused;
         }
@@ -117,8 +120,9 @@ impl UserContext {
         fpu.load(cpu);
         let frame = &raw mut self.frame;
         cpu.set_trap_stack(VirtAddr::from_ptr(frame.wrapping_add(1)));
-        // SAFETY: the frame has user segments and flags that only this module sets, a
-        // user `rip`, and is written by this CPU alone until `enter` returns: `self` is exclusive.
+        // SAFETY: the frame has user segments and flags that only this module
+        // sets, a user `rip`, and is written by this CPU alone until `enter`
+        // returns: `self` is exclusive.
         unsafe { enter(frame) };
         if Features::get().contains(Features::FSGSBASE) {
             self.save_bases();
@@ -130,7 +134,8 @@ impl UserContext {
     fn trap(&self) -> Trap {
         match self.frame.vector {
             SYSCALL => Trap::Syscall,
-            // No other fault can have come in between: CR2 is still the program's.
+            // No other fault can have come in between: CR2 is still the
+            // program's.
             PAGE_FAULT => Trap::PageFault {
                 address: Cr2::read_raw() as usize,
                 access: access(self.frame.error),
@@ -148,7 +153,8 @@ impl UserContext {
 
     fn save_bases(&mut self) {
         self.fs_base = FS::read_base().as_u64();
-        // SAFETY: interrupts are masked, and nothing uses the GS base between the two swaps.
+        // SAFETY: interrupts are masked, and nothing uses the GS base between the
+        // two swaps.
         unsafe {
             GS::swap();
             self.gs_base = GS::read_base().as_u64();
@@ -209,7 +215,8 @@ impl UserContext {
     }
 
     /// Sets the FS base. With an address that is not canonical the program gets a
-    /// general protection fault; whoever sets it for a program should refuse before.
+    /// general protection fault; whoever sets it for a program should refuse
+    /// before.
     pub fn set_tls(&mut self, base: usize) {
         self.fs_base = base as u64;
         self.stamp = 0;
@@ -287,13 +294,14 @@ pub fn init() {
         percpu::KERNEL_DATA,
     )
     .expect("the selectors are in SYSRET's order");
-    debug_assert_ne!(GsBase::read(), VirtAddr::zero());
 }
 
-/// Resumes the program in `frame`, and returns when it has trapped, with the frame updated.
+/// Resumes the program in `frame`, and returns when it has trapped, with the
+/// frame updated.
 ///
 /// SYSRET is used when nothing would show the difference: it takes `rip` from
-/// `rcx` and the flags from `r11`, which is where SYSCALL has left them, and cannot restore TF and RF.
+/// `rcx` and the flags from `r11`, which is where SYSCALL has left them, and
+/// cannot restore TF and RF.
 ///
 /// # Safety
 /// The frame must have the user's selectors and sane flags, a `rip` in user
@@ -361,7 +369,8 @@ unsafe extern "sysv64" fn enter(frame: *mut TrapFrame) {
     )
 }
 
-/// Where SYSCALL leads: builds the frame that a trap would have pushed, and leaves `enter`.
+/// Where SYSCALL leads: builds the frame that a trap would have pushed, and
+/// leaves `enter`.
 ///
 /// # Safety
 /// Only the CPU may jump here.
