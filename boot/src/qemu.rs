@@ -16,6 +16,8 @@ pub const GDB_PORT: u16 = 1234;
 #[derive(Clone, Debug)]
 pub struct Qemu {
     program: PathBuf,
+    /// Where it finds firmware, when that is not where it was built to look.
+    firmware: Vec<PathBuf>,
 }
 
 /// What QEMU is to boot.
@@ -44,7 +46,19 @@ impl Qemu {
             Some(path) if !path.is_empty() => in_path(&path)?,
             _ => in_path(&PROGRAM.into())?,
         };
-        Some(Self { program })
+        Some(Self::at(program, Vec::new()))
+    }
+
+    /// The QEMU at `program`, with its firmware in these folders.
+    #[must_use]
+    pub fn at(program: PathBuf, firmware: Vec<PathBuf>) -> Self {
+        Self { program, firmware }
+    }
+
+    /// Whether a person has chosen it, by the environment variable `QEMU`.
+    #[must_use]
+    pub fn is_chosen() -> bool {
+        env::var_os("QEMU").is_some_and(|path| !path.is_empty())
     }
 
     /// The program.
@@ -65,6 +79,14 @@ impl Qemu {
             .to_owned()
     }
 
+    /// The first number of its version; `None` when it does not even start.
+    #[must_use]
+    pub fn major_version(&self) -> Option<u32> {
+        let version = self.version();
+        let (_, numbers) = version.split_once("version ")?;
+        numbers.split('.').next()?.parse().ok()
+    }
+
     /// The command that boots.
     ///
     /// The first serial line is the console, on QEMU's standard input and
@@ -75,6 +97,9 @@ impl Qemu {
         let mut command = Command::new(&self.program);
         command.args(["-nodefaults", "-no-user-config", "-no-reboot"]);
         command.args(["-display", "none"]);
+        for dir in &self.firmware {
+            command.arg("-L").arg(dir);
+        }
         for (option, value) in defaults(boot.options) {
             command.args([option, value]);
         }
@@ -181,9 +206,7 @@ mod tests {
 
     fn arguments(options: &[&str]) -> Vec<String> {
         let options: Vec<String> = options.iter().map(|option| (*option).into()).collect();
-        let qemu = Qemu {
-            program: PROGRAM.into(),
-        };
+        let qemu = Qemu::at(PROGRAM.into(), Vec::new());
         let command = qemu.command(&Boot {
             kernel: Path::new("kernel"),
             initramfs: Path::new("initramfs"),

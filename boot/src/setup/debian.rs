@@ -16,6 +16,8 @@ use crate::progress;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mirror {
     uri: String,
+    /// The machine's own suite, such as bookworm.
+    codename: String,
     /// The value of `Signed-By`, if there is one; else apt's default keys count.
     signed_by: Option<String>,
 }
@@ -62,6 +64,7 @@ impl Mirror {
             let uri = words.next()?.to_owned();
             is_debian(words.next()?, codename).then(|| Self {
                 uri,
+                codename: codename.to_owned(),
                 signed_by: options
                     .split_whitespace()
                     .find_map(|option| option.strip_prefix("signed-by="))
@@ -90,6 +93,7 @@ impl Mirror {
                     .then_some(())?;
                 Some(Self {
                     uri: field("URIs")?.split_whitespace().next()?.to_owned(),
+                    codename: codename.to_owned(),
                     // A key may also stand here in full; apt's default keys do then.
                     signed_by: field("Signed-By")
                         .filter(|key| key.starts_with('/'))
@@ -98,17 +102,25 @@ impl Mirror {
             })
     }
 
-    /// Unpacks the package `name` in the version that starts with `version`, from
-    /// the first of `suites` that has it. `dir` is a folder of ours; the value is
-    /// the root that the package was unpacked under. `None` when it cannot be had.
+    /// The suite of newer packages that are made for this machine's system.
+    #[must_use]
+    pub fn backports(&self) -> String {
+        format!("{}-backports", self.codename)
+    }
+
+    /// Unpacks the packages `names`, in versions that start with `version`, from
+    /// the first of `suites` that has them all. `dir` is a folder of ours; the
+    /// value is the root that they were unpacked under. `None` when they cannot
+    /// be had.
     pub fn unpack(
         &self,
-        name: &str,
+        names: &[&str],
         version: &str,
         suites: &[&str],
         dir: &Path,
     ) -> Result<Option<PathBuf>> {
-        let root = dir.join(format!("{name}-{}", version.trim_end_matches('+')));
+        let title = format!("{}-{version}", names.first().copied().unwrap_or_default());
+        let root = dir.join(title.trim_end_matches(['-', '+']));
         let done = root.join(".unpacked");
         if done.is_file() {
             return Ok(Some(root));
@@ -118,23 +130,10 @@ impl Mirror {
             if !apt.run("apt-get", &["update"])? {
                 continue;
             }
-            let Some(version) = apt.version(name, version)? else {
-                continue;
-            };
-            progress::step(
-                "Downloading",
-                &format!("{name} {version} of Debian's {suite}"),
-            );
-            if !apt.run("apt-get", &["download", &format!("{name}={version}")])? {
-                continue;
+            let mut unpacked = true;
+            for name in names {
+                unpacked = unpacked && apt.unpack(name, version, &root)?;
             }
-            let Some(package) = apt.downloaded(name)? else {
-                continue;
-            };
-            let mut dpkg = Command::new("dpkg");
-            dpkg.arg("-x").arg(&package).arg(&root);
-            let unpacked = dpkg.status().doing("run dpkg")?.success();
-            fs::remove_file(&package).on("remove", &package)?;
             if unpacked {
                 fs::write(&done, "").on("write", &done)?;
                 return Ok(Some(root));
@@ -152,6 +151,7 @@ fn is_debian(suite: &str, codename: &str) -> bool {
 
 /// Apt with one suite, and lists of its own.
 struct Apt {
+    suite: String,
     dir: PathBuf,
 }
 
@@ -171,7 +171,30 @@ impl Apt {
         }
         let list = dir.join("private.sources");
         fs::write(&list, source).on("write", &list)?;
-        Ok(Self { dir })
+        Ok(Self {
+            suite: suite.to_owned(),
+            dir,
+        })
+    }
+
+    /// Downloads one package and unpacks it under `root`; false when that fails.
+    fn unpack(&self, name: &str, version: &str, root: &Path) -> Result<bool> {
+        let Some(version) = self.version(name, version)? else {
+            return Ok(false);
+        };
+        let what = format!("{name} {version} of Debian's {}", self.suite);
+        progress::step("Downloading", &what);
+        if !self.run("apt-get", &["download", &format!("{name}={version}")])? {
+            return Ok(false);
+        }
+        let Some(package) = self.downloaded(name)? else {
+            return Ok(false);
+        };
+        let mut dpkg = Command::new("dpkg");
+        dpkg.arg("-x").arg(&package).arg(root);
+        let unpacked = dpkg.status().doing("run dpkg")?.success();
+        fs::remove_file(&package).on("remove", &package)?;
+        Ok(unpacked)
     }
 
     fn command(&self, program: &str) -> Command {

@@ -1,6 +1,7 @@
 //! Gets what a fresh machine lacks.
 
 mod debian;
+mod newer_qemu;
 mod qemu;
 mod rust_target;
 
@@ -19,7 +20,8 @@ pub struct Tools {
 pub fn ensure(workspace: &Workspace) -> Result<Tools> {
     let _guard = workspace.lock()?;
     rust_target::ensure(workspace)?;
+    let qemu = qemu::ensure()?;
     Ok(Tools {
-        qemu: qemu::ensure()?,
+        qemu: newer_qemu::prefer(workspace, qemu)?,
     })
 }

@@ -22,7 +22,7 @@ pub fn ensure() -> Result<Qemu> {
         what: format!("{PROGRAM} is not installed{why}"),
         advice: ADVICE.into(),
     };
-    if std::env::var_os("QEMU").is_some_and(|path| !path.is_empty()) {
+    if Qemu::is_chosen() {
         return Err(missing(": the environment variable QEMU names no program"));
     }
     let Some(prefix) = become_root() else {

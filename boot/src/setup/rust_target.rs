@@ -45,7 +45,8 @@ pub fn ensure(workspace: &Workspace) -> Result<()> {
         return Err(missing("this is no Debian, which has its source"));
     };
     let packages = workspace.output()?.join("packages");
-    let Some(root) = mirror.unpack("rust-src", &format!("{release}+"), SUITES, &packages)? else {
+    let Some(root) = mirror.unpack(&["rust-src"], &format!("{release}+"), SUITES, &packages)?
+    else {
         return Err(missing(&format!("Debian has no rust-src {release}")));
     };
     let source = root
