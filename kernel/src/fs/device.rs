@@ -1,5 +1,6 @@
 //! The devices of `/dev` (null(4), full(4), random(4), console(4), tty(4)).
 
+use super::transfer::Pause;
 use super::tty;
 use crate::arch::{self, Access};
 use crate::errno::{Errno, SysResult};
@@ -23,9 +24,6 @@ pub enum Device {
     /// The terminal of the session, which is the console too.
     Tty,
 }
-
-/// How many bytes are moved before others on this CPU have their chance.
-const STRETCH: usize = 256 * 1024;
 
 static ZEROS: [u8; 4096] = [0; 4096];
 
@@ -88,20 +86,15 @@ impl Device {
 /// Fills the user's memory by steps, each of which says how many bytes it did.
 async fn fill(to: &mut UserBuf<'_>, step: impl Fn(&mut UserBuf<'_>) -> usize) -> SysResult {
     let before = to.done();
-    let mut stretch = 0;
+    let mut pause = Pause { last: before };
     while to.remaining() > 0 {
-        let n = step(to);
-        if n == 0
+        if step(to) == 0
             && let Err(error) = to.fault_in(Access::Write).await
         {
             let done = to.done() - before;
             return if done > 0 { Ok(done) } else { Err(error) };
         }
-        stretch += n;
-        if stretch >= STRETCH {
-            stretch = 0;
-            executor::yield_now().await;
-        }
+        pause.after(to.done()).await;
     }
     Ok(to.done() - before)
 }

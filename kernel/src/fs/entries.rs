@@ -25,8 +25,8 @@ impl OpenFile {
             return Err(Errno::ENOTDIR);
         };
         let node = self.node().ok_or(Errno::ENOTDIR)?;
-        let position = self.hold_position().await;
-        if position.get() == 0 {
+        let mut position = self.position().lock().await;
+        if *position == 0 {
             let list = Arc::new(list(node)?);
             let old = core::mem::replace(&mut *kept.lock(), list);
             drop(old);
@@ -34,7 +34,7 @@ impl OpenFile {
         let list = kept.lock().clone();
         let before = to.done();
         let mut whole = before;
-        while let Some(record) = Record::new(node, &list, position.get()) {
+        while let Some(record) = Record::new(node, &list, *position) {
             if to.remaining() < record.length() {
                 if whole == before {
                     return Err(Errno::EINVAL);
@@ -56,7 +56,7 @@ impl OpenFile {
                 }
             }
             whole = to.done();
-            position.set(position.get() + 1);
+            *position += 1;
         }
         Ok(whole - before)
     }

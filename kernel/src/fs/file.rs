@@ -4,22 +4,21 @@
 //! the status flags. Its kinds are an enum, so that reading and writing are direct
 //! calls without boxes.
 //!
-//! **Order of what is held while waiting.** The turn of the position, then the turn of the file's
-//! writers. Both are [`Turn`]s; no spin lock is held across an `.await` (rule E1).
+//! **Order of what is held while waiting.** The position, then the right to write the file.
+//! Both are mutexes of the executor's; no spin lock is held across an `.await` (rule E1).
 
 use super::device::Device;
 use super::generated::{Listed, Window};
 use super::node::{Attributes, Kind, Node, Status, Type};
 use super::pipe::{self, Reader, Writer};
 use super::transfer::{deliver, store};
-use super::tty::Tty;
-use super::turn::Turn;
+use super::tty::{self, Tty};
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Object, UserBuf};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use executor::sync::WaitQueue;
+use core::sync::atomic::{AtomicU32, Ordering};
+use executor::sync::Mutex as TaskMutex;
 use linux_raw_sys::general as abi;
 use spin::Mutex;
 
@@ -59,9 +58,8 @@ pub struct OpenFile {
     node: Option<Arc<Node>>,
     /// The access mode and the status flags, as `F_GETFL` reports them.
     flags: AtomicU32,
-    position: AtomicU64,
-    /// Who moves the position has it.
-    turn: Turn,
+    /// Who reads or writes at the position holds it meanwhile.
+    position: TaskMutex<u64>,
 }
 
 /// Where an offset counts from (lseek(2)).
@@ -85,8 +83,7 @@ impl OpenFile {
             opened,
             node,
             flags: AtomicU32::new(flags),
-            position: AtomicU64::new(0),
-            turn: Turn::new(),
+            position: TaskMutex::new(0),
         }
     }
 
@@ -168,9 +165,9 @@ impl OpenFile {
             Opened::Reader(reader) => reader.read(to, self.nonblocking()).await,
             Opened::Device(device) => device.read(to, self.nonblocking()).await,
             _ => {
-                let position = self.hold_position().await;
-                let n = self.read_contents(to, position.get()).await?;
-                position.set(position.get() + n as u64);
+                let mut position = self.position.lock().await;
+                let n = self.read_contents(to, *position).await?;
+                *position += n as u64;
                 Ok(n)
             }
         }
@@ -186,9 +183,9 @@ impl OpenFile {
             Opened::Writer(writer) => writer.write(from, self.nonblocking()).await,
             Opened::Device(device) => device.write(from).await,
             _ => {
-                let position = self.hold_position().await;
-                let (n, end) = self.write_contents(from, position.get()).await?;
-                position.set(end);
+                let mut position = self.position.lock().await;
+                let (n, end) = self.write_contents(from, *position).await?;
+                *position = end;
                 Ok(n)
             }
         }
@@ -266,7 +263,7 @@ impl OpenFile {
         if from.remaining() == 0 {
             return Ok((0, offset));
         }
-        let _writing = file.writing.take().await;
+        let _writing = file.writing.lock().await;
         let append = self.flags() & abi::O_APPEND != 0;
         let start = if append { file.object.len() } else { offset };
         let n = store(from, start, &file.object).await?;
@@ -279,7 +276,7 @@ impl OpenFile {
     /// Moves the position (lseek(2)).
     pub async fn seek(&self, offset: i64, whence: Whence) -> SysResult {
         self.check_seekable()?;
-        let position = self.hold_position().await;
+        let mut position = self.position.lock().await;
         let size = match &self.opened {
             Opened::Regular => Some(self.status().size),
             Opened::Text(text) => Some(text.len() as u64),
@@ -289,7 +286,7 @@ impl OpenFile {
         };
         let target = match whence {
             Whence::Start => Some(offset),
-            Whence::Current => (position.get() as i64).checked_add(offset),
+            Whence::Current => (*position as i64).checked_add(offset),
             Whence::End => (size.ok_or(Errno::EINVAL)? as i64).checked_add(offset),
             // All of a file is data, and the only hole is behind its end.
             Whence::Data | Whence::Hole => {
@@ -302,7 +299,7 @@ impl OpenFile {
         };
         let target = target.ok_or(Errno::EOVERFLOW)?;
         let target = u64::try_from(target).map_err(|_| Errno::EINVAL)?;
-        position.set(target);
+        *position = target;
         Ok(target as usize)
     }
 
@@ -356,18 +353,30 @@ impl OpenFile {
         }
     }
 
-    /// The queue that is woken when [`ready`](Self::ready) may have changed, if it can.
-    pub fn pollers(&self) -> Option<&WaitQueue> {
+    /// Whether [`ready`](Self::ready) may change, so that waiting for it makes sense.
+    pub fn can_change(&self) -> bool {
         match &self.opened {
-            Opened::Reader(reader) => Some(reader.pollers()),
-            Opened::Writer(writer) => Some(writer.pollers()),
-            Opened::Device(device) => device.tty().map(Tty::pollers),
-            _ => None,
+            Opened::Reader(_) | Opened::Writer(_) => true,
+            Opened::Device(device) => device.tty().is_some(),
+            _ => false,
+        }
+    }
+
+    /// Waits until one of these `POLL*` bits is reported.
+    pub async fn wait_ready(&self, events: u32) {
+        match &self.opened {
+            Opened::Reader(reader) => reader.wait_ready(events).await,
+            Opened::Writer(writer) => writer.wait_ready(events).await,
+            Opened::Device(device) if device.tty().is_some() => {
+                tty::console().wait_ready(events).await;
+            }
+            _ if self.ready() & events != 0 => {}
+            _ => core::future::pending().await,
         }
     }
 
     /// How many bytes can be read at once (`FIONREAD`).
-    pub fn readable(&self) -> Result<u64, Errno> {
+    pub async fn readable(&self) -> Result<u64, Errno> {
         match &self.opened {
             Opened::Reader(reader) => Ok(reader.readable() as u64),
             Opened::Writer(writer) => Ok(writer.readable() as u64),
@@ -376,35 +385,15 @@ impl OpenFile {
                 None => Err(Errno::ENOTTY),
             },
             Opened::Regular => {
-                let position = self.position.load(Ordering::Relaxed);
+                let position = *self.position.lock().await;
                 Ok(self.status().size.saturating_sub(position))
             }
             _ => Err(Errno::ENOTTY),
         }
     }
 
-    pub(super) async fn hold_position(&self) -> Position<'_> {
-        Position {
-            value: &self.position,
-            _turn: self.turn.take().await,
-        }
-    }
-}
-
-/// The position, while nobody else can move it.
-pub(super) struct Position<'a> {
-    value: &'a AtomicU64,
-    _turn: super::turn::Held<'a>,
-}
-
-impl Position<'_> {
-    pub(super) fn get(&self) -> u64 {
-        // Relaxed, as in `set`: who holds the turn sees what the one before did.
-        self.value.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set(&self, position: u64) {
-        self.value.store(position, Ordering::Relaxed);
+    pub(super) fn position(&self) -> &TaskMutex<u64> {
+        &self.position
     }
 }
 
@@ -413,7 +402,7 @@ pub async fn truncate(node: &Node, length: u64) -> Result<(), Errno> {
     match node.kind() {
         _ if length > MAX_SIZE => Err(Errno::EINVAL),
         Kind::Regular(file) => {
-            let _writing = file.writing.take().await;
+            let _writing = file.writing.lock().await;
             file.object.truncate(length);
             node.touch();
             Ok(())
@@ -422,3 +411,7 @@ pub async fn truncate(node: &Node, length: u64) -> Result<(), Errno> {
         _ => Err(Errno::EINVAL),
     }
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

@@ -1,4 +1,5 @@
 use super::super::cpio::tests::{archive, entry};
+use super::super::testing::machine;
 use super::*;
 
 fn contents(tree: &Tree, path: &[u8]) -> Vec<u8> {
@@ -17,6 +18,7 @@ fn contents(tree: &Tree, path: &[u8]) -> Vec<u8> {
 
 #[test]
 fn an_archive_becomes_a_tree() {
+    let _machine = machine();
     let big = alloc::vec![0x5a; 10_000];
     let bytes = archive(&[
         entry(b".", 0o040700, 1, 2, b""),
@@ -51,6 +53,7 @@ fn an_archive_becomes_a_tree() {
 
 #[test]
 fn what_comes_before_the_damage_stays() {
+    let _machine = machine();
     let mut bytes = archive(&[
         entry(b"first", 0o100644, 1, 1, b"1"),
         entry(b"second", 0, 2, 1, b""),
@@ -68,6 +71,7 @@ fn what_comes_before_the_damage_stays() {
 
 #[test]
 fn a_file_below_a_file_is_an_error_with_its_name() {
+    let _machine = machine();
     let bytes = archive(&[
         entry(b"a", 0o100644, 1, 1, b""),
         entry(b"a/b", 0o100644, 2, 1, b""),

@@ -10,9 +10,10 @@
 //!
 //! **Waiting.** Only reads and writes wait, and they do it so that the task can be dropped at each `.await` with nothing
 //! lost: what was not delivered is still in the pipe. Spin locks are held for a
-//! few instructions or one bounded copy, never across an `.await` (rule E1); what has to be held longer is a [`turn`].
+//! few instructions or one bounded copy, never across an `.await` (rule E1); what has to be held longer is a mutex
+//! of the executor's, for which tasks wait.
 //!
-//! **Order of locks.** The turns of a file's position, then of its writers. Then, for short: the tree's change lock,
+//! **Order of locks.** The mutex of an open file's position, then that of the file's writers. Then, for short: the tree's change lock,
 //! one directory, one node; or one descriptor table; or a wait queue's lock, then one pipe or
 //! terminal. Nothing is dropped that could take one of them while one is held.
 //!
@@ -30,10 +31,11 @@ pub mod open;
 pub mod pipe;
 pub mod poll;
 pub mod table;
+#[cfg(test)]
+mod testing;
 mod transfer;
 pub mod tree;
 pub mod tty;
-pub mod turn;
 pub mod walk;
 
 use crate::arch;

@@ -10,10 +10,10 @@
 use super::device::Device;
 use super::directory::Directory;
 use super::generated::{Generate, Listing, Window};
-use super::turn::Turn;
 use crate::memory::Object;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU64, Ordering};
+use executor::sync::Mutex as TaskMutex;
 use linux_raw_sys::general as abi;
 use spin::Mutex;
 
@@ -44,7 +44,7 @@ pub struct Regular {
     pub object: Arc<Object>,
     /// Who writes has it, so that writes are not mixed and appended ones do
     /// not overlap.
-    pub writing: Turn,
+    pub writing: TaskMutex<()>,
 }
 
 /// The type of a node, as `st_mode` and `d_type` tell it.
@@ -90,7 +90,7 @@ impl Kind {
     pub fn regular(object: Arc<Object>) -> Kind {
         Kind::Regular(Regular {
             object,
-            writing: Turn::new(),
+            writing: TaskMutex::new(()),
         })
     }
 

@@ -10,8 +10,9 @@
 //! transition wakes one waiter; who had to wait and leaves something behind
 //! wakes the next. Otherwise nobody is woken.
 //!
-//! The lock is never held while a wake-up is sent: a wait queue may call back
-//! into the pipe under its own lock (order: queue, then pipe).
+//! Who is about to wait counts itself under the pipe's lock before it looks
+//! for the last time, so the other side sees under the same lock whether there is anyone
+//! to wake, and mostly has no more to do with the queues. Wake-ups are sent after the lock is gone.
 
 use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
@@ -34,7 +35,6 @@ struct Pipe {
     state: Mutex<State>,
     readers: WaitQueue,
     writers: WaitQueue,
-    /// Those in `poll`, for either end.
     pollers: WaitQueue,
 }
 
@@ -42,6 +42,17 @@ struct State {
     ring: Ring,
     reader_open: bool,
     writer_open: bool,
+    /// How many there are in each queue, or on their way in or out.
+    waiting: [u32; 3],
+}
+
+/// The queues of a pipe, by their index in `State::waiting`.
+#[derive(Clone, Copy)]
+enum Queue {
+    Readers = 0,
+    Writers = 1,
+    /// Those in `poll`, for either end.
+    Pollers = 2,
 }
 
 /// The end that is read from. Dropping it closes it.
@@ -59,6 +70,7 @@ pub fn pipe() -> Result<(Reader, Writer), Errno> {
             ring: Ring::new(),
             reader_open: true,
             writer_open: true,
+            waiting: [0; 3],
         }),
         readers: WaitQueue::new(),
         writers: WaitQueue::new(),
@@ -82,6 +94,32 @@ enum Step {
     NoMemory,
 }
 
+/// Someone in a queue. It is counted as long as this lives.
+struct Waiting<'a> {
+    pipe: &'a Pipe,
+    queue: Queue,
+}
+
+impl Pipe {
+    /// To be called before waiting in the queue.
+    fn count_in(&self, queue: Queue) -> Waiting<'_> {
+        self.state.lock().waiting[queue as usize] += 1;
+        Waiting { pipe: self, queue }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.pipe.state.lock().waiting[self.queue as usize] -= 1;
+    }
+}
+
+impl State {
+    fn is_waited_for(&self, queue: Queue) -> bool {
+        self.waiting[queue as usize] > 0
+    }
+}
+
 impl Reader {
     /// Reads what is there, and waits only if that is nothing (read(2)).
     pub async fn read(&self, to: &mut UserBuf<'_>, nonblocking: bool) -> SysResult {
@@ -89,19 +127,22 @@ impl Reader {
         if to.remaining() == 0 {
             return Ok(0);
         }
-        let mut waited = false;
-        let result = loop {
+        loop {
             let mut step = self.attempt(to);
             if step == Step::Blocked && to.done() == before {
                 if nonblocking {
                     break Err(Errno::EAGAIN);
                 }
-                waited = true;
+                let _waiting = self.0.count_in(Queue::Readers);
                 step = self
                     .0
                     .readers
                     .wait_until(|| Some(self.attempt(to)).filter(|&step| step != Step::Blocked))
                     .await;
+                // What is left is for the next one.
+                if self.readable() > 0 {
+                    self.0.readers.wake_one();
+                }
             }
             if step != Step::NotReady {
                 break Ok(to.done() - before);
@@ -110,17 +151,13 @@ impl Reader {
                 let done = to.done() - before;
                 break if done > 0 { Ok(done) } else { Err(error) };
             }
-        };
-        if waited && self.readable() > 0 {
-            self.0.readers.wake_one();
         }
-        result
     }
 
     /// Moves what can be moved at once. Bytes that `to` does not take stay in the pipe.
     fn attempt<S: Sink + Limited>(&self, to: &mut S) -> Step {
         let pipe = &*self.0;
-        let (step, room_before, room_after) = {
+        let (step, wake_writer, wake_pollers) = {
             let mut state = pipe.state.lock();
             if state.ring.length == 0 {
                 return if state.writer_open {
@@ -137,10 +174,18 @@ impl Reader {
             } else {
                 Step::Done
             };
-            (step, room_before, state.ring.room())
+            let enough = room_before < ATOMIC && state.ring.room() >= ATOMIC;
+            let wake_writer = enough && state.is_waited_for(Queue::Writers);
+            (
+                step,
+                wake_writer,
+                enough && state.is_waited_for(Queue::Pollers),
+            )
         };
-        if room_before < ATOMIC && room_after >= ATOMIC {
+        if wake_writer {
             pipe.writers.wake_one();
+        }
+        if wake_pollers {
             pipe.pollers.wake_all();
         }
         step
@@ -164,9 +209,11 @@ impl Reader {
         ready
     }
 
-    /// The queue that is woken when `ready` may have changed.
-    pub fn pollers(&self) -> &WaitQueue {
-        &self.0.pollers
+    /// Waits until one of these `POLL*` bits is reported.
+    pub async fn wait_ready(&self, events: u32) {
+        let _waiting = self.0.count_in(Queue::Pollers);
+        let ready = || (self.ready() & events != 0).then_some(());
+        self.0.pollers.wait_until(ready).await;
     }
 
     /// The pipe's number, for `stat`.
@@ -187,14 +234,13 @@ impl Writer {
         let atomic = total <= ATOMIC;
         // Where to begin again if not all of an atomic write could be had at once.
         let start = atomic.then(|| from.clone());
-        let mut waited = false;
         let result = loop {
             let mut step = self.attempt(from, atomic, nonblocking);
             if step == Step::Blocked {
                 if nonblocking {
                     break Err(Errno::EAGAIN);
                 }
-                waited = true;
+                let _waiting = self.0.count_in(Queue::Writers);
                 step = self
                     .0
                     .writers
@@ -203,6 +249,9 @@ impl Writer {
                             .filter(|&step| step != Step::Blocked)
                     })
                     .await;
+                if self.0.state.lock().ring.room() >= ATOMIC {
+                    self.0.writers.wake_one();
+                }
             }
             match step {
                 Step::Done if from.remaining() == 0 => break Ok(()),
@@ -221,9 +270,6 @@ impl Writer {
                 Step::NoMemory => break Err(Errno::ENOMEM),
             }
         };
-        if waited && self.0.state.lock().ring.room() >= ATOMIC {
-            self.0.writers.wake_one();
-        }
         match from.done() - before {
             0 => result.map(|()| 0),
             done => Ok(done),
@@ -233,7 +279,7 @@ impl Writer {
     /// Moves what can be moved at once; if `atomic`, all of it or nothing.
     fn attempt<S: Source + Limited>(&self, from: &mut S, atomic: bool, any_room: bool) -> Step {
         let pipe = &*self.0;
-        let (step, was_empty, is_empty) = {
+        let (step, wake_reader, wake_pollers) = {
             let mut state = pipe.state.lock();
             if !state.reader_open {
                 return Step::Closed;
@@ -262,10 +308,18 @@ impl Writer {
             } else {
                 Step::Done
             };
-            (step, was_empty, state.ring.length == 0)
+            let filled = was_empty && state.ring.length > 0;
+            let wake_reader = filled && state.is_waited_for(Queue::Readers);
+            (
+                step,
+                wake_reader,
+                filled && state.is_waited_for(Queue::Pollers),
+            )
         };
-        if was_empty && !is_empty {
+        if wake_reader {
             pipe.readers.wake_one();
+        }
+        if wake_pollers {
             pipe.pollers.wake_all();
         }
         step
@@ -289,9 +343,11 @@ impl Writer {
         self.0.state.lock().ring.length
     }
 
-    /// The queue that is woken when `ready` may have changed.
-    pub fn pollers(&self) -> &WaitQueue {
-        &self.0.pollers
+    /// Waits until one of these `POLL*` bits is reported.
+    pub async fn wait_ready(&self, events: u32) {
+        let _waiting = self.0.count_in(Queue::Pollers);
+        let ready = || (self.ready() & events != 0).then_some(());
+        self.0.pollers.wait_until(ready).await;
     }
 
     /// The pipe's number, for `stat`.

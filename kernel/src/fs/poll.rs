@@ -39,9 +39,8 @@ pub async fn any_ready(interests: &[Interest]) -> Result<(), Errno> {
         .try_reserve_exact(interests.len())
         .map_err(|_| Errno::ENOMEM)?;
     for interest in interests {
-        if let Some(queue) = interest.file.pollers() {
-            let ready = || (interest.ready() != 0).then_some(());
-            waits.push(Box::pin(queue.wait_until(ready)));
+        if interest.file.can_change() {
+            waits.push(Box::pin(interest.file.wait_ready(interest.events | ALWAYS)));
         }
     }
     poll_fn(|context| {

@@ -1,4 +1,5 @@
 use super::super::node::Kind;
+use super::super::testing::machine;
 use super::super::tree::Tree;
 use super::*;
 
@@ -12,6 +13,7 @@ fn open(table: &FdTable) -> u32 {
 
 #[test]
 fn the_lowest_free_descriptor_is_given() {
+    let _machine = machine();
     let table = FdTable::new();
     assert_eq!([open(&table), open(&table), open(&table)], [0, 1, 2]);
     table.remove(Fd(0)).unwrap();
@@ -26,6 +28,7 @@ fn the_lowest_free_descriptor_is_given() {
 
 #[test]
 fn bad_descriptors_are_errors() {
+    let _machine = machine();
     let table = FdTable::new();
     open(&table);
     for fd in [Fd(1), Fd(1023), Fd(1024), Fd(u32::MAX)] {
@@ -43,6 +46,7 @@ fn bad_descriptors_are_errors() {
 
 #[test]
 fn the_limit_ends_in_emfile_and_gives_the_file_back() {
+    let _machine = machine();
     let table = FdTable::new();
     table.set_limit(8).unwrap();
     for n in 0..8 {
@@ -61,6 +65,7 @@ fn the_limit_ends_in_emfile_and_gives_the_file_back() {
 
 #[test]
 fn a_forked_table_changes_alone() {
+    let _machine = machine();
     let parent = FdTable::new();
     let (one, two) = (file(), file());
     parent.add(one.clone(), OnExec::Keep).unwrap();
@@ -79,6 +84,7 @@ fn a_forked_table_changes_alone() {
 
 #[test]
 fn the_last_close_of_all_tables_closes_the_file() {
+    let _machine = machine();
     let parent = FdTable::new();
     let (reader, writer) = OpenFile::pipe(0).unwrap();
     parent.add(writer, OnExec::Keep).unwrap();
@@ -92,6 +98,7 @@ fn the_last_close_of_all_tables_closes_the_file() {
 
 #[test]
 fn execve_closes_what_is_marked() {
+    let _machine = machine();
     let table = FdTable::new();
     let kept = file();
     table.add(kept.clone(), OnExec::Keep).unwrap();
@@ -109,6 +116,7 @@ fn execve_closes_what_is_marked() {
 
 #[test]
 fn ranges_are_closed_or_marked() {
+    let _machine = machine();
     let table = FdTable::new();
     for _ in 0..6 {
         open(&table);
@@ -125,6 +133,7 @@ fn ranges_are_closed_or_marked() {
 /// A file that was unlinked goes with its last descriptor.
 #[test]
 fn an_unlinked_file_lives_until_it_is_closed() {
+    let _machine = machine();
     let tree = Tree::new();
     let node = tree.attach(b"/f", Kind::link(b"x")).unwrap();
     let table = FdTable::new();

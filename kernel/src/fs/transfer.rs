@@ -34,6 +34,7 @@ pub(super) async fn deliver(
     read: impl Fn(&mut dyn Sink, u64, usize) -> SysResult,
 ) -> SysResult {
     let before = to.done();
+    let mut pause = Pause { last: before };
     let error = loop {
         let at = offset.saturating_add((to.done() - before) as u64);
         let max = to.remaining().min(STRETCH);
@@ -54,9 +55,9 @@ pub(super) async fn deliver(
                 }
             }
             Ok(0) => break None,
-            Ok(n) if n == STRETCH => executor::yield_now().await,
             Ok(_) => {}
         }
+        pause.after(to.done()).await;
     };
     outcome(to.done() - before, error)
 }
@@ -64,6 +65,7 @@ pub(super) async fn deliver(
 /// Takes all bytes from the user and puts them into the object from `offset` on.
 pub(super) async fn store(from: &mut UserBuf<'_>, offset: u64, object: &Object) -> SysResult {
     let before = from.done();
+    let mut pause = Pause { last: before };
     let error = loop {
         let at = offset.saturating_add((from.done() - before) as u64);
         let room = usize::try_from(MAX_SIZE.saturating_sub(at)).unwrap_or(usize::MAX);
@@ -82,11 +84,26 @@ pub(super) async fn store(from: &mut UserBuf<'_>, offset: u64, object: &Object) 
                     break Some(error);
                 }
             }
-            Ok(STRETCH) => executor::yield_now().await,
             Ok(_) => {}
         }
+        pause.after(from.done()).await;
     };
     outcome(from.done() - before, error)
+}
+
+/// Lets others run now and then (rule E4).
+pub(super) struct Pause {
+    pub(super) last: usize,
+}
+
+impl Pause {
+    /// To be called again and again, with how many bytes have been moved so far.
+    pub(super) async fn after(&mut self, done: usize) {
+        if done - self.last >= STRETCH {
+            self.last = done;
+            executor::yield_now().await;
+        }
+    }
 }
 
 fn outcome(done: usize, error: Option<Errno>) -> SysResult {

@@ -1,3 +1,4 @@
+use super::super::testing::machine;
 use super::*;
 use alloc::format;
 use alloc::vec;
@@ -59,6 +60,7 @@ fn sample() -> Tree {
 
 #[test]
 fn dots_and_slashes_mean_what_they_mean_everywhere() {
+    let _machine = machine();
     let tree = sample();
     let f = find(&tree, "/a/b/c/f").unwrap();
     for path in [
@@ -86,6 +88,7 @@ fn dots_and_slashes_mean_what_they_mean_everywhere() {
 
 #[test]
 fn names_and_paths_have_a_longest_length() {
+    let _machine = machine();
     let tree = sample();
     assert!(file(&tree, &format!("/{}", "n".repeat(255))).is_ok());
     assert_eq!(
@@ -103,6 +106,7 @@ fn names_and_paths_have_a_longest_length() {
 
 #[test]
 fn links_are_followed_as_far_as_they_lead() {
+    let _machine = machine();
     let tree = sample();
     link(&tree, "b/c", "/a/rel");
     link(&tree, "/a/rel/", "/abs");
@@ -128,6 +132,7 @@ fn links_are_followed_as_far_as_they_lead() {
 
 #[test]
 fn forty_links_are_followed_and_no_more() {
+    let _machine = machine();
     let tree = sample();
     link(&tree, "/a", "/l0");
     for n in 1..=40 {
@@ -139,6 +144,7 @@ fn forty_links_are_followed_and_no_more() {
 
 #[test]
 fn creating_follows_a_dangling_link() {
+    let _machine = machine();
     let tree = sample();
     link(&tree, "/a/made", "/link");
     let make = || Ok(Node::new(Kind::regular(crate::memory::Object::new())));
@@ -159,6 +165,7 @@ fn creating_follows_a_dangling_link() {
 
 #[test]
 fn making_what_is_there_fails() {
+    let _machine = machine();
     let tree = sample();
     assert_eq!(directory(&tree, "/a").err(), Some(Errno::EEXIST));
     assert_eq!(directory(&tree, "/a/").err(), Some(Errno::EEXIST));
@@ -170,6 +177,7 @@ fn making_what_is_there_fails() {
 
 #[test]
 fn removing_takes_only_what_it_should() {
+    let _machine = machine();
     let tree = sample();
     let unlink = |path: &str| tree.unlink(start(&tree), path.as_bytes());
     let rmdir = |path: &str| tree.remove_directory(start(&tree), path.as_bytes());
@@ -188,6 +196,7 @@ fn removing_takes_only_what_it_should() {
 
 #[test]
 fn a_removed_directory_is_nowhere() {
+    let _machine = machine();
     let tree = sample();
     let gone = directory(&tree, "/gone").unwrap();
     tree.remove_directory(start(&tree), b"/gone").unwrap();
@@ -208,6 +217,7 @@ fn a_removed_directory_is_nowhere() {
 
 #[test]
 fn a_renamed_directory_knows_its_new_place() {
+    let _machine = machine();
     let tree = sample();
     directory(&tree, "/z").unwrap();
     rename(&tree, "/a/b", "/z/y").unwrap();
@@ -221,6 +231,7 @@ fn a_renamed_directory_knows_its_new_place() {
 
 #[test]
 fn renaming_replaces_like_with_like() {
+    let _machine = machine();
     let tree = sample();
     let f = find(&tree, "/a/b/c/f").unwrap();
     let g = file(&tree, "/g").unwrap();
@@ -250,6 +261,7 @@ fn renaming_replaces_like_with_like() {
 
 #[test]
 fn a_file_with_two_names_goes_with_the_second() {
+    let _machine = machine();
     let tree = sample();
     let f = find(&tree, "/a/b/c/f").unwrap();
     tree.link(start(&tree), b"/second", f.clone()).unwrap();
@@ -261,6 +273,7 @@ fn a_file_with_two_names_goes_with_the_second() {
 
 #[test]
 fn a_deep_tree_is_dismantled_without_recursion() {
+    let _machine = machine();
     let tree = Tree::new();
     let mut parent = tree.root().clone();
     for _ in 0..100_000 {
@@ -282,6 +295,7 @@ fn a_deep_tree_is_dismantled_without_recursion() {
 /// tree stays a tree, and each directory is found where it says it is.
 #[test]
 fn concurrent_renames_leave_a_tree() {
+    let _machine = machine();
     let tree = Tree::new();
     for path in ["/x", "/y", "/x/m", "/y/n"] {
         directory(&tree, path).unwrap();
@@ -290,6 +304,7 @@ fn concurrent_renames_leave_a_tree() {
         for (from, to) in [("/x", "/y/n/x"), ("/y", "/x/m/y"), ("/x/m", "/y/m")] {
             let tree = &tree;
             scope.spawn(move || {
+                let _machine = machine();
                 for _ in 0..2000 {
                     let _ = rename(tree, from, to);
                     let _ = rename(tree, to, from);

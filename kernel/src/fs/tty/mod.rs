@@ -3,18 +3,17 @@
 //! Bytes typed come in by [`Tty::input`] on the interrupt path: the
 //! [line discipline](line) takes them under a spin lock, then, with no lock held, the echo
 //! is sent, the foreground process group gets its signal, and readers are woken.
-//! Output goes through a [`Turn`], so that writes of up to [`WHOLE`] bytes are not mixed with
+//! Who prints holds a mutex, so that writes of up to [`WHOLE`] bytes are not mixed with
 //! each other, and yields between small chunks, because the port is slow.
 
 pub mod line;
 pub mod settings;
 
-use super::turn::Turn;
 use crate::arch::{self, Access};
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Source, UserBuf};
 use core::sync::atomic::{AtomicI32, Ordering};
-use executor::sync::WaitQueue;
+use executor::sync::{Mutex as TaskMutex, WaitQueue};
 use line::{Line, Signal, Step};
 use linux_raw_sys::general::{self as abi, winsize};
 use settings::{Mode, Settings};
@@ -34,7 +33,8 @@ pub struct Tty {
     line: Mutex<Line>,
     readers: WaitQueue,
     pollers: WaitQueue,
-    output: Turn,
+    /// Who prints has it.
+    output: TaskMutex<()>,
     window: Mutex<winsize>,
     /// The process group that is in the foreground, or 0.
     foreground: AtomicI32,
@@ -73,7 +73,7 @@ impl Tty {
             line: Mutex::new(Line::new(Settings::new(mode))),
             readers: WaitQueue::new(),
             pollers: WaitQueue::new(),
-            output: Turn::new(),
+            output: TaskMutex::new(()),
             window: Mutex::new(winsize {
                 ws_row: 25,
                 ws_col: 80,
@@ -149,7 +149,7 @@ impl Tty {
     pub async fn write(&self, from: &mut UserBuf<'_>) -> SysResult {
         let before = from.done();
         while from.remaining() > 0 {
-            let _turn = self.output.take().await;
+            let _printing = self.output.lock().await;
             let end = from.done() + from.remaining().min(WHOLE);
             while from.done() < end {
                 let max = CHUNK.min(end - from.done());
@@ -213,7 +213,7 @@ impl Tty {
 
     /// Waits until what others are printing is out (tcdrain(3)).
     pub async fn drain(&self) {
-        let _turn = self.output.take().await;
+        let _printing = self.output.lock().await;
     }
 
     /// The size of the window.
@@ -265,8 +265,10 @@ impl Tty {
         }
     }
 
-    /// The queue that is woken when `ready` may have changed.
-    pub fn pollers(&self) -> &WaitQueue {
-        &self.pollers
+    /// Waits until one of these `POLL*` bits is reported.
+    pub async fn wait_ready(&self, events: u32) {
+        self.pollers
+            .wait_until(|| (self.ready() & events != 0).then_some(()))
+            .await;
     }
 }
