@@ -11,7 +11,7 @@
 //! once at most, whatever runs the tests: on few host CPUs more of them only get
 //! in each other's way, and their time-outs with them.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -54,6 +54,20 @@ fn shared() -> &'static Shared {
             image,
         }
     })
+}
+
+/// Where tests may build things: a folder of cargo's target folder.
+#[must_use]
+pub fn scratch(name: &str) -> PathBuf {
+    let output = shared().workspace.output();
+    let dir = output.unwrap_or_else(|error| panic!("{error}")).join(name);
+    fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    dir
+}
+
+/// Makes sure of the C compilers: `gcc -static` and `musl-gcc -static`.
+pub fn need_c_compilers() {
+    setup::ensure_for_tests(&shared().workspace).unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// A boot to be.

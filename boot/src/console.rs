@@ -24,9 +24,9 @@ const END_OF_INPUT: u8 = 0x04;
 /// the end again, as it would with a file.
 const END_AGAIN: Duration = Duration::from_millis(500);
 
-/// How long to wait for the kernel's first word before it is given input. A
-/// kernel that was told to be quiet may never say one.
-const SILENCE: Duration = Duration::from_secs(3);
+/// How long to wait for the kernel's first word before it is given input. Too
+/// early is too bad; and too late is only met by a kernel that says nothing.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// Where the guest's console output goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

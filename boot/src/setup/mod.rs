@@ -1,5 +1,7 @@
 //! Gets what a fresh machine lacks.
 
+mod apt;
+mod c_compilers;
 mod debian;
 mod newer_qemu;
 mod qemu;
@@ -24,4 +26,10 @@ pub fn ensure(workspace: &Workspace) -> Result<Tools> {
     Ok(Tools {
         qemu: newer_qemu::prefer(workspace, qemu)?,
     })
+}
+
+/// Makes sure of what only tests need.
+pub fn ensure_for_tests(workspace: &Workspace) -> Result<()> {
+    let _guard = workspace.lock()?;
+    c_compilers::ensure()
 }
