@@ -41,11 +41,10 @@ int main(int argc, char **argv)
 	char *environment[] = { "MARK=yes", NULL };
 	int error = posix_spawn(&pid, argv[0], NULL, NULL, arguments,
 				environment);
-	printf("posix_spawn: %d\n", error);
-	if (error == 0) {
-		waitpid(pid, &status, 0);
+	/* The child prints too: wait first, so that the order is one. */
+	if (error == 0 && waitpid(pid, &status, 0) == pid)
 		printf("it exited with %d\n", WEXITSTATUS(status));
-	}
+	printf("posix_spawn: %d\n", error);
 	error = posix_spawn(&pid, "/no/such/program", NULL, NULL, arguments,
 			    environment);
 	printf("posix_spawn of nothing: %d, ENOENT %d\n", error != 0,
