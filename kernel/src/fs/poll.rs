@@ -13,21 +13,21 @@ use core::pin::Pin;
 use core::task::Poll;
 use linux_raw_sys::general as abi;
 
-/// What is reported whether it was asked for or not.
+/// What poll(2) reports whether it was asked for or not.
 pub const ALWAYS: u32 = abi::POLLERR | abi::POLLHUP | abi::POLLNVAL;
 
 /// A file, and the `POLL*` bits that are waited for.
 pub struct Interest {
     /// The file.
     pub file: Arc<OpenFile>,
-    /// The bits; those in [`ALWAYS`] are understood.
+    /// The bits. Who asks for a `pollfd` adds [`ALWAYS`].
     pub events: u32,
 }
 
 impl Interest {
     /// Those of the events that are there now.
     pub fn ready(&self) -> u32 {
-        self.file.ready() & (self.events | ALWAYS)
+        self.file.ready() & self.events
     }
 }
 
@@ -40,7 +40,7 @@ pub async fn any_ready(interests: &[Interest]) -> Result<(), Errno> {
         .map_err(|_| Errno::ENOMEM)?;
     for interest in interests {
         if interest.file.can_change() {
-            waits.push(Box::pin(interest.file.wait_ready(interest.events | ALWAYS)));
+            waits.push(Box::pin(interest.file.wait_ready(interest.events)));
         }
     }
     poll_fn(|context| {

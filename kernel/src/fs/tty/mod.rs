@@ -51,11 +51,9 @@ pub fn console() -> &'static Tty {
 
 /// Starts the console: from now on it listens. `send_signal` is what the
 /// process layer does for ^C.
-pub fn start(mode: Mode, send_signal: SendSignal) {
-    let console = console();
-    console.send_signal.call_once(|| send_signal);
-    console.set_settings(Settings::new(mode), Flush::No);
-    arch::set_console_input(|byte| self::console().input(byte));
+pub fn start(send_signal: SendSignal) {
+    console().send_signal.call_once(|| send_signal);
+    arch::set_console_input(|byte| console().input(byte));
 }
 
 /// Whether input that nobody has read is forgotten when the settings change.
@@ -84,6 +82,12 @@ impl Tty {
             session: AtomicI32::new(0),
             send_signal: Once::new(),
         }
+    }
+
+    /// From now on output goes out as it is and input is not echoed: for a console that
+    /// is read by a program.
+    pub fn make_raw(&self) {
+        self.set_settings(Settings::new(Mode::Unchanged), Flush::No);
     }
 
     /// Takes a byte that was typed. On the interrupt path.

@@ -1,0 +1,192 @@
+//! Changing attributes and sizes: chmod(2), chown(2), utimensat(2), truncate(2), umask(2).
+
+use super::plain::{bytes_mut, zeroed};
+use super::{Place, WORKING_DIRECTORY, check_flags, file, flags, follow};
+use crate::arch;
+use crate::errno::{Errno, SysResult};
+use crate::fs::file::truncate as truncate_node;
+use crate::fs::node::{Attributes, Node};
+use crate::fs::walk::Follow;
+use crate::process::Thread;
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+use linux_raw_sys::general as abi;
+
+/// chmod(2)
+pub async fn chmod(thread: &Thread, path: usize, mode: usize) -> SysResult {
+    fchmodat(thread, WORKING_DIRECTORY, path, mode).await
+}
+
+/// fchmodat(2) as the kernel has it, without flags.
+pub async fn fchmodat(thread: &Thread, directory: usize, path: usize, mode: usize) -> SysResult {
+    let node = Place::read(thread, directory, path)
+        .await?
+        .node(Follow::Yes)?;
+    node.change(|attributes| attributes.permissions = flags(mode));
+    Ok(0)
+}
+
+/// fchmod(2)
+pub async fn fchmod(thread: &Thread, fd: usize, mode: usize) -> SysResult {
+    change_open(thread, fd, |attributes| {
+        attributes.permissions = flags(mode)
+    })
+}
+
+/// chown(2)
+pub async fn chown(thread: &Thread, path: usize, user: usize, group: usize) -> SysResult {
+    fchownat(thread, WORKING_DIRECTORY, path, user, group, 0).await
+}
+
+/// lchown(2)
+pub async fn lchown(thread: &Thread, path: usize, user: usize, group: usize) -> SysResult {
+    let flags = abi::AT_SYMLINK_NOFOLLOW as usize;
+    fchownat(thread, WORKING_DIRECTORY, path, user, group, flags).await
+}
+
+/// fchown(2)
+pub async fn fchown(thread: &Thread, fd: usize, user: usize, group: usize) -> SysResult {
+    change_open(thread, fd, |attributes| set_owner(attributes, user, group))
+}
+
+/// fchownat(2)
+pub async fn fchownat(
+    thread: &Thread,
+    directory: usize,
+    path: usize,
+    user: usize,
+    group: usize,
+    chown_flags: usize,
+) -> SysResult {
+    let chown_flags = flags(chown_flags);
+    check_flags(chown_flags, abi::AT_SYMLINK_NOFOLLOW | abi::AT_EMPTY_PATH)?;
+    let place = Place::read(thread, directory, path).await?;
+    let node = if chown_flags & abi::AT_EMPTY_PATH != 0 && place.path.is_empty() {
+        place.directory
+    } else {
+        place.node(follow(chown_flags))?
+    };
+    node.change(|attributes| set_owner(attributes, user, group));
+    Ok(0)
+}
+
+fn set_owner(attributes: &mut Attributes, user: usize, group: usize) {
+    // -1 leaves it as it is.
+    let keep = u32::MAX;
+    if user as u32 != keep {
+        attributes.user = user as u32;
+    }
+    if group as u32 != keep {
+        attributes.group = group as u32;
+    }
+}
+
+/// Changes the attributes of an open file; those of a pipe are fixed.
+fn change_open(thread: &Thread, fd: usize, change: impl FnOnce(&mut Attributes)) -> SysResult {
+    if let Some(node) = file(thread, fd)?.node() {
+        node.change(change);
+    }
+    Ok(0)
+}
+
+/// What is to be done to one time.
+#[derive(Clone, Copy)]
+enum NewTime {
+    Keep,
+    Set(u64),
+}
+
+/// utimensat(2)
+pub async fn utimensat(
+    thread: &Thread,
+    directory: usize,
+    path: usize,
+    times: usize,
+    time_flags: usize,
+) -> SysResult {
+    let time_flags = flags(time_flags);
+    check_flags(time_flags, abi::AT_SYMLINK_NOFOLLOW | abi::AT_EMPTY_PATH)?;
+    let (accessed, modified) = if times == 0 {
+        (NewTime::Set(now()), NewTime::Set(now()))
+    } else {
+        (
+            new_time(thread, times).await?,
+            new_time(thread, times.wrapping_add(16)).await?,
+        )
+    };
+    let node: Arc<Node> = if path == 0 {
+        // The kernel's form of futimens(3).
+        let file = file(thread, directory)?;
+        match file.node() {
+            Some(node) => node.clone(),
+            None => return Ok(0),
+        }
+    } else {
+        Place::read(thread, directory, path)
+            .await?
+            .node(follow(time_flags))?
+    };
+    node.change(|attributes| {
+        if let NewTime::Set(time) = accessed {
+            attributes.accessed = time;
+        }
+        if let NewTime::Set(time) = modified {
+            attributes.modified = time;
+        }
+    });
+    Ok(0)
+}
+
+async fn new_time(thread: &Thread, address: usize) -> Result<NewTime, Errno> {
+    let mut time: abi::__kernel_timespec = zeroed();
+    thread
+        .space()
+        .read_bytes(address, bytes_mut(&mut time))
+        .await?;
+    match time.tv_nsec {
+        nsec if nsec == i64::from(abi::UTIME_NOW) => Ok(NewTime::Set(now())),
+        nsec if nsec == i64::from(abi::UTIME_OMIT) => Ok(NewTime::Keep),
+        nsec @ 0..1_000_000_000 => {
+            // Times before 1970 are kept as its beginning.
+            let seconds = time.tv_sec.max(0) as u64;
+            Ok(NewTime::Set(
+                seconds
+                    .saturating_mul(1_000_000_000)
+                    .saturating_add(nsec as u64),
+            ))
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+fn now() -> u64 {
+    arch::clock() + arch::wall_clock_offset()
+}
+
+/// truncate(2)
+pub async fn truncate(thread: &Thread, path: usize, length: usize) -> SysResult {
+    let length = length_argument(length)?;
+    let place = Place::read(thread, WORKING_DIRECTORY, path).await?;
+    truncate_node(&*place.node(Follow::Yes)?, length).await?;
+    Ok(0)
+}
+
+/// ftruncate(2)
+pub async fn ftruncate(thread: &Thread, fd: usize, length: usize) -> SysResult {
+    let length = length_argument(length)?;
+    file(thread, fd)?.truncate(length).await?;
+    Ok(0)
+}
+
+fn length_argument(length: usize) -> Result<u64, Errno> {
+    u64::try_from(length as i64).map_err(|_| Errno::EINVAL)
+}
+
+/// umask(2)
+pub async fn umask(thread: &Thread, mask: usize) -> SysResult {
+    // Relaxed: a number that stands for itself.
+    Ok(thread
+        .process()
+        .umask
+        .swap(flags(mask) & 0o777, Ordering::Relaxed) as usize)
+}

@@ -1,0 +1,108 @@
+//! Descriptors of files that are open already: pipe(2), dup(2), fcntl(2).
+
+use super::opening::on_exec;
+use super::{check_flags, file, flags};
+use crate::errno::{Errno, SysResult};
+use crate::fs::file::{CHANGEABLE, OpenFile};
+use crate::fs::pipe::CAPACITY;
+use crate::fs::table::{Fd, OnExec};
+use crate::process::Thread;
+use linux_raw_sys::general as abi;
+
+/// pipe(2)
+pub async fn pipe(thread: &Thread, address: usize) -> SysResult {
+    pipe2(thread, address, 0).await
+}
+
+/// pipe2(2). Packets (`O_DIRECT`) are not supported.
+pub async fn pipe2(thread: &Thread, address: usize, pipe_flags: usize) -> SysResult {
+    let pipe_flags = flags(pipe_flags);
+    check_flags(pipe_flags, abi::O_CLOEXEC | abi::O_NONBLOCK)?;
+    let files = thread.process().files();
+    let ends = OpenFile::pipe(pipe_flags & abi::O_NONBLOCK)?;
+    let (reader, writer) = files.add_two(ends, on_exec(pipe_flags))?;
+    let numbers = u64::from(reader.0) | u64::from(writer.0) << 32;
+    let result = thread
+        .space()
+        .write_bytes(address, &numbers.to_le_bytes())
+        .await;
+    if let Err(error) = result {
+        // The program never learned the numbers.
+        let _ = files.remove(reader);
+        let _ = files.remove(writer);
+        return Err(error);
+    }
+    Ok(0)
+}
+
+/// dup(2)
+pub async fn dup(thread: &Thread, old: usize) -> SysResult {
+    let file = file(thread, old)?;
+    let fd = thread.process().files().add(file, OnExec::Keep)?;
+    Ok(fd.0 as usize)
+}
+
+/// dup2(2)
+pub async fn dup2(thread: &Thread, old: usize, new: usize) -> SysResult {
+    let (old, new) = (Fd::from_argument(old), Fd::from_argument(new));
+    let files = thread.process().files();
+    let file = files.get(old)?;
+    if old != new {
+        let replaced = files.set(new, file, OnExec::Keep)?;
+        drop(replaced);
+    }
+    Ok(new.0 as usize)
+}
+
+/// dup3(2)
+pub async fn dup3(thread: &Thread, old: usize, new: usize, dup_flags: usize) -> SysResult {
+    let dup_flags = flags(dup_flags);
+    check_flags(dup_flags, abi::O_CLOEXEC)?;
+    let (old, new) = (Fd::from_argument(old), Fd::from_argument(new));
+    if old == new {
+        return Err(Errno::EINVAL);
+    }
+    let files = thread.process().files();
+    let file = files.get(old)?;
+    let replaced = files.set(new, file, on_exec(dup_flags))?;
+    drop(replaced);
+    Ok(new.0 as usize)
+}
+
+/// fcntl(2). File locks, leases and owners are not supported.
+pub async fn fcntl(thread: &Thread, fd: usize, command: usize, argument: usize) -> SysResult {
+    let file = file(thread, fd)?;
+    let files = thread.process().files();
+    let fd = Fd::from_argument(fd);
+    match command as u32 {
+        command @ (abi::F_DUPFD | abi::F_DUPFD_CLOEXEC) => {
+            let on_exec = if command == abi::F_DUPFD {
+                OnExec::Keep
+            } else {
+                OnExec::Close
+            };
+            let new = files.add_from(Fd::from_argument(argument), file, on_exec)?;
+            Ok(new.0 as usize)
+        }
+        abi::F_GETFD => match files.on_exec(fd)? {
+            OnExec::Keep => Ok(0),
+            OnExec::Close => Ok(abi::FD_CLOEXEC as usize),
+        },
+        abi::F_SETFD => {
+            let close = flags(argument) & abi::FD_CLOEXEC != 0;
+            files.set_on_exec(fd, if close { OnExec::Close } else { OnExec::Keep })?;
+            Ok(0)
+        }
+        abi::F_GETFL => Ok(file.flags() as usize),
+        abi::F_SETFL => {
+            file.set_flags(CHANGEABLE, flags(argument));
+            Ok(0)
+        }
+        abi::F_GETPIPE_SZ if file.is_pipe() => Ok(CAPACITY),
+        // The size is fixed: a smaller wish is granted with more, a larger one not.
+        abi::F_SETPIPE_SZ if file.is_pipe() && argument <= CAPACITY => Ok(CAPACITY),
+        abi::F_SETPIPE_SZ if file.is_pipe() => Err(Errno::EPERM),
+        abi::F_GETPIPE_SZ | abi::F_SETPIPE_SZ => Err(Errno::EBADF),
+        _ => Err(Errno::EINVAL),
+    }
+}

@@ -1,0 +1,78 @@
+//! Making descriptors from paths, and giving them up: open(2), close(2).
+
+use super::{Place, WORKING_DIRECTORY, check_flags, flags, permissions};
+use crate::errno::{Errno, SysResult};
+use crate::fs;
+use crate::fs::table::{Fd, OnExec};
+use crate::process::Thread;
+use linux_raw_sys::general as abi;
+
+/// open(2)
+pub async fn open(thread: &Thread, path: usize, flags: usize, mode: usize) -> SysResult {
+    openat(thread, WORKING_DIRECTORY, path, flags, mode).await
+}
+
+/// creat(2)
+pub async fn creat(thread: &Thread, path: usize, mode: usize) -> SysResult {
+    let flags = abi::O_CREAT | abi::O_WRONLY | abi::O_TRUNC;
+    openat(thread, WORKING_DIRECTORY, path, flags as usize, mode).await
+}
+
+/// openat(2)
+pub async fn openat(
+    thread: &Thread,
+    directory: usize,
+    path: usize,
+    open_flags: usize,
+    mode: usize,
+) -> SysResult {
+    let place = Place::read(thread, directory, path).await?;
+    let open_flags = flags(open_flags);
+    let permissions = permissions(thread, flags(mode) & 0o7777);
+    let start = place.start();
+    let file = fs::open::open(fs::tree(), start, &place.path, open_flags, permissions).await?;
+    let fd = thread.process().files().add(file, on_exec(open_flags))?;
+    Ok(fd.0 as usize)
+}
+
+/// close(2)
+pub async fn close(thread: &Thread, fd: usize) -> SysResult {
+    // Dropped here, without a lock.
+    let file = thread.process().files().remove(Fd::from_argument(fd))?;
+    drop(file);
+    Ok(0)
+}
+
+/// close_range(2)
+pub async fn close_range(
+    thread: &Thread,
+    first: usize,
+    last: usize,
+    range_flags: usize,
+) -> SysResult {
+    const CLOSE_RANGE_UNSHARE: u32 = 1 << 1;
+    const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
+    let range_flags = flags(range_flags);
+    // A process never shares its table, so there is nothing to unshare.
+    check_flags(range_flags, CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)?;
+    let range = Fd::from_argument(first)..=Fd::from_argument(last);
+    if range.is_empty() {
+        return Err(Errno::EINVAL);
+    }
+    let files = thread.process().files();
+    if range_flags & CLOSE_RANGE_CLOEXEC != 0 {
+        files.close_on_exec_in(range)?;
+    } else {
+        files.remove_in(range)?;
+    }
+    Ok(0)
+}
+
+/// What `O_CLOEXEC` says.
+pub(super) fn on_exec(flags: u32) -> OnExec {
+    if flags & abi::O_CLOEXEC != 0 {
+        OnExec::Close
+    } else {
+        OnExec::Keep
+    }
+}
