@@ -45,8 +45,8 @@ pub struct PerCpu {
     apic_id: AtomicU32,
 }
 
-// SAFETY: the cells are used by their own CPU only (the module's rule; the one
-// exception, `describe`, is for a CPU that does not run yet), the rest is atomic.
+// SAFETY: the cells are used by their own CPU only (the module's rule), the rest
+// is atomic.
 unsafe impl Sync for PerCpu {}
 
 /// Offsets for the assembly.

@@ -95,16 +95,7 @@ pub fn calibrate() {
     NS_PER_TICK.store(ratio(ns, ticks), Ordering::Relaxed);
     TICKS_PER_NS.store(ratio(ticks, ns), Ordering::Relaxed);
     COUNTS_PER_NS.store(ratio(counts, ns), Ordering::Relaxed);
-    log::info!(
-        "TSC at {} MHz, APIC timer at {} MHz{}",
-        scale(1000, &TICKS_PER_NS),
-        scale(1000, &COUNTS_PER_NS),
-        if apic::has_deadline() {
-            " (unused: TSC deadlines)"
-        } else {
-            ""
-        }
-    );
+    log::info!("TSC at {} MHz", scale(1000, &TICKS_PER_NS));
     if !Features::get().intersects(Features::INVARIANT_TSC | Features::HYPERVISOR) {
         log::warn!("the CPU does not promise a TSC of constant rate");
     }
@@ -117,45 +108,62 @@ struct Moment {
     pit: u64,
 }
 
-/// Counts down at 1,193,182 Hz, 16 bits.
+/// The PIT counts down at this rate, from 65,535: for 55 ms.
 const PIT_HZ: u64 = 1_193_182;
 const PIT_TICKS: u64 = PIT_HZ / 100;
+/// How many measurements may be spoilt before the PIT is given up.
+const ATTEMPTS: usize = 10;
 
-/// 10 ms of TSC ticks, APIC counts and nanoseconds; `None` without a PIT.
+/// The system control port: gate and output of the PIT's channel 2.
+const CONTROL: u16 = 0x61;
+const SPEAKER: u8 = 1 << 1;
+const GATE: u8 = 1 << 0;
+const OUTPUT: u8 = 1 << 5;
+
+/// TSC ticks, APIC counts and nanoseconds of 10 ms or a little more; `None`
+/// without a PIT.
 fn measure() -> Option<(u64, u64, u64)> {
-    let mut gate = Port::<u8>::new(0x61);
-    let mut command = Port::<u8>::new(0x43);
-    let mut data = Port::<u8>::new(0x42);
+    (0..ATTEMPTS).find_map(|_| {
+        start_pit();
+        let first = moment();
+        while first.pit.saturating_sub(pit()) < PIT_TICKS {
+            // Without a PIT the count never changes.
+            if tsc() - first.tsc > NANOSECONDS {
+                return None;
+            }
+            spin_loop();
+        }
+        let last = moment();
+        // A virtual CPU may have been held up until the count ran out and began
+        // again: the output tells.
+        if pit_has_run_out() {
+            return None;
+        }
+        Some((
+            last.tsc - first.tsc,
+            first.count - last.count,
+            (first.pit - last.pit) * NANOSECONDS / PIT_HZ,
+        ))
+    })
+}
+
+fn start_pit() {
+    let mut control = Port::<u8>::new(CONTROL);
     // SAFETY: channel 2 of the PIT drives the speaker and nothing else: count
     // down once (mode 0) from the top, gate open, speaker off.
     unsafe {
-        let value = gate.read();
-        gate.write(value & !0b11 | 0b01);
-        command.write(0b1011_0000);
+        let value = control.read();
+        control.write(value & !SPEAKER | GATE);
+        Port::<u8>::new(0x43).write(0b1011_0000);
+        let mut data = Port::<u8>::new(0x42);
         data.write(0xff);
         data.write(0xff);
     }
-    let first = moment();
-    let mut now = moment();
-    // Without a PIT the count never changes.
-    while first.pit.saturating_sub(now.pit) < PIT_TICKS {
-        if now.tsc - first.tsc > NANOSECONDS {
-            return None;
-        }
-        spin_loop();
-        now = Moment {
-            tsc: tsc(),
-            pit: pit(),
-            count: 0,
-        };
-    }
-    let last = moment();
-    let pit = first.pit - last.pit;
-    Some((
-        last.tsc - first.tsc,
-        first.count - last.count,
-        pit * NANOSECONDS / PIT_HZ,
-    ))
+}
+
+fn pit_has_run_out() -> bool {
+    // SAFETY: reading the port has no side effect.
+    unsafe { Port::<u8>::new(CONTROL).read() & OUTPUT != 0 }
 }
 
 fn pit() -> u64 {
@@ -206,11 +214,10 @@ fn from_cpuid() -> (u64, u64, u64) {
     (hz, crystal / 16, NANOSECONDS)
 }
 
-/// The exchange of readings between the boot CPU and one that comes up: an odd
-/// number asks for a reading, which replaces it, made even.
+/// Where the boot CPU and one that comes up exchange readings: `ASK` from the new
+/// one is replaced by the boot CPU's TSC, without its lowest bit.
 static EXCHANGE: AtomicU64 = AtomicU64::new(0);
 const ASK: u64 = 1;
-const DONE: u64 = 3;
 const ROUNDS: usize = 64;
 
 /// On the boot CPU: answers until the new CPU has seen enough.
@@ -225,8 +232,9 @@ pub fn lead(done: impl Fn() -> bool) {
 
 /// On the new CPU: finds how far its TSC is off the boot CPU's.
 pub fn follow() {
-    // The answer was read between `before` and `after`. Nothing is known below
-    // that.
+    // The answer, or one tick more, was read between `before` and `after`. This
+    // bounds the offset from both sides; a smaller difference than the time that
+    // the exchange takes cannot be seen by any program either.
     let (mut least, mut most) = (i64::MIN, i64::MAX);
     for _ in 0..ROUNDS {
         let before = tsc();
@@ -241,7 +249,6 @@ pub fn follow() {
         least = least.max(answer.wrapping_sub(after) as i64);
         most = most.min((answer | 1).wrapping_sub(before) as i64);
     }
-    EXCHANGE.store(DONE, Ordering::Release);
     // An offset of 0 is right unless the readings contradict it.
     let offset = 0.clamp(least.min(most), most);
     if offset != 0 {
