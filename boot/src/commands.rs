@@ -79,7 +79,7 @@ fn boot(workspace: &Workspace, options: &Options) -> Result<Outcome> {
     };
     if options.gdb {
         note(&format!(
-            "waiting for gdb: gdb {} -ex 'target remote localhost:{GDB_PORT}' -ex 'hbreak kernel::main'",
+            "waiting for gdb: gdb {} -ex 'target remote localhost:{GDB_PORT}'",
             workspace.short(&image.kernel).display()
         ));
     }

@@ -217,7 +217,7 @@ mod tests {
         let from_cat = cat.stdout.take().expect("its output");
         let copier = thread::spawn({
             let console = Arc::clone(&console);
-            move || console.copy(from_cat, &Spinner::start("testing"))
+            move || console.copy(from_cat, &Spinner::none())
         });
         thread::spawn({
             let console = Arc::clone(&console);

@@ -25,6 +25,12 @@ impl Spinner {
         Self(bar)
     }
 
+    /// Shows nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(ProgressBar::hidden())
+    }
+
     /// Clears the line.
     pub fn clear(&self) {
         self.0.finish_and_clear();

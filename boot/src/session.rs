@@ -115,7 +115,13 @@ impl Session {
         };
         command.stdout(Stdio::piped());
 
-        let spinner = Spinner::start("Booting");
+        let spinner = match (&options.exec, output) {
+            // Captured output is nobody's terminal, and gdb is slow by nature.
+            (_, Output::Captured) => Spinner::none(),
+            _ if options.gdb || options.show_log => Spinner::none(),
+            (Some(command), Output::Stdout) => Spinner::start(format!("Running {command}")),
+            (None, Output::Stdout) => Spinner::start("Booting"),
+        };
         let started = Instant::now();
         let mut child = command.spawn().on("start", qemu.program())?;
         let console = Arc::new(Console::new(output));

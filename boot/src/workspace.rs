@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Doing, Result};
+use crate::progress;
 
 /// The target that the kernel and the user programs are built for.
 pub const TARGET: &str = "x86_64-unknown-none";
@@ -59,7 +60,10 @@ impl Workspace {
     pub fn lock(&self) -> Result<File> {
         let path = self.output()?.join("lock");
         let file = File::create(&path).on("create", &path)?;
-        file.lock().on("lock", &path)?;
+        if file.try_lock().is_err() {
+            progress::step("Waiting", "for another set-up or build to end");
+            file.lock().on("lock", &path)?;
+        }
         Ok(file)
     }
 }
