@@ -28,6 +28,9 @@ const END_AGAIN: Duration = Duration::from_millis(500);
 /// early is too bad; and too late is only met by a kernel that says nothing.
 const SILENCE: Duration = Duration::from_secs(20);
 
+/// How many of the last bytes are kept when output is not captured.
+const TAIL: usize = 64;
+
 /// Where the guest's console output goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Output {
@@ -47,7 +50,7 @@ pub struct Console {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What was captured.
+    /// What was captured; else only the last bytes, to see QEMU's own word.
     bytes: Vec<u8>,
     /// The guest has written something.
     has_spoken: bool,
@@ -87,10 +90,12 @@ impl Console {
                 spinner.clear();
                 let mut state = self.state();
                 state.has_spoken = true;
-                match self.output {
-                    Output::Captured => state.bytes.extend_from_slice(bytes),
+                state.bytes.extend_from_slice(bytes);
+                if self.output == Output::Stdout {
+                    let old = state.bytes.len().saturating_sub(TAIL);
+                    state.bytes.drain(..old);
                     // Refused output has ended the receiver, and is told by it.
-                    Output::Stdout => drop(sender.send(bytes.to_vec())),
+                    let _ = sender.send(bytes.to_vec());
                 }
                 drop(state);
                 self.changed.notify_all();
@@ -143,6 +148,14 @@ impl Console {
     #[must_use]
     pub fn take(&self) -> Vec<u8> {
         std::mem::take(&mut self.state().bytes)
+    }
+
+    /// Whether QEMU has said that it was told to quit, by Ctrl-A X
+    /// (`mux_proc_byte` in its `chardev/char-mux.c`).
+    #[must_use]
+    pub fn says_terminated(&self) -> bool {
+        let state = self.state();
+        state.bytes.trim_ascii_end().ends_with(b"QEMU: Terminated")
     }
 
     /// Whether our standard output was closed by whoever read it.

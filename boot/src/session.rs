@@ -23,7 +23,7 @@ use crate::follow::Follower;
 use crate::image::Image;
 use crate::progress::Spinner;
 use crate::qemu::{Boot, Qemu};
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, Word};
 use crate::workspace::Workspace;
 
 /// How long QEMU has to end when it is asked to, before it is killed.
@@ -214,10 +214,15 @@ impl Session {
         let log = self.log();
         let resets = fs::read(&self.files.reset_log).unwrap_or_default();
         let triple_fault = resets.windows(12).any(|window| window == b"Triple fault");
+        let word = match (triple_fault, self.console.says_terminated()) {
+            (true, _) => Word::TripleFault,
+            (false, true) => Word::Terminated,
+            (false, false) => Word::Nothing,
+        };
         Ok(Outcome {
             verdict: match stopped {
                 Ok(verdict) => verdict,
-                Err(status) => Verdict::of(status, &log, triple_fault),
+                Err(status) => Verdict::of(status, &log, word),
             },
             console: self.console.take(),
             log,

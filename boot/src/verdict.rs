@@ -33,6 +33,9 @@ pub enum Verdict {
     TripleFault,
     /// Whoever sits before the terminal told QEMU to quit.
     Quit,
+    /// QEMU ended in order, but nobody before the terminal said so, and the
+    /// kernel did not power off: it was reset, or somebody sent QEMU a signal.
+    CutOff,
     /// It was not done in time and was stopped.
     TimedOut(Duration),
     /// Nobody reads the standard output any more.
@@ -45,9 +48,9 @@ pub enum Verdict {
 
 impl Verdict {
     /// The verdict on a QEMU that ended by itself with `status`, with the
-    /// kernel's log. `triple_fault` is what QEMU's own log says.
+    /// kernel's log and what QEMU said of its end.
     #[must_use]
-    pub fn of(status: ExitStatus, log: &str, triple_fault: bool) -> Self {
+    pub fn of(status: ExitStatus, log: &str, word: Word) -> Self {
         let log = Ending::parse(log);
         match status.code() {
             Some(POWERED_OFF) => match (log.audit, log.power_off) {
@@ -65,8 +68,11 @@ impl Verdict {
                 Self::AuditFailed(log.audit.unwrap_or("FAILED, not logged").to_owned())
             }
             Some(PANICKED) => Self::Panicked(log.panic.unwrap_or("not logged").to_owned()),
-            Some(0) if triple_fault => Self::TripleFault,
-            Some(0) => Self::Quit,
+            Some(0) => match word {
+                Word::TripleFault => Self::TripleFault,
+                Word::Terminated => Self::Quit,
+                Word::Nothing => Self::CutOff,
+            },
             _ => Self::QemuFailed(status),
         }
     }
@@ -79,9 +85,11 @@ impl Verdict {
             Self::Quit => 0,
             Self::TimedOut(_) => TIMED_OUT,
             Self::OutputClosed => OUTPUT_CLOSED,
-            Self::AuditFailed(_) | Self::Panicked(_) | Self::TripleFault | Self::Confused(_) => {
-                KERNEL_FAILED
-            }
+            Self::AuditFailed(_)
+            | Self::Panicked(_)
+            | Self::TripleFault
+            | Self::CutOff
+            | Self::Confused(_) => KERNEL_FAILED,
             Self::QemuFailed(_) => 69,
         }
     }
@@ -102,6 +110,7 @@ impl fmt::Display for Verdict {
             Self::Panicked(panic) => write!(f, "the kernel panicked: {panic}"),
             Self::TripleFault => f.write_str("the machine was reset by a triple fault"),
             Self::Quit => f.write_str("QEMU was told to quit; there was no audit"),
+            Self::CutOff => f.write_str("QEMU ended before the kernel powered off"),
             Self::TimedOut(limit) => {
                 write!(f, "stopped: not done after {} s", limit.as_secs_f32())
             }
@@ -110,6 +119,17 @@ impl fmt::Display for Verdict {
             Self::QemuFailed(status) => write!(f, "QEMU failed ({status})"),
         }
     }
+}
+
+/// What QEMU itself said of its end, when its exit status does not tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Word {
+    /// In its log, that there was a triple fault.
+    TripleFault,
+    /// On the console, that it was told to quit by Ctrl-A X.
+    Terminated,
+    /// Neither.
+    Nothing,
 }
 
 /// What the kernel's log says about the end.
@@ -155,7 +175,7 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
 
     fn verdict(code: i32, log: &str) -> Verdict {
-        Verdict::of(ExitStatus::from_raw(code << 8), log, false)
+        Verdict::of(ExitStatus::from_raw(code << 8), log, Word::Nothing)
     }
 
     const CLEAN: &str = "[   0.1 cpu0 INFO ] audit: clean, 70 frames in use as at the start\n\
@@ -207,18 +227,21 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_is_not_taken_for_a_person_who_quits() {
-        assert_eq!(verdict(0, ""), Verdict::Quit);
-        let reset = Verdict::of(ExitStatus::from_raw(0), "", true);
-        assert_eq!(reset, Verdict::TripleFault);
-        assert_eq!(reset.exit_code(), KERNEL_FAILED);
+    fn only_a_person_who_quits_is_no_failure() {
+        let end = |word| Verdict::of(ExitStatus::from_raw(0), "", word);
+        assert_eq!(end(Word::Terminated), Verdict::Quit);
+        assert_eq!(end(Word::Terminated).exit_code(), 0);
+        assert_eq!(end(Word::TripleFault), Verdict::TripleFault);
+        assert_eq!(end(Word::TripleFault).exit_code(), KERNEL_FAILED);
+        assert_eq!(end(Word::Nothing), Verdict::CutOff);
+        assert_eq!(end(Word::Nothing).exit_code(), KERNEL_FAILED);
     }
 
     #[test]
     fn a_qemu_that_fails_is_not_the_kernels_fault() {
         assert!(matches!(verdict(1, ""), Verdict::QemuFailed(_)));
         assert!(matches!(
-            Verdict::of(ExitStatus::from_raw(9), "", false),
+            Verdict::of(ExitStatus::from_raw(9), "", Word::Nothing),
             Verdict::QemuFailed(_)
         ));
     }
