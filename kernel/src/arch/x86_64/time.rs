@@ -108,37 +108,36 @@ struct Moment {
     pit: u64,
 }
 
-/// The PIT counts down at this rate, from 65,535: for 55 ms.
+/// The PIT counts down at this rate, from 65,535: for 55 ms (8254 data sheet).
 const PIT_HZ: u64 = 1_193_182;
 const PIT_TICKS: u64 = PIT_HZ / 100;
+const PIT_COMMAND: u16 = 0x43;
+const PIT_CHANNEL_0: u16 = 0x40;
+/// Channel 0, both bytes, mode 0: count down once.
+const COUNT_DOWN: u8 = 0b0011_0000;
+/// Latch the status and the count of channel 0.
+const READ_BACK: u8 = 0b1100_0010;
+/// In the status: the count has run out.
+const OUTPUT: u8 = 1 << 7;
+/// In the status: the count just written is not in the counter yet.
+const NOT_LOADED: u8 = 1 << 6;
 /// How many measurements may be spoilt before the PIT is given up.
 const ATTEMPTS: usize = 10;
 
-/// The system control port: gate and output of the PIT's channel 2.
-const CONTROL: u16 = 0x61;
-const SPEAKER: u8 = 1 << 1;
-const GATE: u8 = 1 << 0;
-const OUTPUT: u8 = 1 << 5;
-
-/// TSC ticks, APIC counts and nanoseconds of 10 ms or a little more; `None`
-/// without a PIT.
+/// TSC ticks, APIC counts and nanoseconds of 10 ms or a little more; `None` without
+/// a PIT.
 fn measure() -> Option<(u64, u64, u64)> {
     (0..ATTEMPTS).find_map(|_| {
         start_pit();
-        let first = moment();
-        while first.pit.saturating_sub(pit()) < PIT_TICKS {
+        let first = moment()?;
+        while first.pit.saturating_sub(pit()?) < PIT_TICKS {
             // Without a PIT the count never changes.
             if tsc() - first.tsc > NANOSECONDS {
                 return None;
             }
             spin_loop();
         }
-        let last = moment();
-        // A virtual CPU may have been held up until the count ran out and began
-        // again: the output tells.
-        if pit_has_run_out() {
-            return None;
-        }
+        let last = moment()?;
         Some((
             last.tsc - first.tsc,
             first.count - last.count,
@@ -148,57 +147,52 @@ fn measure() -> Option<(u64, u64, u64)> {
 }
 
 fn start_pit() {
-    let mut control = Port::<u8>::new(CONTROL);
-    // SAFETY: channel 2 of the PIT drives the speaker and nothing else: count
-    // down once (mode 0) from the top, gate open, speaker off.
+    // SAFETY: nothing else uses the PIT, and its interrupt is masked.
     unsafe {
-        let value = control.read();
-        control.write(value & !SPEAKER | GATE);
-        Port::<u8>::new(0x43).write(0b1011_0000);
-        let mut data = Port::<u8>::new(0x42);
+        Port::<u8>::new(PIT_COMMAND).write(COUNT_DOWN);
+        let mut data = Port::<u8>::new(PIT_CHANNEL_0);
         data.write(0xff);
         data.write(0xff);
     }
 }
 
-fn pit_has_run_out() -> bool {
-    // SAFETY: reading the port has no side effect.
-    unsafe { Port::<u8>::new(CONTROL).read() & OUTPUT != 0 }
-}
-
-fn pit() -> u64 {
-    let mut command = Port::<u8>::new(0x43);
-    let mut data = Port::<u8>::new(0x42);
-    // SAFETY: latches the count of channel 2 and reads it.
-    unsafe {
-        command.write(0b1000_0000);
-        u64::from(data.read()) | u64::from(data.read()) << 8
+/// What is left of the count. `None` once it has run out (and goes on from the top):
+/// a virtual CPU may be held up that long.
+fn pit() -> Option<u64> {
+    for _ in 0..1000 {
+        // SAFETY: reading the count changes nothing.
+        let [status, low, high] = unsafe {
+            Port::<u8>::new(PIT_COMMAND).write(READ_BACK);
+            let mut data = Port::<u8>::new(PIT_CHANNEL_0);
+            [data.read(), data.read(), data.read()]
+        };
+        if status & OUTPUT != 0 {
+            return None;
+        }
+        if status & NOT_LOADED == 0 {
+            return Some(u64::from(high) << 8 | u64::from(low));
+        }
     }
+    None
 }
 
 /// Reads all clocks, several times, and keeps the reading that took the shortest.
-fn moment() -> Moment {
+fn moment() -> Option<Moment> {
     let reading = || {
         let before = tsc();
-        let (pit, count) = (pit(), u64::from(apic::count()));
-        let after = tsc();
-        (
-            after - before,
-            Moment {
-                tsc: before + (after - before) / 2,
-                count,
-                pit,
-            },
-        )
+        let (pit, count) = (pit()?, u64::from(apic::count()));
+        let time = tsc() - before;
+        let tsc = before + time / 2;
+        Some((time, Moment { tsc, count, pit }))
     };
-    let mut best = reading();
+    let mut best = reading()?;
     for _ in 0..8 {
-        let next = reading();
+        let next = reading()?;
         if next.0 < best.0 {
             best = next;
         }
     }
-    best.1
+    Some(best.1)
 }
 
 /// What CPUID says of the rates (leaves 0x15 and 0x16), for machines without a
