@@ -19,7 +19,10 @@ mod x86_64;
 #[cfg(target_os = "none")]
 use self::x86_64 as machine;
 
-// The part of the real machine that can be tested without it.
+// The parts of the real machine that can be tested without it.
+#[cfg(all(test, not(target_os = "none")))]
+#[path = "x86_64/calendar.rs"]
+mod calendar;
 #[cfg(all(test, not(target_os = "none")))]
 #[path = "x86_64/ranges.rs"]
 mod ranges;

@@ -9,7 +9,7 @@
 //!   CPU's own data.
 //! * `interrupts`: the way in from everywhere. `registers`, `user`, `fpu`: user
 //!   mode.
-//! * `apic`, `smp`, `time`, `rtc`: controllers, other CPUs, clocks.
+//! * `apic`, `smp`, `time`, `rtc`, `calendar`: controllers, other CPUs, clocks.
 //! * `serial`, `random`, `power`, `fault`: the world outside, and the end.
 //!
 //! Not done: PCID, and separate tables for user mode (CPUs with the Meltdown
@@ -17,6 +17,7 @@
 
 mod apic;
 mod boot;
+mod calendar;
 mod early;
 mod entry;
 mod fault;

@@ -1,5 +1,6 @@
 //! The time of day, from the battery-backed clock (MC146818 data sheet).
 
+use super::calendar::Date;
 use x86_64::instructions::port::Port;
 
 const SECONDS: u8 = 0;
@@ -52,21 +53,12 @@ fn decode(time: [u8; 6], status: u8) -> u64 {
     if status & DAY_OF_24_HOURS == 0 {
         hour = hour % 12 + if afternoon { 12 } else { 0 };
     }
-    // The clock has two digits of the year.
-    let (year, month, day) = (2000 + number(year), number(month), number(day));
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return 0;
-    }
-    days(year, month, day) * 86400 + hour * 3600 + number(minute) * 60 + number(second)
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar from 2000 on.
-fn days(year: u64, month: u64, day: u64) -> u64 {
-    const BEFORE: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
-    let leap = |year: u64| {
-        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    let date = Date {
+        // The clock has two digits of the year.
+        year: 2000 + number(year),
+        month: number(month),
+        day: number(day),
     };
-    let years: u64 = (1970..year).map(|y| if leap(y) { 366 } else { 365 }).sum();
-    let leap_day = u64::from(leap(year) && month > 2);
-    years + BEFORE[month as usize - 1] + leap_day + day - 1
+    let seconds = hour * 3600 + number(minute) * 60 + number(second);
+    date.days().map_or(0, |days| days * 86400 + seconds)
 }
