@@ -1,7 +1,7 @@
 //! Reading directories (getdents64(2)).
 //!
-//! The list of entries is taken when the position is at the start, and kept in the open file; a position is
-//! an index into it, after `.` and `..`. So one reading of a directory sees each
+//! The list of entries is taken when the position is at the start, and kept in the open file; a
+//! position is an index into it, after `.` and `..`. So one reading of a directory sees each
 //! entry that is there all the time exactly once, whatever is made and removed meanwhile.
 
 use super::file::{OpenFile, Opened};

@@ -173,8 +173,8 @@ impl OpenFile {
         }
     }
 
-    /// Writes at the position, or at the end (`O_APPEND`), and moves the position (write(2)). After `EPIPE` the
-    /// caller sends `SIGPIPE`.
+    /// Writes at the position, or at the end (`O_APPEND`), and moves the position (write(2)).
+    /// After `EPIPE` the caller sends `SIGPIPE`.
     pub async fn write(&self, from: &mut UserBuf<'_>) -> SysResult {
         if !self.is_writable() {
             return Err(Errno::EBADF);

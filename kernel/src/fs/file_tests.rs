@@ -433,3 +433,26 @@ fn poll_wakes_for_what_it_waits_for() {
     };
     assert_eq!(always.ready(), abi::POLLIN | abi::POLLOUT);
 }
+
+/// Every thread's future has room for the largest of its system calls, and
+/// moves between CPUs.
+#[test]
+fn futures_are_small_and_can_move() {
+    fn size<F: Future + Send>(future: F) -> usize {
+        let size = size_of_val(&future);
+        drop(future);
+        size
+    }
+    let program = Program::start();
+    let tree = Tree::new();
+    let file = try_open(&tree, "/f", CREATE).unwrap();
+    let (one, two) = (&mut program.buffer(0, 1), &mut program.buffer(0, 1));
+    let sizes = [
+        size(file.read(one)),
+        size(file.write(two)),
+        size(file.read_entries(one)),
+        size(open(&tree, start(&tree), b"/f", 0, 0)),
+        size(super::super::poll::any_ready(&[])),
+    ];
+    assert!(sizes.into_iter().all(|size| size <= 512), "{sizes:?}");
+}

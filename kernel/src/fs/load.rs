@@ -32,8 +32,9 @@ impl fmt::Display for LoadError {
     }
 }
 
-/// Makes all files of the archive in `tree`, over what is there: the contents are copied, so the archive is
-/// not needed any more. Returns how many entries it had. What came before an error stays.
+/// Makes all files of the archive in `tree`, over what is there: the contents are copied, so
+/// the archive is not needed any more. Returns how many entries it had. What came before an
+/// error stays.
 pub fn load(tree: &Tree, archive: &[u8]) -> Result<usize, LoadError> {
     let mut loader = Loader {
         tree,

@@ -1,23 +1,26 @@
 //! Files: the tree of names, open files, pipes, the terminal.
 //!
-//! Reading order: [`node`] is what a name stands for, [`directory`] and [`tree`] are the
-//! names and how they change, [`walk`] follows a path, [`load`] fills the tree from the initramfs ([`cpio`]). [`mod@open`]
-//! turns a path into an open [`file`], [`table`] gives that a descriptor. What can be open besides regular
-//! files: [`pipe`], [`device`] with the [`tty`], and what the layer above computes ([`generated`]).
+//! Reading order: [`node`] is what a name stands for, [`directory`] and [`tree`] are the names
+//! and how they change, [`walk`] follows a path, [`load`] fills the tree from the initramfs
+//! ([`cpio`]). [`mod@open`] turns a path into an open [`file`], [`table`] gives that a
+//! descriptor. What can be open besides regular files: [`pipe`], [`device`] with the [`tty`],
+//! and what the layer above computes ([`generated`]).
 //!
 //! Everything is in memory, and everyone is the superuser: permission bits are kept and told, and
 //! only those for execution are checked.
 //!
-//! **Waiting.** Only reads and writes wait, and they do it so that the task can be dropped at each `.await` with nothing
-//! lost: what was not delivered is still in the pipe. Spin locks are held for a
-//! few instructions or one bounded copy, never across an `.await` (rule E1); what has to be held longer is a mutex
-//! of the executor's, for which tasks wait.
+//! **Waiting.** Only reads and writes wait, and they do it so that the task can be dropped at
+//! each `.await` with nothing lost: what was not delivered is still in the pipe. Spin locks are
+//! held for a few instructions or one bounded copy, never across an `.await` (rule E1); what
+//! has to be held longer is a mutex of the executor's, for which tasks wait.
 //!
-//! **Order of locks.** The mutex of an open file's position, then that of the file's writers. Then, for short: the tree's change lock,
-//! one directory, one node; or one descriptor table; or a wait queue's lock, then one pipe or
-//! terminal. Nothing is dropped that could take one of them while one is held.
+//! **Order of locks.** The mutex of an open file's position, then that of the file's writers.
+//! Then, for short: the tree's change lock, one directory, one node; or one descriptor table;
+//! or a wait queue's lock, then one pipe or terminal. Nothing is dropped that could take one of
+//! them while one is held.
 //!
-//! **Memory.** What users can make large or many is allocated fallibly or admitted first (rule M10).
+//! **Memory.** What users can make large or many is allocated fallibly or admitted first (rule
+//! M10).
 
 pub mod cpio;
 pub mod device;

@@ -131,7 +131,8 @@ pub struct Attributes {
     pub user: u32,
     /// The group.
     pub group: u32,
-    /// The last use, in nanoseconds since 1970. Reading does not change it, as on Linux with `noatime`.
+    /// The last use, in nanoseconds since 1970. Reading does not change it, as on Linux with
+    /// `noatime`.
     pub accessed: u64,
     /// The last change of the contents.
     pub modified: u64,
@@ -156,8 +157,8 @@ pub struct Status {
     pub device: u64,
 }
 
-/// Where a directory is in the tree: what `..` and `getcwd` need. It changes only under the tree's
-/// change lock.
+/// Where a directory is in the tree: what `..` and `getcwd` need. It changes only under the
+/// tree's change lock.
 #[derive(Clone)]
 pub enum Place {
     /// It is the root.

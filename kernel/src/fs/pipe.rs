@@ -6,13 +6,13 @@
 //!
 //! **Who waits for what.** Readers wait for bytes, or for the last writer to
 //! close. Writers wait for room, and all of them for less than [`ATOMIC`] bytes of it: so the
-//! wake-up at the moment the room grows to [`ATOMIC`] or more is enough for each of them, whatever its size. A
-//! transition wakes one waiter; who had to wait and leaves something behind
-//! wakes the next. Otherwise nobody is woken.
+//! wake-up at the moment the room grows to [`ATOMIC`] or more is enough for each of them,
+//! whatever its size. A transition wakes one waiter; who had to wait and leaves something
+//! behind wakes the next. Otherwise nobody is woken.
 //!
-//! Who is about to wait counts itself under the pipe's lock before it looks
-//! for the last time, so the other side sees under the same lock whether there is anyone
-//! to wake, and mostly has no more to do with the queues. Wake-ups are sent after the lock is gone.
+//! Who is about to wait counts itself under the pipe's lock before it looks for the last time,
+//! so the other side sees under the same lock whether there is anyone to wake, and mostly has
+//! no more to do with the queues. Wake-ups are sent after the lock is gone.
 
 use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
@@ -410,8 +410,8 @@ impl Ring {
         CAPACITY - self.length
     }
 
-    /// Makes room for `count` more bytes, `room()` at most, and says how much there is: less if there is
-    /// no memory to grow.
+    /// Makes room for `count` more bytes, `room()` at most, and says how much there is: less if
+    /// there is no memory to grow.
     fn grow_for(&mut self, count: usize) -> usize {
         if self.bytes.len() - self.length < count {
             let size = (self.length + count).next_power_of_two().max(FIRST_SIZE);

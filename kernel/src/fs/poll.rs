@@ -1,7 +1,7 @@
 //! Waiting for one of several files to be ready (poll(2)).
 //!
-//! Each file that can make someone wait has a queue of its own for those who poll, so that they never
-//! take a wake-up that was meant for a reader or writer.
+//! Each file that can make someone wait has a queue of its own for those who poll, so that they
+//! never take a wake-up that was meant for a reader or writer.
 
 use super::file::OpenFile;
 use crate::errno::Errno;
@@ -33,13 +33,13 @@ impl Interest {
 
 /// Waits until one of the files is ready; for ever if none can become so.
 pub async fn any_ready(interests: &[Interest]) -> Result<(), Errno> {
-    super::admit()?;
     let mut waits: Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = Vec::new();
     waits
         .try_reserve_exact(interests.len())
         .map_err(|_| Errno::ENOMEM)?;
     for interest in interests {
         if interest.file.can_change() {
+            super::admit()?;
             waits.push(Box::pin(interest.file.wait_ready(interest.events)));
         }
     }

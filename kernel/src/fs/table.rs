@@ -5,8 +5,8 @@
 //! forking costs one reference whatever the number of open files; a child that only runs
 //! another program or exits never copies.
 //!
-//! **Protocol.** The lock is held to look up or to change, never while an open file is dropped: that may wake
-//! tasks, or free a file that was unlinked. What is taken out is returned to the
+//! **Protocol.** The lock is held to look up or to change, never while an open file is dropped:
+//! that may wake tasks, or free a file that was unlinked. What is taken out is returned to the
 //! caller, or dropped after the lock.
 
 use super::file::OpenFile;

@@ -26,8 +26,8 @@ impl Sink for Noting<'_, '_> {
     }
 }
 
-/// Gives the user the contents from `offset` on. `read` puts at most so many bytes
-/// from an offset into a sink; when it puts none without being refused, the contents are at their end.
+/// Gives the user the contents from `offset` on. `read` puts at most so many bytes from an
+/// offset into a sink; when it puts none without being refused, the contents are at their end.
 pub(super) async fn deliver(
     to: &mut UserBuf<'_>,
     offset: u64,

@@ -1,9 +1,10 @@
 //! The tree of names, and everything that changes it.
 //!
 //! **Protocol.** All changes of names are made under one lock, [`Tree::change`]; looking names up
-//! takes only the lock of the directory looked into, for one search. So who changes the tree sees several
-//! directories as they are, and locks one at a time: there is no order of locks to get
-//! wrong. Order: change lock, then one directory's entries, or one node's place or attributes.
+//! takes only the lock of the directory looked into, for one search. So who changes the tree
+//! sees several directories as they are, and locks one at a time: there is no order of locks to
+//! get wrong. Order: change lock, then one directory's entries, or one node's place or
+//! attributes.
 //!
 //! What a change takes out of the tree is dropped after the lock is gone: it may
 //! be the last reference to a big file.
@@ -133,6 +134,7 @@ impl Tree {
 
     /// Makes a node where there must be none (mkdir(2), symlink(2), mknod(2)).
     pub fn make(&self, start: Start<'_>, path: &[u8], node: Node) -> Result<Arc<Node>, Errno> {
+        super::admit()?;
         let node = Arc::new(node);
         self.link(start, path, node.clone())?;
         Ok(node)

@@ -1,8 +1,8 @@
 //! The system calls on files and names.
 //!
-//! Each is an `async fn` that takes its arguments as the registers had them. Here arguments become
-//! types, and the file layer does the work; no state lives here. A call may be dropped at any
-//! `.await` (a fatal signal): what it holds is released by its drop.
+//! Each is an `async fn` that takes its arguments as the registers had them. Here arguments
+//! become types, and the file layer does the work; no state lives here. A call may be dropped
+//! at any `.await` (a fatal signal): what it holds is released by its drop.
 //!
 //! Everyone is the superuser, so of all permissions only the one to execute can be refused.
 
@@ -32,6 +32,7 @@ use crate::fs::file::OpenFile;
 use crate::fs::node::Node;
 use crate::fs::table::Fd;
 use crate::fs::walk::{Follow, MAX_PATH, Start};
+use crate::memory;
 use crate::process::Thread;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -59,6 +60,8 @@ fn check_flags(flags: u32, known: u32) -> Result<(), Errno> {
 
 /// A path in the caller's memory.
 async fn path(thread: &Thread, address: usize) -> Result<Vec<u8>, Errno> {
+    // For the path, and for the small things that are made of it.
+    memory::admit().map_err(|_| Errno::ENOMEM)?;
     thread.space().read_string(address, MAX_PATH + 1).await
 }
 

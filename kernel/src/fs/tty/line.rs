@@ -1,7 +1,7 @@
 //! The line discipline: what a terminal makes of the bytes typed (termios(3)).
 //!
-//! Plain data without locks or devices. [`Line::input`] is called for each byte typed, on the interrupt
-//! path: it works in fixed memory and returns what is to be done as an [`Effect`].
+//! Plain data without locks or devices. [`Line::input`] is called for each byte typed, on the
+//! interrupt path: it works in fixed memory and returns what is to be done as an [`Effect`].
 //!
 //! The buffer is a ring. `head..ready` can be read; `ready..tail` is the line
 //! that is still being edited (empty unless canonical). `stops` marks the bytes that
@@ -295,7 +295,7 @@ impl Line {
         if self.settings.is_canonical() {
             self.head < self.ready
         } else {
-            self.ready - self.head >= usize::from(self.settings.minimum()).max(1)
+            self.ready - self.head >= self.settings.minimum().max(1)
         }
     }
 
@@ -329,7 +329,11 @@ impl Line {
             (length - usize::from(end_of_file), end_of_file)
         } else {
             let length = self.ready - self.head;
-            let minimum = usize::from(self.settings.minimum()).min(max);
+            // Who has patience waits for one byte at first.
+            let minimum = match self.settings.patience() {
+                Some(_) => 1,
+                None => self.settings.minimum().min(max),
+            };
             if before == 0 && length < minimum {
                 return Step::Empty;
             }

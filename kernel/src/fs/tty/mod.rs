@@ -12,6 +12,7 @@ pub mod settings;
 use crate::arch::{self, Access};
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Source, UserBuf};
+use crate::sched;
 use core::sync::atomic::{AtomicI32, Ordering};
 use executor::sync::{Mutex as TaskMutex, WaitQueue};
 use line::{Line, Signal, Step};
@@ -114,7 +115,9 @@ impl Tty {
         }
     }
 
-    /// Reads what was typed: a line, or under raw rules what `VMIN` says (termios(3)).
+    /// Reads what was typed: a line, or under raw rules what `VMIN` and `VTIME` say
+    /// (termios(3)). Of `VTIME` only the meaning that it has with a `VMIN` of 0 is known: how
+    /// long to wait for the first byte.
     pub async fn read(&self, to: &mut UserBuf<'_>, nonblocking: bool) -> SysResult {
         let before = to.done();
         loop {
@@ -123,12 +126,17 @@ impl Tty {
                 if nonblocking {
                     return Err(Errno::EAGAIN);
                 }
-                step = self
-                    .readers
-                    .wait_until(|| {
-                        Some(self.attempt(to, before)).filter(|&step| step != Step::Empty)
-                    })
-                    .await;
+                let patience = self.line.lock().settings().patience();
+                let wait = self.readers.wait_until(|| {
+                    Some(self.attempt(to, before)).filter(|&step| step != Step::Empty)
+                });
+                step = match patience {
+                    None => wait.await,
+                    Some(time) => match sched::executor().timeout(time, wait).await {
+                        Ok(step) => step,
+                        Err(_) => return Ok(0),
+                    },
+                };
                 // This was the one that was woken: pass it on if something is left.
                 if self.line.lock().is_ready() {
                     self.readers.wake_one();
@@ -157,11 +165,14 @@ impl Tty {
             let end = from.done() + from.remaining().min(WHOLE);
             while from.done() < end {
                 let max = CHUNK.min(end - from.done());
-                if self.print(from, max) > 0 {
-                    executor::yield_now().await;
-                } else if let Err(error) = from.fault_in(Access::Read).await {
+                if self.print(from, max) == 0
+                    && let Err(error) = from.fault_in(Access::Read).await
+                {
                     let done = from.done() - before;
                     return if done > 0 { Ok(done) } else { Err(error) };
+                }
+                if from.done() < end {
+                    executor::yield_now().await;
                 }
             }
         }
@@ -178,15 +189,7 @@ impl Tty {
             return taken;
         }
         let mut out = [0; 2 * CHUNK];
-        let mut length = 0;
-        for &byte in chunk {
-            if byte == b'\n' {
-                out[length] = b'\r';
-                length += 1;
-            }
-            out[length] = byte;
-            length += 1;
-        }
+        let length = add_returns(chunk, &mut out);
         arch::console_write(&out[..length]);
         taken
     }
@@ -276,3 +279,22 @@ impl Tty {
             .await;
     }
 }
+
+/// Copies `bytes` with a carriage return before each newline (`ONLCR`), and says how many
+/// bytes that makes. `out` has twice the room.
+fn add_returns(bytes: &[u8], out: &mut [u8; 2 * CHUNK]) -> usize {
+    let mut length = 0;
+    for &byte in bytes {
+        if byte == b'\n' {
+            out[length] = b'\r';
+            length += 1;
+        }
+        out[length] = byte;
+        length += 1;
+    }
+    length
+}
+
+#[cfg(test)]
+#[path = "tty_tests.rs"]
+mod tests;

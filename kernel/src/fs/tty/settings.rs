@@ -16,8 +16,8 @@ pub enum Mode {
 }
 
 impl Settings {
-    /// The settings that a terminal starts with: Linux's (`tty_std_termios`), but for flow control
-    /// by ^S and ^Q, which the console does not have.
+    /// The settings that a terminal starts with: Linux's (`tty_std_termios`), but for flow
+    /// control by ^S and ^Q, which the console does not have.
     pub const fn new(mode: Mode) -> Settings {
         let interactive = matches!(mode, Mode::Interactive);
         let mut keys = [0; abi::NCCS as usize];
@@ -91,14 +91,16 @@ impl Settings {
         key == byte && !is_disabled(key)
     }
 
-    /// With raw rules: how many bytes a read waits for (`VMIN`).
-    pub fn minimum(&self) -> u8 {
-        self.key(abi::VMIN)
+    /// Under raw rules: how many bytes a read waits for (`VMIN`).
+    pub fn minimum(&self) -> usize {
+        usize::from(self.key(abi::VMIN))
     }
 
-    /// With raw rules: how long a read waits, in tenths of a second (`VTIME`).
-    pub fn patience(&self) -> u8 {
-        self.key(abi::VTIME)
+    /// How many nanoseconds a read waits for its first byte before it returns nothing: under raw
+    /// rules with a `VMIN` of 0, the tenths of a second in `VTIME`.
+    pub fn patience(&self) -> Option<u64> {
+        let time = u64::from(self.key(abi::VTIME));
+        (!self.is_canonical() && self.minimum() == 0 && time > 0).then_some(time * 100_000_000)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Changing names: mkdir(2), unlink(2), rename(2), symlink(2), link(2); and the working directory.
+//! Changing names: mkdir(2), unlink(2), rename(2), symlink(2), link(2); and the working
+//! directory.
 
 use super::{Place, WORKING_DIRECTORY, check_flags, file, flags, path, permissions};
 use crate::errno::{Errno, SysResult};
