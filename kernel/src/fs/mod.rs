@@ -16,7 +16,7 @@
 //!
 //! **Order of locks.** The mutex of an open file's position, then that of the file's writers.
 //! Then, for short: the tree's change lock, one directory, one node; or one descriptor table;
-//! or a wait queue's lock, then one pipe or terminal. Nothing is dropped that could take one of
+//! or one pipe or terminal. No task is woken and nothing dropped that could take one of
 //! them while one is held.
 //!
 //! **Memory.** What users can make large or many is allocated fallibly or admitted first (rule
