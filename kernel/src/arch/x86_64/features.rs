@@ -37,6 +37,8 @@ bitflags::bitflags! {
         const GLOBAL_PAGES = 1 << 11;
         /// The TSC runs at one rate, whatever the CPU does.
         const INVARIANT_TSC = 1 << 12;
+        /// Machine checks come as an exception; without it they end the machine.
+        const MACHINE_CHECK = 1 << 14;
         /// A hypervisor is below.
         const HYPERVISOR = 1 << 13;
     }
@@ -89,6 +91,7 @@ pub fn detect() {
         (seven_c & 1 << 2, Features::UMIP),
         (basic_d & 1 << 13, Features::GLOBAL_PAGES),
         (power_d & 1 << 8, Features::INVARIANT_TSC),
+        (basic_d & 1 << 7, Features::MACHINE_CHECK),
         (basic_c & 1 << 31, Features::HYPERVISOR),
     ];
     let features = found
@@ -102,6 +105,7 @@ pub fn detect() {
 pub fn enable() {
     let wanted = [
         (Features::GLOBAL_PAGES, Cr4Flags::PAGE_GLOBAL),
+        (Features::MACHINE_CHECK, Cr4Flags::MACHINE_CHECK_EXCEPTION),
         (
             Features::SMEP,
             Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION,
