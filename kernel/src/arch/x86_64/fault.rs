@@ -67,7 +67,12 @@ impl fmt::Display for KernelException<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let frame = self.frame;
         let name = NAMES.get(frame.vector as usize).unwrap_or(&"exception");
-        write!(f, "{name} in the kernel, error code {:#x}", frame.error)?;
+        // Machine checks do not choose.
+        let place = match frame.cs & 3 {
+            0 => "the kernel",
+            _ => "user mode",
+        };
+        write!(f, "{name} in {place}, error code {:#x}", frame.error)?;
         match frame.vector {
             PAGE_FAULT => write!(f, ", address {:#x}", self.cr2)?,
             // The push that failed was just below a stack.
