@@ -89,7 +89,8 @@ impl fmt::Display for KernelException<'_> {
 /// Whether the address is in the page below a stack, which is not mapped.
 fn below_a_stack(address: u64) -> bool {
     let address = address as usize;
-    Stack::containing(address).is_none() && Stack::containing(address + FRAME_SIZE).is_some()
+    Stack::containing(address).is_none()
+        && Stack::containing(address.wrapping_add(FRAME_SIZE)).is_some()
 }
 
 /// The end: the kernel's panic takes over.
@@ -105,13 +106,19 @@ pub fn backtrace(each: &mut dyn FnMut(usize)) {
     walk(frame, each);
 }
 
-/// Follows the frame pointers, as long as they lead upwards on one stack, so that
-/// nothing outside of a stack is ever read.
+/// Follows the frame pointers, as long as they lead upwards on one of this CPU's
+/// stacks, so that nothing outside of them is ever read: those of a CPU that does
+/// not run are not mapped.
 fn walk(mut frame: usize, each: &mut dyn FnMut(usize)) {
     const WORD: usize = size_of::<usize>();
+    let here = 0u8;
+    let this_cpu = Stack::containing(&raw const here as usize).map(|(cpu, _)| cpu);
     let Some((cpu, stack)) = Stack::containing(frame) else {
         return;
     };
+    if Some(cpu) != this_cpu {
+        return;
+    }
     while frame.is_multiple_of(WORD)
         && (stack.bottom(cpu)..=stack.top(cpu) - 2 * WORD).contains(&frame)
     {
