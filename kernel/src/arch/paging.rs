@@ -147,9 +147,20 @@ impl Table {
             .map_err(Entry)
     }
 
+    /// Adds bits to entry `index`, which is present and stays so: the caller has the right to change it.
+    pub fn add(self, index: usize, bits: Bits) {
+        super::scheduling_point();
+        self.slot(index).fetch_or(bits.bits(), Ordering::AcqRel);
+    }
+
+    /// Removes bits from entry `index` and returns what was there before.
+    pub fn remove(self, index: usize, bits: Bits) -> Entry {
+        super::scheduling_point();
+        Entry(self.slot(index).fetch_and(!bits.bits(), Ordering::AcqRel))
+    }
+
     /// Clears the writable bit and returns what was there before.
     pub fn write_protect(self, index: usize) -> Entry {
-        super::scheduling_point();
-        Entry(self.slot(index).fetch_and(!Bits::WRITE.bits(), Ordering::AcqRel))
+        self.remove(index, Bits::WRITE)
     }
 }

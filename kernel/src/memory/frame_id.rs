@@ -20,6 +20,11 @@ impl Frame {
         Frame((address / FRAME_SIZE as u64) as u32)
     }
 
+    /// The frame `n` frames further up.
+    pub const fn add(self, n: u32) -> Frame {
+        Frame(self.0 + n)
+    }
+
     /// The frame's number.
     pub const fn number(self) -> u32 {
         self.0

@@ -1,6 +1,72 @@
 //! Memory: frames, address spaces, copy-on-write, shootdown, reclaim.
+//!
+//! In reading order:
+//!
+//! | module | what it is for | rules |
+//! |---|---|---|
+//! | [`frame_id`], `count`, `frames` | frames, who holds them, the free ones | M1, M9, M10 |
+//! | `contents` | the bytes in a frame | M9 |
+//! | `table`, `space` | the tree of tables; `fork` copies its root | M1, M3 |
+//! | `unshare`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
+//! | `vma`, `map` | what may be mapped where; mmap, munmap, mprotect, brk | M5, M10 |
+//! | `active`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
+//! | `reclaim` | references are dropped after the shootdown, by tasks | M2, M11 |
+//! | `user`, `transfer` | the kernel's access to user memory | M8 |
+//! | `object` | bytes of files and of shared memory | M1 |
+//! | `audit`, `counters` | does it add up; what has been done | M11 |
+//!
+//! Nothing in here knows a register; see [`arch`](crate::arch) for what the machine does.
 
+mod active;
+mod audit;
+mod contents;
+mod count;
+mod counters;
+mod fault;
 mod frame_id;
+mod frames;
+#[cfg(target_os = "none")]
+mod heap;
+mod map;
+mod object;
+mod reclaim;
+mod shootdown;
+mod space;
+mod table;
 mod transfer;
+mod unshare;
+mod user;
+mod vma;
+
+#[cfg(test)]
+mod tests;
+
+pub use active::{activate, is_current, leave};
+pub use audit::{Audit, audit};
+pub use counters::{ALL as COUNTERS, Counter, count, total};
+pub use fault::FaultError;
 pub use frame_id::{FRAME_SIZE, Frame};
+pub use frames::{
+    FrameRef, OutOfMemory, Purpose, admit, fail_allocation, free_frames, heap_frames, holders, managed_frames,
+};
+pub use map::{MapError, Place};
+pub use object::{Object, PageError};
+pub use reclaim::{help_a_little as reclaim_a_little, is_settled, run as run_reclaimer, settle};
+pub use shootdown::serve;
+pub use space::AddressSpace;
+pub use table::{Level, USER_END, USER_ENTRIES, page_of};
 pub use transfer::{Sink, Source};
+pub use user::UserBuf;
+pub use vma::{Backing, Protection, Vma, VmaMap};
+
+use crate::arch::BootInfo;
+
+/// Sets the memory system up. Called once, on the first CPU, before there is a heap.
+pub fn init(boot: &BootInfo) {
+    frames::init(boot);
+    frames::init_caches();
+    counters::init();
+    active::init();
+    reclaim::init();
+    shootdown::init();
+}

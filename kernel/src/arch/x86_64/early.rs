@@ -124,7 +124,8 @@ impl Memory {
             .take_page(MIB)
             .filter(|&address| address < BOOT_REACH);
         let frame = Frame::containing(address.expect("not enough memory to boot"));
-        super::zero_page(frame_ptr(frame));
+        // SAFETY: the page was just taken out of the free ones.
+        unsafe { super::zero_page(frame_ptr(frame)) };
         frame
     }
 

@@ -80,14 +80,27 @@ impl FpuState {
     pub fn new() -> Option<FpuState> {
         // SAFETY: the layout's size is at least LEGACY.
         let area = NonNull::new(unsafe { alloc_zeroed(layout()) })?;
+        let mut state = FpuState { area, stamp: 0 };
+        state.set_initial_words();
+        Some(state)
+    }
+
+    /// Makes this the state of a new program again.
+    pub fn reset(&mut self) {
+        // SAFETY: the area has this size and is ours.
+        unsafe { self.area.write_bytes(0, layout().size()) };
+        self.set_initial_words();
+        self.stamp = 0;
+    }
+
+    /// With all else zero, components are in their initial state.
+    fn set_initial_words(&mut self) {
         // SAFETY: both words are inside of the legacy area. All exceptions
-        // masked; x87 with 64 bits of precision. With all else zero, components
-        // are in their initial state.
+        // masked; x87 with 64 bits of precision.
         unsafe {
-            area.add(FCW).cast::<u16>().write(0x37f);
-            area.add(MXCSR).cast::<u32>().write(0x1f80);
+            self.area.add(FCW).cast::<u16>().write(0x37f);
+            self.area.add(MXCSR).cast::<u32>().write(0x1f80);
         }
-        Some(FpuState { area, stamp: 0 })
     }
 
     /// Makes this state the same as `other`, which must have been saved.

@@ -18,6 +18,7 @@
 mod apic;
 mod boot;
 mod calendar;
+mod cell;
 mod early;
 mod entry;
 mod fault;
@@ -40,6 +41,7 @@ mod user;
 
 pub use apic::kick;
 pub use boot::wall_clock_offset;
+pub use cell::PerMachine;
 pub use fault::{KernelException, backtrace, halt, stop_other_cpus};
 pub use fpu::FpuState;
 pub use interrupts::idle;

@@ -254,9 +254,10 @@ pub fn is_user(address: usize) -> bool {
 /// Copies a page, 8 bytes at a time: emulators run byte-wise string instructions
 /// a byte at a time, and CPUs are as fast either way.
 ///
+/// # Safety
 /// Both must be the start of frames at `frame_ptr`, which the caller holds: `dst`
 /// alone.
-pub fn copy_page(dst: NonNull<u8>, src: NonNull<u8>) {
+pub unsafe fn copy_page(dst: NonNull<u8>, src: NonNull<u8>) {
     // SAFETY: `rep movsq` with a count of 512 writes the one frame and reads the
     // other.
     unsafe {
@@ -271,7 +272,10 @@ pub fn copy_page(dst: NonNull<u8>, src: NonNull<u8>) {
 }
 
 /// Zeroes a page, as [`copy_page`] copies one.
-pub fn zero_page(dst: NonNull<u8>) {
+///
+/// # Safety
+/// `dst` must be the start of a frame at `frame_ptr` that the caller holds alone.
+pub unsafe fn zero_page(dst: NonNull<u8>) {
     // SAFETY: `rep stosq` with a count of 512 writes the one frame, which the
     // caller holds alone.
     unsafe {

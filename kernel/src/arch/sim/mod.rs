@@ -1,0 +1,311 @@
+//! A simulated machine, on which the memory system runs on the host.
+//!
+//! A [`Machine`] has physical memory, and CPUs of which each has a CR3 and a TLB that forgets nothing until it is told to (which
+//! the architecture allows: Intel SDM vol. 3, 4.10.2.3). A test makes one with [`Machine::start`], says with [`on`]
+//! which CPU it is playing, and loads and stores as a user program would with [`load`] and [`store`].
+//!
+//! Each thread of the host has a machine of its own, so tests run side by side.
+
+mod cell;
+mod user;
+
+pub use cell::PerMachine;
+pub use user::{FpuState, UserContext};
+
+use super::paging::{Bits, ENTRIES, Entry, Table};
+use super::{Access, BootInfo, CpuId, PhysRange};
+use crate::memory::{FRAME_SIZE, Frame, Level, USER_ENTRIES, USER_END};
+use core::cell::{Cell, RefCell};
+use core::ptr::NonNull;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+#[repr(C, align(4096))]
+struct Page([u8; FRAME_SIZE]);
+
+/// What a TLB remembers of a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Translation {
+    frame: Frame,
+    writable: bool,
+}
+
+#[derive(Default)]
+struct Cpu {
+    root: Option<Frame>,
+    tlb: HashMap<usize, Translation>,
+    kicked: bool,
+}
+
+struct State {
+    memory: NonNull<Page>,
+    frames: usize,
+    cpus: RefCell<Vec<Cpu>>,
+    here: Cell<usize>,
+    clock: Cell<u64>,
+    cells: cell::Cells,
+}
+
+thread_local! {
+    static MACHINE: RefCell<Option<Rc<State>>> = const { RefCell::new(None) };
+}
+
+/// A machine that runs until it is dropped.
+pub struct Machine(());
+
+impl Machine {
+    /// Starts a machine and its memory system. This thread plays CPU 0 first.
+    ///
+    /// # Panics
+    /// If this thread has one already.
+    pub fn start(cpus: usize, frames: usize) -> Machine {
+        let pages: Vec<Page> = (0..frames).map(|_| Page([0; FRAME_SIZE])).collect();
+        let memory = NonNull::from(Box::leak(pages.into_boxed_slice())).cast::<Page>();
+        let state = State {
+            memory,
+            frames,
+            cpus: RefCell::new((0..cpus).map(|_| Cpu::default()).collect()),
+            here: Cell::new(0),
+            clock: Cell::new(0),
+            cells: cell::Cells::default(),
+        };
+        MACHINE.with(|machine| {
+            let before = machine.borrow_mut().replace(Rc::new(state));
+            assert!(before.is_none(), "this thread has a machine already");
+        });
+        // Frame 0 is left out: a null frame in an entry would look like nothing.
+        let free = vec![PhysRange { start: FRAME_SIZE as u64, end: (frames * FRAME_SIZE) as u64 }];
+        crate::memory::init(&BootInfo {
+            free: Box::leak(free.into_boxed_slice()),
+            initramfs: &[],
+            command_line: "",
+            frames,
+        });
+        Machine(())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let state = MACHINE.with(|machine| machine.borrow_mut().take()).expect("started");
+        // What the cells hold may still look at the memory, so they go first; and they may use the machine while they go.
+        MACHINE.with(|machine| *machine.borrow_mut() = Some(state.clone()));
+        state.cells.clear();
+        MACHINE.with(|machine| machine.borrow_mut().take());
+        // SAFETY: allocated by `start` as a boxed slice of this length; nothing of this machine is left that could use it.
+        drop(unsafe {
+            Box::from_raw(core::ptr::slice_from_raw_parts_mut(state.memory.as_ptr(), state.frames))
+        });
+    }
+}
+
+fn with<T>(f: impl FnOnce(&State) -> T) -> T {
+    let state = MACHINE.with(|machine| machine.borrow().clone());
+    f(&state.expect("no simulated machine on this thread: Machine::start"))
+}
+
+/// Plays CPU `cpu` for the time of the call.
+pub fn on<T>(cpu: usize, f: impl FnOnce() -> T) -> T {
+    let before = with(|state| state.here.replace(cpu));
+    let result = f();
+    with(|state| state.here.set(before));
+    result
+}
+
+/// Whether a kick has arrived at the CPU since the last call.
+pub fn take_kick(cpu: usize) -> bool {
+    with(|state| core::mem::take(&mut state.cpus.borrow_mut()[cpu].kicked))
+}
+
+/// An access by a user program that the tables or the TLB do not allow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PageFault {
+    /// Where.
+    pub address: usize,
+    /// How.
+    pub access: Access,
+}
+
+/// Reads a byte as a user program on this CPU.
+pub fn load(address: usize) -> Result<u8, PageFault> {
+    let frame = translate(address, Access::Read)?;
+    // SAFETY: within a frame of the machine's memory; this machine has one thread.
+    Ok(unsafe { *frame_ptr(frame).as_ptr().add(address % FRAME_SIZE) })
+}
+
+/// Writes a byte as a user program on this CPU.
+pub fn store(address: usize, value: u8) -> Result<(), PageFault> {
+    let frame = translate(address, Access::Write)?;
+    // SAFETY: as in `load`.
+    unsafe { *frame_ptr(frame).as_ptr().add(address % FRAME_SIZE) = value };
+    Ok(())
+}
+
+/// The frame that this CPU uses for an address: what its TLB says if it says anything, else what the tables say.
+pub fn translate(address: usize, access: Access) -> Result<Frame, PageFault> {
+    let page = address / FRAME_SIZE;
+    let fault = PageFault { address, access };
+    let (root, cached) = with(|state| {
+        let cpus = state.cpus.borrow();
+        let cpu = &cpus[state.here.get()];
+        (cpu.root, cpu.tlb.get(&page).copied())
+    });
+    let allows = |t: &Translation| access != Access::Write || t.writable;
+    if let Some(translation) = cached {
+        if allows(&translation) {
+            return Ok(translation.frame);
+        }
+        // A fault drops the entry that caused it (SDM vol. 3, 4.10.4.1).
+        flush_page(address);
+        return Err(fault);
+    }
+    let walked = root.and_then(|root| walk(root, address)).filter(|_| address < USER_END);
+    let translation = walked.filter(allows).ok_or(fault)?;
+    with(|state| state.cpus.borrow_mut()[state.here.get()].tlb.insert(page, translation));
+    Ok(translation.frame)
+}
+
+fn walk(root: Frame, address: usize) -> Option<Translation> {
+    let mut frame = root;
+    let mut level = Level::ROOT;
+    let mut writable = true;
+    loop {
+        // SAFETY: the walk starts at a root and follows entries above the lowest level, which point to tables.
+        let entry = unsafe { Table::new(frame) }.load(level.index(address));
+        frame = entry.frame()?;
+        writable &= entry.is_writable();
+        if !entry.bits().contains(Bits::USER) {
+            return None;
+        }
+        if level == Level::LEAF_TABLE {
+            return Some(Translation { frame, writable });
+        }
+        level = level.below();
+    }
+}
+
+// The surface that `arch` lists.
+
+/// The CPU that this thread plays.
+pub fn cpu() -> CpuId {
+    CpuId(with(|state| state.here.get()))
+}
+
+/// How many CPUs the machine has.
+pub fn cpu_count() -> usize {
+    with(|state| state.cpus.borrow().len())
+}
+
+/// Nanoseconds; each look advances it by one.
+pub fn clock() -> u64 {
+    with(|state| state.clock.replace(state.clock.get() + 1))
+}
+
+/// There is no calendar.
+pub fn wall_clock_offset() -> u64 {
+    0
+}
+
+/// Remembers that the CPU was kicked; see [`take_kick`].
+pub fn kick(cpu: CpuId) {
+    with(|state| state.cpus.borrow_mut()[cpu.0].kicked = true);
+}
+
+/// There are no interrupts to wait for.
+pub fn idle() {}
+
+/// There are no timer interrupts.
+pub fn set_timer(_deadline: Option<u64>) {}
+
+/// All CPUs are there from the start.
+pub fn start_cpus(_entry: fn() -> !) {}
+
+/// The kernel's view of a frame.
+pub fn frame_ptr(frame: Frame) -> NonNull<u8> {
+    with(|state| {
+        assert!((frame.number() as usize) < state.frames, "{frame:?} is not in memory");
+        // SAFETY: within the machine's memory, as asserted.
+        unsafe { state.memory.add(frame.number() as usize) }.cast()
+    })
+}
+
+/// Fills a page with zeroes.
+///
+/// # Safety
+/// `page` is the caller's.
+pub unsafe fn zero_page(page: NonNull<u8>) {
+    // SAFETY: a whole page, the caller's.
+    unsafe { page.as_ptr().write_bytes(0, FRAME_SIZE) }
+}
+
+/// Copies a page.
+///
+/// # Safety
+/// `to` is the caller's, `from` is a page of memory, and they differ.
+pub unsafe fn copy_page(to: NonNull<u8>, from: NonNull<u8>) {
+    // SAFETY: two different whole pages.
+    unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), to.as_ptr(), FRAME_SIZE) }
+}
+
+/// Gives a root its kernel half: an entry that would be noticed if it were taken for a user's.
+pub fn new_root(root: Frame) {
+    // SAFETY: a fresh root.
+    let table = unsafe { Table::new(root) };
+    for index in USER_ENTRIES..ENTRIES {
+        table.swap(index, Entry::new(Frame::new(0), Bits::PRESENT | Bits::GLOBAL));
+    }
+}
+
+/// Loads CR3.
+pub fn load_root(root: Frame) {
+    set_root(Some(root));
+}
+
+/// Loads CR3 with tables that have no user half.
+pub fn load_kernel_root() {
+    set_root(None);
+}
+
+fn set_root(root: Option<Frame>) {
+    with(|state| {
+        let cpu = &mut state.cpus.borrow_mut()[state.here.get()];
+        cpu.root = root;
+        cpu.tlb.clear();
+    });
+}
+
+/// INVLPG.
+pub fn flush_page(address: usize) {
+    with(|state| state.cpus.borrow_mut()[state.here.get()].tlb.remove(&(address / FRAME_SIZE)));
+}
+
+/// Forgets everything of the user half.
+pub fn flush_all() {
+    with(|state| state.cpus.borrow_mut()[state.here.get()].tlb.clear());
+}
+
+/// A place where another CPU may act.
+pub fn scheduling_point() {}
+
+/// Numbers that repeat from run to run.
+pub fn random() -> u64 {
+    clock().wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Prints.
+pub fn console_write(bytes: &[u8]) {
+    print!("{}", String::from_utf8_lossy(bytes));
+}
+
+/// Prints.
+pub fn log_write(bytes: &[u8]) {
+    eprint!("{}", String::from_utf8_lossy(bytes));
+}
+
+/// There is no keyboard.
+pub fn set_console_input(_input: fn(u8)) {}
+
+/// Ends the test.
+pub fn power_off(code: u8) -> ! {
+    panic!("power off with code {code:#x}")
+}

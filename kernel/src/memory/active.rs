@@ -1,0 +1,134 @@
+//! Which address space each CPU is in, and which CPUs each address space is active on (rules M5, M6).
+//!
+//! Activating and asking for a shootdown are a Dekker pair. The one who changes an entry then counts the generation
+//! up, and then reads the set of active CPUs. The one who activates enters the
+//! set first and loads CR3 after. So either the asker sees the CPU in the set and asks it, or the CPU
+//! begins to walk the tables after the change.
+//!
+//! Loading CR3 drops all translations but the kernel's global ones, so a CPU that comes back to an address
+//! space brings nothing stale with it. (With PCIDs it would: it has to compare generations
+//! then. The counter is there; PCIDs are not used yet.)
+
+use super::space::AddressSpace;
+use crate::arch::{self, CpuId, MAX_CPUS, PerMachine};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use crossbeam_utils::CachePadded;
+use spin::Mutex;
+
+/// A set of CPUs, one bit each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CpuSet(pub u64);
+
+impl CpuSet {
+    /// The set with one CPU in it.
+    pub fn only(cpu: CpuId) -> CpuSet {
+        CpuSet(1 << cpu.0)
+    }
+
+    /// Whether nobody is in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether the CPU is in it.
+    pub fn contains(self, cpu: CpuId) -> bool {
+        self.0 & CpuSet::only(cpu).0 != 0
+    }
+
+    /// The same set without the CPU.
+    pub fn without(self, cpu: CpuId) -> CpuSet {
+        CpuSet(self.0 & !CpuSet::only(cpu).0)
+    }
+
+    /// The CPUs in it.
+    pub fn iter(self) -> impl Iterator<Item = CpuId> {
+        (0..MAX_CPUS).map(CpuId).filter(move |&cpu| self.contains(cpu))
+    }
+}
+
+/// The part of an address space that CPUs contend for when they switch.
+pub(super) struct Activity {
+    cpus: AtomicU64,
+    generation: AtomicU64,
+}
+
+impl Activity {
+    pub(super) const fn new() -> Activity {
+        Activity { cpus: AtomicU64::new(0), generation: AtomicU64::new(0) }
+    }
+
+    /// To be called after an entry was changed and before anything relies on it: counts the
+    /// generation up and returns who may hold translations from before.
+    pub(super) fn advance(&self) -> CpuSet {
+        // SeqCst: orders the change before the read of the set (the Dekker pair above).
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        CpuSet(self.cpus.load(Ordering::SeqCst))
+    }
+
+    /// Who is active now. Only a hint, unless the caller knows why it cannot change.
+    pub(super) fn cpus(&self) -> CpuSet {
+        CpuSet(self.cpus.load(Ordering::SeqCst))
+    }
+
+    fn enter(&self, cpu: CpuId) {
+        // SeqCst: orders the entry into the set before the first walk.
+        self.cpus.fetch_or(CpuSet::only(cpu).0, Ordering::SeqCst);
+    }
+
+    fn leave(&self, cpu: CpuId) {
+        // SeqCst: CR3 was loaded before, so all this CPU did through the old tables comes first.
+        self.cpus.fetch_and(!CpuSet::only(cpu).0, Ordering::SeqCst);
+    }
+}
+
+/// The address space that each CPU's CR3 points to. The reference keeps its tables.
+type Current = CachePadded<Mutex<Option<Arc<AddressSpace>>>>;
+
+static CURRENT: PerMachine<Vec<Current>> = PerMachine::new();
+
+pub(super) fn init() {
+    let nowhere = || CachePadded::new(Mutex::new(None));
+    CURRENT.init((0..arch::cpu_count()).map(|_| nowhere()).collect());
+}
+
+/// Makes the address space this CPU's. Must be called at the start of each poll of a
+/// task that uses user memory, and holds until the poll ends.
+pub fn activate(space: &Arc<AddressSpace>) {
+    let cpu = arch::cpu();
+    let mut slot = CURRENT.get()[cpu.0].lock();
+    if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, space)) {
+        return;
+    }
+    space.activity.enter(cpu);
+    arch::load_root(space.root());
+    let old = slot.replace(space.clone());
+    drop(slot);
+    // The last reference may go here, and with it the whole address space: not under the lock.
+    finish_leaving(old, cpu);
+}
+
+/// Makes this CPU leave its address space, so that nobody has to ask it for anything.
+pub fn leave() {
+    let cpu = arch::cpu();
+    let old = {
+        let mut slot = CURRENT.get()[cpu.0].lock();
+        if slot.is_some() {
+            arch::load_kernel_root();
+        }
+        slot.take()
+    };
+    finish_leaving(old, cpu);
+}
+
+fn finish_leaving(old: Option<Arc<AddressSpace>>, cpu: CpuId) {
+    if let Some(old) = old {
+        old.activity.leave(cpu);
+    }
+}
+
+/// Whether this CPU's CR3 points to the address space.
+pub fn is_current(space: &AddressSpace) -> bool {
+    space.activity.cpus().contains(arch::cpu())
+}

@@ -1,0 +1,77 @@
+//! What the memory system has done, counted per CPU and summed up for `/proc/vmstat`.
+
+use crate::arch::{self, PerMachine};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use crossbeam_utils::CachePadded;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Something that is counted.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Counter { $($(#[$doc])* $name,)* }
+
+        /// All counters with the names they have in `/proc/vmstat`.
+        pub const ALL: &[(Counter, &str)] = &[$((Counter::$name, $text),)*];
+    };
+}
+
+counters! {
+    /// Address spaces copied by `fork`.
+    Forks = "forks",
+    /// Page faults taken from user mode or resolved for a system call.
+    Faults = "faults",
+    /// Write faults on a page that may be written once it is un-shared.
+    CowFaults = "cow_faults",
+    /// Pages copied because somebody else held them too.
+    CowCopies = "cow_copies",
+    /// Pages made writable in place, because nobody else held them.
+    CowTakeovers = "cow_takeovers",
+    /// Tables copied because somebody else held them too.
+    TablesUnshared = "tables_unshared",
+    /// Tables made writable in place.
+    TablesTakenOver = "tables_taken_over",
+    /// Fresh pages mapped.
+    ZeroFills = "zero_fills",
+    /// Pages of a file mapped.
+    FileMaps = "file_maps",
+    /// Changes of tables that asked for a flush.
+    ShootdownsAsked = "shootdowns_asked",
+    /// Of these, those that had to ask another CPU.
+    ShootdownsSent = "shootdowns_sent",
+    /// Of these, those that the CPU could do alone.
+    ShootdownsAvoided = "shootdowns_avoided",
+    /// Interrupts sent for shootdowns.
+    ShootdownInterrupts = "shootdown_interrupts",
+    /// References taken out of table entries.
+    ReferencesRetired = "references_retired",
+    /// References dropped by the reclaimer.
+    ReferencesDropped = "references_dropped",
+    /// Frames given back to the allocator.
+    FramesFreed = "frames_freed",
+    /// Allocations of frames that failed.
+    AllocationsFailed = "allocations_failed",
+    /// Processes killed because memory ran out.
+    OutOfMemoryKills = "oom_kill",
+}
+
+type Row = CachePadded<[AtomicU64; ALL.len()]>;
+
+static COUNTERS: PerMachine<Vec<Row>> = PerMachine::new();
+
+pub(super) fn init() {
+    let row = || CachePadded::new([const { AtomicU64::new(0) }; ALL.len()]);
+    COUNTERS.init((0..arch::cpu_count()).map(|_| row()).collect());
+}
+
+/// Counts one.
+pub fn count(counter: Counter) {
+    // Relaxed, and no read-modify-write: only this CPU writes its row, and nothing interrupts it.
+    let cell = &COUNTERS.get()[arch::cpu().0][counter as usize];
+    cell.store(cell.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// The sum over all CPUs.
+pub fn total(counter: Counter) -> u64 {
+    COUNTERS.get().iter().map(|row| row[counter as usize].load(Ordering::Relaxed)).sum()
+}

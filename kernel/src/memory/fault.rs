@@ -1,0 +1,282 @@
+//! The page fault: what a program may have is made so; the rest is an error (rules M2, M4, M8, M9).
+//!
+//! ```text
+//!  fault ── area? right? ──no──> SIGSEGV
+//!    │ un-share the path (unshare.rs)
+//!    ├─ nothing there:      fresh zeroes, or the object's page
+//!    ├─ only we hold it:    take over: writable in place
+//!    └─ shared:             copy ─> map the copy read-only ─> flush ─> writable ─> thread goes on
+//!                                                              └> old reference retired ─> reclaimer
+//! ```
+//!
+//! The same code serves faults from ring 3 and the kernel's own access to user memory. It runs to its end without waiting, unless the
+//! address space is active on other CPUs when a page has to be copied: then they have to forget the old page before the new one may be written.
+
+use super::counters::{Counter, count};
+use super::frames::{self, FrameRef, OutOfMemory, Purpose};
+use super::object::PageError;
+use super::reclaim::{self, Retired};
+use super::shootdown::{Range, RetiredBatch, Shootdown};
+use super::space::{AddressSpace, Layout};
+use super::table::{Level, page_of};
+use super::vma::{Backing, Protection, Vma};
+use super::FRAME_SIZE;
+use crate::arch;
+use crate::arch::Access;
+use crate::arch::paging::{Bits, Entry, Table};
+use alloc::sync::Arc;
+
+/// Why an access is not possible.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultError {
+    /// Nothing is mapped there (`SEGV_MAPERR`).
+    NotMapped,
+    /// It is mapped, but not for this kind of access (`SEGV_ACCERR`).
+    NotAllowed,
+    /// The mapping is longer than the file (`SIGBUS`).
+    BeyondEnd,
+    /// No memory is left, or the page has as many holders as can be counted.
+    OutOfMemory,
+}
+
+impl From<OutOfMemory> for FaultError {
+    fn from(_: OutOfMemory) -> FaultError {
+        FaultError::OutOfMemory
+    }
+}
+
+/// How the layout's lock is held.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// Other threads of this address space may be in the same code.
+    Shared,
+    /// Nobody else is.
+    Alone,
+}
+
+/// How far one attempt came.
+enum Resolved {
+    /// The access is possible now.
+    Done,
+    /// It needs the layout's lock alone.
+    Contended,
+    /// A copy is in place, and becomes writable by the next attempt, after these acknowledgements.
+    AfterShootdown(Arc<Shootdown>),
+}
+
+/// What was done to the leaf entry.
+enum Leaf {
+    /// All that was wanted.
+    Ready,
+    /// A copy was mapped read-only, to be made writable after the flush.
+    Copied(Table, usize),
+    /// See [`Resolved::Contended`].
+    Contended,
+}
+
+impl AddressSpace {
+    /// Makes `access` to `address` possible, or says why it cannot be.
+    pub async fn fault(&self, address: usize, access: Access) -> Result<(), FaultError> {
+        count(Counter::Faults);
+        let mut attempts_left_after_reclaim = 1;
+        loop {
+            match self.attempt(address, access).await {
+                // Rule M10: what waits to be dropped may be what is missing.
+                Err(FaultError::OutOfMemory) if attempts_left_after_reclaim > 0 => {
+                    attempts_left_after_reclaim -= 1;
+                    if !reclaim::help_all() {
+                        return Err(FaultError::OutOfMemory);
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn attempt(&self, address: usize, access: Access) -> Result<(), FaultError> {
+        {
+            let layout = match self.layout.try_read() {
+                Some(layout) => layout,
+                None => self.layout.read().await,
+            };
+            match self.resolve(&layout, address, access, Hold::Shared)? {
+                Resolved::Done => return Ok(()),
+                Resolved::Contended => {}
+                Resolved::AfterShootdown(shootdown) => shootdown.done().await,
+            }
+        }
+        // Rule M4, in an address space that is active elsewhere: other faults are held until the copy is
+        // writable, so that no other thread can find it, take it over, and write it too early.
+        let layout = self.layout.write().await;
+        loop {
+            match self.resolve(&layout, address, access, Hold::Alone)? {
+                Resolved::AfterShootdown(shootdown) => shootdown.done().await,
+                Resolved::Done | Resolved::Contended => return Ok(()),
+            }
+        }
+    }
+
+    /// As [`fault`](Self::fault), for an address space that is active nowhere and that the caller alone has: never waits.
+    pub(super) fn fault_while_private(&self, address: usize, access: Access) -> Result<(), FaultError> {
+        let layout = self.layout.try_write().ok_or(FaultError::NotAllowed)?;
+        self.resolve(&layout, address, access, Hold::Alone).map(|_| ())
+    }
+
+    fn resolve(
+        &self,
+        layout: &Layout,
+        address: usize,
+        access: Access,
+        hold: Hold,
+    ) -> Result<Resolved, FaultError> {
+        let vma = layout.vmas.find(address).ok_or(FaultError::NotMapped)?;
+        if !allows(vma.protection, access) {
+            return Err(FaultError::NotAllowed);
+        }
+        if access != Access::Write && self.look_up(address).is_some_and(|(entry, _)| entry.is_present()) {
+            // Another CPU has mapped it meanwhile, or this one held an older, stricter translation (rule M5).
+            self.forget_here(address);
+            return Ok(Resolved::Done);
+        }
+        let mut retired = RetiredBatch::new();
+        let leaf = self.resolve_leaf(vma, address, access, hold, &mut retired);
+        // Also when it failed half-way: what was taken out of the tables has to be released.
+        let shootdown = if retired.is_empty() {
+            self.forget_here(address);
+            None
+        } else {
+            self.activity.flush_and_release(Range::page(address), &mut retired)
+        };
+        match (leaf?, shootdown) {
+            (Leaf::Ready, _) => Ok(Resolved::Done),
+            (Leaf::Contended, _) => Ok(Resolved::Contended),
+            (Leaf::Copied(..), Some(shootdown)) => Ok(Resolved::AfterShootdown(shootdown)),
+            (Leaf::Copied(table, index), None) => {
+                // Rule M4: the old translation is gone everywhere.
+                table.add(index, Bits::WRITE | Bits::DIRTY);
+                Ok(Resolved::Done)
+            }
+        }
+    }
+
+    /// Loosening needs no shootdown (rule M5), but this CPU would take the fault again with what its TLB holds.
+    fn forget_here(&self, address: usize) {
+        if super::active::is_current(self) {
+            arch::flush_page(page_of(address));
+        }
+    }
+
+    fn resolve_leaf(
+        &self,
+        vma: &Vma,
+        address: usize,
+        access: Access,
+        hold: Hold,
+        retired: &mut RetiredBatch,
+    ) -> Result<Leaf, FaultError> {
+        let table = self.unshare_path(address, retired)?;
+        let index = Level::LEAF_TABLE.index(address);
+        loop {
+            let entry = table.load(index);
+            let Some(frame) = entry.frame() else {
+                let fresh = first_mapping(vma, address, access)?;
+                if table.compare_exchange(index, entry, leaf_entry(&fresh, vma)).is_ok() {
+                    let _ = fresh.into_entry();
+                    return Ok(Leaf::Ready);
+                }
+                continue;
+            };
+            if access != Access::Write || entry.is_writable() {
+                return Ok(Leaf::Ready);
+            }
+            count(Counter::CowFaults);
+            // A reference that waits to be dropped on this very CPU may be all that stands between us and
+            // the page: drop it now instead of copying.
+            if !frames::is_sole(frame) && !vma.backing.is_shared() && reclaim::waits_here() {
+                reclaim::help(HELP);
+            }
+            if vma.backing.is_shared() || frames::is_sole(frame) {
+                if table.compare_exchange(index, entry, entry.with(Bits::WRITE | Bits::DIRTY)).is_ok() {
+                    count(Counter::CowTakeovers);
+                    return Ok(Leaf::Ready);
+                }
+                continue;
+            }
+            if hold == Hold::Shared && self.is_active_elsewhere() {
+                return Ok(Leaf::Contended);
+            }
+            // SAFETY: the leaf table holds the frame, and as this CPU is active here (or nobody is) the
+            // frame is not dropped before this CPU acknowledges (see `look_up`).
+            let copy = unsafe { FrameRef::copy_of(frame)? };
+            let read_only = leaf_bits(vma.protection) | Bits::ACCESSED;
+            if table.compare_exchange(index, entry, Entry::new(copy.frame(), read_only)).is_ok() {
+                let _ = copy.into_entry();
+                count(Counter::CowCopies);
+                retired.push(Retired::new(frame, Level::PAGE));
+                return Ok(Leaf::Copied(table, index));
+            }
+        }
+    }
+
+    fn is_active_elsewhere(&self) -> bool {
+        !self.activity.cpus().without(arch::cpu()).is_empty()
+    }
+}
+
+/// How many waiting references a fault drops at the most before it copies.
+const HELP: usize = 16;
+
+/// Whether an area allows an access. On x86 what can be written or executed can be read (Intel SDM vol. 3, 4.6).
+fn allows(protection: Protection, access: Access) -> bool {
+    match access {
+        Access::Read => !protection.is_empty(),
+        Access::Write => protection.contains(Protection::WRITE),
+        Access::Execute => protection.contains(Protection::EXECUTE),
+    }
+}
+
+/// The bits of a leaf entry for an area, without the right to write. What must not be touched at all is present, and
+/// holds its frame, but not for user mode.
+pub(super) fn leaf_bits(protection: Protection) -> Bits {
+    let mut bits = Bits::PRESENT;
+    bits.set(Bits::USER, !protection.is_empty());
+    bits.set(Bits::NO_EXECUTE, !protection.contains(Protection::EXECUTE));
+    bits
+}
+
+/// The page for an address of which the tables know nothing yet.
+fn first_mapping(vma: &Vma, address: usize, access: Access) -> Result<FrameRef, FaultError> {
+    let page = |object: &super::Object, offset: u64| {
+        let within = (page_of(address) - vma.start) as u64;
+        object.page((offset + within) / FRAME_SIZE as u64).map_err(|error| match error {
+            PageError::BeyondEnd => FaultError::BeyondEnd,
+            PageError::OutOfMemory => FaultError::OutOfMemory,
+        })
+    };
+    match &vma.backing {
+        Backing::Anonymous => {
+            count(Counter::ZeroFills);
+            Ok(FrameRef::zeroed(Purpose::User)?)
+        }
+        Backing::Shared(object, offset) => page(object, *offset),
+        Backing::Private(object, offset) => {
+            count(Counter::FileMaps);
+            let original = page(object, *offset)?;
+            if access != Access::Write {
+                return Ok(original);
+            }
+            count(Counter::CowCopies);
+            // SAFETY: `original` holds the frame during the call.
+            Ok(unsafe { FrameRef::copy_of(original.frame())? })
+        }
+    }
+}
+
+/// The entry for a page that is mapped for the first time. It is writable at once where the area is, if the page is
+/// ours alone or meant to be shared.
+fn leaf_entry(page: &FrameRef, vma: &Vma) -> Entry {
+    let mut bits = leaf_bits(vma.protection) | Bits::ACCESSED;
+    let ours = vma.backing.is_shared() || frames::is_sole(page.frame());
+    bits.set(Bits::WRITE, ours && vma.protection.contains(Protection::WRITE));
+    Entry::new(page.frame(), bits)
+}

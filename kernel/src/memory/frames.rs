@@ -1,0 +1,403 @@
+//! Every frame of the machine: who holds it, and the free ones (rules M1, M9, M10).
+//!
+//! Each frame has eight bytes of metadata: its [`RefCount`] and a link, by which frames that nobody
+//! holds are chained (free ones here, dead tables in the reclaimer) without
+//! memory for lists. A CPU allocates from and frees to a small cache of its own; caches are filled from
+//! and drained to the common pool in batches. When the pool is empty, a CPU looks
+//! into the others' caches before it gives up.
+//!
+//! The last frames are a reserve: memory for user programs and their tables is refused when only the
+//! reserve is left, while the kernel's heap may still grow into it. So a system
+//! call that was admitted ([`admit`]) finds memory for its few small objects.
+//!
+//! Lock order: a cache's lock, then the pool's. At most one cache is locked at a time.
+
+use super::count::{Dropped, RefCount, TooManyHolders};
+use super::{FRAME_SIZE, Frame, contents};
+use crate::arch::{self, BootInfo, PerMachine};
+use alloc::vec::Vec;
+use arrayvec::ArrayVec;
+use core::mem;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use crossbeam_utils::CachePadded;
+use spin::Mutex;
+
+/// No free frame is left for this purpose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutOfMemory;
+
+/// What a frame is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// User pages, page tables, file contents: refused when only the reserve is left.
+    User,
+    /// The kernel's heap: may use the reserve.
+    Kernel,
+}
+
+/// Metadata of one frame.
+struct FrameInfo {
+    count: RefCount,
+    /// While the count is 0: the next frame of the chain that this one is on. Otherwise [`HEAP`] for
+    /// a frame of the kernel's heap.
+    link: AtomicU32,
+}
+
+/// The end of a chain.
+const NIL: u32 = u32::MAX;
+/// The mark of a frame of the kernel's heap.
+pub(super) const HEAP: u32 = u32::MAX - 1;
+
+/// Frames that a CPU keeps for itself, and how many move at a time.
+const CACHE: usize = 64;
+const BATCH: usize = CACHE / 2;
+
+/// Frames kept back for the kernel's heap: 1/64 of memory, at least 1 MiB.
+fn reserve_of(frames: usize) -> usize {
+    (frames / 64).max(256)
+}
+
+struct FrameTable {
+    info: &'static [FrameInfo],
+    pool: Mutex<Chain>,
+    reserve: usize,
+    /// Frames that were free when the table was made.
+    managed: usize,
+    /// Frames that the kernel's heap has taken.
+    heap: AtomicUsize,
+    /// For tests: the allocation with this number from now fails (0: none does).
+    fail_in: AtomicUsize,
+}
+
+static TABLE: PerMachine<FrameTable> = PerMachine::new();
+
+/// A few free frames for one CPU.
+type Cache = CachePadded<Mutex<ArrayVec<u32, CACHE>>>;
+
+/// One for each CPU. They are on the heap, so that there are none for its first frames.
+static CACHES: PerMachine<Vec<Cache>> = PerMachine::new();
+
+/// Makes the caches, when there is a heap.
+pub(super) fn init_caches() {
+    let cache = || CachePadded::new(Mutex::new(ArrayVec::new_const()));
+    CACHES.init((0..arch::cpu_count()).map(|_| cache()).collect());
+}
+
+/// The caches of all CPUs; none at the very start.
+fn caches() -> &'static [Cache] {
+    CACHES.try_get().map_or(&[], |caches| caches)
+}
+
+/// A chain of frames with count 0, linked through their metadata.
+pub(super) struct Chain {
+    head: u32,
+    len: usize,
+}
+
+impl Chain {
+    /// An empty chain.
+    pub(super) const fn new() -> Chain {
+        Chain { head: NIL, len: 0 }
+    }
+
+    /// Whether nothing is on it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.head == NIL
+    }
+
+    /// Puts a frame that nobody holds on the chain.
+    pub(super) fn push(&mut self, frame: Frame) {
+        self.push_in(TABLE.get().info, frame.number());
+    }
+
+    /// Takes the frame that was put on last.
+    pub(super) fn pop(&mut self) -> Option<Frame> {
+        self.pop_in(TABLE.get().info).map(Frame::new)
+    }
+
+    // Relaxed: a chain is only touched under its lock.
+    fn push_in(&mut self, info: &[FrameInfo], number: u32) {
+        info[number as usize].link.store(self.head, Ordering::Relaxed);
+        self.head = number;
+        self.len += 1;
+    }
+
+    fn pop_in(&mut self, info: &[FrameInfo]) -> Option<u32> {
+        let number = self.head;
+        if number == NIL {
+            return None;
+        }
+        self.head = info[number as usize].link.load(Ordering::Relaxed);
+        self.len -= 1;
+        Some(number)
+    }
+}
+
+/// Sets the frame table up, in the first free range that has room for it.
+///
+/// # Panics
+/// If no free range can hold the table: the machine is too small to run anything.
+pub(super) fn init(boot: &BootInfo) {
+    let bytes = boot.frames * mem::size_of::<FrameInfo>();
+    let size = bytes.next_multiple_of(FRAME_SIZE) as u64;
+    let home = boot
+        .free
+        .iter()
+        .find(|range| range.end - range.start >= size)
+        .expect("no free range of memory has room for the frame table");
+    for number in 0..size / FRAME_SIZE as u64 {
+        // SAFETY: the range is free memory that nobody else uses yet.
+        unsafe { contents::zero(Frame::containing(home.start).add(number as u32)) };
+    }
+    // SAFETY: the frames of `home` are contiguous in the kernel's direct map, free, aligned to
+    // a page, were zeroed above (all-zero is a valid `FrameInfo`), and belong to the table from now on.
+    let info = unsafe {
+        core::slice::from_raw_parts(
+            arch::frame_ptr(Frame::containing(home.start)).cast::<FrameInfo>().as_ptr(),
+            boot.frames,
+        )
+    };
+    let mut pool = Chain::new();
+    for range in boot.free.iter().rev() {
+        let start = if range == home { home.start + size } else { range.start };
+        let frames = Frame::containing(start).number()..Frame::containing(range.end).number();
+        for number in frames.rev() {
+            pool.push_in(info, number);
+        }
+    }
+    let managed = pool.len;
+    TABLE.init(FrameTable {
+        info,
+        pool: Mutex::new(pool),
+        reserve: reserve_of(managed),
+        managed,
+        heap: AtomicUsize::new(0),
+        fail_in: AtomicUsize::new(0),
+    });
+}
+
+impl FrameTable {
+    fn info(&self, frame: Frame) -> &FrameInfo {
+        // A frame number that is out of range comes from a broken table entry:
+        // the bounds check is the kernel's own invariant.
+        &self.info[frame.number() as usize]
+    }
+
+    fn allocate(&self, purpose: Purpose) -> Result<u32, OutOfMemory> {
+        if self.fails_now() {
+            return Err(OutOfMemory);
+        }
+        let floor = match purpose {
+            Purpose::User => self.reserve,
+            Purpose::Kernel => 0,
+        };
+        let Some(cache) = caches().get(arch::cpu().0) else {
+            return self.pool.lock().pop_in(self.info).ok_or(OutOfMemory);
+        };
+        let mut cache = cache.lock();
+        if let Some(number) = cache.pop() {
+            return Ok(number);
+        }
+        {
+            let mut pool = self.pool.lock();
+            let batch = BATCH.min(pool.len.saturating_sub(floor));
+            for _ in 0..batch {
+                cache.extend(pool.pop_in(self.info));
+            }
+        }
+        if let Some(number) = cache.pop() {
+            return Ok(number);
+        }
+        drop(cache);
+        rob()
+    }
+
+    fn free(&self, frame: Frame) {
+        let Some(cache) = caches().get(arch::cpu().0) else {
+            return self.pool.lock().push_in(self.info, frame.number());
+        };
+        let mut cache = cache.lock();
+        if cache.is_full() {
+            let mut pool = self.pool.lock();
+            for number in cache.drain(..BATCH) {
+                pool.push_in(self.info, number);
+            }
+        }
+        cache.push(frame.number());
+    }
+
+    fn fails_now(&self) -> bool {
+        self.fail_in.load(Ordering::Relaxed) != 0
+            && self.fail_in.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+
+    fn free_frames(&self) -> usize {
+        let cached: usize = caches().iter().map(|cache| cache.lock().len()).sum();
+        cached + self.pool.lock().len
+    }
+}
+
+/// Takes a frame out of some CPU's cache, when the pool has none.
+fn rob() -> Result<u32, OutOfMemory> {
+    caches().iter().find_map(|cache| cache.lock().pop()).ok_or(OutOfMemory)
+}
+
+/// An owned reference to a frame, counted (rule M1).
+///
+/// Dropping it drops the reference at once. So it is for frames which no page table
+/// of this holder points to: fresh ones, and those that a kernel object owns. A
+/// reference that sits in a table entry has no `FrameRef`; it leaves the entry as a
+/// [`Retired`](super::reclaim::Retired), which waits for the shootdown (rule M2).
+#[must_use]
+#[derive(PartialEq, Eq, Debug)]
+pub struct FrameRef(Frame);
+
+impl FrameRef {
+    /// A fresh frame full of zeroes (rule M9).
+    pub fn zeroed(purpose: Purpose) -> Result<FrameRef, OutOfMemory> {
+        let frame = claim(purpose)?;
+        // SAFETY: the frame is fresh: nobody else has it.
+        unsafe { contents::zero(frame) };
+        Ok(FrameRef(frame))
+    }
+
+    /// A fresh frame with the contents of `original` (rule M9), which the caller holds or which
+    /// this CPU can reach through the tables it is active on.
+    ///
+    /// # Safety
+    /// `original` must stay allocated during the call.
+    pub unsafe fn copy_of(original: Frame) -> Result<FrameRef, OutOfMemory> {
+        let frame = claim(Purpose::User)?;
+        // SAFETY: the fresh frame is ours alone, and the caller keeps the original.
+        unsafe { contents::copy(original, frame) };
+        Ok(FrameRef(frame))
+    }
+
+    /// The frame.
+    pub fn frame(&self) -> Frame {
+        self.0
+    }
+
+    /// One more reference to the same frame.
+    pub fn share(&self) -> Result<FrameRef, TooManyHolders> {
+        take(self.0)?;
+        Ok(FrameRef(self.0))
+    }
+
+    /// Hands the reference over to a table entry (or another place that remembers the bare frame).
+    pub fn into_entry(self) -> Frame {
+        let frame = self.0;
+        mem::forget(self);
+        frame
+    }
+
+    /// The reference that `into_entry` handed over.
+    ///
+    /// # Safety
+    /// The caller must own that reference, and no CPU may still use it through a table.
+    pub unsafe fn from_entry(frame: Frame) -> FrameRef {
+        FrameRef(frame)
+    }
+}
+
+impl Drop for FrameRef {
+    fn drop(&mut self) {
+        if drop_reference(self.0) == Dropped::Last {
+            free(self.0);
+        }
+    }
+}
+
+fn claim(purpose: Purpose) -> Result<Frame, OutOfMemory> {
+    let table = TABLE.get();
+    let frame = Frame::new(table.allocate(purpose)?);
+    let info = table.info(frame);
+    info.count.claim();
+    info.link.store(NIL, Ordering::Relaxed);
+    Ok(frame)
+}
+
+/// Takes one more reference to a frame to which the caller holds one.
+pub(super) fn take(frame: Frame) -> Result<(), TooManyHolders> {
+    TABLE.get().info(frame).count.take()
+}
+
+/// Drops a reference; on `Last` the frame is the caller's to free or to dismantle.
+pub(super) fn drop_reference(frame: Frame) -> Dropped {
+    TABLE.get().info(frame).count.drop_one()
+}
+
+/// Gives a frame that nobody holds back to the allocator.
+pub(super) fn free(frame: Frame) {
+    let table = TABLE.get();
+    assert!(table.info(frame).count.get() == 0, "M1: {frame:?} was freed while it is held");
+    table.free(frame);
+    super::counters::count(super::Counter::FramesFreed);
+}
+
+/// Whether the caller, who holds a reference to the frame, is its only holder.
+pub(super) fn is_sole(frame: Frame) -> bool {
+    TABLE.get().info(frame).count.is_sole()
+}
+
+/// How many holders the frame has at this moment.
+pub fn holders(frame: Frame) -> u32 {
+    TABLE.get().info(frame).count.get()
+}
+
+/// Free frames, all CPUs' caches included.
+pub fn free_frames() -> usize {
+    TABLE.get().free_frames()
+}
+
+/// Frames that the allocator manages, free or not.
+pub fn managed_frames() -> usize {
+    TABLE.get().managed
+}
+
+/// Every frame that somebody holds, with the number of holders and its mark, for the audit.
+pub(super) fn held() -> impl Iterator<Item = (Frame, u32, u32)> {
+    let all = TABLE.get().info.iter().enumerate();
+    all.filter(|(_, info)| info.count.get() != 0).map(|(number, info)| {
+        (Frame::new(number as u32), info.count.get(), info.link.load(Ordering::Relaxed))
+    })
+}
+
+/// Takes a frame for the kernel's heap, for good, and marks it as such.
+#[cfg(target_os = "none")]
+pub(super) fn take_for_heap() -> Result<Frame, OutOfMemory> {
+    let frame = FrameRef::zeroed(Purpose::Kernel)?.into_entry();
+    let table = TABLE.get();
+    table.info(frame).link.store(HEAP, Ordering::Relaxed);
+    table.heap.fetch_add(1, Ordering::Relaxed);
+    Ok(frame)
+}
+
+/// Frames that the kernel's heap has taken, its tables included.
+pub fn heap_frames() -> usize {
+    TABLE.get().heap.load(Ordering::Relaxed)
+}
+
+/// Frames from number 0 to the end of memory.
+pub(super) fn table_len() -> usize {
+    TABLE.get().info.len()
+}
+
+/// Asks whether the kernel may make small objects on behalf of a user program now: there is memory
+/// beyond the reserve. Called at the start of what a program could do
+/// without end (fork, mmap, open, a pipe, a large argument list).
+pub fn admit() -> Result<(), OutOfMemory> {
+    let table = TABLE.get();
+    // Half of the reserve stays for those that were admitted before.
+    if table.pool.lock().len > table.reserve / 2 { Ok(()) } else { Err(OutOfMemory) }
+}
+
+/// Makes the `n`-th allocation of a frame from now fail, once (1: the next; 0: none). For tests of rule M10.
+pub fn fail_allocation(n: usize) {
+    TABLE.get().fail_in.store(n, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+pub(super) fn set_holders(frame: Frame, count: u32) {
+    TABLE.get().info(frame).count.set(count);
+}

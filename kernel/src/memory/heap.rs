@@ -1,0 +1,57 @@
+//! The kernel's heap: the allocator crate `talc` over a range of kernel addresses that grows a chunk at a time.
+//!
+//! It grows into the frames' reserve, and does not shrink. When there is not one frame left an allocation fails, which
+//! ends the kernel; `admit` in `frames.rs` is there so that programs get `ENOMEM` long before.
+
+use super::frames;
+use super::FRAME_SIZE;
+use crate::arch;
+use crate::arch::paging::Bits;
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use talc::base::Talc;
+use talc::base::binning::{Binning, DefaultBinning};
+use talc::source::Source;
+use talc::sync::TalcLock;
+
+/// Where the heap begins; `arch` keeps a top-level entry for it.
+const START: usize = 0xffff_c000_0000_0000;
+/// How much it grows at the least.
+const STEP: usize = 16 * FRAME_SIZE;
+
+#[global_allocator]
+static HEAP: TalcLock<spin::Mutex<()>, Growing, DefaultBinning> = TalcLock::new(Growing { end: None, mapped: START });
+
+/// Maps further frames behind the heap when it is full.
+#[derive(Debug)]
+struct Growing {
+    end: Option<NonNull<u8>>,
+    mapped: usize,
+}
+
+// SAFETY: the pointer is to the heap's end, and used under the heap's lock only.
+unsafe impl Send for Growing {}
+
+// SAFETY: `acquire` takes frames from the frame table, which does not use the heap.
+unsafe impl Source for Growing {
+    fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
+        let wanted = (layout.size() + layout.align() + FRAME_SIZE).next_multiple_of(STEP);
+        let start = talc.source.mapped;
+        for address in (start..start + wanted).step_by(FRAME_SIZE) {
+            let bits = Bits::PRESENT | Bits::WRITE | Bits::GLOBAL | Bits::NO_EXECUTE;
+            let frame = frames::take_for_heap().map_err(|_| ())?;
+            if !arch::map_kernel(address, frame, bits, &mut || frames::take_for_heap().ok()) {
+                return Err(());
+            }
+            talc.source.mapped = address + FRAME_SIZE;
+        }
+        let end = talc.source.mapped as *mut u8;
+        // SAFETY: the pages from `start` to `end` were mapped just now, writable, at addresses that are the
+        // heap's alone and that continue it.
+        talc.source.end = match talc.source.end {
+            Some(old) => Some(unsafe { talc.extend(old, end) }),
+            None => unsafe { talc.claim(START as *mut u8, end.addr() - START) },
+        };
+        Ok(())
+    }
+}

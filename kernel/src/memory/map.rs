@@ -1,0 +1,287 @@
+//! Changing what is mapped where: mmap, munmap, mprotect, brk (rules M2, M5, M10).
+//!
+//! All of them hold the layout's lock alone. First everything that can fail is done (areas counted, paths un-shared), then
+//! the change itself, which cannot. Rights that go are gone on every CPU before the lock is let go, so
+//! a range is not handed out again before.
+
+use super::fault::leaf_bits;
+use super::frames::{self, OutOfMemory};
+use super::reclaim::Retired;
+use super::shootdown::{BATCH, Range, RetiredBatch};
+use super::space::{AddressSpace, Layout};
+use super::table::{LEAF_REACH, Level, USER_END};
+use super::vma::{Backing, LOWEST, Protection, TooManyAreas, Vma, checked_end};
+use super::FRAME_SIZE;
+use crate::arch::paging::{Bits, Entry, Table};
+
+/// Where a mapping shall go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Anywhere.
+    Any,
+    /// There if nothing is in the way, else anywhere.
+    Hint(usize),
+    /// There; what is in the way is unmapped.
+    Fixed(usize),
+    /// There; what is in the way is an error.
+    FixedNoReplace(usize),
+}
+
+/// Why a mapping cannot be changed so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MapError {
+    /// Not page-aligned, empty, or out of a program's reach.
+    BadRange,
+    /// Something is mapped there already.
+    Occupied,
+    /// Nothing is mapped in part of the range.
+    NotMapped,
+    /// No memory, no room, or too many areas.
+    OutOfMemory,
+}
+
+impl From<OutOfMemory> for MapError {
+    fn from(_: OutOfMemory) -> MapError {
+        MapError::OutOfMemory
+    }
+}
+
+impl From<TooManyAreas> for MapError {
+    fn from(_: TooManyAreas) -> MapError {
+        MapError::OutOfMemory
+    }
+}
+
+impl AddressSpace {
+    /// Maps `length` bytes and returns where. Nothing is allocated yet but the area.
+    pub async fn map(
+        &self,
+        place: Place,
+        length: usize,
+        protection: Protection,
+        backing: Backing,
+    ) -> Result<usize, MapError> {
+        frames::admit()?;
+        // As Linux's heuristic: what could never be there at once is refused, the rest is overcommitted.
+        if length.div_ceil(FRAME_SIZE) > frames::managed_frames() {
+            return Err(if length > USER_END { MapError::BadRange } else { MapError::OutOfMemory });
+        }
+        let mut layout = self.layout.write().await;
+        layout.vmas.has_room()?;
+        let start = match place {
+            Place::Fixed(start) => {
+                let end = checked_end(start, length).ok_or(MapError::BadRange)?;
+                self.unmap_locked(&mut layout, start, end).await?;
+                start
+            }
+            Place::FixedNoReplace(start) => {
+                let end = checked_end(start, length).ok_or(MapError::BadRange)?;
+                if !layout.vmas.is_free(start, end) {
+                    return Err(MapError::Occupied);
+                }
+                start
+            }
+            Place::Hint(start) => match checked_end(start, length) {
+                Some(end) if start >= LOWEST && layout.vmas.is_free(start, end) => start,
+                _ => find_place(&layout, length)?,
+            },
+            Place::Any => find_place(&layout, length)?,
+        };
+        let end = checked_end(start, length).ok_or(MapError::BadRange)?;
+        layout.vmas.insert(Vma { start, end, protection, backing });
+        Ok(start)
+    }
+
+    /// Unmaps everything in the range. When it returns no CPU can use it any more (rule M5).
+    pub async fn unmap(&self, start: usize, length: usize) -> Result<(), MapError> {
+        let end = checked_end(start, length).ok_or(MapError::BadRange)?;
+        let mut layout = self.layout.write().await;
+        layout.vmas.has_room()?;
+        self.unmap_locked(&mut layout, start, end).await
+    }
+
+    async fn unmap_locked(&self, layout: &mut Layout, start: usize, end: usize) -> Result<(), MapError> {
+        if layout.vmas.is_free(start, end) {
+            return Ok(());
+        }
+        let mut retired = RetiredBatch::new();
+        // Only at its two ends the range can cover a table in part; after this, clearing cannot fail.
+        let opened = self.open_edges(start, end, &mut retired);
+        if opened.is_ok() {
+            drop(layout.vmas.remove(start, end));
+        }
+        let mut at = start;
+        while opened.is_ok() && at < end {
+            at = self.clear_some(at, end, &mut retired);
+            if at < end {
+                self.shoot_down(start, end, &mut retired).await;
+            }
+        }
+        self.shoot_down(start, end, &mut retired).await;
+        Ok(opened?)
+    }
+
+    async fn shoot_down(&self, start: usize, end: usize, retired: &mut RetiredBatch) {
+        if retired.is_empty() {
+            return;
+        }
+        if let Some(shootdown) = self.activity.flush_and_release(Range { start, end }, retired) {
+            shootdown.done().await;
+        }
+    }
+
+    /// Un-shares the path to the first and to the last page, where there is one.
+    fn open_edges(&self, start: usize, end: usize, retired: &mut RetiredBatch) -> Result<(), OutOfMemory> {
+        for address in [start, end - FRAME_SIZE] {
+            if self.look_up(address).is_some() {
+                self.unshare_path(address, retired)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes entries out of the tables from `start` on, until `retired` is full or `end` is reached. Returns how far it came.
+    /// Whole tables inside the range go as they are, shared or not.
+    fn clear_some(&self, start: usize, end: usize, retired: &mut RetiredBatch) -> usize {
+        let mut at = start;
+        'next: while at < end && retired.len() < BATCH {
+            let mut table = self.root_table();
+            let mut level = Level::ROOT;
+            loop {
+                let size = level.entry_size();
+                let index = level.index(at);
+                let entry = table.load(index);
+                let covered = at % size == 0 && end - at >= size;
+                let Some(frame) = entry.frame() else {
+                    at = (at / size + 1) * size;
+                    continue 'next;
+                };
+                if covered {
+                    if table.swap(index, Entry::EMPTY).is_present() {
+                        retired.push(Retired::new(frame, level.below()));
+                    }
+                    at += size;
+                    continue 'next;
+                }
+                // Covered in part: `open_edges` has made it ours.
+                debug_assert!(entry.is_writable() || level == Level::LEAF_TABLE);
+                // SAFETY: above the lowest level entries point to tables, and at the lowest every entry is covered; we
+                // hold the layout's lock alone, so it stays.
+                table = unsafe { Table::new(frame) };
+                level = level.below();
+            }
+        }
+        at.min(end)
+    }
+
+    /// Changes what a program may do with a range that is mapped without a gap.
+    pub async fn protect(&self, start: usize, length: usize, protection: Protection) -> Result<(), MapError> {
+        let end = checked_end(start, length).ok_or(MapError::BadRange)?;
+        let mut layout = self.layout.write().await;
+        if !layout.vmas.covers(start, end) {
+            return Err(MapError::NotMapped);
+        }
+        layout.vmas.has_room()?;
+        let mut retired = RetiredBatch::new();
+        let mut opened = Ok(());
+        for table_start in leaf_tables(start, end) {
+            if opened.is_ok() && self.leaf_table(table_start.max(start)).is_some() {
+                opened = self.unshare_path(table_start.max(start), &mut retired).map(|_| ());
+            }
+            if opened.is_err() || retired.len() > BATCH - 4 {
+                self.shoot_down(start, end, &mut retired).await;
+            }
+        }
+        self.shoot_down(start, end, &mut retired).await;
+        opened?;
+        for vma in layout.vmas.remove(start, end) {
+            layout.vmas.insert(Vma { protection, ..vma });
+        }
+        if self.change_rights(start, end, protection) {
+            // Rule M5: a right that goes is gone everywhere when the call returns.
+            if let Some(shootdown) =
+                self.activity.flush_and_release(Range { start, end }, &mut RetiredBatch::new())
+            {
+                shootdown.done().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the rights of all leaf entries in the range, whose tables are our own. The right to write is only taken; who may have it
+    /// gets it by a fault. Says whether any entry lost a right.
+    fn change_rights(&self, start: usize, end: usize, protection: Protection) -> bool {
+        let wanted = leaf_bits(protection);
+        let mut lost = false;
+        for table_start in leaf_tables(start, end) {
+            let Some(table) = self.leaf_table(table_start.max(start)) else { continue };
+            let first = Level::LEAF_TABLE.index(table_start.max(start));
+            let last = Level::LEAF_TABLE.index((table_start + LEAF_REACH).min(end) - FRAME_SIZE);
+            for index in first..=last {
+                if !table.load(index).is_present() {
+                    continue;
+                }
+                let mut gone = Bits::USER.union(Bits::NO_EXECUTE).difference(wanted);
+                gone.set(Bits::WRITE, !protection.contains(Protection::WRITE));
+                let before = table.remove(index, gone);
+                table.add(index, wanted);
+                let had = before.bits();
+                lost |= had.intersects(gone.intersection(Bits::USER | Bits::WRITE))
+                    || (!had.contains(Bits::NO_EXECUTE) && wanted.contains(Bits::NO_EXECUTE));
+            }
+        }
+        lost
+    }
+
+    /// Moves the end of the heap, and returns where it is then; it stays where it is when the wish cannot be fulfilled (brk(2)).
+    pub async fn set_break(&self, wish: usize) -> usize {
+        let mut layout = self.layout.write().await;
+        let (old, new) = (layout.heap_end, wish);
+        if new < layout.heap_start || new >= USER_END {
+            return old;
+        }
+        let (old_page, new_page) =
+            (old.next_multiple_of(FRAME_SIZE), new.next_multiple_of(FRAME_SIZE));
+        if new_page > old_page {
+            let free = layout.vmas.is_free(old_page, new_page)
+                && layout.vmas.has_room().is_ok()
+                && frames::admit().is_ok()
+                && (new_page - old_page) / FRAME_SIZE <= frames::managed_frames();
+            if !free {
+                return old;
+            }
+            layout.vmas.insert(Vma {
+                start: old_page,
+                end: new_page,
+                protection: Protection::READ | Protection::WRITE,
+                backing: Backing::Anonymous,
+            });
+        } else if new_page < old_page
+            && self.unmap_locked(&mut layout, new_page, old_page).await.is_err()
+        {
+            return old;
+        }
+        layout.heap_end = new;
+        new
+    }
+
+    /// Places an empty heap behind the program.
+    pub async fn place_heap(&self, start: usize) {
+        let mut layout = self.layout.write().await;
+        layout.heap_start = start;
+        layout.heap_end = start;
+    }
+}
+
+/// The starts of the reaches of all leaf tables that the range touches.
+fn leaf_tables(start: usize, end: usize) -> impl Iterator<Item = usize> {
+    (start / LEAF_REACH..end.div_ceil(LEAF_REACH)).map(|n| n * LEAF_REACH)
+}
+
+fn find_place(layout: &Layout, length: usize) -> Result<usize, MapError> {
+    let length = length.checked_next_multiple_of(FRAME_SIZE).ok_or(MapError::OutOfMemory)?;
+    if length == 0 {
+        return Err(MapError::BadRange);
+    }
+    layout.vmas.find_free(length, layout.map_top).ok_or(MapError::OutOfMemory)
+}

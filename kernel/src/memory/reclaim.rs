@@ -1,0 +1,264 @@
+//! Dropping references, after the shootdown and outside the fault (rules M2, M11).
+//!
+//! A reference that leaves a table entry becomes a [`Retired`]. It cannot be dropped but
+//! with a [`Receipt`], and receipts come from completed shootdowns only, so the
+//! wrong order does not compile. With its receipt a reference is queued here, and a background task per CPU drops it.
+//!
+//! ```text
+//!  entry --take out--> Retired --shootdown complete: Receipt--> queue of this CPU --task--> dropped
+//!                                                                                   | last holder?
+//!                                             page: free   <------------------------+
+//!                                             table: chain of dead tables --task--> its 512 entries dropped, free
+//! ```
+//!
+//! A table whose last reference is gone is *dead*: nobody can reach it. It is chained through its own metadata
+//! and taken apart one table a step, so no step is longer than 512
+//! drops, nothing recurses, and retiring allocates nothing. When a queue is full the reference is
+//! dropped at once by whoever brings it: slower for that one, but never wrong.
+
+use super::counters::{Counter, count};
+use super::count::Dropped;
+use super::frames::{self, Chain};
+use super::table::Level;
+use super::Frame;
+use crate::arch::paging::{ENTRIES, Table};
+use crate::arch::{self, PerMachine};
+use alloc::vec::Vec;
+use core::mem::ManuallyDrop;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use crossbeam_queue::ArrayQueue;
+use crossbeam_utils::CachePadded;
+use executor::sync::WaitQueue;
+use spin::Mutex;
+
+/// A reference that was in a table entry and is not any more. Stale translations may still lead to its frame.
+///
+/// There is no way to lose one silently: dropping it without a receipt is a defect (a leak), and says so.
+#[must_use = "a retired reference has to be released with the receipt of its shootdown"]
+#[derive(Debug)]
+pub struct Retired {
+    frame: Frame,
+    level: Level,
+}
+
+/// Proof that no CPU can use the translations which some shootdown was about.
+///
+/// Made by the shootdown code when all acks are in, or when the address space is active
+/// nowhere else; never by the passing of time.
+#[derive(Clone, Copy, Debug)]
+pub struct Receipt(());
+
+impl Receipt {
+    /// For the shootdown code only: all CPUs have forgotten.
+    pub(super) fn all_forgot() -> Receipt {
+        Receipt(())
+    }
+}
+
+impl Retired {
+    /// The reference to a page or table of `level` that the caller has just taken out of an entry.
+    pub(super) fn new(frame: Frame, level: Level) -> Retired {
+        count(Counter::ReferencesRetired);
+        Retired { frame, level }
+    }
+
+    /// Queues the reference to be dropped.
+    pub(super) fn release(self, _proof: Receipt) {
+        let lane = RECLAIMER.get().here();
+        match lane.queue.push(Released(ManuallyDrop::new(self))) {
+            // One wake-up for many references: when the queue stops being empty. Only this CPU
+            // pushes here, so a queue that is longer already has its wake-up on the way.
+            Ok(()) if lane.queue.len() == 1 => {
+                lane.work.wake_one();
+            }
+            Ok(()) => {}
+            Err(released) => released.drop_reference(),
+        }
+    }
+}
+
+impl Drop for Retired {
+    fn drop(&mut self) {
+        panic!("M2: a retired reference to {:?} was lost", self.frame);
+    }
+}
+
+/// A retired reference that nothing can use any more.
+struct Released(ManuallyDrop<Retired>);
+
+impl Released {
+    fn drop_reference(self) {
+        drop_reference(self.0.frame, self.0.level);
+    }
+}
+
+/// How many references wait in one CPU's queue at most.
+const QUEUE: usize = 1024;
+/// How many steps the task does between two yields.
+const SLICE: usize = 64;
+
+/// What each CPU has of its own.
+struct Lane {
+    queue: ArrayQueue<Released>,
+    /// Counted up when this CPU takes something to drop, and again when it has dropped it: odd means in between.
+    steps: AtomicUsize,
+    work: WaitQueue,
+}
+
+struct Reclaimer {
+    lanes: Vec<CachePadded<Lane>>,
+    /// Tables that nobody holds, a chain for each level.
+    dead: Mutex<[Chain; Level::TABLES.len()]>,
+}
+
+static RECLAIMER: PerMachine<Reclaimer> = PerMachine::new();
+
+/// Makes the queues; [`run`] serves them once the executor runs.
+pub(super) fn init() {
+    let lane = || Lane {
+        queue: ArrayQueue::new(QUEUE),
+        steps: AtomicUsize::new(0),
+        work: WaitQueue::new(),
+    };
+    RECLAIMER.init(Reclaimer {
+        lanes: (0..arch::cpu_count()).map(|_| CachePadded::new(lane())).collect(),
+        dead: Mutex::new([const { Chain::new() }; Level::TABLES.len()]),
+    });
+}
+
+impl Reclaimer {
+    fn here(&self) -> &Lane {
+        &self.lanes[arch::cpu().0]
+    }
+
+    /// Drops one reference of this lane, or takes one dead table apart. Says whether there was anything.
+    fn step(&self, lane: &Lane) -> bool {
+        let own = self.here();
+        own.steps.fetch_add(1, Ordering::SeqCst);
+        let found = match lane.queue.pop() {
+            Some(released) => {
+                released.drop_reference();
+                true
+            }
+            None => self.dismantle_one(),
+        };
+        own.steps.fetch_add(1, Ordering::SeqCst);
+        found
+    }
+
+    /// Takes one dead table apart. Says whether there was one.
+    fn dismantle_one(&self) -> bool {
+        // Leaf tables first: they give most frames back.
+        let found = {
+            let mut dead = self.dead.lock();
+            Level::TABLES.into_iter().find_map(|level| Some((dead[level.chain()?].pop()?, level)))
+        };
+        let Some((frame, level)) = found else { return false };
+        // SAFETY: a dead table is a table, and nobody can reach it any more: it is ours until it is freed below.
+        let table = unsafe { Table::new(frame) };
+        for index in 0..ENTRIES {
+            if let Some(child) = table.load(index).frame() {
+                drop_reference(child, level.below());
+            }
+        }
+        frames::free(frame);
+        true
+    }
+
+    fn is_settled(&self) -> bool {
+        // Nothing in the queues and no step begun, going on or ended while we looked.
+        let steps = || self.lanes.iter().map(|lane| lane.steps.load(Ordering::SeqCst));
+        let before: Vec<usize> = steps().collect();
+        before.iter().all(|n| n % 2 == 0)
+            && self.lanes.iter().all(|lane| lane.queue.is_empty())
+            && self.dead.lock().iter().all(|chain| chain.is_empty())
+            && steps().eq(before.iter().copied())
+    }
+}
+
+/// Drops a reference which no CPU can use: to a page, or to a table that then may have to be taken apart.
+fn drop_reference(frame: Frame, level: Level) {
+    count(Counter::ReferencesDropped);
+    if frames::drop_reference(frame) == Dropped::Shared {
+        return;
+    }
+    match level.chain() {
+        None => frames::free(frame),
+        Some(chain) => {
+            let reclaimer = RECLAIMER.get();
+            reclaimer.dead.lock()[chain].push(frame);
+            reclaimer.here().work.wake_one();
+        }
+    }
+}
+
+/// The background task of one CPU. Never ends.
+pub async fn run() {
+    loop {
+        let reclaimer = RECLAIMER.get();
+        let lane = reclaimer.here();
+        lane.work
+            .wait_until(|| {
+                let work = !lane.queue.is_empty()
+                    || reclaimer.dead.lock().iter().any(|chain| !chain.is_empty());
+                work.then_some(())
+            })
+            .await;
+        for _ in 0..SLICE {
+            if !reclaimer.step(lane) {
+                break;
+            }
+        }
+        executor::yield_now().await;
+    }
+}
+
+/// Does up to `steps` steps of reclaim on this CPU, now: for those who gain by it, such as a fault that would
+/// otherwise copy a page whose other holder is just dropping it. Says whether there was anything to do.
+pub(super) fn help(steps: usize) -> bool {
+    let reclaimer = RECLAIMER.get();
+    (0..steps).take_while(|_| reclaimer.step(reclaimer.here())).count() != 0
+}
+
+/// How many steps a process that ends does itself.
+const OWN_STEPS: usize = 16;
+
+/// Takes apart what a process that ends has left, as far as that is little: then its parent, when it goes on, finds itself the only holder of
+/// what they shared. The rest is left to the tasks.
+pub fn help_a_little() {
+    help(OWN_STEPS);
+}
+
+/// Whether references wait in this CPU's queue.
+pub(super) fn waits_here() -> bool {
+    !RECLAIMER.get().here().queue.is_empty()
+}
+
+/// Drops everything that waits, on behalf of all CPUs: for an allocation that would fail otherwise (rule M10).
+pub(super) fn help_all() -> bool {
+    let reclaimer = RECLAIMER.get();
+    let mut found = false;
+    for lane in &reclaimer.lanes {
+        // Bounded: what others add meanwhile is left to them.
+        for _ in 0..=lane.queue.len() {
+            found |= reclaimer.step(lane);
+        }
+    }
+    while reclaimer.step(reclaimer.here()) {
+        found = true;
+    }
+    found
+}
+
+/// Whether nothing is left to drop, in no queue and in no CPU's hands.
+pub fn is_settled() -> bool {
+    RECLAIMER.get().is_settled()
+}
+
+/// Waits until nothing is left to drop.
+pub async fn settle() {
+    while !is_settled() || !super::shootdown::is_settled() {
+        help_all();
+        executor::yield_now().await;
+    }
+}

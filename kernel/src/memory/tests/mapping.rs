@@ -1,0 +1,142 @@
+//! mmap, munmap, mprotect, brk, and access by the kernel.
+
+use super::*;
+use crate::errno::Errno;
+
+#[test]
+fn m5_what_is_unmapped_is_gone_and_its_frames_are_free() {
+    let _machine = sim::Machine::start(1, 4096);
+    let space = space(1500);
+    (0..1500).for_each(|n| store(&space, BASE + n * PAGE, 1).unwrap());
+    let before = free_frames();
+    now(space.unmap(BASE + 3 * PAGE, 1400 * PAGE)).unwrap();
+    reclaim_here();
+    assert!(free_frames() >= before + 1400, "pages and the tables that held only them");
+    assert!(sim::load(BASE + 3 * PAGE).is_err() && sim::load(BASE + 1402 * PAGE).is_err());
+    assert_eq!(load(&space, BASE + 700 * PAGE), Err(FaultError::NotMapped));
+    assert_eq!((load(&space, BASE), load(&space, BASE + 1403 * PAGE)), (Ok(1), Ok(1)));
+    assert_clean(&[space], &[]);
+}
+
+#[test]
+fn unmapping_what_is_shared_leaves_the_other_side_alone() {
+    let _machine = sim::Machine::start(1, 4096);
+    let parent = space(600);
+    (0..600).for_each(|n| store(&parent, BASE + n * PAGE, 7).unwrap());
+    let child = now(parent.fork()).unwrap();
+    now(parent.unmap(BASE, 599 * PAGE)).unwrap();
+    activate(&child);
+    assert!((0..600).all(|n| load(&child, BASE + n * PAGE) == Ok(7)));
+    activate(&parent);
+    assert_eq!(load(&parent, BASE + 599 * PAGE), Ok(7));
+    assert_clean(&[parent, child], &[]);
+}
+
+#[test]
+fn m5_a_right_that_is_taken_is_gone_when_the_call_returns() {
+    let _machine = sim::Machine::start(1, 1024);
+    let space = space(4);
+    (0..4).for_each(|n| store(&space, BASE + n * PAGE, 1).unwrap());
+    now(space.protect(BASE + PAGE, PAGE, Protection::READ)).unwrap();
+    assert!(sim::store(BASE + PAGE, 2).is_err());
+    assert_eq!(store(&space, BASE + PAGE, 2), Err(FaultError::NotAllowed));
+    now(space.protect(BASE + 2 * PAGE, PAGE, Protection::empty())).unwrap();
+    assert!(sim::load(BASE + 2 * PAGE).is_err());
+    assert_eq!(load(&space, BASE + 2 * PAGE), Err(FaultError::NotAllowed));
+    now(space.protect(BASE, 4 * PAGE, Protection::READ | Protection::WRITE)).unwrap();
+    (0..4).for_each(|n| assert_eq!(load(&space, BASE + n * PAGE), Ok(1), "page {n}"));
+    (0..4).for_each(|n| store(&space, BASE + n * PAGE, 2).unwrap());
+    assert_clean(&[space], &[]);
+}
+
+#[test]
+fn protecting_one_side_of_a_fork_leaves_the_other_alone() {
+    let _machine = sim::Machine::start(1, 1024);
+    let parent = space(2);
+    store(&parent, BASE, 1).unwrap();
+    let child = now(parent.fork()).unwrap();
+    now(parent.protect(BASE, PAGE, Protection::empty())).unwrap();
+    activate(&child);
+    assert_eq!(load(&child, BASE), Ok(1));
+    store(&child, BASE, 2).unwrap();
+    assert_clean(&[parent, child], &[]);
+}
+
+#[test]
+fn a_gap_in_the_range_is_an_error() {
+    let _machine = sim::Machine::start(1, 1024);
+    let space = space(2);
+    let protected = now(space.protect(BASE, 3 * PAGE, Protection::READ));
+    assert_eq!(protected, Err(MapError::NotMapped));
+    assert_eq!(now(space.unmap(BASE + 1, PAGE)), Err(MapError::BadRange));
+    assert_eq!(now(space.unmap(USER_END, PAGE)), Err(MapError::BadRange));
+    let absurd = now(space.map(Place::Any, 1 << 46, Protection::READ, Backing::Anonymous));
+    assert_eq!(absurd, Err(MapError::OutOfMemory));
+}
+
+#[test]
+fn the_heap_grows_and_shrinks() {
+    let _machine = sim::Machine::start(1, 1024);
+    let space = space(1);
+    let start = BASE + 64 * PAGE;
+    now(space.place_heap(start));
+    assert_eq!(now(space.set_break(0)), start);
+    assert_eq!(now(space.set_break(start + 5000)), start + 5000);
+    store(&space, start + 4999, 1).unwrap();
+    assert_eq!(now(space.set_break(start + 10)), start + 10);
+    assert!(sim::load(start + 4999).is_err());
+    store(&space, start + 9, 1).unwrap();
+    assert_eq!(now(space.set_break(start - PAGE)), start + 10, "not below its start");
+    assert_clean(&[space], &[]);
+}
+
+#[test]
+fn m8_the_kernel_writes_as_the_user_would() {
+    let _machine = sim::Machine::start(1, 1024);
+    let parent = space(2);
+    store(&parent, BASE + PAGE - 1, 1).unwrap();
+    let child = now(parent.fork()).unwrap();
+    now(parent.write_bytes(BASE + PAGE - 2, b"abcd")).unwrap();
+    activate(&child);
+    let mut seen = [0; 4];
+    now(child.read_bytes(BASE + PAGE - 2, &mut seen)).unwrap();
+    assert_eq!(seen, [0, 1, 0, 0]);
+    now(child.protect(BASE, PAGE, Protection::READ)).unwrap();
+    assert_eq!(now(child.write_bytes(BASE, b"x")), Err(Errno::EFAULT));
+    for bad in [0, BASE + 2 * PAGE - 1, USER_END - 1, usize::MAX - 1, 1 << 63] {
+        assert_eq!(now(child.write_bytes(bad, b"xy")), Err(Errno::EFAULT), "{bad:#x}");
+        assert_eq!(now(child.read_bytes(bad, &mut seen)), Err(Errno::EFAULT), "{bad:#x}");
+    }
+    assert_clean(&[parent, child], &[]);
+}
+
+#[test]
+fn strings_end_at_their_zero_and_no_later() {
+    let _machine = sim::Machine::start(1, 1024);
+    let space = space(1);
+    now(space.write_bytes(BASE + PAGE - 4, b"abc\0")).unwrap();
+    assert_eq!(now(space.read_string(BASE + PAGE - 4, 100)).unwrap(), b"abc");
+    now(space.write_bytes(BASE + PAGE - 4, b"abcd")).unwrap();
+    assert_eq!(now(space.read_string(BASE + PAGE - 4, 100)), Err(Errno::EFAULT));
+    assert_eq!(now(space.read_string(BASE, 0)), Err(Errno::ENAMETOOLONG));
+}
+
+#[test]
+fn vectored_transfers_cross_segments_and_pages() {
+    let _machine = sim::Machine::start(1, 1024);
+    let space = space(4);
+    for (n, (base, length)) in [(BASE + PAGE - 1, 3), (BASE, 0), (BASE + 3 * PAGE, 2)].iter().enumerate() {
+        let entry: [usize; 2] = [*base, *length];
+        let bytes: Vec<u8> = entry.iter().flat_map(|word| word.to_le_bytes()).collect();
+        now(space.write_bytes(BASE + 2 * PAGE + 16 * n, &bytes)).unwrap();
+    }
+    let mut buffer = now(UserBuf::vectored(&space, BASE + 2 * PAGE, 3)).unwrap();
+    assert_eq!(buffer.remaining(), 5);
+    let mut bytes = &b"hello"[..];
+    while buffer.remaining() != 0 {
+        let done = buffer.put(bytes);
+        bytes = &bytes[done..];
+        now(buffer.fault_in(Access::Write)).unwrap();
+    }
+    assert_eq!((load(&space, BASE + PAGE + 1), load(&space, BASE + 3 * PAGE + 1)), (Ok(b'l'), Ok(b'o')));
+}

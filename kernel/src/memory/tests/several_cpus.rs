@@ -1,0 +1,139 @@
+//! One address space on several CPUs. Shootdowns are asked, served and acknowledged by hand.
+
+use super::*;
+use core::pin::{Pin, pin};
+
+/// Polls the future once. Says whether it has to wait.
+fn waits(future: Pin<&mut impl Future>) -> bool {
+    future.now_or_never().is_none()
+}
+
+/// Both CPUs are in the address space, and CPU 1 has its page in the TLB.
+fn on_two_cpus() -> (sim::Machine, Arc<AddressSpace>, Arc<AddressSpace>) {
+    let machine = sim::Machine::start(2, 1024);
+    let parent = space(2);
+    store(&parent, BASE, 1).unwrap();
+    let child = now(parent.fork()).unwrap();
+    sim::on(1, || {
+        activate(&parent);
+        assert_eq!(load(&parent, BASE), Ok(1));
+    });
+    (machine, parent, child)
+}
+
+#[test]
+fn m4_a_copy_is_not_writable_before_the_old_page_is_gone_everywhere() {
+    let (_machine, parent, child) = on_two_cpus();
+    let mut fault = pin!(parent.fault(BASE, Access::Write));
+    assert!(waits(fault.as_mut()));
+    assert!(sim::take_kick(1), "the other CPU was not asked");
+    assert!(sim::store(BASE, 2).is_err(), "writable while another CPU reads the old page");
+    assert_eq!(sim::load(BASE), Ok(1), "readers do not wait");
+    sim::on(1, serve);
+    assert_eq!(now(fault), Ok(()));
+    sim::store(BASE, 2).unwrap();
+    assert_eq!(sim::on(1, || load(&parent, BASE)), Ok(2));
+    activate(&child);
+    assert_eq!(load(&child, BASE), Ok(1));
+    sim::on(1, reclaim_here);
+    assert_clean(&[parent.clone(), child], &[]);
+}
+
+#[test]
+fn m2_a_reference_is_kept_while_another_cpu_can_use_it() {
+    let (_machine, parent, child) = on_two_cpus();
+    let old = parent.frame_at(BASE).unwrap();
+    let mut fault = pin!(parent.fault(BASE, Access::Write));
+    assert!(waits(fault.as_mut()));
+    reclaim_here();
+    assert_eq!(holders(old), 2, "the child must not find itself alone yet");
+    sim::on(1, || {
+        serve();
+        reclaim_here();
+    });
+    reclaim_here();
+    assert_eq!(holders(old), 1);
+    activate(&child);
+}
+
+#[test]
+fn m2_a_shootdown_owns_what_it_releases_even_if_nobody_waits() {
+    let (_machine, parent, child) = on_two_cpus();
+    {
+        let mut fault = pin!(parent.fault(BASE, Access::Write));
+        assert!(waits(fault.as_mut()));
+        // The thread is killed here.
+    }
+    assert!(!is_settled() || !shootdown::is_settled());
+    sim::on(1, || {
+        serve();
+        leave();
+        reclaim_here();
+    });
+    assert_clean(&[parent, child], &[]);
+}
+
+#[test]
+fn m3_fork_waits_until_no_cpu_can_write() {
+    let _machine = sim::Machine::start(2, 1024);
+    let parent = space(1);
+    store(&parent, BASE, 1).unwrap();
+    sim::on(1, || {
+        activate(&parent);
+        store(&parent, BASE, 2).unwrap();
+    });
+    let mut fork = pin!(parent.fork());
+    assert!(waits(fork.as_mut()));
+    // Rule M3, its second half: no copy is made while CPU 1 can still write the original.
+    let mut fault = pin!(parent.fault(BASE, Access::Write));
+    assert!(waits(fault.as_mut()));
+    sim::on(1, || sim::store(BASE, 3).unwrap());
+    sim::on(1, serve);
+    let child = now(fork).unwrap();
+    assert!(sim::on(1, || sim::store(BASE, 4)).is_err());
+    assert!(waits(fault.as_mut()));
+    sim::on(1, serve);
+    now(fault).unwrap();
+    activate(&child);
+    assert_eq!(load(&child, BASE), Ok(3));
+}
+
+#[test]
+fn m5_munmap_returns_when_the_other_cpu_has_forgotten() {
+    let (_machine, parent, _child) = on_two_cpus();
+    let mut unmap = pin!(parent.unmap(BASE, PAGE));
+    assert!(waits(unmap.as_mut()));
+    sim::on(1, serve);
+    now(unmap).unwrap();
+    assert!(sim::on(1, || sim::load(BASE)).is_err());
+}
+
+#[test]
+fn m6_a_cpu_that_has_left_is_not_asked() {
+    let (_machine, parent, _child) = on_two_cpus();
+    sim::on(1, leave);
+    sim::take_kick(1);
+    store(&parent, BASE, 2).unwrap();
+    assert!(!sim::take_kick(1));
+    sim::on(1, || {
+        activate(&parent);
+        assert_eq!(load(&parent, BASE), Ok(2), "it comes back without old translations");
+    });
+}
+
+#[test]
+fn m7_a_cpu_that_is_asked_already_gets_no_second_interrupt() {
+    let (_machine, parent, _child) = on_two_cpus();
+    let mut first = pin!(parent.unmap(BASE, PAGE));
+    assert!(waits(first.as_mut()));
+    assert!(sim::take_kick(1));
+    let other = space(1);
+    sim::on(1, || activate(&other));
+    store(&other, BASE, 1).unwrap();
+    let mut second = pin!(other.unmap(BASE, PAGE));
+    assert!(waits(second.as_mut()));
+    assert!(!sim::take_kick(1), "one interrupt for many requests");
+    sim::on(1, serve);
+    now(first).unwrap();
+    now(second).unwrap();
+}

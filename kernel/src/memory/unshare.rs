@@ -1,0 +1,120 @@
+//! Un-sharing the path to an address, one level at a time (rules M1, M2).
+//!
+//! ```text
+//!   root ──(W=0)──> table ──> table ──> leaf table ──> page
+//!                   held by 3                                     before
+//!
+//!   root ──(W=1)──> copy ──(W=0)──> the same table below          one step later: the old table has one holder less (once the
+//!                                                                 shootdown is over), each of its children one more
+//! ```
+//!
+//! A step either takes the table over, when nobody else holds it, or copies it: every entry loses its writable bit in the old *and* in the new table, and every frame
+//! that they point to gets one more holder. Other holders of the old table may do the same at the same time; none changes an entry of a table that is shared, except for the writable bit, which only goes.
+
+use super::counters::{Counter, count};
+use super::frames::{self, FrameRef, OutOfMemory, Purpose};
+use super::reclaim::Retired;
+use super::shootdown::RetiredBatch;
+use super::space::AddressSpace;
+use super::table::Level;
+use crate::arch::paging::{Bits, ENTRIES, Entry, Table};
+
+/// What an entry that points to a table allows; the leaf decides.
+const TABLE_BITS: Bits = Bits::PRESENT.union(Bits::WRITE).union(Bits::USER);
+
+impl AddressSpace {
+    /// Makes every table on the way to the address this address space's own, making those that are missing, and returns
+    /// the leaf table. Tables that were left are added to `retired`, three at most, also when it fails half-way.
+    ///
+    /// The caller holds the layout's lock, shared or alone.
+    pub(super) fn unshare_path(
+        &self,
+        address: usize,
+        retired: &mut RetiredBatch,
+    ) -> Result<Table, OutOfMemory> {
+        let mut table = self.root_table();
+        let mut level = Level::ROOT;
+        while level != Level::LEAF_TABLE {
+            table = own_child(table, level, level.index(address), retired)?;
+            level = level.below();
+        }
+        Ok(table)
+    }
+}
+
+/// The table that entry `index` of `table` points to, made this address space's own. `table` is so already.
+fn own_child(
+    table: Table,
+    level: Level,
+    index: usize,
+    retired: &mut RetiredBatch,
+) -> Result<Table, OutOfMemory> {
+    loop {
+        let entry = table.load(index);
+        let Some(frame) = entry.frame() else {
+            let fresh = FrameRef::zeroed(Purpose::User)?;
+            if table.compare_exchange(index, entry, Entry::new(fresh.frame(), TABLE_BITS)).is_ok() {
+                // SAFETY: zeroed, and from now on a table that `table` holds.
+                return Ok(unsafe { Table::new(fresh.into_entry()) });
+            }
+            // Another thread of this address space was faster, here and below.
+            continue;
+        };
+        // SAFETY: an entry above the lowest level points to a table; `table` holds it, or, if another thread replaces it now, the
+        // shootdown that has to wait for this CPU does.
+        let child = unsafe { Table::new(frame) };
+        if entry.is_writable() {
+            return Ok(child);
+        }
+        if frames::is_sole(frame) {
+            if table.compare_exchange(index, entry, entry.with(Bits::WRITE)).is_ok() {
+                count(Counter::TablesTakenOver);
+                return Ok(child);
+            }
+            continue;
+        }
+        let copy = copy_table(child, level.below())?;
+        let copied = copy.frame();
+        if table.compare_exchange(index, entry, Entry::new(copied, TABLE_BITS)).is_ok() {
+            count(Counter::TablesUnshared);
+            // Rule M2: another CPU may still walk the old table.
+            retired.push(Retired::new(frame, level.below()));
+            return Ok(copy);
+        }
+        discard(copy, ENTRIES);
+    }
+}
+
+/// A copy of a shared table, in which nothing is writable, as in the original from now on. The caller gets the one reference to it.
+fn copy_table(original: Table, level: Level) -> Result<Table, OutOfMemory> {
+    let fresh = FrameRef::zeroed(Purpose::User)?;
+    // SAFETY: zeroed, and ours alone until the caller links it.
+    let copy = unsafe { Table::new(fresh.into_entry()) };
+    debug_assert!(level != Level::PAGE);
+    for index in 0..ENTRIES {
+        let mut entry = original.load(index);
+        if entry.is_writable() {
+            entry = original.write_protect(index);
+        }
+        let Some(child) = entry.frame() else { continue };
+        // Rule M1: the original holds the child, and we hold the original.
+        if frames::take(child).is_err() {
+            discard(copy, index);
+            return Err(OutOfMemory);
+        }
+        copy.swap(index, entry.without(Bits::WRITE));
+    }
+    Ok(copy)
+}
+
+/// Undoes `copy_table` for the first `entries` entries. Nobody has seen the copy, so no shootdown is due.
+fn discard(copy: Table, entries: usize) {
+    for index in 0..entries {
+        if let Some(child) = copy.load(index).frame() {
+            // SAFETY: `copy_table` took this reference, and no CPU ever walked the copy. The original holds the child as well.
+            drop(unsafe { FrameRef::from_entry(child) });
+        }
+    }
+    // SAFETY: likewise; the only reference to the copy.
+    drop(unsafe { FrameRef::from_entry(copy.frame()) });
+}
