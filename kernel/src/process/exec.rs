@@ -1,0 +1,304 @@
+//! Loading a program in place of the one that runs (execve(2)).
+//!
+//! The new address space is built beside the old one. All that can fail comes before the old one is given up, so that a failed `execve` leaves the
+//! caller as it was. The program's pages are those of the file, mapped privately; nothing is read before it is used.
+
+use super::elf::{self, Image, Segment};
+use super::stack::{self, Facts, Strings};
+use super::thread::{Names, Thread};
+use crate::arch::UserContext;
+use crate::errno::Errno;
+use crate::fs;
+use crate::fs::walk::Start;
+use crate::memory::{
+    self, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, Object, OutOfMemory, Place,
+    Protection, USER_END,
+};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Why a program cannot be run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExecError {
+    /// Not an ELF program for this machine, and no script.
+    NotAProgram,
+    /// Its segments lie where none can, or not as its pages do.
+    BadLayout,
+    /// Arguments and environment are too long.
+    TooBig,
+    /// Scripts call scripts too deeply.
+    TooManyInterpreters,
+    /// No memory.
+    OutOfMemory,
+    /// Something about a path or about the caller's memory.
+    Other(Errno),
+}
+
+impl From<ExecError> for Errno {
+    fn from(error: ExecError) -> Errno {
+        match error {
+            ExecError::NotAProgram => Errno::ENOEXEC,
+            ExecError::BadLayout => Errno::EINVAL,
+            ExecError::TooBig => Errno::E2BIG,
+            ExecError::TooManyInterpreters => Errno::ELOOP,
+            ExecError::OutOfMemory => Errno::ENOMEM,
+            ExecError::Other(errno) => errno,
+        }
+    }
+}
+
+impl From<Errno> for ExecError {
+    fn from(errno: Errno) -> ExecError {
+        ExecError::Other(errno)
+    }
+}
+
+impl From<OutOfMemory> for ExecError {
+    fn from(_: OutOfMemory) -> ExecError {
+        ExecError::OutOfMemory
+    }
+}
+
+impl From<FaultError> for ExecError {
+    fn from(error: FaultError) -> ExecError {
+        match error {
+            FaultError::OutOfMemory => ExecError::OutOfMemory,
+            _ => ExecError::BadLayout,
+        }
+    }
+}
+
+impl From<MapError> for ExecError {
+    fn from(error: MapError) -> ExecError {
+        match error {
+            MapError::OutOfMemory => ExecError::OutOfMemory,
+            _ => ExecError::BadLayout,
+        }
+    }
+}
+
+/// Bytes of the stack that a program can grow into.
+const STACK_SIZE: usize = 8 << 20;
+/// Bytes of arguments and environment with their pointers, a quarter of the stack (execve(2)).
+const MAX_STRINGS: usize = STACK_SIZE / 4;
+/// Bytes of one string, MAX_ARG_STRLEN.
+const MAX_STRING: usize = 128 << 10;
+/// Where a relocatable program goes, and where its interpreter does.
+const PROGRAM_BIAS: usize = 0x5555_5555_4000;
+const INTERPRETER_BIAS: usize = 0x7fff_8000_0000 - (256 << 20);
+/// How often `#!` may lead to the next script (BINPRM in execve(2)).
+const MAX_SCRIPTS: usize = 4;
+
+/// Replaces the thread's program. Its registers are set for the new one's first instruction.
+pub async fn exec(
+    thread: &Thread,
+    user: &mut UserContext,
+    path: &[u8],
+    arguments: usize,
+    environment: usize,
+) -> Result<(), ExecError> {
+    memory::admit()?;
+    let old = thread.space();
+    let mut budget = MAX_STRINGS;
+    let mut strings = Strings {
+        arguments: read_strings(&old, arguments, &mut budget).await?,
+        environment: read_strings(&old, environment, &mut budget).await?,
+    };
+    drop(old);
+    let (image, names) = find_program(thread, path, &mut strings)?;
+    let (space, entry, sp) = load(thread, image, &strings, &names.path).await?;
+    // From here on nothing fails.
+    enter(thread, user, space, entry, sp, names);
+    Ok(())
+}
+
+/// Loads the first program of all, whose strings come from the kernel.
+pub(super) async fn exec_first(
+    thread: &Thread,
+    user: &mut UserContext,
+    path: &[u8],
+    arguments: Vec<Vec<u8>>,
+) -> Result<(), ExecError> {
+    let environment = [&b"PATH=/bin"[..], b"HOME=/", b"TERM=linux"].map(<[u8]>::to_vec).to_vec();
+    let mut strings = Strings { arguments, environment };
+    let (image, names) = find_program(thread, path, &mut strings)?;
+    let (space, entry, sp) = load(thread, image, &strings, &names.path).await?;
+    enter(thread, user, space, entry, sp, names);
+    Ok(())
+}
+
+fn enter(
+    thread: &Thread,
+    user: &mut UserContext,
+    space: Arc<AddressSpace>,
+    entry: usize,
+    sp: usize,
+    names: Names,
+) {
+    let process = thread.process();
+    process.set_names(names);
+    // A table that was borrowed stays with its lender.
+    if let Err(error) = process.files().exec() {
+        log::warn!("descriptors to be closed by exec stay open: {error:?}");
+    }
+    memory::activate(&space);
+    let old = process.set_space(Some(space));
+    drop(old);
+    process.borrowed.give_back();
+    *user = UserContext::new(entry, sp);
+    thread.fpu.lock().reset();
+    thread.clear_tid.store(0, core::sync::atomic::Ordering::Relaxed);
+}
+
+/// Follows `#!` lines to an ELF file.
+fn find_program(
+    thread: &Thread,
+    path: &[u8],
+    strings: &mut Strings,
+) -> Result<(Image, Names), ExecError> {
+    let process = thread.process();
+    let cwd = process.cwd();
+    let start = Start { directory: &cwd, caller: process.pid.0 as i32 };
+    let mut path = path.to_vec();
+    for _ in 0..=MAX_SCRIPTS {
+        let node = fs::open::program(fs::tree(), start, &path)?;
+        let object = node.object().ok_or(Errno::EACCES)?.clone();
+        match script(&object) {
+            None => {
+                let short = path.rsplit(|&c| c == b'/').next().unwrap_or(&path);
+                let short = short[..short.len().min(15)].to_vec();
+                let arguments = strings.arguments.iter().flat_map(|a| [a, &b"\0"[..]].concat());
+                let names = Names { short, arguments: arguments.collect(), path };
+                return Ok((elf::read(object)?, names));
+            }
+            Some((interpreter, argument)) => {
+                // The interpreter, its one argument, the script's path, the script's arguments.
+                let mut new = vec![interpreter.clone()];
+                new.extend(argument);
+                new.push(path);
+                new.extend(strings.arguments.drain(..).skip(1));
+                strings.arguments = new;
+                path = interpreter;
+            }
+        }
+    }
+    Err(ExecError::TooManyInterpreters)
+}
+
+/// The interpreter and its argument, when the file begins with `#!`.
+fn script(object: &Object) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    let mut start = [0; 256];
+    let length = object.read_at(0, &mut &mut start[..], 256);
+    let line = start[..length].strip_prefix(b"#!")?;
+    let line = line.split(|&c| c == b'\n').next()?.trim_ascii();
+    let mut parts = line.splitn(2, |c| c.is_ascii_whitespace());
+    let interpreter = parts.next().filter(|name| !name.is_empty())?.to_vec();
+    Some((interpreter, parts.next().map(|argument| argument.trim_ascii().to_vec())))
+}
+
+async fn read_strings(
+    space: &AddressSpace,
+    array: usize,
+    budget: &mut usize,
+) -> Result<Vec<Vec<u8>>, ExecError> {
+    let mut strings = Vec::new();
+    if array == 0 {
+        return Ok(strings);
+    }
+    loop {
+        let place = array.checked_add(8 * strings.len()).ok_or(Errno::EFAULT)?;
+        let address = space.read_word(place).await?;
+        if address == 0 {
+            return Ok(strings);
+        }
+        let string = match space.read_string(address, MAX_STRING).await {
+            Err(Errno::ENAMETOOLONG) => return Err(ExecError::TooBig),
+            string => string?,
+        };
+        *budget = budget.checked_sub(string.len() + 1 + 8).ok_or(ExecError::TooBig)?;
+        memory::admit()?;
+        strings.push(string);
+    }
+}
+
+/// Builds the address space of a program. Returns it with the address of the first instruction and the stack pointer.
+async fn load(
+    thread: &Thread,
+    image: Image,
+    strings: &Strings,
+    path: &[u8],
+) -> Result<(Arc<AddressSpace>, usize, usize), ExecError> {
+    let space = AddressSpace::new()?;
+    let bias = if image.is_relocatable { PROGRAM_BIAS } else { 0 };
+    map_image(&space, &image, bias).await?;
+    space.place_heap(bias + image.span().1).await;
+    let mut facts = Facts {
+        headers: image.headers.map_or(0, |at| at + bias),
+        header_count: image.header_count,
+        entry: image.entry + bias,
+        base: 0,
+    };
+    let mut entry = facts.entry;
+    if let Some(interpreter) = &image.interpreter {
+        let process = thread.process();
+        let cwd = process.cwd();
+        let start = Start { directory: &cwd, caller: process.pid.0 as i32 };
+        let node = fs::open::program(fs::tree(), start, interpreter)?;
+        let loader = elf::read(node.object().ok_or(Errno::EACCES)?.clone())?;
+        let bias = if loader.is_relocatable { INTERPRETER_BIAS } else { 0 };
+        map_image(&space, &loader, bias).await?;
+        facts.base = bias;
+        entry = loader.entry + bias;
+    }
+    let mut rights = Protection::READ | Protection::WRITE;
+    rights.set(Protection::EXECUTE, image.stack_executable);
+    let bottom = USER_END - STACK_SIZE;
+    space.map(Place::FixedNoReplace(bottom), STACK_SIZE, rights, Backing::Anonymous).await?;
+    let sp = stack::build(&space, USER_END, strings, path, &facts)?;
+    Ok((space, entry, sp))
+}
+
+async fn map_image(space: &AddressSpace, image: &Image, bias: usize) -> Result<(), ExecError> {
+    let (_, end) = image.span();
+    if end.checked_add(bias).is_none_or(|end| end > USER_END) {
+        return Err(ExecError::BadLayout);
+    }
+    for segment in &image.segments {
+        map_segment(space, image, segment, bias).await?;
+    }
+    Ok(())
+}
+
+/// Maps the pages of the file, and fresh ones behind them for what the file does not contain.
+async fn map_segment(
+    space: &AddressSpace,
+    image: &Image,
+    segment: &Segment,
+    bias: usize,
+) -> Result<(), ExecError> {
+    let within = segment.address % FRAME_SIZE;
+    let start = segment.address + bias - within;
+    let file_end = segment.address + bias + segment.file_size;
+    let end = segment.address + bias + segment.memory_size;
+    let (file_pages_end, pages_end) =
+        (file_end.next_multiple_of(FRAME_SIZE), end.next_multiple_of(FRAME_SIZE));
+    let mut fresh_start = start;
+    if segment.file_size != 0 {
+        let backing = Backing::Private(image.object.clone(), segment.file_offset - within as u64);
+        space.map(Place::Fixed(start), file_pages_end - start, segment.protection, backing).await?;
+        fresh_start = file_pages_end;
+    }
+    if pages_end > fresh_start {
+        let length = pages_end - fresh_start;
+        space.map(Place::Fixed(fresh_start), length, segment.protection, Backing::Anonymous).await?;
+    }
+    // In its last page the file's bytes are followed by others of the file; the program shall see zeroes.
+    if segment.memory_size > segment.file_size
+        && segment.file_size != 0
+        && segment.protection.contains(Protection::WRITE)
+    {
+        space.clear_while_private(file_end, file_pages_end.min(end) - file_end)?;
+    }
+    Ok(())
+}

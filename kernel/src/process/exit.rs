@@ -1,0 +1,229 @@
+//! The end of a process, and waiting for it.
+//!
+//! A process that has ended gives its memory and files back at once, and stays as a zombie until its parent has asked for
+//! its status. Its own children go to init. Each process has one lock for its family ties; no two of them are held at once.
+
+use super::ids::{self, Pid};
+use super::signal::{self, Signal};
+use super::thread::Process;
+use crate::errno::Errno;
+use crate::memory;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::mem;
+use core::sync::atomic::Ordering;
+use executor::sync::WaitQueue;
+use spin::Mutex;
+
+/// How a process ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExitStatus {
+    /// By `exit`, with the low byte of its argument.
+    Code(u8),
+    /// By a signal.
+    Signal(Signal),
+}
+
+impl ExitStatus {
+    /// The status as `wait4` reports it (wait(2)).
+    pub fn to_wait_status(self) -> u32 {
+        match self {
+            ExitStatus::Code(code) => u32::from(code) << 8,
+            ExitStatus::Signal(signal) => signal.number(),
+        }
+    }
+
+    /// The status as a shell reports it.
+    pub fn to_shell_status(self) -> u8 {
+        match self {
+            ExitStatus::Code(code) => code,
+            ExitStatus::Signal(signal) => 128 + signal.number() as u8,
+        }
+    }
+}
+
+/// A process's ties to others.
+pub(super) struct Family {
+    ties: Mutex<Ties>,
+    /// Woken when a child has ended.
+    children_changed: WaitQueue,
+    /// Woken when the process itself has ended.
+    ended: WaitQueue,
+}
+
+struct Ties {
+    parent: Weak<Process>,
+    children: Vec<Arc<Process>>,
+    ended: Option<ExitStatus>,
+}
+
+impl Family {
+    pub(super) fn new(parent: Option<Arc<Process>>) -> Family {
+        let parent = parent.map_or(Weak::new(), |parent| Arc::downgrade(&parent));
+        Family {
+            ties: Mutex::new(Ties { parent, children: Vec::new(), ended: None }),
+            children_changed: WaitQueue::new(),
+            ended: WaitQueue::new(),
+        }
+    }
+
+    pub(super) fn exit_status(&self) -> Option<ExitStatus> {
+        self.ties.lock().ended
+    }
+
+    pub(super) fn add_child(&self, child: Arc<Process>) {
+        self.ties.lock().children.push(child);
+    }
+
+    fn set_parent(&self, parent: &Arc<Process>) {
+        self.ties.lock().parent = Arc::downgrade(parent);
+    }
+}
+
+impl Process {
+    /// The parent, if it is still there.
+    pub fn parent(&self) -> Option<Arc<Process>> {
+        self.family.ties.lock().parent.upgrade()
+    }
+
+    /// The children, zombies included.
+    pub fn children(&self) -> Vec<Arc<Process>> {
+        self.family.ties.lock().children.clone()
+    }
+
+    /// Ends the process: its memory and files are given back, its children go to init, its parent is told.
+    pub(super) fn end(self: &Arc<Process>, status: ExitStatus) {
+        self.files().clear();
+        // This CPU leaves the address space, so that the last reference to it can go.
+        memory::leave();
+        drop(self.set_space(None));
+        memory::reclaim_a_little();
+        self.borrowed.give_back();
+        let children = mem::take(&mut self.family.ties.lock().children);
+        self.hand_over(children);
+        self.family.ties.lock().ended = Some(status);
+        self.family.ended.wake_all();
+        match self.parent() {
+            Some(parent) => parent.child_ended(self),
+            // The kernel's own child (init), or one whose parent ended at the same moment.
+            None if self.pid != Pid::INIT => ids::remove(self),
+            None => {}
+        }
+    }
+
+    fn hand_over(&self, children: Vec<Arc<Process>>) {
+        if children.is_empty() {
+            return;
+        }
+        let init = ids::find(Pid::INIT).filter(|_| self.pid != Pid::INIT);
+        for child in children {
+            match &init {
+                Some(init) => {
+                    child.family.set_parent(init);
+                    init.family.add_child(child.clone());
+                    if child.exit_status().is_some() {
+                        init.family.children_changed.wake_all();
+                    }
+                }
+                // Without init nobody will ask: the dead are forgotten now, the others when they end.
+                None => {
+                    child.family.ties.lock().parent = Weak::new();
+                    if child.exit_status().is_some() {
+                        ids::remove(&child);
+                    }
+                }
+            }
+        }
+    }
+
+    fn child_ended(&self, child: &Arc<Process>) {
+        if self.signals.reaps_children() {
+            // SIGCHLD is ignored: no zombie is kept (wait(2), notes).
+            self.family.ties.lock().children.retain(|other| !Arc::ptr_eq(other, child));
+            ids::remove(child);
+        }
+        self.family.children_changed.wake_all();
+        signal::send(self, Signal::CHLD);
+    }
+}
+
+impl Process {
+    /// Waits until the process has ended, without taking its status from its parent. For the kernel's own child, init.
+    pub async fn wait_for_end(&self) -> ExitStatus {
+        self.family.ended.wait_until(|| self.exit_status()).await
+    }
+}
+
+/// Which children a wait is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Selector {
+    /// Any.
+    Any,
+    /// This one.
+    One(Pid),
+    /// Those of a process group.
+    Group(u32),
+}
+
+impl Selector {
+    fn matches(self, process: &Process) -> bool {
+        match self {
+            Selector::Any => true,
+            Selector::One(pid) => process.pid == pid,
+            Selector::Group(group) => process.group.load(Ordering::Relaxed) == group,
+        }
+    }
+}
+
+/// A child that has ended and is not a zombie any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reaped {
+    /// Its number, which is free again.
+    pub pid: Pid,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Nanoseconds of CPU time, its own children's included.
+    pub cpu_time: u64,
+}
+
+/// Waits until a child that the selector matches has ended. With `block` false it does not wait, and returns `None`.
+///
+/// # Errors
+/// `ECHILD` when there is no such child.
+pub async fn wait(parent: &Process, selector: Selector, block: bool) -> Result<Option<Reaped>, Errno> {
+    let reaped = if block {
+        let family = &parent.family;
+        family.children_changed.wait_until(|| look(parent, selector).transpose()).await?
+    } else {
+        match look(parent, selector)? {
+            Some(reaped) => reaped,
+            None => return Ok(None),
+        }
+    };
+    Ok(Some(reaped))
+}
+
+/// Takes a zombie that matches. `None` when there are only living ones.
+fn look(parent: &Process, selector: Selector) -> Result<Option<Reaped>, Errno> {
+    let mut ties = parent.family.ties.lock();
+    let mut any = false;
+    let mut found = None;
+    for (index, child) in ties.children.iter().enumerate() {
+        if selector.matches(child) {
+            any = true;
+            if let Some(status) = child.exit_status() {
+                found = Some((index, status));
+                break;
+            }
+        }
+    }
+    let Some((index, status)) = found else {
+        return if any { Ok(None) } else { Err(Errno::ECHILD) };
+    };
+    let child = ties.children.remove(index);
+    drop(ties);
+    ids::remove(&child);
+    let cpu_time = child.cpu_time() + child.children_time();
+    parent.children_time.fetch_add(cpu_time, Ordering::Relaxed);
+    Ok(Some(Reaped { pid: child.pid, status, cpu_time }))
+}

@@ -1,0 +1,111 @@
+//! Making a process out of another (fork(2), vfork(2), and clone(2) as far as it makes processes).
+
+use super::ids::{self, NoPid, Pid};
+use super::run;
+use super::signal::Signals;
+use super::thread::{Parts, Process, Thread};
+use crate::arch::{FpuState, UserContext};
+use crate::errno::Errno;
+use crate::memory::{self, OutOfMemory};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+/// What a new process shall be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ForkRequest {
+    /// It uses its parent's memory until it has its own (`CLONE_VM`). The parent has to wait that long.
+    pub borrows_memory: bool,
+    /// The parent waits until the child has a program of its own, or has ended (`CLONE_VFORK`).
+    pub waits: bool,
+    /// Its stack pointer, if not the parent's.
+    pub stack: Option<usize>,
+    /// Its thread pointer, if not the parent's (`CLONE_SETTLS`).
+    pub tls: Option<usize>,
+    /// Where the parent gets its number (`CLONE_PARENT_SETTID`).
+    pub parent_tid: Option<usize>,
+    /// Where it gets its number itself (`CLONE_CHILD_SETTID`).
+    pub child_tid: Option<usize>,
+    /// Where a zero is written when it ends (`CLONE_CHILD_CLEARTID`).
+    pub clear_tid: Option<usize>,
+}
+
+/// Why there is no new process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ForkError {
+    /// All numbers are taken.
+    NoPid,
+    /// No memory.
+    OutOfMemory,
+}
+
+impl From<ForkError> for Errno {
+    fn from(error: ForkError) -> Errno {
+        match error {
+            ForkError::NoPid => Errno::EAGAIN,
+            ForkError::OutOfMemory => Errno::ENOMEM,
+        }
+    }
+}
+
+impl From<OutOfMemory> for ForkError {
+    fn from(_: OutOfMemory) -> ForkError {
+        ForkError::OutOfMemory
+    }
+}
+
+impl From<NoPid> for ForkError {
+    fn from(_: NoPid) -> ForkError {
+        ForkError::NoPid
+    }
+}
+
+/// Makes a child of the thread's process, which returns 0 from the same system call.
+pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> Result<Pid, Errno> {
+    memory::admit().map_err(ForkError::from)?;
+    let parent = thread.process();
+    let own = thread.space();
+    let space = if request.borrows_memory { own.clone() } else { own.fork().await.map_err(ForkError::from)? };
+    let mut fpu = FpuState::new().ok_or(ForkError::OutOfMemory)?;
+    {
+        let mut mine = thread.fpu.lock();
+        mine.save_if_loaded();
+        fpu.copy_from(&mine);
+    }
+    let parts = Parts {
+        space,
+        files: parent.files().fork(),
+        cwd: parent.cwd(),
+        umask: parent.umask.load(Ordering::Relaxed),
+        group: Some(parent.group.load(Ordering::Relaxed)),
+        session: Some(parent.session.load(Ordering::Relaxed)),
+        signals: Signals::new(parent.signals.ignored()),
+        parent: Some(parent.clone()),
+        names: parent.names(),
+    };
+    let child = ids::enter(|pid| Arc::new(Process::new(pid, parts))).map_err(ForkError::from)?;
+    let pid = child.pid;
+    parent.family.add_child(child.clone());
+
+    let mut context = Box::new(user.clone());
+    context.set_result(0);
+    if let Some(stack) = request.stack {
+        context.set_sp(stack);
+    }
+    if let Some(tls) = request.tls {
+        context.set_tls(tls);
+    }
+    let blocked = thread.blocked.load(Ordering::Relaxed);
+    let child_thread = Arc::new(Thread::new(child.clone(), fpu, blocked));
+    child_thread.clear_tid.store(request.clear_tid.unwrap_or(0), Ordering::Relaxed);
+    if let Some(address) = request.parent_tid {
+        // A bad address is the parent's own loss, as on Linux.
+        let _ = own.write_bytes(address, &pid.0.to_le_bytes()).await;
+    }
+    drop(own);
+    run::start(child_thread, context, request.child_tid);
+    if request.waits || request.borrows_memory {
+        child.borrowed.wait().await;
+    }
+    Ok(pid)
+}

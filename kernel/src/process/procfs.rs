@@ -1,0 +1,270 @@
+//! What `/proc` shows of processes, memory and the system, in Linux's formats (proc(5)).
+
+use super::ids::{self, Pid};
+use super::thread::Process;
+use crate::arch;
+use crate::errno::Errno;
+use crate::fs;
+use crate::fs::generated::{Generate, Listed, Listing, Window};
+use crate::fs::node::{Kind, Type};
+use crate::memory::{self, FRAME_SIZE, Protection, Sink, USER_END};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt::Write;
+use core::sync::atomic::Ordering;
+
+/// Hangs `/proc` into the tree.
+pub fn attach() {
+    if let Err(error) = fs::tree().attach(b"/proc", Kind::Computed(Arc::new(Root))) {
+        log::error!("/proc is missing: {error:?}");
+    }
+}
+
+/// A file whose text a function makes.
+struct Text(fn() -> String);
+
+impl Generate for Text {
+    fn generate(&self) -> Result<Vec<u8>, Errno> {
+        Ok((self.0)().into_bytes())
+    }
+}
+
+/// The files of `/proc` itself.
+const FILES: [(&[u8], fn() -> String); 5] = [
+    (b"vmstat", vmstat),
+    (b"meminfo", meminfo),
+    (b"uptime", uptime),
+    (b"version", version),
+    (b"stat", stat),
+];
+
+struct Root;
+
+impl Listing for Root {
+    fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<Kind>, Errno> {
+        if name == b"self" {
+            return Ok(Some(Kind::link(caller.to_string().as_bytes())));
+        }
+        if let Some(&(_, text)) = FILES.iter().find(|(file, _)| *file == name) {
+            return Ok(Some(Kind::Generated(Arc::new(Text(text)))));
+        }
+        let pid = core::str::from_utf8(name).ok().and_then(|name| name.parse().ok()).map(Pid);
+        let process = pid.and_then(ids::find);
+        Ok(process.map(|process| Kind::Computed(Arc::new(Directory(process)))))
+    }
+
+    fn list(&self) -> Result<Vec<Listed>, Errno> {
+        let mut list: Vec<Listed> = FILES.iter().map(|(name, _)| Listed::new(name, Type::Regular)).collect();
+        list.push(Listed::new(b"self", Type::Link));
+        for process in ids::all() {
+            list.push(Listed::new(process.pid.to_string().as_bytes(), Type::Directory));
+        }
+        Ok(list)
+    }
+}
+
+/// The directory of one process.
+struct Directory(Arc<Process>);
+
+/// A file whose text is made of a process.
+struct About(Arc<Process>, fn(&Process) -> Vec<u8>);
+
+impl Generate for About {
+    fn generate(&self) -> Result<Vec<u8>, Errno> {
+        Ok((self.1)(&self.0))
+    }
+}
+
+const PROCESS_FILES: [(&[u8], fn(&Process) -> Vec<u8>); 6] = [
+    (b"status", process_status),
+    (b"stat", process_stat),
+    (b"statm", process_statm),
+    (b"cmdline", |process| process.names().arguments),
+    (b"comm", |process| [process.names().short, b"\n".to_vec()].concat()),
+    (b"maps", process_maps),
+];
+
+impl Listing for Directory {
+    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<Kind>, Errno> {
+        Ok(match name {
+            b"pagemap" => Some(Kind::Window(Arc::new(PageMap(self.0.clone())))),
+            b"exe" => Some(Kind::link(&self.0.names().path)),
+            b"cwd" => fs::tree().path_of(&self.0.cwd()).ok().map(|path| Kind::link(&path)),
+            _ => {
+                let file = PROCESS_FILES.iter().find(|(file, _)| *file == name);
+                file.map(|&(_, text)| Kind::Generated(Arc::new(About(self.0.clone(), text))))
+            }
+        })
+    }
+
+    fn list(&self) -> Result<Vec<Listed>, Errno> {
+        let files = PROCESS_FILES.iter().map(|(name, _)| Listed::new(name, Type::Regular));
+        let links = [b"exe", b"cwd"].map(|name| Listed::new(name, Type::Link));
+        Ok(files.chain([Listed::new(b"pagemap", Type::Regular)]).chain(links).collect())
+    }
+}
+
+/// `/proc/PID/pagemap` (Linux's Documentation/admin-guide/mm/pagemap.rst): eight bytes for each page. Only for the process itself: of
+/// another's tables nothing can be said that is true when it is read.
+struct PageMap(Arc<Process>);
+
+impl Window for PageMap {
+    fn read_at(&self, offset: u64, sink: &mut dyn Sink, max: usize) -> Result<usize, Errno> {
+        const PRESENT: u64 = 1 << 63;
+        if !offset.is_multiple_of(8) || !max.is_multiple_of(8) {
+            return Err(Errno::EINVAL);
+        }
+        let Some(space) = self.0.space() else { return Ok(0) };
+        if !memory::is_current(&space) {
+            return Err(Errno::EACCES);
+        }
+        let first = (offset / 8) as usize;
+        let mut done = 0;
+        for page in first..USER_END / FRAME_SIZE {
+            if done + 8 > max {
+                break;
+            }
+            let frame = space.frame_at(page * FRAME_SIZE);
+            let entry = frame.map_or(0, |frame| PRESENT | u64::from(frame.number()));
+            let taken = sink.put(&entry.to_le_bytes());
+            done += taken;
+            if taken < 8 {
+                break;
+            }
+        }
+        Ok(done)
+    }
+}
+
+fn kib(frames: usize) -> usize {
+    frames * FRAME_SIZE / 1024
+}
+
+fn state(process: &Process) -> (char, &'static str) {
+    if process.exit_status().is_some() {
+        ('Z', "zombie")
+    } else if process.is_stopped() {
+        ('T', "stopped")
+    } else {
+        // Whether its task is queued or waits is the executor's to know.
+        ('S', "sleeping")
+    }
+}
+
+fn process_status(process: &Process) -> Vec<u8> {
+    let names = process.names();
+    let (letter, word) = state(process);
+    let parent = process.parent().map_or(0, |parent| parent.pid.0);
+    let (mapped, resident) = process.space().map_or((0, 0), |space| space.usage_now());
+    let mut text = String::new();
+    // A String takes everything.
+    let _ = write!(
+        text,
+        "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\n\
+         TracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t{}\nVmSize:\t{:8} kB\nVmRSS:\t{:8} kB\nThreads:\t1\n\
+         SigPnd:\t{:016x}\nSigIgn:\t{:016x}\nCpus_allowed:\t{:x}\n",
+        String::from_utf8_lossy(&names.short),
+        process.umask.load(Ordering::Relaxed),
+        process.files().limit(),
+        mapped / 1024,
+        resident / 1024,
+        process.pending(),
+        process.ignored(),
+        u64::MAX >> (64 - arch::cpu_count()),
+        pid = process.pid,
+    );
+    text.into_bytes()
+}
+
+fn process_stat(process: &Process) -> Vec<u8> {
+    let (letter, _) = state(process);
+    let parent = process.parent().map_or(0, |parent| parent.pid.0);
+    let (mapped, resident) = process.space().map_or((0, 0), |space| space.usage_now());
+    let ticks = |nanoseconds: u64| nanoseconds / 10_000_000;
+    // The 52 fields of proc(5); those that there is nothing to say about are 0.
+    format!(
+        "{} ({}) {letter} {parent} {} {} 0 -1 0 0 0 0 0 {} 0 {} 0 20 0 1 0 {} {mapped} {} {}\n",
+        process.pid,
+        String::from_utf8_lossy(&process.names().short),
+        process.group.load(Ordering::Relaxed),
+        process.session.load(Ordering::Relaxed),
+        ticks(process.cpu_time()),
+        ticks(process.children_time()),
+        ticks(process.started),
+        resident / FRAME_SIZE,
+        ["0"; 28].join(" "),
+    )
+    .into_bytes()
+}
+
+fn process_statm(process: &Process) -> Vec<u8> {
+    let (mapped, resident) = process.space().map_or((0, 0), |space| space.usage_now());
+    format!("{} {} 0 0 0 0 0\n", mapped / FRAME_SIZE, resident / FRAME_SIZE).into_bytes()
+}
+
+fn process_maps(process: &Process) -> Vec<u8> {
+    let mut text = String::new();
+    for vma in process.space().map_or_else(Vec::new, |space| space.areas_now()) {
+        let flag = |right, letter| if vma.protection.contains(right) { letter } else { '-' };
+        // A String takes everything.
+        let _ = writeln!(
+            text,
+            "{:08x}-{:08x} {}{}{}{} {:08x} 00:00 0",
+            vma.start,
+            vma.end,
+            flag(Protection::READ, 'r'),
+            flag(Protection::WRITE, 'w'),
+            flag(Protection::EXECUTE, 'x'),
+            if vma.backing.is_shared() { 's' } else { 'p' },
+            vma.backing.offset(),
+        );
+    }
+    text.into_bytes()
+}
+
+fn vmstat() -> String {
+    let mut text = String::new();
+    // A String takes everything.
+    let _ = writeln!(text, "nr_free_pages {}", memory::free_frames());
+    for &(counter, name) in memory::COUNTERS {
+        let _ = writeln!(text, "{name} {}", memory::total(counter));
+    }
+    text
+}
+
+fn meminfo() -> String {
+    let free = memory::free_frames();
+    format!(
+        "MemTotal:       {:8} kB\nMemFree:        {free:8} kB\nMemAvailable:   {free:8} kB\nSlab:           {:8} kB\n",
+        kib(memory::managed_frames()),
+        kib(memory::heap_frames()),
+        free = kib(free),
+    )
+}
+
+fn uptime() -> String {
+    let hundredths = |nanoseconds: u64| {
+        format!("{}.{:02}", nanoseconds / 1_000_000_000, nanoseconds / 10_000_000 % 100)
+    };
+    let idle = (0..arch::cpu_count())
+        .filter_map(|cpu| crate::sched::executor().counters(cpu))
+        .map(|counters| counters.idle_ns)
+        .sum();
+    format!("{} {}\n", hundredths(arch::clock()), hundredths(idle))
+}
+
+fn version() -> String {
+    format!("Linux version 6.1.0-cowfork (cowfork {})\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// As far as programs count CPUs with it.
+fn stat() -> String {
+    let mut text = String::from("cpu  0 0 0 0 0 0 0 0 0 0\n");
+    for cpu in 0..arch::cpu_count() {
+        let _ = writeln!(text, "cpu{cpu} 0 0 0 0 0 0 0 0 0 0");
+    }
+    let _ = writeln!(text, "btime {}\nprocesses {}", arch::wall_clock_offset() / 1_000_000_000, ids::total());
+    text
+}

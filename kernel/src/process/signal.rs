@@ -1,0 +1,252 @@
+//! Signals, as far as their default actions go: ending, stopping, continuing, ignoring. A program can ignore a signal and hold it
+//! back, but has no handlers yet.
+//!
+//! A signal is pending in its process until the thread takes it, which it does before it enters user mode. A system call that
+//! waits is given up when a signal is pending that ends the process.
+
+use super::exit::ExitStatus;
+use super::ids::{self, Pid};
+use super::thread::{Process, Thread};
+use alloc::sync::Arc;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use executor::sync::WaitQueue;
+use linux_raw_sys::general as linux;
+
+/// A signal, 1 to 64.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signal(u8);
+
+#[allow(missing_docs)] // Each is described in signal(7).
+impl Signal {
+    pub const ILL: Signal = Signal(linux::SIGILL as u8);
+    pub const TRAP: Signal = Signal(linux::SIGTRAP as u8);
+    pub const BUS: Signal = Signal(linux::SIGBUS as u8);
+    pub const FPE: Signal = Signal(linux::SIGFPE as u8);
+    pub const KILL: Signal = Signal(linux::SIGKILL as u8);
+    pub const SEGV: Signal = Signal(linux::SIGSEGV as u8);
+    pub const PIPE: Signal = Signal(linux::SIGPIPE as u8);
+    pub const CHLD: Signal = Signal(linux::SIGCHLD as u8);
+    pub const CONT: Signal = Signal(linux::SIGCONT as u8);
+    pub const STOP: Signal = Signal(linux::SIGSTOP as u8);
+}
+
+/// What a signal does by default (signal(7)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Action {
+    Terminate,
+    Ignore,
+    Stop,
+    Continue,
+}
+
+impl Signal {
+    /// The signal with this number.
+    pub fn new(number: usize) -> Option<Signal> {
+        (1..=64).contains(&number).then_some(Signal(number as u8))
+    }
+
+    /// The number, 1 to 64.
+    pub fn number(self) -> u32 {
+        u32::from(self.0)
+    }
+
+    /// Its bit in a mask.
+    pub fn bit(self) -> u64 {
+        1 << (self.0 - 1)
+    }
+
+    fn default_action(self) -> Action {
+        match self.number() {
+            linux::SIGCHLD | linux::SIGURG | linux::SIGWINCH => Action::Ignore,
+            linux::SIGCONT => Action::Continue,
+            linux::SIGSTOP | linux::SIGTSTP | linux::SIGTTIN | linux::SIGTTOU => Action::Stop,
+            _ => Action::Terminate,
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "signal {}", self.0)
+    }
+}
+
+/// What a program wants done with a signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Disposition {
+    /// The default (`SIG_DFL`).
+    Default,
+    /// Nothing (`SIG_IGN`).
+    Ignore,
+}
+
+/// Nobody can hold these back or ignore them.
+const UNSTOPPABLE: u64 = (1 << (linux::SIGKILL - 1)) | (1 << (linux::SIGSTOP - 1));
+
+/// The signals of a process.
+pub(super) struct Signals {
+    pending: AtomicU64,
+    ignored: AtomicU64,
+    stopped: AtomicBool,
+    changed: WaitQueue,
+}
+
+impl Signals {
+    pub(super) fn new(ignored: u64) -> Signals {
+        Signals {
+            pending: AtomicU64::new(0),
+            ignored: AtomicU64::new(ignored),
+            stopped: AtomicBool::new(false),
+            changed: WaitQueue::new(),
+        }
+    }
+
+    pub(super) fn ignored(&self) -> u64 {
+        self.ignored.load(Ordering::Relaxed)
+    }
+
+    /// Whether dead children are forgotten at once.
+    pub(super) fn reaps_children(&self) -> bool {
+        self.ignored() & Signal::CHLD.bit() != 0
+    }
+
+    fn deliverable(&self, blocked: u64) -> u64 {
+        self.pending.load(Ordering::Acquire) & !(blocked & !UNSTOPPABLE)
+    }
+}
+
+impl Process {
+    /// What is to be done with the signal.
+    pub fn disposition(&self, signal: Signal) -> Disposition {
+        match self.signals.ignored() & signal.bit() {
+            0 => Disposition::Default,
+            _ => Disposition::Ignore,
+        }
+    }
+
+    /// Changes what is to be done with the signal. Not for `SIGKILL` and `SIGSTOP`.
+    pub fn set_disposition(&self, signal: Signal, disposition: Disposition) {
+        let bit = signal.bit() & !UNSTOPPABLE;
+        match disposition {
+            Disposition::Default => self.signals.ignored.fetch_and(!bit, Ordering::Relaxed),
+            Disposition::Ignore => {
+                self.signals.pending.fetch_and(!bit, Ordering::Relaxed);
+                self.signals.ignored.fetch_or(bit, Ordering::Relaxed)
+            }
+        };
+    }
+
+    /// The set of signals that are ignored.
+    pub fn ignored(&self) -> u64 {
+        self.signals.ignored()
+    }
+
+    /// Whether it was stopped and not continued.
+    pub fn is_stopped(&self) -> bool {
+        self.signals.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Signals that have been sent and not taken.
+    pub fn pending(&self) -> u64 {
+        self.signals.pending.load(Ordering::Relaxed)
+    }
+}
+
+/// Sends a signal to a process. To a zombie it does nothing.
+pub fn send(process: &Process, signal: Signal) {
+    let signals = &process.signals;
+    let action = signal.default_action();
+    if action == Action::Continue {
+        signals.stopped.store(false, Ordering::Release);
+        signals.changed.wake_all();
+        return;
+    }
+    let ignored = process.disposition(signal) == Disposition::Ignore || action == Action::Ignore;
+    // Init gets only what it has asked for, which without handlers is nothing (signal(7), kill(2)).
+    if ignored || process.pid == Pid::INIT {
+        return;
+    }
+    post(process, signal);
+}
+
+/// Sends a signal that nobody can ignore, not even init: the kernel's own.
+pub(super) fn post(process: &Process, signal: Signal) {
+    // Release: pairs with the Acquire in `deliverable`.
+    process.signals.pending.fetch_or(signal.bit(), Ordering::AcqRel);
+    process.signals.changed.wake_all();
+}
+
+/// Sends a signal to all processes of a group. Says whether there were any.
+pub fn send_to_group(group: u32, signal: Signal) -> bool {
+    let members = ids::all().into_iter().filter(|p| p.group.load(Ordering::Relaxed) == group);
+    members.map(|process| send(&process, signal)).count() != 0
+}
+
+impl Thread {
+    /// Takes what is pending: says how the process ends if it does, and waits while it is stopped.
+    pub(super) async fn take_signals(&self) -> Option<ExitStatus> {
+        let signals = &self.process().signals;
+        loop {
+            let deliverable = signals.deliverable(self.blocked.load(Ordering::Relaxed));
+            if deliverable != 0 {
+                // SIGKILL before all others; then the lowest number.
+                let next = match deliverable & Signal::KILL.bit() {
+                    0 => Signal(deliverable.trailing_zeros() as u8 + 1),
+                    _ => Signal::KILL,
+                };
+                signals.pending.fetch_and(!next.bit(), Ordering::AcqRel);
+                match next.default_action() {
+                    Action::Terminate => return Some(ExitStatus::Signal(next)),
+                    Action::Stop => signals.stopped.store(true, Ordering::Release),
+                    Action::Ignore | Action::Continue => {}
+                }
+                continue;
+            }
+            if !signals.stopped.load(Ordering::Acquire) {
+                return None;
+            }
+            let kill = Signal::KILL.bit();
+            signals
+                .changed
+                .wait_until(|| {
+                    let goes_on = !signals.stopped.load(Ordering::Acquire)
+                        || signals.pending.load(Ordering::Acquire) & kill != 0;
+                    goes_on.then_some(())
+                })
+                .await;
+        }
+    }
+
+    /// Whether anything has to be taken before user mode is entered. Two loads.
+    pub(super) fn has_signals(&self) -> bool {
+        let signals = &self.process().signals;
+        signals.deliverable(self.blocked.load(Ordering::Relaxed)) != 0
+            || signals.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Waits for a signal that ends the process.
+    pub(super) async fn ended_by_signal(&self) {
+        let signals = &self.process().signals;
+        signals
+            .changed
+            .wait_until(|| {
+                let mut deliverable = signals.deliverable(self.blocked.load(Ordering::Relaxed));
+                while deliverable != 0 {
+                    let signal = Signal(deliverable.trailing_zeros() as u8 + 1);
+                    if signal.default_action() == Action::Terminate {
+                        return Some(());
+                    }
+                    deliverable &= deliverable - 1;
+                }
+                None
+            })
+            .await;
+    }
+}
+
+/// Ends everybody but init: the machine is about to stop.
+pub(super) fn kill_all() {
+    let others = ids::all().into_iter().filter(|process| process.pid != Pid::INIT);
+    others.for_each(|process: Arc<Process>| post(&process, Signal::KILL));
+}
