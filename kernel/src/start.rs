@@ -1,0 +1,133 @@
+//! From the first function of the kernel proper to the last: start-up, the worker of each CPU, and power-off with its audit.
+
+use crate::arch::{self, BootInfo};
+use crate::cmdline::CommandLine;
+use crate::memory::{self, Audit};
+use crate::fs::cpio::Archive;
+use crate::fs::tty::Flush;
+use crate::fs::tty::settings::{Mode, Settings};
+use crate::process::{self, ExitStatus, Signal};
+use crate::{fs, log as kernel_log, panic as kernel_panic, sched};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// What QEMU is told at the end (the debug-exit device doubles it and adds one).
+const EXIT_CLEAN: u8 = 0x10;
+const EXIT_AUDIT_FAILED: u8 = 0x11;
+
+/// Starts everything. Called by `arch` on the first CPU.
+pub fn start(boot: BootInfo) -> ! {
+    kernel_log::init();
+    memory::init(&boot);
+    let line = CommandLine::parse(boot.command_line);
+    if let Some(level) = line.get("log") {
+        kernel_log::set_level(level);
+    }
+    log::info!("cowfork {}, {} CPUs", env!("CARGO_PKG_VERSION"), arch::cpu_count());
+    log::info!(
+        "{} KiB of memory managed, {} KiB free",
+        memory::managed_frames() * memory::FRAME_SIZE / 1024,
+        memory::free_frames() * memory::FRAME_SIZE / 1024,
+    );
+    if line.get("console") == Some("stream") {
+        fs::tty::console().set_settings(Settings::new(Mode::Unchanged), Flush::No);
+    }
+    fs::tty::start(signal_group);
+    match fs::start(fs::tree(), boot.initramfs) {
+        Ok(()) => {}
+        Err(error) => log::error!("the initramfs is not complete: {error:?}"),
+    }
+    if let Some(symbols) = symbols(boot.initramfs) {
+        kernel_panic::set_symbols(symbols);
+    }
+    process::attach_procfs();
+    sched::init();
+    for cpu in 0..arch::cpu_count() {
+        drop(sched::executor().spawn_on(cpu, "reclaim", memory::run_reclaimer()));
+    }
+    drop(sched::executor().spawn("kernel", whole_life(line)));
+    arch::start_cpus(worker);
+    worker()
+}
+
+/// The kernel's symbols, straight from the archive: a panic shall not need the file system.
+fn symbols(initramfs: &'static [u8]) -> Option<&'static [u8]> {
+    let mut entries = Archive::new(initramfs).filter_map(Result::ok);
+    entries.find(|entry| entry.path.ends_with(b"boot/symbols")).map(|entry| entry.contents)
+}
+
+/// What a key on the terminal does.
+fn signal_group(group: i32, signal: u32) {
+    if let Some(signal) = Signal::new(signal as usize) {
+        process::send_to_group(group as u32, signal);
+    }
+}
+
+/// What a CPU does.
+fn worker() -> ! {
+    sched::executor().run();
+    // The executor only ends in tests.
+    arch::halt()
+}
+
+/// From the first program to power-off.
+async fn whole_life(line: CommandLine) {
+    if line.get("selftest") == Some("panic") {
+        panic!("the parameter selftest=panic asks for a panic");
+    }
+    let path = line.get("rdinit").unwrap_or("/init");
+    let arguments = core::iter::once(path).chain(line.init.iter().map(String::as_str));
+    let arguments: Vec<Vec<u8>> = arguments.map(|word| word.as_bytes().to_vec()).collect();
+    let status = match process::start_init(path.as_bytes(), arguments).await {
+        Ok(init) => init.wait_for_end().await,
+        Err(error) => {
+            log::error!("{path} cannot be started: {error:?}");
+            ExitStatus::Code(127)
+        }
+    };
+    power_off(status).await
+}
+
+/// Ends all that is left, gives everything back, and checks that it adds up (rule M11).
+async fn power_off(status: ExitStatus) {
+    process::end_all().await;
+    fs::tree().dismantle();
+    memory::leave();
+    let mut audit = settled_audit().await;
+    // A CPU that runs tasks of the kernel may be in the address space of a process that is gone, until it is idle.
+    for _ in 0..100 {
+        if is_clean(&audit) {
+            break;
+        }
+        sched::executor().sleep(10_000_000).await;
+        audit = settled_audit().await;
+    }
+    let clean = is_clean(&audit);
+    report(&audit, clean);
+    kernel_log::plain(format_args!("power-off: status {}", status.to_shell_status()));
+    arch::power_off(if clean { EXIT_CLEAN } else { EXIT_AUDIT_FAILED });
+}
+
+async fn settled_audit() -> Audit {
+    memory::settle().await;
+    memory::audit(&[], &[])
+}
+
+/// Nothing is in use but the heap, as before the first program.
+fn is_clean(audit: &Audit) -> bool {
+    audit.is_clean() && audit.held == audit.heap
+}
+
+fn report(audit: &Audit, clean: bool) {
+    if clean {
+        kernel_log::plain(format_args!(
+            "audit: clean, no frame in use but {} of the kernel's heap, as at the start",
+            audit.heap
+        ));
+        return;
+    }
+    kernel_log::plain(format_args!(
+        "audit: FAILED, {} frames in use, {} of the kernel's heap; {} with a wrong count, the first with its count and holders: {:?}",
+        audit.held, audit.heap, audit.wrong, audit.example
+    ));
+}

@@ -1,0 +1,110 @@
+//! brk, mmap, munmap, mprotect.
+
+use crate::errno::{Errno, SysResult};
+use crate::fs::table::Fd;
+use crate::memory::{Backing, FRAME_SIZE, MapError, Object, Place, Protection};
+use crate::process::Thread;
+use linux_raw_sys::general as linux;
+
+impl From<MapError> for Errno {
+    fn from(error: MapError) -> Errno {
+        match error {
+            MapError::BadRange => Errno::EINVAL,
+            MapError::Occupied => Errno::EEXIST,
+            MapError::NotMapped | MapError::OutOfMemory => Errno::ENOMEM,
+        }
+    }
+}
+
+/// brk(2) as the kernel has it: returns the end of the heap, moved or not.
+pub async fn brk(thread: &Thread, address: usize) -> SysResult {
+    Ok(thread.space().set_break(address).await)
+}
+
+/// mmap(2): anonymous memory, private or shared, and files, privately.
+pub async fn mmap(
+    thread: &Thread,
+    address: usize,
+    length: usize,
+    protection: usize,
+    flags: usize,
+    fd: usize,
+    offset: usize,
+) -> SysResult {
+    let protection = rights(protection)?;
+    let flags = flags as u32;
+    if length == 0 || !offset.is_multiple_of(FRAME_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    if length > isize::MAX as usize {
+        return Err(Errno::ENOMEM);
+    }
+    let place = if flags & linux::MAP_FIXED_NOREPLACE != 0 {
+        Place::FixedNoReplace(address)
+    } else if flags & linux::MAP_FIXED != 0 {
+        Place::Fixed(address)
+    } else if address != 0 {
+        Place::Hint(address - address % FRAME_SIZE)
+    } else {
+        Place::Any
+    };
+    let shared = match flags & linux::MAP_TYPE {
+        linux::MAP_PRIVATE => false,
+        linux::MAP_SHARED | linux::MAP_SHARED_VALIDATE => true,
+        _ => return Err(Errno::EINVAL),
+    };
+    let backing = match (flags & linux::MAP_ANONYMOUS != 0, shared) {
+        (true, false) => Backing::Anonymous,
+        (true, true) => {
+            crate::memory::admit().map_err(|_| Errno::ENOMEM)?;
+            Backing::Shared(Object::with_len(length.next_multiple_of(FRAME_SIZE) as u64), 0)
+        }
+        (false, shared) => {
+            let file = thread.process().files().get(Fd::from_argument(fd))?;
+            if !file.is_readable() || (shared && protection.contains(Protection::WRITE) && !file.is_writable()) {
+                return Err(Errno::EACCES);
+            }
+            let object = file.object().ok_or(Errno::ENODEV)?.clone();
+            let offset = offset as u64;
+            offset.checked_add(length as u64).ok_or(Errno::EOVERFLOW)?;
+            if shared { Backing::Shared(object, offset) } else { Backing::Private(object, offset) }
+        }
+    };
+    Ok(thread.space().map(place, length, protection, backing).await?)
+}
+
+/// munmap(2).
+pub async fn munmap(thread: &Thread, address: usize, length: usize) -> SysResult {
+    thread.space().unmap(address, length).await?;
+    Ok(0)
+}
+
+/// mprotect(2).
+pub async fn mprotect(thread: &Thread, address: usize, length: usize, protection: usize) -> SysResult {
+    let protection = rights(protection)?;
+    if !address.is_multiple_of(FRAME_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    if length == 0 {
+        return Ok(0);
+    }
+    match thread.space().protect(address, length, protection).await {
+        // What is out of reach is not mapped either.
+        Err(MapError::BadRange) => Err(Errno::ENOMEM),
+        outcome => Ok(outcome.map(|()| 0)?),
+    }
+}
+
+fn rights(protection: usize) -> Result<Protection, Errno> {
+    let known = linux::PROT_READ | linux::PROT_WRITE | linux::PROT_EXEC;
+    // PROT_GROWSDOWN and PROT_GROWSUP are for mappings that grow, which there are none of.
+    if protection & !(known as usize) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let protection = protection as u32;
+    let mut rights = Protection::empty();
+    rights.set(Protection::READ, protection & linux::PROT_READ != 0);
+    rights.set(Protection::WRITE, protection & linux::PROT_WRITE != 0);
+    rights.set(Protection::EXECUTE, protection & linux::PROT_EXEC != 0);
+    Ok(rights)
+}

@@ -1,0 +1,174 @@
+//! System calls: the Linux x86-64 ABI (arch/x86/entry/syscalls/syscall_64.tbl for the numbers, the man pages of section 2 for the rest).
+//!
+//! [`dispatch`] is the table. The calls are `async fn`s in the modules below, by topic; each takes its arguments as the registers hold them, and
+//! returns `Result<usize, Errno>`. What is not there returns `ENOSYS`, and is logged once.
+
+mod file;
+mod memory;
+mod process;
+mod signal;
+mod system;
+mod time;
+
+use crate::arch::UserContext;
+use crate::errno::{Errno, SysResult};
+use crate::process::{Outcome, Thread};
+use core::sync::atomic::{AtomicU64, Ordering};
+use linux_raw_sys::general as nr;
+
+/// Does the system call that the registers describe.
+pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
+    let [a, b, c, d, e, f] = user.arguments();
+    let number = user.syscall_number();
+    let result = match number as u32 {
+        // Ending and replacing the program.
+        nr::__NR_exit | nr::__NR_exit_group => return process::exit(a),
+        nr::__NR_execve => return process::execve(thread, user, a, b, c).await,
+        nr::__NR_execveat => return process::execveat(thread, user, a, b, c, d, e).await,
+
+        // Transfers.
+        nr::__NR_read => file::read(thread, a, b, c).await,
+        nr::__NR_write => file::write(thread, a, b, c).await,
+        nr::__NR_readv => file::readv(thread, a, b, c).await,
+        nr::__NR_writev => file::writev(thread, a, b, c).await,
+        nr::__NR_pread64 => file::pread64(thread, a, b, c, d).await,
+        nr::__NR_pwrite64 => file::pwrite64(thread, a, b, c, d).await,
+        nr::__NR_preadv => file::preadv(thread, a, b, c, d).await,
+        nr::__NR_pwritev => file::pwritev(thread, a, b, c, d).await,
+        nr::__NR_lseek => file::lseek(thread, a, b, c).await,
+        nr::__NR_getdents64 => file::getdents64(thread, a, b, c).await,
+        nr::__NR_fsync | nr::__NR_fdatasync => file::fsync(thread, a).await,
+
+        // Descriptors.
+        nr::__NR_open => file::open(thread, a, b, c).await,
+        nr::__NR_openat => file::openat(thread, a, b, c, d).await,
+        nr::__NR_creat => file::creat(thread, a, b).await,
+        nr::__NR_close => file::close(thread, a).await,
+        nr::__NR_close_range => file::close_range(thread, a, b, c).await,
+        nr::__NR_pipe => file::pipe(thread, a).await,
+        nr::__NR_pipe2 => file::pipe2(thread, a, b).await,
+        nr::__NR_dup => file::dup(thread, a).await,
+        nr::__NR_dup2 => file::dup2(thread, a, b).await,
+        nr::__NR_dup3 => file::dup3(thread, a, b, c).await,
+        nr::__NR_fcntl => file::fcntl(thread, a, b, c).await,
+        nr::__NR_ioctl => file::ioctl(thread, a, b, c).await,
+        nr::__NR_poll => file::poll(thread, a, b, c).await,
+        nr::__NR_select => file::select(thread, a, b, c, d, e).await,
+        nr::__NR_pselect6 => file::pselect6(thread, a, b, c, d, e).await,
+        nr::__NR_ppoll => file::ppoll(thread, a, b, c, d).await,
+
+        // Names and attributes.
+        nr::__NR_stat => file::stat(thread, a, b).await,
+        nr::__NR_lstat => file::lstat(thread, a, b).await,
+        nr::__NR_fstat => file::fstat(thread, a, b).await,
+        nr::__NR_newfstatat => file::newfstatat(thread, a, b, c, d).await,
+        nr::__NR_statx => file::statx(thread, a, b, c, d, e).await,
+        nr::__NR_access => file::access(thread, a, b).await,
+        nr::__NR_faccessat => file::faccessat(thread, a, b, c).await,
+        nr::__NR_faccessat2 => file::faccessat2(thread, a, b, c, d).await,
+        nr::__NR_readlink => file::readlink(thread, a, b, c).await,
+        nr::__NR_readlinkat => file::readlinkat(thread, a, b, c, d).await,
+        nr::__NR_getcwd => file::getcwd(thread, a, b).await,
+        nr::__NR_chdir => file::chdir(thread, a).await,
+        nr::__NR_fchdir => file::fchdir(thread, a).await,
+        nr::__NR_mkdir => file::mkdir(thread, a, b).await,
+        nr::__NR_mkdirat => file::mkdirat(thread, a, b, c).await,
+        nr::__NR_rmdir => file::rmdir(thread, a).await,
+        nr::__NR_unlink => file::unlink(thread, a).await,
+        nr::__NR_unlinkat => file::unlinkat(thread, a, b, c).await,
+        nr::__NR_rename => file::rename(thread, a, b).await,
+        nr::__NR_renameat => file::renameat(thread, a, b, c, d).await,
+        nr::__NR_renameat2 => file::renameat2(thread, a, b, c, d, e).await,
+        nr::__NR_link => file::link(thread, a, b).await,
+        nr::__NR_linkat => file::linkat(thread, a, b, c, d, e).await,
+        nr::__NR_symlink => file::symlink(thread, a, b).await,
+        nr::__NR_symlinkat => file::symlinkat(thread, a, b, c).await,
+        nr::__NR_chmod => file::chmod(thread, a, b).await,
+        nr::__NR_fchmod => file::fchmod(thread, a, b).await,
+        nr::__NR_fchmodat => file::fchmodat(thread, a, b, c).await,
+        nr::__NR_chown => file::chown(thread, a, b, c).await,
+        nr::__NR_lchown => file::lchown(thread, a, b, c).await,
+        nr::__NR_fchown => file::fchown(thread, a, b, c).await,
+        nr::__NR_fchownat => file::fchownat(thread, a, b, c, d, e).await,
+        nr::__NR_utimensat => file::utimensat(thread, a, b, c, d).await,
+        nr::__NR_truncate => file::truncate(thread, a, b).await,
+        nr::__NR_ftruncate => file::ftruncate(thread, a, b).await,
+        nr::__NR_umask => file::umask(thread, a).await,
+
+        // Memory.
+        nr::__NR_brk => memory::brk(thread, a).await,
+        nr::__NR_mmap => memory::mmap(thread, a, b, c, d, e, f).await,
+        nr::__NR_munmap => memory::munmap(thread, a, b).await,
+        nr::__NR_mprotect => memory::mprotect(thread, a, b, c).await,
+
+        // Processes.
+        nr::__NR_fork => process::fork(thread, user).await,
+        nr::__NR_vfork => process::vfork(thread, user).await,
+        nr::__NR_clone => process::clone(thread, user, a, b, c, d, e).await,
+        nr::__NR_clone3 => process::clone3(thread, user, a, b).await,
+        nr::__NR_wait4 => process::wait4(thread, a, b, c, d).await,
+        nr::__NR_getpid | nr::__NR_gettid => process::getpid(thread),
+        nr::__NR_getppid => process::getppid(thread),
+        nr::__NR_getpgrp => process::getpgid(thread, 0),
+        nr::__NR_getpgid => process::getpgid(thread, a),
+        nr::__NR_setpgid => process::setpgid(thread, a, b),
+        nr::__NR_getsid => process::getsid(thread, a),
+        nr::__NR_setsid => process::setsid(thread),
+        nr::__NR_set_tid_address => process::set_tid_address(thread, a),
+        nr::__NR_set_robust_list => process::set_robust_list(b),
+        nr::__NR_arch_prctl => process::arch_prctl(thread, user, a, b).await,
+        nr::__NR_sched_yield => process::sched_yield().await,
+        nr::__NR_sched_getaffinity => process::sched_getaffinity(thread, a, b, c).await,
+        nr::__NR_getuid | nr::__NR_geteuid | nr::__NR_getgid | nr::__NR_getegid => Ok(0),
+
+        // Signals.
+        nr::__NR_kill => signal::kill(thread, a, b),
+        nr::__NR_tkill => signal::tgkill(a, a, b),
+        nr::__NR_tgkill => signal::tgkill(a, b, c),
+        nr::__NR_rt_sigaction => signal::rt_sigaction(thread, a, b, c, d).await,
+        nr::__NR_rt_sigprocmask => signal::rt_sigprocmask(thread, a, b, c, d).await,
+        nr::__NR_rt_sigpending => signal::rt_sigpending(thread, a, b).await,
+        nr::__NR_pause => core::future::pending().await,
+
+        // Time.
+        nr::__NR_nanosleep => time::nanosleep(thread, a).await,
+        nr::__NR_clock_nanosleep => time::clock_nanosleep(thread, a, b, c).await,
+        nr::__NR_clock_gettime => time::clock_gettime(thread, a, b).await,
+        nr::__NR_clock_getres => time::clock_getres(thread, a, b).await,
+        nr::__NR_gettimeofday => time::gettimeofday(thread, a).await,
+        nr::__NR_time => time::time(thread, a).await,
+        nr::__NR_times => time::times(thread, a).await,
+
+        // The system.
+        nr::__NR_uname => system::uname(thread, a).await,
+        nr::__NR_sysinfo => system::sysinfo(thread, a).await,
+        nr::__NR_getrandom => system::getrandom(thread, a, b, c).await,
+        nr::__NR_prlimit64 => system::prlimit64(thread, a, b, c, d).await,
+        nr::__NR_getrlimit => system::prlimit64(thread, 0, a, 0, b).await,
+        nr::__NR_getrusage => system::getrusage(thread, a, b).await,
+
+        _ => unknown(thread, number),
+    };
+    Outcome::Return(result)
+}
+
+/// One bit for each number that has been complained of.
+static COMPLAINED: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
+
+fn unknown(thread: &Thread, number: usize) -> SysResult {
+    if let Some(word) = COMPLAINED.get(number / 64) {
+        let bit = 1 << (number % 64);
+        if word.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            log::warn!("process {}: system call {number} is not there", thread.process().pid);
+        }
+    }
+    Err(Errno::ENOSYS)
+}
+
+/// Logs once that a form of a system call is not there yet.
+fn not_yet(once: &AtomicU64, what: &str) -> Errno {
+    if once.swap(1, Ordering::Relaxed) == 0 {
+        log::warn!("not there yet: {what}");
+    }
+    Errno::ENOSYS
+}

@@ -1,0 +1,129 @@
+//! What the system is, has, and allows.
+
+use crate::arch;
+use crate::errno::{Errno, SysResult};
+use crate::memory::{self, FRAME_SIZE, Sink, UserBuf};
+use crate::process::{self, Pid, Thread};
+use alloc::vec::Vec;
+use linux_raw_sys::general as linux;
+
+/// uname(2). The name and release are those of the ABI; the version says who speaks it.
+pub async fn uname(thread: &Thread, address: usize) -> SysResult {
+    const FIELD: usize = 65;
+    let fields: [&[u8]; 6] = [
+        b"Linux",
+        b"cowfork",
+        b"6.1.0-cowfork",
+        concat!("cowfork ", env!("CARGO_PKG_VERSION"), " SMP").as_bytes(),
+        b"x86_64",
+        b"(none)",
+    ];
+    let mut bytes = [0; FIELD * 6];
+    for (place, text) in bytes.chunks_exact_mut(FIELD).zip(fields) {
+        place[..text.len()].copy_from_slice(text);
+    }
+    thread.space().write_bytes(address, &bytes).await?;
+    Ok(0)
+}
+
+/// sysinfo(2). There is no load average, swap or buffer cache.
+pub async fn sysinfo(thread: &Thread, address: usize) -> SysResult {
+    let total = (memory::managed_frames() * FRAME_SIZE) as u64;
+    let free = (memory::free_frames() * FRAME_SIZE) as u64;
+    // struct sysinfo: uptime, loads[3], totalram, freeram, sharedram, bufferram, totalswap, freeswap, procs (u16), pad,
+    // totalhigh, freehigh, mem_unit (u32), padding to 112 bytes.
+    let mut bytes = [0; 112];
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(0, &(arch::clock() / 1_000_000_000).to_le_bytes());
+    put(32, &total.to_le_bytes());
+    put(40, &free.to_le_bytes());
+    put(80, &(process::process_count() as u16).to_le_bytes());
+    put(104, &1u32.to_le_bytes());
+    thread.space().write_bytes(address, &bytes).await?;
+    Ok(0)
+}
+
+/// getrandom(2). The source never blocks.
+pub async fn getrandom(thread: &Thread, address: usize, length: usize, flags: usize) -> SysResult {
+    let known = linux::GRND_NONBLOCK | linux::GRND_RANDOM | linux::GRND_INSECURE;
+    if flags & !(known as usize) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let space = thread.space();
+    let mut buffer = UserBuf::new(&space, address, length.min(isize::MAX as usize))?;
+    while buffer.remaining() != 0 {
+        let bytes = arch::random().to_le_bytes();
+        let wanted = bytes.len().min(buffer.remaining());
+        if buffer.put(&bytes[..wanted]) < wanted
+            && let Err(errno) = buffer.fault_in(arch::Access::Write).await
+        {
+            return if buffer.done() == 0 { Err(errno) } else { Ok(buffer.done()) };
+        }
+        if buffer.done().is_multiple_of(FRAME_SIZE) {
+            executor::yield_now().await;
+        }
+    }
+    Ok(buffer.done())
+}
+
+/// prlimit64(2): reading all limits, changing that of descriptors.
+pub async fn prlimit64(thread: &Thread, pid: usize, resource: usize, new: usize, old: usize) -> SysResult {
+    let process = match pid as i32 {
+        0 => thread.process().clone(),
+        pid => process::find(Pid(pid as u32)).ok_or(Errno::ESRCH)?,
+    };
+    let space = thread.space();
+    const UNLIMITED: u64 = u64::MAX;
+    let resource = resource as u32;
+    let (soft, hard) = match resource {
+        linux::RLIMIT_STACK => (8 << 20, 8 << 20),
+        linux::RLIMIT_NOFILE => {
+            let limit = process.files().limit() as u64;
+            (limit, crate::fs::table::MAX_LIMIT as u64)
+        }
+        linux::RLIMIT_CORE => (0, 0),
+        linux::RLIMIT_NPROC => (32767, 32767),
+        resource if resource < linux::RLIM_NLIMITS => (UNLIMITED, UNLIMITED),
+        _ => return Err(Errno::EINVAL),
+    };
+    let wanted = match new {
+        0 => None,
+        new => Some((space.read_word(new).await? as u64, space.read_word(new.wrapping_add(8)).await? as u64)),
+    };
+    if old != 0 {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&soft.to_le_bytes());
+        bytes[8..].copy_from_slice(&hard.to_le_bytes());
+        space.write_bytes(old, &bytes).await?;
+    }
+    match wanted {
+        None => Ok(0),
+        Some((new_soft, new_hard)) if new_soft > new_hard => Err(Errno::EINVAL),
+        Some((new_soft, _)) if resource == linux::RLIMIT_NOFILE => {
+            process.files().set_limit(usize::try_from(new_soft).unwrap_or(usize::MAX))?;
+            Ok(0)
+        }
+        Some(same) if same == (soft, hard) => Ok(0),
+        Some(_) => Err(Errno::EPERM),
+    }
+}
+
+/// getrusage(2): CPU time.
+pub async fn getrusage(thread: &Thread, who: usize, address: usize) -> SysResult {
+    let process = thread.process();
+    let time = match who as i32 {
+        0 | 1 => process.cpu_time(),
+        -1 => process.children_time(),
+        _ => return Err(Errno::EINVAL),
+    };
+    thread.space().write_bytes(address, &usage_of(time)).await?;
+    Ok(0)
+}
+
+/// A `struct rusage` with this CPU time, all of it as the program's own, and nothing else known.
+pub fn usage_of(nanoseconds: u64) -> Vec<u8> {
+    let mut bytes = alloc::vec![0; size_of::<linux::rusage>()];
+    bytes[..8].copy_from_slice(&(nanoseconds / 1_000_000_000).to_le_bytes());
+    bytes[8..16].copy_from_slice(&(nanoseconds % 1_000_000_000 / 1000).to_le_bytes());
+    bytes
+}

@@ -1,0 +1,108 @@
+//! Clocks and sleep.
+
+use crate::arch;
+use crate::errno::{Errno, SysResult};
+use crate::process::Thread;
+use crate::sched;
+use linux_raw_sys::general as linux;
+
+const SECOND: u64 = 1_000_000_000;
+/// Ticks per second in `times`, as AT_CLKTCK says.
+const TICKS: u64 = 100;
+
+async fn read_timespec(thread: &Thread, address: usize) -> Result<u64, Errno> {
+    let space = thread.space();
+    let seconds = space.read_word(address).await? as i64;
+    let nanoseconds = space.read_word(address.wrapping_add(8)).await? as i64;
+    if seconds < 0 || !(0..SECOND as i64).contains(&nanoseconds) {
+        return Err(Errno::EINVAL);
+    }
+    Ok((seconds as u64).saturating_mul(SECOND).saturating_add(nanoseconds as u64))
+}
+
+async fn write_pair(thread: &Thread, address: usize, first: u64, second: u64) -> SysResult {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&first.to_le_bytes());
+    bytes[8..].copy_from_slice(&second.to_le_bytes());
+    thread.space().write_bytes(address, &bytes).await?;
+    Ok(0)
+}
+
+/// The time on a clock, in nanoseconds.
+fn read_clock(thread: &Thread, clock: usize) -> Result<u64, Errno> {
+    match clock as u32 {
+        linux::CLOCK_REALTIME | linux::CLOCK_REALTIME_COARSE => Ok(arch::clock() + arch::wall_clock_offset()),
+        linux::CLOCK_MONOTONIC
+        | linux::CLOCK_MONOTONIC_RAW
+        | linux::CLOCK_MONOTONIC_COARSE
+        | linux::CLOCK_BOOTTIME => Ok(arch::clock()),
+        linux::CLOCK_PROCESS_CPUTIME_ID | linux::CLOCK_THREAD_CPUTIME_ID => {
+            Ok(thread.process().cpu_time())
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// clock_gettime(2).
+pub async fn clock_gettime(thread: &Thread, clock: usize, address: usize) -> SysResult {
+    let now = read_clock(thread, clock)?;
+    write_pair(thread, address, now / SECOND, now % SECOND).await
+}
+
+/// clock_getres(2): a nanosecond.
+pub async fn clock_getres(thread: &Thread, clock: usize, address: usize) -> SysResult {
+    read_clock(thread, clock)?;
+    if address == 0 { Ok(0) } else { write_pair(thread, address, 0, 1).await }
+}
+
+/// gettimeofday(2), without the obsolete time zone.
+pub async fn gettimeofday(thread: &Thread, address: usize) -> SysResult {
+    let now = arch::clock() + arch::wall_clock_offset();
+    if address == 0 { Ok(0) } else { write_pair(thread, address, now / SECOND, now % SECOND / 1000).await }
+}
+
+/// time(2).
+pub async fn time(thread: &Thread, address: usize) -> SysResult {
+    let seconds = ((arch::clock() + arch::wall_clock_offset()) / SECOND) as usize;
+    if address != 0 {
+        thread.space().write_bytes(address, &seconds.to_le_bytes()).await?;
+    }
+    Ok(seconds)
+}
+
+/// times(2). All CPU time counts as the program's own.
+pub async fn times(thread: &Thread, address: usize) -> SysResult {
+    let ticks = |nanoseconds: u64| nanoseconds / (SECOND / TICKS);
+    let process = thread.process();
+    if address != 0 {
+        write_pair(thread, address, ticks(process.cpu_time()), 0).await?;
+        write_pair(thread, address + 16, ticks(process.children_time()), 0).await?;
+    }
+    Ok(ticks(arch::clock()) as usize)
+}
+
+/// nanosleep(2). Signals that interrupt it end the process, so there is never a rest to report.
+pub async fn nanosleep(thread: &Thread, request: usize) -> SysResult {
+    let duration = read_timespec(thread, request).await?;
+    sleep_until(arch::clock().saturating_add(duration)).await
+}
+
+/// clock_nanosleep(2).
+pub async fn clock_nanosleep(thread: &Thread, clock: usize, flags: usize, request: usize) -> SysResult {
+    if clock as u32 == linux::CLOCK_THREAD_CPUTIME_ID {
+        return Err(Errno::EINVAL);
+    }
+    let now = read_clock(thread, clock)?;
+    let time = read_timespec(thread, request).await?;
+    let duration = match flags as u32 {
+        0 => time,
+        linux::TIMER_ABSTIME => time.saturating_sub(now),
+        _ => return Err(Errno::EINVAL),
+    };
+    sleep_until(arch::clock().saturating_add(duration)).await
+}
+
+async fn sleep_until(deadline: u64) -> SysResult {
+    sched::executor().sleep_until(deadline).await;
+    Ok(0)
+}
