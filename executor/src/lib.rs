@@ -65,6 +65,8 @@ mod facade;
 #[cfg(all(feature = "std", not(loom)))]
 pub mod host;
 mod list;
+#[cfg(all(test, loom))]
+mod models;
 mod platform;
 mod scheduler;
 pub mod sync;

@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use core::ptr::{NonNull, null_mut};
 use crossbeam_utils::CachePadded;
 
-pub(super) struct Injector {
+pub(crate) struct Injector {
     /// The node put in last. Producers swap it.
     tail: CachePadded<AtomicPtr<Link>>,
     /// The node to be taken next, or the stub. Written under `consumer`.
@@ -34,7 +34,7 @@ unsafe impl Sync for Injector {}
 /// What a try to take found.
 #[must_use]
 #[derive(Debug)]
-pub(super) enum Taken {
+pub(crate) enum Taken {
     Task(Runnable),
     Empty,
     /// A producer is between its two steps, or another consumer is at it.
@@ -43,7 +43,7 @@ pub(super) enum Taken {
 
 impl Taken {
     /// The task, if there is one.
-    pub(super) fn task(self) -> Option<Runnable> {
+    pub(crate) fn task(self) -> Option<Runnable> {
         match self {
             Self::Task(task) => Some(task),
             Self::Empty | Self::Busy => None,
@@ -52,7 +52,7 @@ impl Taken {
 }
 
 impl Injector {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let stub = NonNull::from(Box::leak(Box::new(Link::new())));
         Self {
             tail: CachePadded::new(AtomicPtr::new(stub.as_ptr())),
@@ -63,7 +63,7 @@ impl Injector {
     }
 
     /// Puts a task in.
-    pub(super) fn push(&self, task: Runnable) {
+    pub(crate) fn push(&self, task: Runnable) {
         self.push_link(task.into_raw().cast());
     }
 
@@ -83,7 +83,7 @@ impl Injector {
 
     /// Is there nothing in it? Exact for whoever has a fence between what it
     /// relies on and this call; a hint for others.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         // Tail before head. A consumer moves the head to a task before it can
         // put the stub back to the tail, so who reads the stub as the tail
         // also sees the head past it, unless all was taken.
@@ -92,7 +92,7 @@ impl Injector {
     }
 
     /// Takes the task that was put in first.
-    pub(super) fn pop(&self) -> Taken {
+    pub(crate) fn pop(&self) -> Taken {
         self.consumer
             .try_with(|()| self.pop_locked())
             .unwrap_or(Taken::Busy)
@@ -100,7 +100,7 @@ impl Injector {
 
     /// Takes up to `limit` tasks and gives them to `sink`, in order, until
     /// that gives one back.
-    pub(super) fn pop_some(&self, limit: usize, mut sink: impl FnMut(Runnable)) -> usize {
+    pub(crate) fn pop_some(&self, limit: usize, mut sink: impl FnMut(Runnable)) -> usize {
         self.consumer
             .try_with(|()| {
                 let mut count = 0;

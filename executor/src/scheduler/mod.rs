@@ -50,3 +50,7 @@ pub use counters::Counters;
 pub use executor::{Executor, SpawnError, Task};
 pub(crate) use shared::Shared;
 pub use snapshot::{RunningTask, TaskInfo};
+
+/// What the models look at.
+#[cfg(all(test, loom))]
+pub(crate) mod models;

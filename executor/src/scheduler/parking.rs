@@ -30,14 +30,14 @@ const SEARCH: u8 = 3;
 /// How a CPU came out of the halt.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unparked {
+pub(crate) enum Unparked {
     /// There may be something for it.
     Plain,
     /// It was woken to steal, and counts as searching.
     Searching,
 }
 
-pub(super) struct Parking {
+pub(crate) struct Parking {
     words: Box<[CachePadded<AtomicU8>]>,
     /// How many CPUs are not AWAKE: lets a wake-up on a busy machine skip the
     /// look at the words.
@@ -47,7 +47,7 @@ pub(super) struct Parking {
 }
 
 impl Parking {
-    pub(super) fn new(cpus: usize) -> Self {
+    pub(crate) fn new(cpus: usize) -> Self {
         Self {
             words: (0..cpus)
                 .map(|_| CachePadded::new(AtomicU8::new(AWAKE)))
@@ -63,7 +63,7 @@ impl Parking {
 
     /// This CPU says that it is about to halt. The caller looks at all queues
     /// afterwards.
-    pub(super) fn park(&self, cpu: usize) {
+    pub(crate) fn park(&self, cpu: usize) {
         self.parked.fetch_add(1, Ordering::SeqCst);
         if let Some(word) = self.word(cpu) {
             word.store(PARKED, Ordering::SeqCst);
@@ -74,7 +74,7 @@ impl Parking {
     }
 
     /// This CPU is awake again.
-    pub(super) fn unpark(&self, cpu: usize) -> Unparked {
+    pub(crate) fn unpark(&self, cpu: usize) -> Unparked {
         self.parked.fetch_sub(1, Ordering::SeqCst);
         match self
             .word(cpu)
@@ -86,19 +86,19 @@ impl Parking {
     }
 
     /// Is any CPU parked? A hint.
-    pub(super) fn any_parked(&self) -> bool {
+    pub(crate) fn any_parked(&self) -> bool {
         self.parked.load(Ordering::Relaxed) != 0
     }
 
     /// Is any CPU searching? A hint.
-    pub(super) fn any_searching(&self) -> bool {
+    pub(crate) fn any_searching(&self) -> bool {
         self.searching.load(Ordering::Relaxed) != 0
     }
 
     /// Something was put into a queue for `cpu`. True: it is parked, and the
     /// caller has to kick it.
     #[must_use]
-    pub(super) fn wake(&self, cpu: usize) -> bool {
+    pub(crate) fn wake(&self, cpu: usize) -> bool {
         // Between the push into the queue and the look at the word.
         fence(Ordering::SeqCst);
         self.word(cpu)
@@ -118,7 +118,7 @@ impl Parking {
     /// `after` is where the look begins, so that not always the same CPU is
     /// chosen.
     #[must_use]
-    pub(super) fn wake_searcher(&self, after: usize) -> Option<usize> {
+    pub(crate) fn wake_searcher(&self, after: usize) -> Option<usize> {
         fence(Ordering::SeqCst);
         self.choose_searcher(after)
     }
@@ -128,7 +128,7 @@ impl Parking {
     /// moment; nothing is lost, since this CPU is awake and will come to the
     /// task itself, or offer it again before its next poll.
     #[must_use]
-    pub(super) fn choose_searcher(&self, after: usize) -> Option<usize> {
+    pub(crate) fn choose_searcher(&self, after: usize) -> Option<usize> {
         if self.parked.load(Ordering::SeqCst) == 0 || self.searching.load(Ordering::SeqCst) != 0 {
             return None;
         }
@@ -150,7 +150,7 @@ impl Parking {
 
     /// This CPU begins to search, unless enough do already.
     #[must_use]
-    pub(super) fn begin_search(&self) -> bool {
+    pub(crate) fn begin_search(&self) -> bool {
         // Half of the CPUs searching is enough to find what there is, and few
         // enough not to be in each other's way.
         if 2 * self.searching.load(Ordering::Relaxed) >= self.words.len().max(2) {
@@ -161,7 +161,7 @@ impl Parking {
     }
 
     /// This CPU ends its search. True: it was the last one.
-    pub(super) fn end_search(&self) -> bool {
+    pub(crate) fn end_search(&self) -> bool {
         self.searching.fetch_sub(1, Ordering::SeqCst) == 1
     }
 }

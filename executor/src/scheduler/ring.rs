@@ -21,7 +21,7 @@ use crossbeam_utils::CachePadded;
 pub(super) const CAPACITY: usize = if cfg!(loom) { 4 } else { 256 };
 const MASK: usize = CAPACITY - 1;
 
-pub(super) struct Ring {
+pub(crate) struct Ring {
     /// Where the next entry is taken. Moved by whoever takes.
     head: CachePadded<AtomicUsize>,
     /// Where the next entry is put. Moved by the owner; the `Release` store
@@ -32,7 +32,7 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             head: CachePadded::new(AtomicUsize::new(0)),
             tail: CachePadded::new(AtomicUsize::new(0)),
@@ -52,7 +52,7 @@ impl Ring {
     }
 
     /// How many entries there are, or were a moment ago.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         // The head first: it never passes a tail that is read later.
         let head = self.head.load(Ordering::Acquire);
         let tail = self.tail.load(Ordering::Acquire);
@@ -60,7 +60,7 @@ impl Ring {
     }
 
     /// Is there nothing to take?
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
@@ -70,7 +70,7 @@ impl Ring {
     ///
     /// Only the owner calls this, [`pop`](Self::pop), and
     /// [`steal_into`](Self::steal_into) with this ring as the destination.
-    pub(super) unsafe fn push(&self, task: Runnable) -> Result<(), Runnable> {
+    pub(crate) unsafe fn push(&self, task: Runnable) -> Result<(), Runnable> {
         // Relaxed: the owner wrote it.
         let tail = self.tail.load(Ordering::Relaxed);
         // Acquire: who moved the head has read the entries before it.
@@ -89,7 +89,7 @@ impl Ring {
     /// # Safety
     ///
     /// As for [`push`](Self::push).
-    pub(super) unsafe fn pop(&self) -> Option<Runnable> {
+    pub(crate) unsafe fn pop(&self) -> Option<Runnable> {
         let tail = self.tail.load(Ordering::Relaxed);
         let mut head = self.head.load(Ordering::Relaxed);
         while head != tail {
@@ -116,7 +116,7 @@ impl Ring {
     /// # Safety
     ///
     /// The caller owns `thief`, which has room for half a ring.
-    pub(super) unsafe fn steal_into(&self, thief: &Ring) -> Option<Runnable> {
+    pub(crate) unsafe fn steal_into(&self, thief: &Ring) -> Option<Runnable> {
         let mut head = self.head.load(Ordering::Acquire);
         loop {
             // Acquire: the entries before the tail have been written.

@@ -23,6 +23,10 @@ use core::task::Waker;
 use entry::Entry;
 use wheel::{Due, Turned, Wheel};
 
+/// What the models look at.
+#[cfg(all(test, loom))]
+pub(crate) mod models;
+
 const NEVER: u64 = u64::MAX;
 
 /// The steps of the wheel for which its lock is held in one go.
