@@ -64,6 +64,7 @@ mod batch;
 mod facade;
 #[cfg(all(feature = "std", not(loom)))]
 pub mod host;
+mod join_set;
 mod list;
 #[cfg(all(test, loom))]
 mod models;
@@ -74,7 +75,8 @@ mod task;
 pub mod time;
 mod yielding;
 
+pub use join_set::JoinSet;
 pub use platform::Platform;
 pub use scheduler::{Counters, Executor, RunningTask, SpawnError, Task, TaskInfo};
-pub use task::{AbortHandle, JoinError, JoinHandle, Phase, TaskId};
-pub use yielding::{YieldNow, yield_now};
+pub use task::{AbortHandle, JoinError, JoinHandle, Label, Phase, TaskId};
+pub use yielding::{YieldNow, spend_budget, yield_now};

@@ -36,3 +36,20 @@ impl Future for YieldNow {
         Poll::Pending
     }
 }
+
+/// Takes one operation off the task's budget, and yields when that is used up.
+///
+/// All primitives of this crate do so when they do not have to wait; a loop
+/// without any of them may call this.
+///
+/// ```
+/// # let runtime = executor::host::Runtime::new(1);
+/// # runtime.block_on(async {
+/// for _ in 0..1_000 {
+///     executor::spend_budget().await;
+/// }
+/// # });
+/// ```
+pub async fn spend_budget() {
+    core::future::poll_fn(|context| crate::task::hints::spend(context)).await;
+}

@@ -349,16 +349,19 @@ fn a_detach_against_completion_drops_the_output_once() {
 /// The future is dropped before the output is announced: what it held is free
 /// when the joiner goes on.
 ///
-/// Fault: `complete` is called before `finish` in `cell::run`.
+/// Fault: `Cell::finish` writes the output over the future with `ptr::write`, and
+/// leaves out the assignment of `Stage::Empty` before.
 #[test]
 fn a_joiner_finds_the_future_dropped() {
     explore(Some(3), || {
         let list = List::new();
         let held = Arc::new(());
         let inside = held.clone();
-        let mut handle = list.spawn(async move {
-            let _inside = inside;
-        });
+        // Held by the future itself, not by a variable of its body.
+        let mut handle = list.spawn(core::future::poll_fn(move |_| {
+            let _ = &inside;
+            Poll::Ready(())
+        }));
         let joiner = thread::spawn(move || {
             let (_, waker) = counting();
             let mut polled = pin!(&mut handle);

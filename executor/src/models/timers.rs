@@ -30,8 +30,7 @@ fn a_cancel_against_fire_touches_nothing_afterwards() {
 
 /// Who polls a timer that goes off this moment is woken or finds it fired.
 ///
-/// Fault: `Timers::set_waker` looks at `has_fired` without the lock only:
-/// `if entry.has_fired() { return }` before, and not inside.
+/// Fault: `Timers::poll` does not look at `has_fired` again with the lock held.
 #[test]
 fn a_poll_against_fire_is_woken_or_sees_it() {
     explore(None, || {

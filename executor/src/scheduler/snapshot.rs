@@ -21,6 +21,8 @@ pub struct TaskInfo {
     pub polls: u32,
     /// Nanoseconds spent in polls.
     pub busy_ns: u64,
+    /// What it waits for, if it waits for something with a name.
+    pub waits_for: Option<&'static str>,
     /// Does it stay on its CPU?
     pub pinned: bool,
     /// Is it background work?
@@ -39,6 +41,9 @@ impl TaskInfo {
             cpu: (cpu != super::shared::NOWHERE).then_some(cpu as usize),
             polls: header.polls(),
             busy_ns: header.busy(),
+            waits_for: header
+                .waits_for()
+                .filter(|_| header.state.phase() == Phase::Waiting),
             pinned: header.class == Class::Pinned,
             background: header.class == Class::Background,
         }

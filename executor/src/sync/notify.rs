@@ -3,10 +3,14 @@
 use super::waiters::{Phase, Waiter, Waiters};
 use crate::batch::WakeBatch;
 use crate::facade::{Lock, const_unless_loom};
+use crate::task::Label;
+use crate::task::hints::waits_for;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+
+static LABEL: Label = Label("notification");
 
 /// Tells tasks that something has happened.
 ///
@@ -135,6 +139,7 @@ impl Future for Notified<'_> {
         drop(old);
         this.enrolled = phase == Phase::Waiting;
         if this.enrolled {
+            waits_for(context, &LABEL);
             Poll::Pending
         } else {
             Poll::Ready(())

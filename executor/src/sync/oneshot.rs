@@ -14,11 +14,15 @@
 
 use crate::facade::UnsafeCell;
 use crate::facade::atomic::{AtomicUsize, Ordering};
+use crate::task::Label;
+use crate::task::hints::waits_for;
 use alloc::sync::Arc;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+
+static LABEL: Label = Label("oneshot");
 
 /// The waker's field is filled and lent to the sender. The receiver sets and
 /// clears it; while it is clear, the field is the receiver's.
@@ -186,6 +190,7 @@ impl<T> Future for Receiver<T> {
             return Poll::Ready(result);
         }
         if self.enrol(context) {
+            waits_for(context, &LABEL);
             return Poll::Pending;
         }
         match self.try_receive() {

@@ -22,8 +22,12 @@ use super::waiters::{Phase, Waiter, Waiters};
 use crate::batch::WakeBatch;
 use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::facade::{Lock, const_unless_loom};
+use crate::task::Label;
+use crate::task::hints::{spend, unspend, waits_for};
 use core::pin::Pin;
 use core::task::{Context, Poll};
+
+static LABEL: Label = Label("lock");
 
 const WAITERS: usize = 1 << 0;
 const WRITER: usize = 1 << 1;
@@ -215,7 +219,19 @@ impl<'a> Acquiring<'a> {
     }
 
     /// Ready: the caller holds the lock.
-    pub(super) fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if spend(context).is_pending() {
+            return Poll::Pending;
+        }
+        let polled = self.as_mut().poll_lock(context);
+        if polled.is_pending() {
+            unspend(context);
+            waits_for(context, &LABEL);
+        }
+        polled
+    }
+
+    fn poll_lock(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         // SAFETY: the waiter is not moved.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: the waiter is pinned with the future.

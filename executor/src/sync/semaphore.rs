@@ -4,10 +4,14 @@ use super::waiters::{Phase, Waiter, Waiters};
 use crate::batch::WakeBatch;
 use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::facade::{Lock, const_unless_loom};
+use crate::task::Label;
+use crate::task::hints::{spend, unspend, waits_for};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+
+static LABEL: Label = Label("semaphore");
 
 /// The list is not empty. Changes with the list's lock held only.
 const WAITERS: usize = 1;
@@ -172,7 +176,21 @@ impl<'a> Acquire<'a> {
 impl<'a> Future for Acquire<'a> {
     type Output = Permit<'a>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit<'a>> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit<'a>> {
+        if spend(context).is_pending() {
+            return Poll::Pending;
+        }
+        let polled = self.as_mut().poll_permit(context);
+        if polled.is_pending() {
+            unspend(context);
+            waits_for(context, &LABEL);
+        }
+        polled
+    }
+}
+
+impl<'a> Acquire<'a> {
+    fn poll_permit(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit<'a>> {
         // SAFETY: the waiter is not moved.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: the waiter is pinned with the future.

@@ -3,6 +3,8 @@
 use super::waiters::{Phase, Waiter, Waiters};
 use crate::batch::WakeBatch;
 use crate::facade::{Lock, const_unless_loom};
+use crate::task::Label;
+use crate::task::hints::{spend, unspend, waits_for};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -39,13 +41,23 @@ use core::task::{Context, Poll};
 /// ```
 pub struct WaitQueue {
     waiters: Lock<Waiters>,
+    label: &'static Label,
 }
+
+static LABEL: Label = Label("wait queue");
 
 impl WaitQueue {
     const_unless_loom! {
         /// An empty queue.
         pub const fn new() -> Self {
-            Self { waiters: Lock::new(Waiters::new()) }
+            Self::labelled(&LABEL)
+        }
+    }
+
+    const_unless_loom! {
+        /// An empty queue, with a name for what is waited for here.
+        pub const fn labelled(label: &'static Label) -> Self {
+            Self { waiters: Lock::new(Waiters::new()), label }
         }
     }
 
@@ -169,6 +181,20 @@ impl<T, F: FnMut() -> Option<T>> Future for WaitUntil<'_, F> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        if spend(context).is_pending() {
+            return Poll::Pending;
+        }
+        let polled = self.as_mut().poll_condition(context);
+        if polled.is_pending() {
+            unspend(context);
+            waits_for(context, self.queue.label);
+        }
+        polled
+    }
+}
+
+impl<T, F: FnMut() -> Option<T>> WaitUntil<'_, F> {
+    fn poll_condition(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         // SAFETY: the waiter is not moved.
         let this = unsafe { self.as_mut().get_unchecked_mut() };
         if this.enrolled {

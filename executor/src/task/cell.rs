@@ -114,6 +114,7 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>, started
             // SAFETY: the task stays alive during the poll by the executor's
             // reference.
             let waker = unsafe { waker::borrowed(header) };
+            cell.header.begin();
             let mut context = Context::from_waker(&waker);
             // SAFETY: RUNNING is ours, and so is the stage.
             let polled = unsafe { cell.poll(&mut context) };

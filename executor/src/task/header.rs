@@ -1,5 +1,6 @@
 //! The part of a task that does not depend on its future's type.
 
+use super::hints::{BUDGET, Label};
 use super::state::State;
 use crate::facade::UnsafeCell;
 use crate::facade::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -83,8 +84,13 @@ pub(crate) struct Header {
     pub(crate) class: Class,
     /// Polls so far.
     polls: AtomicU32,
+    /// What is left of the poll's budget; see `hints`. Only the poller uses
+    /// it.
+    pub(super) budget: AtomicU32,
     /// Time spent in polls, in the platform's unit of accounting.
     busy: AtomicU64,
+    /// What the task waits for since its last poll, or null; see `hints`.
+    pub(super) waits_for: AtomicPtr<Label>,
 }
 
 // SAFETY: the cells inside are touched by one CPU at a time, by the rules at
@@ -116,8 +122,17 @@ impl Header {
             last_cpu: AtomicU32::new(about.last_cpu),
             class: about.class,
             polls: AtomicU32::new(0),
+            budget: AtomicU32::new(0),
             busy: AtomicU64::new(0),
+            waits_for: AtomicPtr::new(core::ptr::null_mut()),
         }
+    }
+
+    /// A poll begins.
+    pub(super) fn begin(&self) {
+        self.budget.store(BUDGET, Ordering::Relaxed);
+        self.waits_for
+            .store(core::ptr::null_mut(), Ordering::Relaxed);
     }
 
     /// Adds one poll to the accounts. Only the poller calls this, so there is
@@ -129,6 +144,13 @@ impl Header {
             let busy = self.busy.load(Ordering::Relaxed);
             self.busy.store(busy.wrapping_add(time), Ordering::Relaxed);
         }
+    }
+
+    /// What the task waits for, if it waits and somebody has said so.
+    pub(crate) fn waits_for(&self) -> Option<&'static str> {
+        let label = self.waits_for.load(Ordering::Relaxed);
+        // SAFETY: only references to static labels are stored there.
+        unsafe { label.as_ref() }.map(|label| label.0)
     }
 
     pub(crate) fn polls(&self) -> u32 {

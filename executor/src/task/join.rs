@@ -2,6 +2,7 @@
 
 use super::cell::release;
 use super::header::{Header, TaskId};
+use super::hints::{Label, waits_for};
 use super::state::{Detached, JoinField, Wake};
 use core::fmt;
 use core::future::Future;
@@ -9,6 +10,8 @@ use core::marker::PhantomData;
 use core::pin::Pin;
 use core::ptr::NonNull;
 use core::task::{Context, Poll};
+
+static LABEL: Label = Label("task");
 
 /// Why a task has no output.
 pub enum JoinError {
@@ -160,6 +163,7 @@ impl<T> Future for JoinHandle<T> {
         let header = self.header();
         let state = &header.state;
         if !state.is_complete() && self.enrol(context) == JoinField::Changed {
+            waits_for(context, &LABEL);
             return Poll::Pending;
         }
         let mut output = Poll::Pending;

@@ -31,6 +31,7 @@
 
 mod cell;
 mod header;
+pub(crate) mod hints;
 mod join;
 mod state;
 mod waker;
@@ -38,6 +39,7 @@ mod waker;
 pub(crate) use cell::{About, Ran, Schedule, allocate};
 pub use header::TaskId;
 pub(crate) use header::{Class, Header, Link, Runnable};
+pub use hints::Label;
 pub use join::{AbortHandle, JoinError, JoinHandle};
 pub use state::Phase;
 pub(crate) use state::Wake;

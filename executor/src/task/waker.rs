@@ -22,6 +22,16 @@ pub(super) unsafe fn borrowed(header: NonNull<Header>) -> ManuallyDrop<Waker> {
     ManuallyDrop::new(unsafe { Waker::new(header.as_ptr().cast_const().cast(), &VTABLE) })
 }
 
+/// The task of a waker, if it is one of ours.
+pub(super) fn task_of(waker: &Waker) -> Option<&Header> {
+    if !core::ptr::eq(waker.vtable(), &VTABLE) {
+        return None;
+    }
+    // SAFETY: the table says that the data is a pointer to a header, which the
+    // waker keeps alive.
+    Some(unsafe { &*waker.data().cast() })
+}
+
 /// # Safety
 ///
 /// `data` is that of a waker made in this module.

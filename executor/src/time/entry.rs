@@ -73,6 +73,12 @@ impl Entry {
         self.fired.store(false, Ordering::Relaxed);
     }
 
+    /// The caller has the entry for itself, or so it believes.
+    #[cfg(all(test, loom))]
+    pub(super) fn assert_own(&self) {
+        self.guarded.with_mut(|_| ());
+    }
+
     /// # Safety
     ///
     /// For this and all below: the entry is alive, and the caller holds the

@@ -103,20 +103,25 @@ impl Timers {
         })
     }
 
-    /// Changes whom the timer wakes, if it has not gone off.
+    /// Has the timer gone off? If not, it will wake `waker`.
     ///
     /// # Safety
     ///
     /// The entry was inserted here.
-    unsafe fn set_waker(&self, entry: Pin<&Entry>, waker: &Waker) {
-        let old = self.wheel.with(|_| {
+    unsafe fn poll(&self, entry: Pin<&Entry>, waker: &Waker) -> bool {
+        if entry.has_fired() {
+            return true;
+        }
+        let (fired, old) = self.wheel.with(|_| {
             if entry.has_fired() {
-                return None;
+                return (true, None);
             }
             // SAFETY: the lock is held.
-            unsafe { Entry::set_waker(NonNull::from(entry.get_ref()), waker) }
+            let old = unsafe { Entry::set_waker(NonNull::from(entry.get_ref()), waker) };
+            (false, old)
         });
         drop(old);
+        fired
     }
 
     /// Takes a timer out, unless it has gone off.

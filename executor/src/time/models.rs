@@ -30,8 +30,7 @@ impl Timer {
 
     pub(crate) fn poll(&self, waker: &Waker) -> bool {
         // SAFETY: the entry was inserted there.
-        unsafe { self.timers.set_waker(self.entry.as_ref(), waker) };
-        self.has_fired()
+        unsafe { self.timers.poll(self.entry.as_ref(), waker) }
     }
 
     pub(crate) fn has_fired(&self) -> bool {
@@ -43,5 +42,7 @@ impl Drop for Timer {
     fn drop(&mut self) {
         // SAFETY: the entry was inserted there.
         unsafe { self.timers.cancel(self.entry.as_ref()) };
+        // Now it is ours alone: `loom` looks for anybody who still uses it.
+        self.entry.assert_own();
     }
 }

@@ -4,10 +4,14 @@ use super::Inserted;
 use super::entry::Entry;
 use crate::platform::Platform;
 use crate::scheduler::Shared;
+use crate::task::Label;
+use crate::task::hints::waits_for;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+
+static LABEL: Label = Label("timer");
 
 /// Waits until a point in time. Made by
 /// [`Executor::sleep`](crate::Executor::sleep) and
@@ -71,14 +75,13 @@ impl<P: Platform> Future for Sleep<'_, P> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        waits_for(context, &LABEL);
         if let Some(cpu) = self.cpu {
-            if !self.entry.has_fired()
-                && let Some(timers) = self.shared.timers(cpu)
-            {
+            let fired = self.shared.timers(cpu).is_none_or(|timers| {
                 // SAFETY: it was inserted there.
-                unsafe { timers.set_waker(self.as_ref().entry(), context.waker()) };
-            }
-            return if self.entry.has_fired() {
+                unsafe { timers.poll(self.as_ref().entry(), context.waker()) }
+            });
+            return if fired {
                 Poll::Ready(())
             } else {
                 Poll::Pending

@@ -1,0 +1,213 @@
+//! A channel on which every receiver sees every value.
+//!
+//! A receiver that falls behind by more than the capacity loses the oldest
+//! values, and is told how many.
+//!
+//! ```
+//! # let runtime = executor::host::Runtime::new(1);
+//! use executor::sync::broadcast;
+//! let (sender, mut first) = broadcast::channel(2);
+//! let mut second = sender.subscribe();
+//! for i in 0..3 {
+//!     sender.send(i);
+//! }
+//! runtime.block_on(async {
+//!     assert_eq!(first.recv().await, Err(broadcast::RecvError::Lagged(1)));
+//!     assert_eq!(first.recv().await, Ok(1));
+//!     drop(sender);
+//!     assert_eq!(second.recv().await, Err(broadcast::RecvError::Lagged(1)));
+//!     assert_eq!((second.recv().await, second.recv().await), (Ok(1), Ok(2)));
+//!     assert_eq!(second.recv().await, Err(broadcast::RecvError::Closed));
+//! });
+//! ```
+
+use super::wait_queue::WaitQueue;
+use crate::facade::Lock;
+use crate::task::Label;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::fmt;
+
+static VALUE: Label = Label("broadcast: value");
+
+struct Channel<T> {
+    inner: Lock<Inner<T>>,
+    receivers: WaitQueue,
+    capacity: usize,
+}
+
+struct Inner<T> {
+    /// The last values, the oldest first. Behind `Arc`s, so that nobody's
+    /// `Clone` or `Drop` runs with the lock held (rule E1).
+    values: VecDeque<Arc<T>>,
+    /// The number of the value after the newest.
+    next: u64,
+    senders: usize,
+}
+
+impl<T> Inner<T> {
+    /// The value with the given number.
+    fn get(&self, number: u64) -> Result<Option<Arc<T>>, RecvError> {
+        let oldest = self.next - self.values.len() as u64;
+        if number < oldest {
+            return Err(RecvError::Lagged(oldest - number));
+        }
+        match self.values.get((number - oldest) as usize) {
+            Some(value) => Ok(Some(value.clone())),
+            None if self.senders == 0 => Err(RecvError::Closed),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Why there is no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecvError {
+    /// So many values were overwritten before they were received. The next
+    /// call gives the oldest that is left.
+    Lagged(u64),
+    /// All values were received, and no sender is left.
+    Closed,
+}
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lagged(count) => write!(f, "{count} values were missed"),
+            Self::Closed => f.write_str("no sender is left"),
+        }
+    }
+}
+
+impl core::error::Error for RecvError {}
+
+/// A channel that keeps the last `capacity` values.
+///
+/// # Panics
+///
+/// If `capacity` is 0.
+pub fn channel<T: Clone>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    assert!(capacity > 0, "a channel keeps at least one value");
+    let channel = Arc::new(Channel {
+        inner: Lock::new(Inner {
+            values: VecDeque::with_capacity(capacity),
+            next: 0,
+            senders: 1,
+        }),
+        receivers: WaitQueue::labelled(&VALUE),
+        capacity,
+    });
+    let receiver = Receiver {
+        channel: Arc::clone(&channel),
+        next: 0,
+    };
+    (Sender { channel }, receiver)
+}
+
+/// The sending side.
+pub struct Sender<T> {
+    channel: Arc<Channel<T>>,
+}
+
+impl<T: Clone> Sender<T> {
+    /// Sends to all receivers. Never waits.
+    pub fn send(&self, value: T) {
+        let value = Arc::new(value);
+        let channel = &self.channel;
+        let oldest = channel.inner.with(|inner| {
+            let oldest = if inner.values.len() == channel.capacity {
+                inner.values.pop_front()
+            } else {
+                None
+            };
+            inner.values.push_back(value);
+            inner.next += 1;
+            oldest
+        });
+        drop(oldest);
+        channel.receivers.wake_all();
+    }
+
+    /// A receiver of all that is sent from now on.
+    pub fn subscribe(&self) -> Receiver<T> {
+        Receiver {
+            channel: Arc::clone(&self.channel),
+            next: self.channel.inner.with(|inner| inner.next),
+        }
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.channel.inner.with(|inner| inner.senders += 1);
+        Self {
+            channel: Arc::clone(&self.channel),
+        }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        let last = self.channel.inner.with(|inner| {
+            inner.senders -= 1;
+            inner.senders == 0
+        });
+        if last {
+            self.channel.receivers.wake_all();
+        }
+    }
+}
+
+/// The receiving side. A clone goes on where the original is.
+pub struct Receiver<T> {
+    channel: Arc<Channel<T>>,
+    /// The number of the value to be received next.
+    next: u64,
+}
+
+impl<T: Clone> Receiver<T> {
+    /// Waits for the next value.
+    ///
+    /// Cancellation-safe: a value counts as received only when it is returned.
+    pub async fn recv(&mut self) -> Result<T, RecvError> {
+        let (channel, next) = (&self.channel, self.next);
+        let result = channel
+            .receivers
+            .wait_until(|| channel.inner.with(|inner| inner.get(next)).transpose())
+            .await;
+        match result {
+            Ok(value) => {
+                self.next += 1;
+                Ok(T::clone(&value))
+            }
+            Err(RecvError::Lagged(count)) => {
+                self.next += count;
+                Err(RecvError::Lagged(count))
+            }
+            Err(RecvError::Closed) => Err(RecvError::Closed),
+        }
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        Self {
+            channel: Arc::clone(&self.channel),
+            next: self.next,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,171 @@
+//! A value that is watched: receivers see the latest, not each.
+//!
+//! ```
+//! # let runtime = executor::host::Runtime::new(1);
+//! use executor::sync::watch;
+//! let (sender, mut receiver) = watch::channel(1);
+//! sender.send(2);
+//! sender.send(3);
+//! runtime.block_on(async {
+//!     receiver.changed().await.unwrap();
+//!     assert_eq!(*receiver.borrow(), 3);
+//!     drop(sender);
+//!     assert_eq!(receiver.changed().await, Err(watch::Closed));
+//! });
+//! ```
+
+use super::wait_queue::WaitQueue;
+use crate::facade::Lock;
+use crate::task::Label;
+use alloc::sync::Arc;
+use core::fmt;
+
+static CHANGE: Label = Label("watch: change");
+
+struct Channel<T> {
+    inner: Lock<Inner<T>>,
+    receivers: WaitQueue,
+}
+
+struct Inner<T> {
+    /// Behind an `Arc`, so that nobody's `Drop` runs with the lock held, and
+    /// readers keep what they look at.
+    value: Arc<T>,
+    version: u64,
+    open: bool,
+}
+
+/// The sender is gone, and its last value has been seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the sender is gone")
+    }
+}
+
+impl core::error::Error for Closed {}
+
+/// A channel with a first value, which counts as seen.
+pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
+    let channel = Arc::new(Channel {
+        inner: Lock::new(Inner {
+            value: Arc::new(value),
+            version: 0,
+            open: true,
+        }),
+        receivers: WaitQueue::labelled(&CHANGE),
+    });
+    let receiver = Receiver {
+        channel: Arc::clone(&channel),
+        seen: 0,
+    };
+    (Sender { channel }, receiver)
+}
+
+/// The sending side.
+pub struct Sender<T> {
+    channel: Arc<Channel<T>>,
+}
+
+impl<T> Sender<T> {
+    /// Puts a new value in the place of the old one.
+    pub fn send(&self, value: T) {
+        let value = Arc::new(value);
+        let old = self.channel.inner.with(|inner| {
+            inner.version += 1;
+            core::mem::replace(&mut inner.value, value)
+        });
+        drop(old);
+        self.channel.receivers.wake_all();
+    }
+
+    /// The value.
+    pub fn borrow(&self) -> Arc<T> {
+        self.channel.inner.with(|inner| inner.value.clone())
+    }
+
+    /// Another receiver, for which the present value counts as seen.
+    pub fn subscribe(&self) -> Receiver<T> {
+        Receiver {
+            channel: Arc::clone(&self.channel),
+            seen: self.channel.inner.with(|inner| inner.version),
+        }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.channel.inner.with(|inner| inner.open = false);
+        self.channel.receivers.wake_all();
+    }
+}
+
+/// The receiving side.
+pub struct Receiver<T> {
+    channel: Arc<Channel<T>>,
+    seen: u64,
+}
+
+impl<T> Receiver<T> {
+    /// The latest value, whether or not it was seen before.
+    pub fn borrow(&self) -> Arc<T> {
+        self.channel.inner.with(|inner| inner.value.clone())
+    }
+
+    /// The latest value, which counts as seen from now on.
+    pub fn borrow_and_update(&mut self) -> Arc<T> {
+        let (value, version) = self
+            .channel
+            .inner
+            .with(|inner| (inner.value.clone(), inner.version));
+        self.seen = version;
+        value
+    }
+
+    /// Waits for a value that has not been seen, and counts it as seen.
+    ///
+    /// Cancellation-safe: it counts as seen only if this returns.
+    pub async fn changed(&mut self) -> Result<(), Closed> {
+        let (channel, seen) = (&self.channel, self.seen);
+        self.seen = channel
+            .receivers
+            .wait_until(|| {
+                channel.inner.with(|inner| {
+                    if inner.version != seen {
+                        Some(Ok(inner.version))
+                    } else if inner.open {
+                        None
+                    } else {
+                        Some(Err(Closed))
+                    }
+                })
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        Self {
+            channel: Arc::clone(&self.channel),
+            seen: self.seen,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("seen", &self.seen)
+            .finish_non_exhaustive()
+    }
+}

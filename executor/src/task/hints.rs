@@ -1,0 +1,64 @@
+//! What a primitive and the executor tell each other through the waker.
+//!
+//! A future that is polled by a task directly has that task's waker, and from
+//! there gets at the task's header. Behind another waker (of
+//! `FuturesUnordered`, of another executor) there are no hints, and nothing
+//! depends on them.
+
+use super::waker::task_of;
+use crate::facade::atomic::Ordering;
+use core::task::{Context, Poll};
+
+/// How many operations that did not have to wait a task may do in one poll
+/// (rule E4): enough to work a queue off in bulk, few enough that the others
+/// get their turn.
+pub(super) const BUDGET: u32 = 128;
+
+/// The name of what a task may wait for, as snapshots show it.
+///
+/// ```
+/// use executor::{Label, sync::WaitQueue};
+/// static PIPE: Label = Label("pipe");
+/// static READERS: WaitQueue = WaitQueue::labelled(&PIPE);
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+pub struct Label(pub &'static str);
+
+/// Takes one operation off the budget of the task that polls. `Pending`: it is
+/// used up, and the task has been put at the end of the queue.
+///
+/// To be called before an operation has an effect.
+pub(crate) fn spend(context: &Context<'_>) -> Poll<()> {
+    let Some(header) = task_of(context.waker()) else {
+        return Poll::Ready(());
+    };
+    // Only the poller touches the budget, so there is no read-modify-write.
+    match header.budget.load(Ordering::Relaxed).checked_sub(1) {
+        Some(left) => {
+            header.budget.store(left, Ordering::Relaxed);
+            Poll::Ready(())
+        }
+        None => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
+}
+
+/// Gives back what [`spend`] took: the operation had to wait.
+pub(crate) fn unspend(context: &Context<'_>) {
+    if let Some(header) = task_of(context.waker()) {
+        let left = header.budget.load(Ordering::Relaxed);
+        header
+            .budget
+            .store(left.saturating_add(1), Ordering::Relaxed);
+    }
+}
+
+/// Says what the task that polls is about to wait for.
+pub(crate) fn waits_for(context: &Context<'_>, label: &'static Label) {
+    if let Some(header) = task_of(context.waker()) {
+        let label: *const Label = label;
+        header.waits_for.store(label.cast_mut(), Ordering::Relaxed);
+    }
+}
