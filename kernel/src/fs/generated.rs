@@ -4,12 +4,19 @@
 //! with [`Tree::attach`](super::Tree::attach). They are called with no lock held, and they
 //! do not wait.
 //!
-//! ```ignore
+//! ```no_run
+//! use kernel::errno::Errno;
+//! use kernel::fs;
+//! use kernel::fs::generated::{Generate, Listed, Listing};
+//! use kernel::fs::node::{Kind, Type};
+//! use std::sync::Arc;
+//!
 //! struct Uptime;
 //!
 //! impl Generate for Uptime {
 //!     fn generate(&self) -> Result<Vec<u8>, Errno> {
-//!         Ok(format!("{}\n", arch::clock() / 1_000_000_000).into_bytes())
+//!         let seconds = kernel::arch::clock() / 1_000_000_000;
+//!         Ok(format!("{seconds}\n").into_bytes())
 //!     }
 //! }
 //!
@@ -25,11 +32,15 @@
 //!     }
 //!
 //!     fn list(&self) -> Result<Vec<Listed>, Errno> {
-//!         Ok(vec![Listed::new(b"self", Type::Link), Listed::new(b"uptime", Type::Regular)])
+//!         Ok(vec![
+//!             Listed::new(b"self", Type::Link),
+//!             Listed::new(b"uptime", Type::Regular),
+//!         ])
 //!     }
 //! }
 //!
-//! tree.attach(b"/proc", Kind::Computed(Arc::new(Processes)))?;
+//! fs::tree().attach(b"/proc", Kind::Computed(Arc::new(Processes)))?;
+//! # Ok::<(), Errno>(())
 //! ```
 
 use super::node::{Kind, Name, Type};

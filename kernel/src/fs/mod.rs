@@ -33,6 +33,7 @@ pub mod node;
 pub mod open;
 pub mod pipe;
 pub mod poll;
+mod ring;
 pub mod table;
 #[cfg(test)]
 mod testing;

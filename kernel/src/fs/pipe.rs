@@ -1,8 +1,7 @@
 //! Pipes (pipe(7)).
 //!
 //! A pipe is a ring of bytes under a spin lock; bytes go straight between the
-//! ring and the user's memory. The ring starts with nothing, gets one page
-//! at the first write and doubles when it is too small, up to [`CAPACITY`].
+//! [`ring`](super::ring) and the user's memory.
 //!
 //! **Who waits for what.** Readers wait for bytes, or for the last writer to
 //! close. Writers wait for room, and all of them for less than [`ATOMIC`] bytes of it: so the
@@ -14,6 +13,8 @@
 //! so the other side sees under the same lock whether there is anyone to wake, and mostly has
 //! no more to do with the queues. Wake-ups are sent after the lock is gone.
 
+pub use super::ring::CAPACITY;
+use super::ring::Ring;
 use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Sink, Source, UserBuf};
@@ -23,12 +24,8 @@ use executor::sync::WaitQueue;
 use linux_raw_sys::general as abi;
 use spin::Mutex;
 
-/// How many bytes a pipe holds (Linux's default).
-pub const CAPACITY: usize = 65536;
 /// Writes up to this size are not mixed with others (`PIPE_BUF`).
 pub const ATOMIC: usize = abi::PIPE_BUF as usize;
-/// What the ring starts with.
-const FIRST_SIZE: usize = 4096;
 
 struct Pipe {
     number: u64,
@@ -159,7 +156,7 @@ impl Reader {
         let pipe = &*self.0;
         let (step, wake_writer, wake_pollers) = {
             let mut state = pipe.state.lock();
-            if state.ring.length == 0 {
+            if state.ring.is_empty() {
                 return if state.writer_open {
                     Step::Blocked
                 } else {
@@ -167,7 +164,7 @@ impl Reader {
                 };
             }
             let room_before = state.ring.room();
-            let wanted = state.ring.length.min(to.limit());
+            let wanted = state.ring.len().min(to.limit());
             let moved = state.ring.give(to, wanted);
             let step = if moved < wanted {
                 Step::NotReady
@@ -193,14 +190,14 @@ impl Reader {
 
     /// How many bytes can be read (`FIONREAD`).
     pub fn readable(&self) -> usize {
-        self.0.state.lock().ring.length
+        self.0.state.lock().ring.len()
     }
 
     /// What `poll` reports.
     pub fn ready(&self) -> u32 {
         let state = self.0.state.lock();
         let mut ready = 0;
-        if state.ring.length > 0 {
+        if !state.ring.is_empty() {
             ready |= abi::POLLIN | abi::POLLRDNORM;
         }
         if !state.writer_open {
@@ -298,17 +295,17 @@ impl Writer {
                 size if size < enough => return Step::NoMemory,
                 size => size.min(remaining),
             };
-            let was_empty = state.ring.length == 0;
+            let was_empty = state.ring.is_empty();
             let taken = state.ring.take(from, wanted);
             if taken == wanted || !atomic {
-                state.ring.length += taken;
+                state.ring.commit(taken);
             }
             let step = if taken < wanted {
                 Step::NotReady
             } else {
                 Step::Done
             };
-            let filled = was_empty && state.ring.length > 0;
+            let filled = was_empty && !state.ring.is_empty();
             let wake_reader = filled && state.is_waited_for(Queue::Readers);
             (
                 step,
@@ -340,7 +337,7 @@ impl Writer {
 
     /// How many bytes can be read at the other end (`FIONREAD`).
     pub fn readable(&self) -> usize {
-        self.0.state.lock().ring.length
+        self.0.state.lock().ring.len()
     }
 
     /// Waits until one of these `POLL*` bits is reported.
@@ -386,90 +383,6 @@ trait Limited {
 impl Limited for UserBuf<'_> {
     fn limit(&self) -> usize {
         self.remaining()
-    }
-}
-
-/// Bytes in the order in which they came.
-struct Ring {
-    bytes: Vec<u8>,
-    /// Where the oldest byte is.
-    head: usize,
-    length: usize,
-}
-
-impl Ring {
-    const fn new() -> Ring {
-        Ring {
-            bytes: Vec::new(),
-            head: 0,
-            length: 0,
-        }
-    }
-
-    fn room(&self) -> usize {
-        CAPACITY - self.length
-    }
-
-    /// Makes room for `count` more bytes, `room()` at most, and says how much there is: less if
-    /// there is no memory to grow.
-    fn grow_for(&mut self, count: usize) -> usize {
-        if self.bytes.len() - self.length < count {
-            let size = (self.length + count).next_power_of_two().max(FIRST_SIZE);
-            let mut bytes = Vec::new();
-            if super::admit().is_ok() && bytes.try_reserve_exact(size).is_ok() {
-                let (first, second) = self.filled();
-                bytes.extend_from_slice(first);
-                bytes.extend_from_slice(second);
-                bytes.resize(size, 0);
-                self.bytes = bytes;
-                self.head = 0;
-            }
-        }
-        self.bytes.len() - self.length
-    }
-
-    /// The bytes, in two pieces because they may go round the end.
-    fn filled(&self) -> (&[u8], &[u8]) {
-        let end = self.head + self.length;
-        match end.checked_sub(self.bytes.len()) {
-            Some(wrapped) => (&self.bytes[self.head..], &self.bytes[..wrapped]),
-            None => (&self.bytes[self.head..end], &[]),
-        }
-    }
-
-    /// Gives the oldest `count` bytes to `sink`, and forgets those that it took.
-    fn give(&mut self, sink: &mut impl Sink, count: usize) -> usize {
-        let (first, second) = self.filled();
-        let first = &first[..first.len().min(count)];
-        let second = &second[..count - first.len()];
-        let mut given = sink.put(first);
-        if given == first.len() && !second.is_empty() {
-            given += sink.put(second);
-        }
-        self.length -= given;
-        self.head = match self.head + given {
-            // An empty ring starts from the front, so that a pipe that is kept
-            // short stays in the same few cache lines.
-            _ if self.length == 0 => 0,
-            head if head >= self.bytes.len() => head - self.bytes.len(),
-            head => head,
-        };
-        given
-    }
-
-    /// Takes `count` bytes behind the newest, without counting them in yet.
-    fn take(&mut self, source: &mut impl Source, count: usize) -> usize {
-        let size = self.bytes.len();
-        let start = match self.head + self.length {
-            end if end >= size => end - size,
-            end => end,
-        };
-        let first = count.min(size - start);
-        let mut taken = source.take(&mut self.bytes[start..start + first]);
-        if taken == first && first < count {
-            taken += source.take(&mut self.bytes[..count - first]);
-        }
-        taken
     }
 }
 
