@@ -1,7 +1,7 @@
 //! Directories: maps from names to nodes.
 //!
 //! Entries change only under the tree's change lock (see
-//! [`tree`](super::tree)), and are read at any time.
+//! [`tree`](mod@super::tree)), and are read at any time.
 //! So who holds the change lock can look at several directories one after the
 //! other, and none of them changes meanwhile.
 

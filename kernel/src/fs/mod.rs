@@ -1,10 +1,10 @@
 //! Files: the tree of names, open files, pipes, the terminal.
 //!
-//! Reading order: [`node`] is what a name stands for, [`directory`] and [`tree`] are the names
-//! and how they change, [`walk`] follows a path, [`load`] fills the tree from the initramfs
-//! ([`cpio`]). [`mod@open`] turns a path into an open [`file`], [`table`] gives that a
-//! descriptor. What can be open besides regular files: [`pipe`], [`device`] with the [`tty`],
-//! and what the layer above computes ([`generated`]).
+//! Reading order: [`node`] is what a name stands for, [`directory`] and [`mod@tree`] are the
+//! names and how they change, [`walk`] follows a path, [`load`] fills the tree from the
+//! initramfs ([`cpio`]). [`mod@open`] turns a path into an open [`mod@file`], [`table`] gives
+//! that a descriptor. What can be open besides regular files: [`pipe`], [`device`] with the
+//! [`tty`], and what the layer above computes ([`generated`]).
 //!
 //! Everything is in memory, and everyone is the superuser: permission bits are kept and told, and
 //! only those for execution are checked.

@@ -1,7 +1,7 @@
 //! Pipes (pipe(7)).
 //!
 //! A pipe is a ring of bytes under a spin lock; bytes go straight between the
-//! [`ring`](super::ring) and the user's memory.
+//! ring (`ring.rs`) and the user's memory.
 //!
 //! **Who waits for what.** Readers wait for bytes, or for the last writer to
 //! close. Writers wait for room, and all of them for less than [`ATOMIC`] bytes of it: so the
@@ -19,7 +19,6 @@ use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Sink, Source, UserBuf};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use executor::sync::WaitQueue;
 use linux_raw_sys::general as abi;
 use spin::Mutex;

@@ -1,6 +1,7 @@
 use super::super::testing::{Program, now};
 use super::*;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::future::Future;
 use core::pin::pin;
 use core::sync::atomic::{AtomicUsize, Ordering};

@@ -1,6 +1,6 @@
 //! The tree of names, and everything that changes it.
 //!
-//! **Protocol.** All changes of names are made under one lock, [`Tree::change`]; looking names up
+//! **Protocol.** All changes of names are made under one lock, `Tree::change`; looking names up
 //! takes only the lock of the directory looked into, for one search. So who changes the tree
 //! sees several directories as they are, and locks one at a time: there is no order of locks to
 //! get wrong. Order: change lock, then one directory's entries, or one node's place or

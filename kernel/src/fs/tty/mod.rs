@@ -1,7 +1,7 @@
 //! The console as a terminal.
 //!
 //! Bytes typed come in by [`Tty::input`] on the interrupt path: the
-//! [line discipline](line) takes them under a spin lock, then, with no lock held, the echo
+//! [line discipline](mod@line) takes them under a spin lock, then, with no lock held, the echo
 //! is sent, the foreground process group gets its signal, and readers are woken.
 //! Who prints holds a mutex, so that writes of up to [`WHOLE`] bytes are not mixed with
 //! each other, and yields between small chunks, because the port is slow.
