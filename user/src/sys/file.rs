@@ -7,8 +7,8 @@ use linux_raw_sys::general::{
     __NR_access, __NR_chdir, __NR_close, __NR_dup, __NR_dup2, __NR_dup3, __NR_fcntl, __NR_fstat,
     __NR_ftruncate, __NR_getcwd, __NR_getdents64, __NR_ioctl, __NR_lseek, __NR_mkdir,
     __NR_newfstatat, __NR_open, __NR_openat, __NR_pipe, __NR_pipe2, __NR_pread64, __NR_pwrite64,
-    __NR_read, __NR_rename, __NR_rmdir, __NR_unlink, __NR_write, __NR_writev, AT_FDCWD, F_DUPFD,
-    F_GETFD, F_GETFL, F_SETFD, F_SETFL,
+    __NR_read, __NR_readv, __NR_rename, __NR_rmdir, __NR_unlink, __NR_write, __NR_writev, AT_FDCWD,
+    F_DUPFD, F_GETFD, F_GETFL, F_SETFD, F_SETFL,
 };
 use linux_raw_sys::ioctl::TCGETS;
 
@@ -240,4 +240,14 @@ pub fn is_terminal(fd: Fd) -> bool {
 
 fn descriptor(number: usize) -> Fd {
     Fd(number as i32)
+}
+
+/// Fills the pieces one after the other, by one system call.
+pub fn readv(fd: Fd, pieces: &mut [&mut [u8]]) -> Result<usize> {
+    let mut vectors = [[0usize; 2]; 16];
+    let count = pieces.len().min(vectors.len());
+    for (vector, piece) in vectors.iter_mut().zip(pieces) {
+        *vector = [piece.as_mut_ptr() as usize, piece.len()];
+    }
+    syscall!(__NR_readv, fd.0, vectors.as_ptr(), count)
 }

@@ -1,0 +1,57 @@
+//! `usertests [--list | NAME...]`: many small cases over processes, pipes, memory, files, bad
+//! arguments and exhaustion. Runs all, or those that are named, and reports each.
+//!
+//! What is expected is what Linux does; the same binary runs there to see that it is.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod arguments;
+mod descriptors;
+mod directories;
+mod elf;
+mod exec;
+mod exhaustion;
+mod files;
+mod helper;
+mod memory;
+mod pipes;
+mod proc_files;
+mod processes;
+mod scratch;
+mod signals;
+mod time;
+
+use user::testing::cases;
+use user::{Arguments, program};
+
+program!(main);
+
+fn main(arguments: Arguments) -> i32 {
+    if arguments
+        .get(1)
+        .is_some_and(|first| first == helper::OPTION)
+    {
+        return helper::main(arguments);
+    }
+    helper::remember_own_path(arguments);
+    cases::main(
+        arguments,
+        &[
+            processes::CASES,
+            signals::CASES,
+            pipes::CASES,
+            descriptors::CASES,
+            memory::CASES,
+            files::CASES,
+            directories::CASES,
+            proc_files::CASES,
+            time::CASES,
+            exec::CASES,
+            elf::CASES,
+            arguments::CASES,
+            exhaustion::CASES,
+        ],
+    )
+}
