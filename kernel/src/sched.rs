@@ -1,9 +1,10 @@
 //! The executor on this machine, and the time slice of user threads (rules E3, E4).
 //!
 //! The hardware timer of a CPU serves two: the executor's own timers, and the slice of a thread in user
-//! mode. It is armed for the earlier of the two, and only touched when that gets earlier; a
-//! thread that comes and goes within its slice costs nothing. At worst an interrupt
-//! finds nothing to do, once.
+//! mode. It is armed for the earlier of the two when user mode is entered or the CPU halts, and only if it is not armed already for
+//! an earlier moment: a thread that comes and goes within its slice costs nothing, and at worst an
+//! interrupt finds nothing to do. Each interrupt may have been the timer's, and it may come a little early, so
+//! after each the timer counts as not armed.
 
 use crate::arch::{self, CpuId, PerMachine};
 use crate::memory;
@@ -19,17 +20,24 @@ const NEVER: u64 = u64::MAX;
 
 /// The machine as the executor sees it.
 pub struct Machine {
-    /// What each CPU's timer is armed for.
-    armed: Vec<CachePadded<AtomicU64>>,
+    timers: Vec<CachePadded<Timer>>,
+}
+
+/// One CPU's timer. Relaxed throughout: only that CPU uses it.
+struct Timer {
+    /// What the hardware is armed for.
+    armed: AtomicU64,
+    /// What the executor wants to be woken for.
+    wanted: AtomicU64,
 }
 
 static EXECUTOR: PerMachine<Executor<Machine>> = PerMachine::new();
 
 /// Makes the executor. Called once, when there is a heap.
 pub fn init() {
-    let never = || CachePadded::new(AtomicU64::new(NEVER));
-    let armed = (0..arch::cpu_count()).map(|_| never()).collect();
-    EXECUTOR.init(Executor::new(Machine { armed }, arch::cpu_count()));
+    let timer = || Timer { armed: AtomicU64::new(NEVER), wanted: AtomicU64::new(NEVER) };
+    let timers = (0..arch::cpu_count()).map(|_| CachePadded::new(timer())).collect();
+    EXECUTOR.init(Executor::new(Machine { timers }, arch::cpu_count()));
 }
 
 /// The executor.
@@ -40,27 +48,27 @@ pub fn executor() -> &'static Executor<Machine> {
 /// To be called by a task that is about to enter user mode, at the start of its poll.
 pub fn begin_slice() {
     let executor = executor();
-    executor.platform().arm(arch::clock() + SLICE);
+    executor.platform().timer().arm_by(arch::clock() + SLICE);
     executor.share_work();
 }
 
-/// To be called after an interrupt: notes whether it was the timer.
+/// To be called after an interrupt.
 pub fn note_interrupt() {
-    let armed = executor().platform().here();
-    // Relaxed, here and below: only this CPU uses the word.
-    if arch::clock() >= armed.load(Ordering::Relaxed) {
-        armed.store(NEVER, Ordering::Relaxed);
-    }
+    executor().platform().timer().armed.store(NEVER, Ordering::Relaxed);
 }
 
 impl Machine {
-    fn here(&self) -> &AtomicU64 {
-        &self.armed[arch::cpu().0]
+    fn timer(&self) -> &Timer {
+        &self.timers[arch::cpu().0]
     }
+}
 
-    fn arm(&self, deadline: u64) {
-        if deadline < self.here().load(Ordering::Relaxed) {
-            self.here().store(deadline, Ordering::Relaxed);
+impl Timer {
+    /// Makes sure that the hardware goes off at `deadline` or when the executor wants it, whichever comes first.
+    fn arm_by(&self, deadline: u64) {
+        let deadline = deadline.min(self.wanted.load(Ordering::Relaxed));
+        if deadline < self.armed.load(Ordering::Relaxed) {
+            self.armed.store(deadline, Ordering::Relaxed);
             arch::set_timer(Some(deadline));
         }
     }
@@ -77,10 +85,8 @@ unsafe impl Platform for Machine {
     }
 
     fn set_timer(&self, deadline: Option<u64>) {
-        // Turned off by itself: an interrupt that comes for nothing is cheaper than the register.
-        if let Some(deadline) = deadline {
-            self.arm(deadline);
-        }
+        // The hardware follows when it matters: in `idle` and `begin_slice`.
+        self.timer().wanted.store(deadline.unwrap_or(NEVER), Ordering::Relaxed);
     }
 
     fn kick(&self, cpu: usize) {
@@ -88,6 +94,7 @@ unsafe impl Platform for Machine {
     }
 
     fn idle(&self) {
+        self.timer().arm_by(NEVER);
         arch::idle();
         note_interrupt();
         memory::serve();
