@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use user::sys::Errno;
 use user::sys::file::{self, Fd};
 use user::sys::process::{self, Pid, Status};
 use user::sys::signal::Signal;
@@ -177,23 +178,37 @@ fn exec(shell: &mut Shell, words: &[Vec<u8>]) -> u8 {
     code
 }
 
-/// `read NAME`: the next line of standard input. Byte by byte, so as to take no more than that.
+/// `read NAME...`: the next line of standard input, a word for each name, what is left for the
+/// last one. Byte by byte, so as to take no more than the line.
 fn read(shell: &mut Shell, words: &[Vec<u8>]) -> u8 {
-    let Some(name) = words.get(1).filter(|name| is_name(name)) else {
-        eprintln!("sh: read: a variable's name is needed");
+    let names = words.get(1..).unwrap_or_default();
+    if names.is_empty() || !names.iter().all(|name| is_name(name)) {
+        eprintln!("sh: read: names of variables are needed");
         return MISUSE;
-    };
+    }
     let mut line = Vec::new();
     let mut byte = [0];
     let ended = loop {
         match file::read(Fd::STDIN, &mut byte) {
             Ok(1) if byte == *b"\n" => break false,
             Ok(1) => line.push(byte[0]),
-            Err(user::sys::Errno::EINTR) => {}
+            Err(Errno::EINTR) => {}
             _ => break true,
         }
     };
-    shell.set(name, line.trim_ascii());
+    let mut rest = line.trim_ascii();
+    for (index, name) in names.iter().enumerate() {
+        let end = match index + 1 == names.len() {
+            true => rest.len(),
+            false => rest
+                .iter()
+                .position(u8::is_ascii_whitespace)
+                .unwrap_or(rest.len()),
+        };
+        let (word, after) = rest.split_at(end);
+        shell.set(name, word);
+        rest = after.trim_ascii_start();
+    }
     u8::from(ended)
 }
 

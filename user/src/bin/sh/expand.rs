@@ -1,25 +1,36 @@
 //! Words to arguments: variables and the splitting of what they hold.
 
+use alloc::format;
 use alloc::vec::Vec;
 
+use crate::arithmetic::{self, Trouble};
 use crate::lex::{Part, Word};
 use crate::state::Shell;
 
 /// The arguments that some words come to.
-pub fn words(shell: &Shell, words: &[Word]) -> Vec<Vec<u8>> {
-    words.iter().flat_map(|word| fields(shell, word)).collect()
+pub fn words(shell: &Shell, words: &[Word]) -> Result<Vec<Vec<u8>>, Trouble> {
+    let mut all = Vec::new();
+    for word in words {
+        all.append(&mut fields(shell, word)?);
+    }
+    Ok(all)
 }
 
 /// A word as one string, without splitting: for assignments and redirections.
-pub fn single(shell: &Shell, word: &Word) -> Vec<u8> {
+pub fn single(shell: &Shell, word: &Word) -> Result<Vec<u8>, Trouble> {
     let mut text = Vec::new();
     for part in word {
         match part {
             Part::Text { bytes, .. } => text.extend_from_slice(bytes),
             Part::Variable { name, .. } => text.extend_from_slice(&shell.value(name)),
+            Part::Arithmetic { expression } => text.extend_from_slice(&value(shell, expression)?),
         }
     }
-    text
+    Ok(text)
+}
+
+fn value(shell: &Shell, expression: &[u8]) -> Result<Vec<u8>, Trouble> {
+    arithmetic::evaluate(shell, expression).map(|value| format!("{value}").into_bytes())
 }
 
 /// The arguments that grow out of one word.
@@ -41,7 +52,7 @@ impl Fields {
     }
 }
 
-fn fields(shell: &Shell, word: &Word) -> Vec<Vec<u8>> {
+fn fields(shell: &Shell, word: &Word) -> Result<Vec<Vec<u8>>, Trouble> {
     let mut fields = Fields {
         done: Vec::new(),
         current: None,
@@ -63,6 +74,7 @@ fn fields(shell: &Shell, word: &Word) -> Vec<Vec<u8>> {
                 }
             }
             Part::Variable { name, quoted: true } => fields.extend(&shell.value(name)),
+            Part::Arithmetic { expression } => fields.extend(&value(shell, expression)?),
             Part::Variable {
                 name,
                 quoted: false,
@@ -77,5 +89,5 @@ fn fields(shell: &Shell, word: &Word) -> Vec<Vec<u8>> {
         }
     }
     fields.finish();
-    fields.done
+    Ok(fields.done)
 }

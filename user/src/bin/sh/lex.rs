@@ -16,6 +16,10 @@ pub enum Part {
         name: Vec<u8>,
         quoted: bool,
     },
+    /// `$((EXPRESSION))`
+    Arithmetic {
+        expression: Vec<u8>,
+    },
 }
 
 /// What expands to any number of arguments.
@@ -217,6 +221,22 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// The text up to `))`, which is skipped; with parentheses in pairs within.
+    fn expression(&mut self) -> Result<Vec<u8>, Trouble> {
+        let mut bytes = Vec::new();
+        let mut open = 0;
+        loop {
+            let byte = self.take().ok_or(Trouble::Incomplete)?;
+            match byte {
+                b'(' => open += 1,
+                b')' if open > 0 => open -= 1,
+                b')' if self.take_if(b')') => return Ok(bytes),
+                _ => {}
+            }
+            bytes.push(byte);
+        }
+    }
+
     fn double_quoted(&mut self, word: &mut Word) -> Result<(), Trouble> {
         // Even when nothing is in it, it makes a word.
         word.push(Part::Text {
@@ -264,6 +284,13 @@ impl<'a> Lexer<'a> {
             Some(byte @ (b'?' | b'$' | b'!' | b'#' | b'@' | b'*' | b'0'..=b'9')) => {
                 self.position += 1;
                 alloc::vec![byte]
+            }
+            Some(b'(') if self.peek_after(1) == Some(b'(') => {
+                self.position += 2;
+                word.push(Part::Arithmetic {
+                    expression: self.expression()?,
+                });
+                return Ok(());
             }
             Some(b'(') => return Err(Trouble::NoSubstitution),
             Some(byte) if byte == b'_' || byte.is_ascii_alphabetic() => {

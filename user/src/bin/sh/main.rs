@@ -1,18 +1,20 @@
 //! `sh [-c STRING [NAME [ARGUMENT...]] | FILE [ARGUMENT...]]`: a small shell.
 //!
 //! It has pipes, lists, redirection, background jobs, variables, `if`, `while`, `until`, `for`,
-//! groups and subshells; no patterns, no command substitution, no arithmetic, no functions, no
-//! job control. What it has behaves as POSIX says (Shell Command Language), which the tests check
+//! groups and subshells, arithmetic; no patterns, no command substitution, no functions, no job
+//! control. What it has behaves as POSIX says (Shell Command Language), which the tests check
 //! against another shell.
 //!
 //! In reading order: [`lex`] finds words and operators, [`parse`] makes commands of them,
-//! [`expand`] replaces variables, [`state`] is what a shell remembers, [`run`] runs commands,
+//! [`expand`] replaces variables
+//! (and [`arithmetic`] counts), [`state`] is what a shell remembers, [`run`] runs commands,
 //! [`redirect`], [`builtin`] and [`condition`] serve it.
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 
+mod arithmetic;
 mod builtin;
 mod condition;
 mod expand;

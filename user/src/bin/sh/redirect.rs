@@ -20,7 +20,10 @@ pub struct Failed;
 /// Makes the redirections, in order.
 pub fn apply(shell: &Shell, redirections: &[Redirection]) -> Result<(), Failed> {
     for redirection in redirections {
-        let word = expand::single(shell, &redirection.word);
+        let word = expand::single(shell, &redirection.word).map_err(|trouble| {
+            eprintln!("sh: {trouble}");
+            Failed
+        })?;
         let target = Fd(redirection.descriptor);
         one(target, redirection.direction, &word).map_err(|errno| {
             eprintln!("sh: {}: {errno}", word.escape_ascii());

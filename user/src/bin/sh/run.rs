@@ -9,10 +9,15 @@ use user::sys::signal::{self, Disposition, Signal};
 use user::sys::{Errno, file::S_IFDIR, file::S_IFMT};
 use user::{eprint, eprintln};
 
+use crate::arithmetic::Trouble;
+use crate::lex::Word;
 use crate::parse::{Chain, Command, Join, Kind, List, Pipeline, Redirection};
 use crate::redirect::{self, Saved};
 use crate::state::{Job, Leave, Shell, Strings, c_string};
 use crate::{MISUSE, NOT_EXECUTABLE, NOT_FOUND, builtin, expand};
+
+/// A variable's name and its value.
+type Assignment = (Vec<u8>, Vec<u8>);
 
 /// The status when the kernel refuses a fork or a pipe.
 const NO_RESOURCES: u8 = 2;
@@ -181,11 +186,12 @@ fn announce(status: Status) {
 fn command(shell: &mut Shell, command: &Command, last: bool) {
     match &command.kind {
         Kind::Simple { assignments, words } => {
-            let words = expand::words(shell, words);
-            let values: Vec<(Vec<u8>, Vec<u8>)> = assignments
-                .iter()
-                .map(|(name, word)| (name.clone(), expand::single(shell, word)))
-                .collect();
+            let expanded = expand::words(shell, words)
+                .and_then(|words| Ok((words, expand_values(shell, assignments)?)));
+            let (words, values) = match expanded {
+                Ok(expanded) => expanded,
+                Err(trouble) => return nonsense(shell, trouble),
+            };
             simple(shell, &words, &values, &command.redirections, last);
         }
         Kind::Subshell(body) => match process::fork() {
@@ -213,6 +219,24 @@ fn command(shell: &mut Shell, command: &Command, last: bool) {
             }
             drop(saved);
         }
+    }
+}
+
+/// The values of some assignments, by name.
+fn expand_values(
+    shell: &Shell,
+    assignments: &[(Vec<u8>, Word)],
+) -> Result<Vec<Assignment>, Trouble> {
+    let value = |(name, word): &(Vec<u8>, Word)| Ok((name.clone(), expand::single(shell, word)?));
+    assignments.iter().map(value).collect()
+}
+
+/// An expansion that is none ends a script (POSIX, 2.8.1), not a conversation.
+fn nonsense(shell: &mut Shell, trouble: Trouble) {
+    eprintln!("sh: {trouble}");
+    shell.status = MISUSE;
+    if !shell.interactive {
+        shell.exiting = Some(MISUSE);
     }
 }
 
@@ -260,8 +284,12 @@ fn run_compound(shell: &mut Shell, compound: &Kind) {
         }
         Kind::For { name, words, body } => {
             shell.status = 0;
+            let values = match expand::words(shell, words) {
+                Ok(values) => values,
+                Err(trouble) => return nonsense(shell, trouble),
+            };
             shell.loops += 1;
-            for value in expand::words(shell, words) {
+            for value in values {
                 shell.set(name, &value);
                 list(shell, body, false);
                 if leaves_loop(shell) {
@@ -290,7 +318,7 @@ fn leaves_loop(shell: &mut Shell) -> bool {
 fn simple(
     shell: &mut Shell,
     words: &[Vec<u8>],
-    assignments: &[(Vec<u8>, Vec<u8>)],
+    assignments: &[Assignment],
     redirections: &[Redirection],
     last: bool,
 ) {
@@ -345,7 +373,7 @@ fn simple(
     }
 }
 
-fn assign(shell: &mut Shell, assignments: &[(Vec<u8>, Vec<u8>)]) {
+fn assign(shell: &mut Shell, assignments: &[Assignment]) {
     for (name, value) in assignments {
         shell.set(name, value);
     }
@@ -355,7 +383,7 @@ fn assign(shell: &mut Shell, assignments: &[(Vec<u8>, Vec<u8>)]) {
 fn become_program(
     shell: &mut Shell,
     words: &[Vec<u8>],
-    assignments: &[(Vec<u8>, Vec<u8>)],
+    assignments: &[Assignment],
     redirections: &[Redirection],
 ) -> ! {
     if redirect::apply(shell, redirections).is_err() {
