@@ -45,7 +45,7 @@ counters! {
     ShootdownInterrupts = "shootdown_interrupts",
     /// References taken out of table entries.
     ReferencesRetired = "references_retired",
-    /// References dropped by the reclaimer.
+    /// Of these, those dropped since.
     ReferencesDropped = "references_dropped",
     /// Frames given back to the allocator.
     FramesFreed = "frames_freed",

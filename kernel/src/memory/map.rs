@@ -62,10 +62,6 @@ impl AddressSpace {
         backing: Backing,
     ) -> Result<usize, MapError> {
         frames::admit()?;
-        // As Linux's heuristic: what could never be there at once is refused, the rest is overcommitted.
-        if length.div_ceil(FRAME_SIZE) > frames::managed_frames() {
-            return Err(if length > USER_END { MapError::BadRange } else { MapError::OutOfMemory });
-        }
         let mut layout = self.layout.write().await;
         layout.vmas.has_room()?;
         let start = match place {
@@ -280,8 +276,5 @@ fn leaf_tables(start: usize, end: usize) -> impl Iterator<Item = usize> {
 
 fn find_place(layout: &Layout, length: usize) -> Result<usize, MapError> {
     let length = length.checked_next_multiple_of(FRAME_SIZE).ok_or(MapError::OutOfMemory)?;
-    if length == 0 {
-        return Err(MapError::BadRange);
-    }
     layout.vmas.find_free(length, layout.map_top).ok_or(MapError::OutOfMemory)
 }

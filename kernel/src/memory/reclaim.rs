@@ -88,6 +88,7 @@ struct Released(ManuallyDrop<Retired>);
 
 impl Released {
     fn drop_reference(self) {
+        count(Counter::ReferencesDropped);
         drop_reference(self.0.frame, self.0.level);
     }
 }
@@ -178,7 +179,6 @@ impl Reclaimer {
 
 /// Drops a reference which no CPU can use: to a page, or to a table that then may have to be taken apart.
 fn drop_reference(frame: Frame, level: Level) {
-    count(Counter::ReferencesDropped);
     if frames::drop_reference(frame) == Dropped::Shared {
         return;
     }

@@ -147,8 +147,10 @@ fn state(process: &Process) -> (char, &'static str) {
         ('Z', "zombie")
     } else if process.is_stopped() {
         ('T', "stopped")
+    } else if process.space().is_some_and(|space| memory::is_current(&space)) {
+        ('R', "running")
     } else {
-        // Whether its task is queued or waits is the executor's to know.
+        // Whether another's task is queued or waits is the executor's to know.
         ('S', "sleeping")
     }
 }

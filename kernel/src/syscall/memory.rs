@@ -39,6 +39,11 @@ pub async fn mmap(
     if length > isize::MAX as usize {
         return Err(Errno::ENOMEM);
     }
+    // As Linux's heuristic has it: what could never be there at once is refused, the rest is overcommitted.
+    let counted = flags & linux::MAP_NORESERVE == 0 && protection.contains(Protection::WRITE);
+    if counted && length / FRAME_SIZE > crate::memory::managed_frames() {
+        return Err(Errno::ENOMEM);
+    }
     let place = if flags & linux::MAP_FIXED_NOREPLACE != 0 {
         Place::FixedNoReplace(address)
     } else if flags & linux::MAP_FIXED != 0 {
@@ -70,7 +75,11 @@ pub async fn mmap(
             if shared { Backing::Shared(object, offset) } else { Backing::Private(object, offset) }
         }
     };
-    Ok(thread.space().map(place, length, protection, backing).await?)
+    match thread.space().map(place, length, protection, backing).await {
+        // Out of a program's reach, as opposed to not aligned (mmap(2)).
+        Err(MapError::BadRange) if address.is_multiple_of(FRAME_SIZE) => Err(Errno::ENOMEM),
+        outcome => Ok(outcome?),
+    }
 }
 
 /// munmap(2).

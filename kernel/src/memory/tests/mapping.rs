@@ -70,7 +70,7 @@ fn a_gap_in_the_range_is_an_error() {
     assert_eq!(protected, Err(MapError::NotMapped));
     assert_eq!(now(space.unmap(BASE + 1, PAGE)), Err(MapError::BadRange));
     assert_eq!(now(space.unmap(USER_END, PAGE)), Err(MapError::BadRange));
-    let absurd = now(space.map(Place::Any, 1 << 46, Protection::READ, Backing::Anonymous));
+    let absurd = now(space.map(Place::Any, 1 << 48, Protection::READ, Backing::Anonymous));
     assert_eq!(absurd, Err(MapError::OutOfMemory));
 }
 
