@@ -25,6 +25,10 @@ impl OpenFile {
             return Err(Errno::ENOTDIR);
         };
         let node = self.node().ok_or(Errno::ENOTDIR)?;
+        if matches!(node.place(), Place::Nowhere) {
+            // It was removed; there are no more entries, not even of itself.
+            return Err(Errno::ENOENT);
+        }
         let mut position = self.position().lock().await;
         if *position == 0 {
             let list = Arc::new(list(node)?);

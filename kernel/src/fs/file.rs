@@ -117,12 +117,12 @@ impl OpenFile {
 
     /// Whether it was opened for reading.
     pub fn is_readable(&self) -> bool {
-        self.flags() & abi::O_ACCMODE != abi::O_WRONLY && !matches!(self.opened, Opened::Path)
+        self.flags() & abi::O_ACCMODE != abi::O_WRONLY && !self.is_path()
     }
 
     /// Whether it was opened for writing.
     pub fn is_writable(&self) -> bool {
-        self.flags() & abi::O_ACCMODE != abi::O_RDONLY && !matches!(self.opened, Opened::Path)
+        self.flags() & abi::O_ACCMODE != abi::O_RDONLY && !self.is_path()
     }
 
     /// The node that was opened, unless it is a pipe.
@@ -150,6 +150,11 @@ impl OpenFile {
     /// to be followed by `SIGPIPE`.
     pub fn is_pipe(&self) -> bool {
         matches!(self.opened, Opened::Reader(_) | Opened::Writer(_))
+    }
+
+    /// Whether it is only a name for a node (`O_PATH`).
+    pub fn is_path(&self) -> bool {
+        matches!(self.opened, Opened::Path)
     }
 
     pub(super) fn opened(&self) -> &Opened {

@@ -39,8 +39,19 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 
-/// The open file of a descriptor in an argument.
+/// The open file of a descriptor in an argument. One that is only a name for a node (`O_PATH`)
+/// counts as bad.
 fn file(thread: &Thread, fd: usize) -> Result<Arc<OpenFile>, Errno> {
+    let file = file_or_path(thread, fd)?;
+    if file.is_path() {
+        Err(Errno::EBADF)
+    } else {
+        Ok(file)
+    }
+}
+
+/// The open file of a descriptor in an argument, for what works with `O_PATH` too.
+fn file_or_path(thread: &Thread, fd: usize) -> Result<Arc<OpenFile>, Errno> {
     thread.process().files().get(Fd::from_argument(fd))
 }
 
@@ -81,7 +92,7 @@ impl Place {
         let directory = if absolute || directory as i32 == abi::AT_FDCWD {
             thread.process().cwd()
         } else {
-            file(thread, directory)?
+            file_or_path(thread, directory)?
                 .node()
                 .ok_or(Errno::ENOTDIR)?
                 .clone()

@@ -5,7 +5,7 @@ use super::{Place, WORKING_DIRECTORY, check_flags, file, flags, follow};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::fs::file::truncate as truncate_node;
-use crate::fs::node::{Attributes, Node};
+use crate::fs::node::Node;
 use crate::fs::walk::Follow;
 use crate::process::Thread;
 use alloc::sync::Arc;
@@ -28,9 +28,11 @@ pub async fn fchmodat(thread: &Thread, directory: usize, path: usize, mode: usiz
 
 /// fchmod(2)
 pub async fn fchmod(thread: &Thread, fd: usize, mode: usize) -> SysResult {
-    change_open(thread, fd, |attributes| {
-        attributes.permissions = flags(mode)
-    })
+    // The attributes of a pipe are fixed, here and below.
+    if let Some(node) = file(thread, fd)?.node() {
+        node.change(|attributes| attributes.permissions = flags(mode));
+    }
+    Ok(0)
 }
 
 /// chown(2)
@@ -46,7 +48,10 @@ pub async fn lchown(thread: &Thread, path: usize, user: usize, group: usize) -> 
 
 /// fchown(2)
 pub async fn fchown(thread: &Thread, fd: usize, user: usize, group: usize) -> SysResult {
-    change_open(thread, fd, |attributes| set_owner(attributes, user, group))
+    if let Some(node) = file(thread, fd)?.node() {
+        set_owner(node, user, group);
+    }
+    Ok(0)
 }
 
 /// fchownat(2)
@@ -66,27 +71,29 @@ pub async fn fchownat(
     } else {
         place.node(follow(chown_flags))?
     };
-    node.change(|attributes| set_owner(attributes, user, group));
+    set_owner(&node, user, group);
     Ok(0)
 }
 
-fn set_owner(attributes: &mut Attributes, user: usize, group: usize) {
+fn set_owner(node: &Node, user: usize, group: usize) {
     // -1 leaves it as it is.
     let keep = u32::MAX;
-    if user as u32 != keep {
-        attributes.user = user as u32;
-    }
-    if group as u32 != keep {
-        attributes.group = group as u32;
-    }
-}
-
-/// Changes the attributes of an open file; those of a pipe are fixed.
-fn change_open(thread: &Thread, fd: usize, change: impl FnOnce(&mut Attributes)) -> SysResult {
-    if let Some(node) = file(thread, fd)?.node() {
-        node.change(change);
-    }
-    Ok(0)
+    let file = !node.is_directory();
+    node.change(|attributes| {
+        if user as u32 != keep {
+            attributes.user = user as u32;
+        }
+        if group as u32 != keep {
+            attributes.group = group as u32;
+        }
+        // A program that is given away does not run as its new owner (chown(2)).
+        if file {
+            attributes.permissions &= !abi::S_ISUID;
+        }
+        if file && attributes.permissions & abi::S_IXGRP != 0 {
+            attributes.permissions &= !abi::S_ISGID;
+        }
+    });
 }
 
 /// What is to be done to one time.

@@ -1,7 +1,7 @@
 //! Descriptors of files that are open already: pipe(2), dup(2), fcntl(2).
 
 use super::opening::on_exec;
-use super::{check_flags, file, flags};
+use super::{check_flags, file_or_path, flags};
 use crate::errno::{Errno, SysResult};
 use crate::fs::file::{CHANGEABLE, OpenFile};
 use crate::fs::pipe::CAPACITY;
@@ -37,7 +37,7 @@ pub async fn pipe2(thread: &Thread, address: usize, pipe_flags: usize) -> SysRes
 
 /// dup(2)
 pub async fn dup(thread: &Thread, old: usize) -> SysResult {
-    let file = file(thread, old)?;
+    let file = file_or_path(thread, old)?;
     let fd = thread.process().files().add(file, OnExec::Keep)?;
     Ok(fd.0 as usize)
 }
@@ -71,7 +71,7 @@ pub async fn dup3(thread: &Thread, old: usize, new: usize, dup_flags: usize) -> 
 
 /// fcntl(2). File locks, leases and owners are not supported.
 pub async fn fcntl(thread: &Thread, fd: usize, command: usize, argument: usize) -> SysResult {
-    let file = file(thread, fd)?;
+    let file = file_or_path(thread, fd)?;
     let files = thread.process().files();
     let fd = Fd::from_argument(fd);
     match command as u32 {
@@ -94,6 +94,7 @@ pub async fn fcntl(thread: &Thread, fd: usize, command: usize, argument: usize) 
             Ok(0)
         }
         abi::F_GETFL => Ok(file.flags() as usize),
+        _ if file.is_path() => Err(Errno::EBADF),
         abi::F_SETFL => {
             file.set_flags(CHANGEABLE, flags(argument));
             Ok(0)

@@ -1,7 +1,7 @@
 //! Changing names: mkdir(2), unlink(2), rename(2), symlink(2), link(2); and the working
 //! directory.
 
-use super::{Place, WORKING_DIRECTORY, check_flags, file, flags, path, permissions};
+use super::{Place, WORKING_DIRECTORY, check_flags, file_or_path, flags, path, permissions};
 use crate::errno::{Errno, SysResult};
 use crate::fs::node::{Kind, Node};
 use crate::fs::tree;
@@ -164,7 +164,7 @@ pub async fn chdir(thread: &Thread, path: usize) -> SysResult {
 
 /// fchdir(2)
 pub async fn fchdir(thread: &Thread, fd: usize) -> SysResult {
-    let file = file(thread, fd)?;
+    let file = file_or_path(thread, fd)?;
     let node = file
         .node()
         .filter(|node| node.is_directory())

@@ -1,7 +1,7 @@
 //! Telling about files: stat(2), statx(2), access(2).
 
 use super::plain::{bytes, zeroed};
-use super::{Place, WORKING_DIRECTORY, check_flags, file, flags, follow};
+use super::{Place, WORKING_DIRECTORY, check_flags, file_or_path, flags, follow};
 use crate::errno::{Errno, SysResult};
 use crate::fs::node::{Kind, Node, Status, Type};
 use crate::fs::walk::Follow;
@@ -26,7 +26,7 @@ pub async fn lstat(thread: &Thread, path: usize, address: usize) -> SysResult {
 
 /// fstat(2)
 pub async fn fstat(thread: &Thread, fd: usize, address: usize) -> SysResult {
-    let status = file(thread, fd)?.status();
+    let status = file_or_path(thread, fd)?.status();
     thread
         .space()
         .write_bytes(address, bytes(&to_stat(&status)))
@@ -84,7 +84,7 @@ async fn find(thread: &Thread, directory: usize, path: usize, flags: u32) -> Res
         return if directory as i32 == abi::AT_FDCWD {
             Ok(thread.process().cwd().status())
         } else {
-            Ok(file(thread, directory)?.status())
+            Ok(file_or_path(thread, directory)?.status())
         };
     }
     let place = Place::read(thread, directory, path).await?;
