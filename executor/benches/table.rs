@@ -1,0 +1,132 @@
+//! The table of `docs/performance.md`:
+//!
+//! ```text
+//! cargo bench --package executor --bench table
+//! ```
+//!
+//! The three executors do the same work in turns, round by round, so that what
+//! else goes on on the machine hits all of them; the medians are compared.
+//! An argument picks the rows whose name contains it.
+
+mod workloads;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use workloads::{Ours, Runtime, Smol, Tokio, Workload};
+
+const ROUNDS: usize = 15;
+const IDLE_TASKS: usize = 10_000;
+
+/// Counts what is allocated.
+struct Counting;
+
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: all is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.fetch_add(usable(layout), Ordering::Relaxed);
+        // SAFETY: passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        ALLOCATED.fetch_sub(usable(layout), Ordering::Relaxed);
+        // SAFETY: passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// An allocation starts at a multiple of its alignment, so this much is gone
+/// for others.
+fn usable(layout: Layout) -> usize {
+    layout.pad_to_align().size()
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn median(mut times: Vec<Duration>) -> Option<Duration> {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied()
+}
+
+fn milliseconds(time: Option<Duration>) -> String {
+    time.map_or("-".into(), |time| {
+        format!("{:.2}", time.as_secs_f64() * 1e3)
+    })
+}
+
+fn ratio(other: Option<Duration>, ours: Option<Duration>) -> String {
+    match (other, ours) {
+        (Some(other), Some(ours)) => format!("{:.2}", other.as_secs_f64() / ours.as_secs_f64()),
+        _ => "-".into(),
+    }
+}
+
+/// Bytes per task that waits for ever.
+fn idle_task<R: Runtime>() -> usize {
+    let runtime = R::new(1);
+    let spawn = |count| {
+        for _ in 0..count {
+            runtime.spawn_detached(pending());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    // What grows in steps has grown before.
+    spawn(IDLE_TASKS);
+    let before = ALLOCATED.load(Ordering::Relaxed);
+    spawn(IDLE_TASKS);
+    (ALLOCATED.load(Ordering::Relaxed) - before) / IDLE_TASKS
+}
+
+fn main() {
+    let only = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
+    println!(
+        "| work | threads | executor, ms | tokio, ms | async-executor, ms | tokio / executor | async-executor / executor |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for threads in [1, 2] {
+        for workload in Workload::ALL {
+            if only
+                .as_ref()
+                .is_some_and(|only| !workload.name().contains(only))
+            {
+                continue;
+            }
+            let (ours, tokio, smol) = (Ours::new(threads), Tokio::new(threads), Smol::new(threads));
+            let mut times = [Vec::new(), Vec::new(), Vec::new()];
+            for _ in 0..ROUNDS {
+                times[0].extend(workload.run(&ours));
+                times[1].extend(workload.run(&tokio));
+                times[2].extend(workload.run(&smol));
+            }
+            let [ours, tokio, smol] = times.map(median);
+            println!(
+                "| {} | {threads} | {} | {} | {} | {} | {} |",
+                workload.name(),
+                milliseconds(ours),
+                milliseconds(tokio),
+                milliseconds(smol),
+                ratio(tokio, ours),
+                ratio(smol, ours),
+            );
+        }
+    }
+    if only.is_none() {
+        let (ours, tokio, smol) = (
+            idle_task::<Ours>(),
+            idle_task::<Tokio>(),
+            idle_task::<Smol>(),
+        );
+        println!(
+            "| memory per idle task, bytes | 1 | {ours} | {tokio} | {smol} | {:.2} | {:.2} |",
+            tokio as f64 / ours as f64,
+            smol as f64 / ours as f64,
+        );
+    }
+}
