@@ -1,6 +1,8 @@
-//! The kernel's command line, in Linux's form: `key=value` words, then ` -- ` and the words for init.
+//! The kernel's command line, in Linux's form: `key=value` words, then ` -- ` and the
+//! words for init.
 //!
-//! Double quotes keep spaces together, and may stand anywhere in a word: `"a b"`, `key="a b"`.
+//! Double quotes keep spaces together, and may stand anywhere in a word: `"a b"`, `key="a
+//! b"`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -31,7 +33,11 @@ impl CommandLine {
 
     /// The value of a parameter; of the last one, when it is given more than once.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.parameters.iter().rev().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+        self.parameters
+            .iter()
+            .rev()
+            .find(|(k, _)| k == key)
+            .map(|(_, value)| value.as_str())
     }
 }
 

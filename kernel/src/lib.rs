@@ -2,15 +2,19 @@
 //!
 //! Three ideas:
 //!
-//! 1. **A user thread is a future.** Polling it enters ring 3; a trap, a system call or the end of its time slice returns to the
-//!    poll. System calls are `async fn`s. There is one kernel stack per CPU, none per thread.
-//! 2. **An address space is a persistent tree.** `fork` copies the root and takes one reference on each table below. A write fault un-shares the path
-//!    from the root to the page, one level at a time.
-//! 3. **What can wait, waits outside the fault.** TLB shootdown and dropping of references are queued; nobody spins for
-//!    another CPU.
+//! 1. **A user thread is a future.** Polling it enters ring 3; a trap, a system call or
+//!    the end of its time slice returns to the poll. System calls are `async fn`s. There
+//!    is one kernel stack per CPU, none per thread.
+//! 2. **An address space is a persistent tree.** `fork` copies the root and takes one
+//!    reference on each table below. A write fault un-shares the path from the root to
+//!    the page, one level at a time.
+//! 3. **What can wait, waits outside the fault.** TLB shootdown and dropping of
+//!    references are queued; nobody spins for another CPU.
 //!
-//! In reading order: [`memory`] is what the kernel exists for. [`process`] has threads and processes, [`sched`] puts them on the executor.
-//! [`syscall`] is the way in for programs, [`fs`] their files. [`arch`] is the machine, [`start`](mod@start) the beginning and the end.
+//! In reading order: [`memory`] is what the kernel exists for. [`process`] has threads
+//! and processes, [`sched`] puts them on the executor. [`syscall`] is the way in for
+//! programs, [`fs`] their files. [`arch`] is the machine, [`start`](mod@start) the
+//! beginning and the end.
 #![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;

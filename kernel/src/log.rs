@@ -1,6 +1,7 @@
 //! The kernel's log: one line a record, on the second serial port.
 //!
-//! `[   0.123456 cpu0 INFO] text`. The parameter `log=LEVEL` (error, warn, info, debug, trace) sets how much is said.
+//! `[   0.123456 cpu0 INFO] text`. The parameter `log=LEVEL` (error, warn, info, debug,
+//! trace) sets how much is said.
 
 use crate::arch;
 use core::fmt::{self, Write};

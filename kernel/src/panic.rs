@@ -1,7 +1,8 @@
-//! The end by a defect: all CPUs stop, and the log says what was broken, where, and how the kernel came there.
+//! The end by a defect: all CPUs stop, and the log says what was broken, where, and how
+//! the kernel came there.
 //!
-//! Nothing is locked or allocated here. The names of functions come from a text file of the initramfs, which the
-//! build makes from the kernel's own symbols.
+//! Nothing is locked or allocated here. The names of functions come from a text file of
+//! the initramfs, which the build makes from the kernel's own symbols.
 
 use crate::arch::{self, KernelException};
 use crate::log::Port;
@@ -14,7 +15,8 @@ pub const EXIT_PANIC: u8 = 0x12;
 
 static SYMBOLS: Once<&'static [u8]> = Once::new();
 
-/// Gives the table of symbols: lines of `address name`, the address with 16 hexadecimal digits, sorted.
+/// Gives the table of symbols: lines of `address name`, the address with 16 hexadecimal
+/// digits, sorted.
 pub fn set_symbols(text: &'static [u8]) {
     SYMBOLS.call_once(|| text);
 }
@@ -33,7 +35,9 @@ fn panicked(info: &PanicInfo<'_>) -> ! {
 
 /// An exception in the kernel itself.
 pub fn exception(exception: &KernelException<'_>) -> ! {
-    report(format_args!("{exception}"), |port| trace(port, |each| exception.backtrace(each)))
+    report(format_args!("{exception}"), |port| {
+        trace(port, |each| exception.backtrace(each))
+    })
 }
 
 fn report(what: fmt::Arguments<'_>, more: impl FnOnce(&mut Port) -> fmt::Result) -> ! {
@@ -71,7 +75,10 @@ fn symbol(address: usize) -> Option<(&'static str, usize)> {
         if start > address {
             break;
         }
-        found = Some((core::str::from_utf8(name).ok()?.trim_start(), address - start));
+        found = Some((
+            core::str::from_utf8(name).ok()?.trim_start(),
+            address - start,
+        ));
     }
     found
 }

@@ -1,10 +1,11 @@
 //! The executor on this machine, and the time slice of user threads (rules E3, E4).
 //!
-//! The hardware timer of a CPU serves two: the executor's own timers, and the slice of a thread in user
-//! mode. It is armed for the earlier of the two when user mode is entered or the CPU halts, and only if it is not armed already for
-//! an earlier moment: a thread that comes and goes within its slice costs nothing, and at worst an
-//! interrupt finds nothing to do. Each interrupt may have been the timer's, and it may come a little early, so
-//! after each the timer counts as not armed.
+//! The hardware timer of a CPU serves two: the executor's own timers, and the slice of a
+//! thread in user mode. It is armed for the earlier of the two when user mode is entered
+//! or the CPU halts, and only if it is not armed already for an earlier moment: a thread
+//! that comes and goes within its slice costs nothing, and at worst an interrupt finds
+//! nothing to do. Each interrupt may have been the timer's, and it may come a little
+//! early, so after each the timer counts as not armed.
 
 use crate::arch::{self, CpuId, PerMachine};
 use crate::memory;
@@ -35,8 +36,13 @@ static EXECUTOR: PerMachine<Executor<Machine>> = PerMachine::new();
 
 /// Makes the executor. Called once, when there is a heap.
 pub fn init() {
-    let timer = || Timer { armed: AtomicU64::new(NEVER), wanted: AtomicU64::new(NEVER) };
-    let timers = (0..arch::cpu_count()).map(|_| CachePadded::new(timer())).collect();
+    let timer = || Timer {
+        armed: AtomicU64::new(NEVER),
+        wanted: AtomicU64::new(NEVER),
+    };
+    let timers = (0..arch::cpu_count())
+        .map(|_| CachePadded::new(timer()))
+        .collect();
     EXECUTOR.init(Executor::new(Machine { timers }, arch::cpu_count()));
 }
 
@@ -54,7 +60,11 @@ pub fn begin_slice() {
 
 /// To be called after an interrupt.
 pub fn note_interrupt() {
-    executor().platform().timer().armed.store(NEVER, Ordering::Relaxed);
+    executor()
+        .platform()
+        .timer()
+        .armed
+        .store(NEVER, Ordering::Relaxed);
 }
 
 impl Machine {
@@ -64,7 +74,8 @@ impl Machine {
 }
 
 impl Timer {
-    /// Makes sure that the hardware goes off at `deadline` or when the executor wants it, whichever comes first.
+    /// Makes sure that the hardware goes off at `deadline` or when the executor wants it,
+    /// whichever comes first.
     fn arm_by(&self, deadline: u64) {
         let deadline = deadline.min(self.wanted.load(Ordering::Relaxed));
         if deadline < self.armed.load(Ordering::Relaxed) {
@@ -74,7 +85,8 @@ impl Timer {
     }
 }
 
-// SAFETY: `cpu` names the CPU that it runs on, below `cpu_count`; the kernel is not interrupted but in user mode and in `idle`.
+// SAFETY: `cpu` names the CPU that it runs on, below `cpu_count`; the kernel is not
+// interrupted but in user mode and in `idle`.
 unsafe impl Platform for Machine {
     fn cpu(&self) -> usize {
         arch::cpu().0
@@ -86,7 +98,9 @@ unsafe impl Platform for Machine {
 
     fn set_timer(&self, deadline: Option<u64>) {
         // The hardware follows when it matters: in `idle` and `begin_slice`.
-        self.timer().wanted.store(deadline.unwrap_or(NEVER), Ordering::Relaxed);
+        self.timer()
+            .wanted
+            .store(deadline.unwrap_or(NEVER), Ordering::Relaxed);
     }
 
     fn kick(&self, cpu: usize) {

@@ -1,11 +1,12 @@
-//! From the first function of the kernel proper to the last: start-up, the worker of each CPU, and power-off with its audit.
+//! From the first function of the kernel proper to the last: start-up, the worker of each
+//! CPU, and power-off with its audit.
 
 use crate::arch::{self, BootInfo};
 use crate::cmdline::CommandLine;
-use crate::memory::{self, Audit};
 use crate::fs::cpio::Archive;
 use crate::fs::tty::Flush;
 use crate::fs::tty::settings::{Mode, Settings};
+use crate::memory::{self, Audit};
 use crate::process::{self, ExitStatus, Signal};
 use crate::{fs, log as kernel_log, panic as kernel_panic, sched};
 use alloc::string::String;
@@ -23,7 +24,11 @@ pub fn start(boot: BootInfo) -> ! {
     if let Some(level) = line.get("log") {
         kernel_log::set_level(level);
     }
-    log::info!("cowfork {}, {} CPUs", env!("CARGO_PKG_VERSION"), arch::cpu_count());
+    log::info!(
+        "cowfork {}, {} CPUs",
+        env!("CARGO_PKG_VERSION"),
+        arch::cpu_count()
+    );
     log::info!(
         "{} KiB of memory managed, {} KiB free",
         memory::managed_frames() * memory::FRAME_SIZE / 1024,
@@ -50,10 +55,13 @@ pub fn start(boot: BootInfo) -> ! {
     worker()
 }
 
-/// The kernel's symbols, straight from the archive: a panic shall not need the file system.
+/// The kernel's symbols, straight from the archive: a panic shall not need the file
+/// system.
 fn symbols(initramfs: &'static [u8]) -> Option<&'static [u8]> {
     let mut entries = Archive::new(initramfs).filter_map(Result::ok);
-    entries.find(|entry| entry.path.ends_with(b"boot/symbols")).map(|entry| entry.contents)
+    entries
+        .find(|entry| entry.path.ends_with(b"boot/symbols"))
+        .map(|entry| entry.contents)
 }
 
 /// What a key on the terminal does.
@@ -94,7 +102,8 @@ async fn power_off(status: ExitStatus) {
     fs::tree().dismantle();
     memory::leave();
     let mut audit = settled_audit().await;
-    // A CPU that runs tasks of the kernel may be in the address space of a process that is gone, until it is idle.
+    // A CPU that runs tasks of the kernel may be in the address space of a process that is
+    // gone, until it is idle.
     for _ in 0..100 {
         if is_clean(&audit) {
             break;
@@ -104,7 +113,10 @@ async fn power_off(status: ExitStatus) {
     }
     let clean = is_clean(&audit);
     report(&audit, clean);
-    kernel_log::plain(format_args!("power-off: status {}", status.to_shell_status()));
+    kernel_log::plain(format_args!(
+        "power-off: status {}",
+        status.to_shell_status()
+    ));
     arch::power_off(if clean { EXIT_CLEAN } else { EXIT_AUDIT_FAILED });
 }
 

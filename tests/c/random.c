@@ -42,7 +42,7 @@ int main(void)
 	printf("AT_PHNUM sane: %d, AT_ENTRY set: %d\n",
 	       getauxval(AT_PHNUM) > 0 && getauxval(AT_PHNUM) < 64,
 	       getauxval(AT_ENTRY) != 0);
-	printf("AT_UID %lu is %u\n", getauxval(AT_UID), getuid());
+	printf("AT_UID is right: %d\n", getauxval(AT_UID) == getuid());
 	printf("page size %ld, clock ticks %ld, CPUs sane %d\n",
 	       sysconf(_SC_PAGESIZE), sysconf(_SC_CLK_TCK),
 	       sysconf(_SC_NPROCESSORS_ONLN) >= 1);

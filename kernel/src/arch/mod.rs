@@ -36,8 +36,8 @@ use self::sim as machine;
 pub use machine::{clock, cpu, cpu_count, idle, kick, set_timer, start_cpus, wall_clock_offset};
 // Memory.
 pub use machine::{
-    PerMachine, copy_page, flush_all, flush_page, frame_ptr, load_kernel_root, load_root,
-    new_root, scheduling_point, zero_page,
+    PerMachine, copy_page, flush_all, flush_page, frame_ptr, load_kernel_root, load_root, new_root,
+    scheduling_point, zero_page,
 };
 // User mode.
 pub use machine::{FpuState, UserContext};
@@ -45,9 +45,7 @@ pub use machine::{FpuState, UserContext};
 pub use machine::{console_write, log_write, power_off, random, set_console_input};
 // The kernel's own memory, and its end. The simulated machine leaves both to the host.
 #[cfg(target_os = "none")]
-pub use machine::{
-    General, HEAP, KernelException, backtrace, halt, map_kernel, stop_other_cpus,
-};
+pub use machine::{General, HEAP, KernelException, backtrace, halt, map_kernel, stop_other_cpus};
 
 use core::fmt;
 

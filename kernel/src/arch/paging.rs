@@ -56,7 +56,8 @@ impl Entry {
 
     /// The frame that a present entry points to.
     pub fn frame(self) -> Option<Frame> {
-        self.is_present().then(|| Frame::containing(self.0 & ADDRESS))
+        self.is_present()
+            .then(|| Frame::containing(self.0 & ADDRESS))
     }
 
     /// All known bits.
@@ -122,11 +123,16 @@ impl Table {
         // frame is 4096 bytes, aligned to 4096, and mapped for the kernel at
         // `frame_ptr`; `index` was checked. The hardware changes the word only
         // by atomic operations, and so does the kernel.
-        unsafe { &*super::frame_ptr(self.0).cast::<AtomicU64>().as_ptr().add(index) }
+        unsafe {
+            &*super::frame_ptr(self.0)
+                .cast::<AtomicU64>()
+                .as_ptr()
+                .add(index)
+        }
     }
 
-    /// Reads entry `index`. `Acquire`: pairs with the `Release` in the writers below, so that the
-    /// contents of a table or page just linked are seen.
+    /// Reads entry `index`. `Acquire`: pairs with the `Release` in the writers below, so
+    /// that the contents of a table or page just linked are seen.
     pub fn load(self, index: usize) -> Entry {
         super::scheduling_point();
         Entry(self.slot(index).load(Ordering::Acquire))
@@ -147,7 +153,8 @@ impl Table {
             .map_err(Entry)
     }
 
-    /// Adds bits to entry `index`, which is present and stays so: the caller has the right to change it.
+    /// Adds bits to entry `index`, which is present and stays so: the caller has the
+    /// right to change it.
     pub fn add(self, index: usize, bits: Bits) {
         super::scheduling_point();
         self.slot(index).fetch_or(bits.bits(), Ordering::AcqRel);

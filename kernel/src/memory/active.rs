@@ -1,13 +1,14 @@
-//! Which address space each CPU is in, and which CPUs each address space is active on (rules M5, M6).
+//! Which address space each CPU is in, and which CPUs each address space is active on
+//! (rules M5, M6).
 //!
-//! Activating and asking for a shootdown are a Dekker pair. The one who changes an entry then counts the generation
-//! up, and then reads the set of active CPUs. The one who activates enters the
-//! set first and loads CR3 after. So either the asker sees the CPU in the set and asks it, or the CPU
-//! begins to walk the tables after the change.
+//! Activating and asking for a shootdown are a Dekker pair. The one who changes an entry
+//! then counts the generation up, and then reads the set of active CPUs. The one who
+//! activates enters the set first and loads CR3 after. So either the asker sees the CPU
+//! in the set and asks it, or the CPU begins to walk the tables after the change.
 //!
-//! Loading CR3 drops all translations but the kernel's global ones, so a CPU that comes back to an address
-//! space brings nothing stale with it. (With PCIDs it would: it has to compare generations
-//! then. The counter is there; PCIDs are not used yet.)
+//! Loading CR3 drops all translations but the kernel's global ones, so a CPU that comes
+//! back to an address space brings nothing stale with it. (With PCIDs it would: it has to
+//! compare generations then. The counter is there; PCIDs are not used yet.)
 
 use super::space::AddressSpace;
 use crate::arch::{self, CpuId, MAX_CPUS, PerMachine};
@@ -44,7 +45,9 @@ impl CpuSet {
 
     /// The CPUs in it.
     pub fn iter(self) -> impl Iterator<Item = CpuId> {
-        (0..MAX_CPUS).map(CpuId).filter(move |&cpu| self.contains(cpu))
+        (0..MAX_CPUS)
+            .map(CpuId)
+            .filter(move |&cpu| self.contains(cpu))
     }
 }
 
@@ -56,11 +59,14 @@ pub(super) struct Activity {
 
 impl Activity {
     pub(super) const fn new() -> Activity {
-        Activity { cpus: AtomicU64::new(0), generation: AtomicU64::new(0) }
+        Activity {
+            cpus: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
+        }
     }
 
-    /// To be called after an entry was changed and before anything relies on it: counts the
-    /// generation up and returns who may hold translations from before.
+    /// To be called after an entry was changed and before anything relies on it: counts
+    /// the generation up and returns who may hold translations from before.
     pub(super) fn advance(&self) -> CpuSet {
         // SeqCst: orders the change before the read of the set (the Dekker pair above).
         self.generation.fetch_add(1, Ordering::SeqCst);
@@ -98,14 +104,18 @@ pub(super) fn init() {
 pub fn activate(space: &Arc<AddressSpace>) {
     let cpu = arch::cpu();
     let mut slot = CURRENT.get()[cpu.0].lock();
-    if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, space)) {
+    if slot
+        .as_ref()
+        .is_some_and(|current| Arc::ptr_eq(current, space))
+    {
         return;
     }
     space.activity.enter(cpu);
     arch::load_root(space.root());
     let old = slot.replace(space.clone());
     drop(slot);
-    // The last reference may go here, and with it the whole address space: not under the lock.
+    // The last reference may go here, and with it the whole address space: not under the
+    // lock.
     finish_leaving(old, cpu);
 }
 

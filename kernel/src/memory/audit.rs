@@ -1,10 +1,11 @@
-//! Does it add up? Every table is walked, every reference recounted, and the result compared with the counts (rules M1, M11).
+//! Does it add up? Every table is walked, every reference recounted, and the result
+//! compared with the counts (rules M1, M11).
 
+use super::Frame;
 use super::frames::{self, HEAP};
 use super::object::Object;
 use super::space::AddressSpace;
 use super::table::{Level, USER_ENTRIES};
-use super::Frame;
 use crate::arch::paging::{ENTRIES, Table};
 use alloc::sync::Arc;
 use alloc::vec;
@@ -30,10 +31,13 @@ impl Audit {
     }
 }
 
-/// Recounts all references, given everything that holds any: the address spaces and the objects. They must not be in use
-/// meanwhile, and the reclaimer must have nothing left to drop.
+/// Recounts all references, given everything that holds any: the address spaces and the
+/// objects. They must not be in use meanwhile, and the reclaimer must have nothing left
+/// to drop.
 pub fn audit(spaces: &[Arc<AddressSpace>], objects: &[Arc<Object>]) -> Audit {
-    let mut found = Recount { holders: vec![0; frames::table_len()] };
+    let mut found = Recount {
+        holders: vec![0; frames::table_len()],
+    };
     for space in spaces {
         found.add(space.root());
         found.walk(space.root_table(), Level::ROOT, USER_ENTRIES);
@@ -58,9 +62,16 @@ pub fn audit(spaces: &[Arc<AddressSpace>], objects: &[Arc<Object>]) -> Audit {
         found.holders[frame.number() as usize] = 0;
     }
     // What is still marked is pointed to, but free.
-    for (number, &holders) in found.holders.iter().enumerate().filter(|(_, holders)| **holders != 0) {
+    for (number, &holders) in found
+        .holders
+        .iter()
+        .enumerate()
+        .filter(|(_, holders)| **holders != 0)
+    {
         audit.wrong += 1;
-        audit.example.get_or_insert((Frame::new(number as u32), 0, holders));
+        audit
+            .example
+            .get_or_insert((Frame::new(number as u32), 0, holders));
     }
     audit
 }
@@ -72,17 +83,22 @@ struct Recount {
 impl Recount {
     /// Counts a holder of the frame. Says whether it is the first.
     fn add(&mut self, frame: Frame) -> bool {
-        let Some(holders) = self.holders.get_mut(frame.number() as usize) else { return false };
+        let Some(holders) = self.holders.get_mut(frame.number() as usize) else {
+            return false;
+        };
         *holders += 1;
         *holders == 1
     }
 
     fn walk(&mut self, table: Table, level: Level, entries: usize) {
         for index in 0..entries.min(ENTRIES) {
-            let Some(frame) = table.load(index).frame() else { continue };
+            let Some(frame) = table.load(index).frame() else {
+                continue;
+            };
             // A table that many share holds its entries once.
             if self.add(frame) && level != Level::LEAF_TABLE {
-                // SAFETY: above the lowest level entries point to tables, and nobody changes them during an audit.
+                // SAFETY: above the lowest level entries point to tables, and nobody changes them
+                // during an audit.
                 self.walk(unsafe { Table::new(frame) }, level.below(), ENTRIES);
             }
         }

@@ -1,7 +1,8 @@
-//! What is in a frame: the few places where the kernel reads and writes the bytes of frames.
+//! What is in a frame: the few places where the kernel reads and writes the bytes of
+//! frames.
 //!
-//! A frame that a user program maps may change at any moment under the kernel's hands, so all
-//! copies go through raw pointers; no reference to the bytes of a frame ever exists.
+//! A frame that a user program maps may change at any moment under the kernel's hands, so
+//! all copies go through raw pointers; no reference to the bytes of a frame ever exists.
 
 use super::{FRAME_SIZE, Frame};
 use crate::arch;
@@ -21,7 +22,8 @@ pub(super) unsafe fn zero(frame: Frame) {
 /// # Safety
 /// The caller holds `to` alone, and `from` stays allocated during the call.
 pub(super) unsafe fn copy(from: Frame, to: Frame) {
-    // SAFETY: both pointers are to whole frames in the direct map; they differ, as `to` is the caller's alone.
+    // SAFETY: both pointers are to whole frames in the direct map; they differ, as `to` is
+    // the caller's alone.
     unsafe { arch::copy_page(arch::frame_ptr(to), arch::frame_ptr(from)) }
 }
 
@@ -31,8 +33,8 @@ pub(super) unsafe fn copy(from: Frame, to: Frame) {
 /// The frame is not freed during the call, and the caller may write it.
 pub(super) unsafe fn write(frame: Frame, offset: usize, bytes: &[u8]) {
     assert!(offset + bytes.len() <= FRAME_SIZE);
-    // SAFETY: in bounds as asserted; the caller's promise covers the rest. `bytes` is kernel memory, so
-    // it does not overlap the frame.
+    // SAFETY: in bounds as asserted; the caller's promise covers the rest. `bytes` is kernel
+    // memory, so it does not overlap the frame.
     unsafe {
         let to = arch::frame_ptr(frame).as_ptr().add(offset);
         core::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
@@ -59,7 +61,12 @@ pub(super) unsafe fn read(frame: Frame, offset: usize, buffer: &mut [u8]) {
 pub(super) unsafe fn clear(frame: Frame, offset: usize, length: usize) {
     assert!(offset + length <= FRAME_SIZE);
     // SAFETY: in bounds as asserted; the caller's promise covers the rest.
-    unsafe { arch::frame_ptr(frame).as_ptr().add(offset).write_bytes(0, length) }
+    unsafe {
+        arch::frame_ptr(frame)
+            .as_ptr()
+            .add(offset)
+            .write_bytes(0, length)
+    }
 }
 
 /// A 32-bit word of a frame, as user programs and the kernel share it (futexes).
@@ -68,6 +75,12 @@ pub(super) unsafe fn clear(frame: Frame, offset: usize, length: usize) {
 /// The frame is not freed while the reference is used.
 pub(super) unsafe fn word<'a>(frame: Frame, offset: usize) -> &'a AtomicU32 {
     assert!(offset + 4 <= FRAME_SIZE && offset % 4 == 0);
-    // SAFETY: in bounds and aligned as asserted; all-bits patterns are valid; the kernel only uses it atomically.
-    unsafe { &*arch::frame_ptr(frame).as_ptr().add(offset).cast::<AtomicU32>() }
+    // SAFETY: in bounds and aligned as asserted; all-bits patterns are valid; the kernel only
+    // uses it atomically.
+    unsafe {
+        &*arch::frame_ptr(frame)
+            .as_ptr()
+            .add(offset)
+            .cast::<AtomicU32>()
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! A count is the number of holders: table entries that point to the frame and
 //! kernel objects that own it. 0 means free. Who holds a reference may take
-//! another; nobody else may, so a count never rises from 0 but in the allocator. Both ends are
-//! watched: dropping below 0 is a defect of the kernel and panics; the maximum
+//! another; nobody else may, so a count never rises from 0 but in the allocator. Both
+//! ends are watched: dropping below 0 is a defect of the kernel and panics; the maximum
 //! is an error that the process gets which drove the count there.
 
 use core::sync::atomic::{AtomicU32, Ordering, fence};
@@ -27,8 +27,9 @@ pub enum Dropped {
 pub struct RefCount(AtomicU32);
 
 impl RefCount {
-    /// The most holders that a frame can have. Half of the range is left above it, so that
-    /// CPUs which pass it at the same moment, before they step back, cannot wrap it.
+    /// The most holders that a frame can have. Half of the range is left above it, so
+    /// that CPUs which pass it at the same moment, before they step back, cannot wrap
+    /// it.
     pub const MAX: u32 = 1 << 31;
 
     /// Makes the allocator's frame the caller's: 0 becomes 1.

@@ -66,12 +66,17 @@ pub(super) fn init() {
 
 /// Counts one.
 pub fn count(counter: Counter) {
-    // Relaxed, and no read-modify-write: only this CPU writes its row, and nothing interrupts it.
+    // Relaxed, and no read-modify-write: only this CPU writes its row, and nothing interrupts
+    // it.
     let cell = &COUNTERS.get()[arch::cpu().0][counter as usize];
     cell.store(cell.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
 /// The sum over all CPUs.
 pub fn total(counter: Counter) -> u64 {
-    COUNTERS.get().iter().map(|row| row[counter as usize].load(Ordering::Relaxed)).sum()
+    COUNTERS
+        .get()
+        .iter()
+        .map(|row| row[counter as usize].load(Ordering::Relaxed))
+        .sum()
 }

@@ -1,4 +1,5 @@
-//! The page fault: what a program may have is made so; the rest is an error (rules M2, M4, M8, M9).
+//! The page fault: what a program may have is made so; the rest is an error (rules M2,
+//! M4, M8, M9).
 //!
 //! ```text
 //!  fault ── area? right? ──no──> SIGSEGV
@@ -9,9 +10,12 @@
 //!                                                              └> old reference retired ─> reclaimer
 //! ```
 //!
-//! The same code serves faults from ring 3 and the kernel's own access to user memory. It runs to its end without waiting, unless the
-//! address space is active on other CPUs when a page has to be copied: then they have to forget the old page before the new one may be written.
+//! The same code serves faults from ring 3 and the kernel's own access to user memory. It
+//! runs to its end without waiting, unless the address space is active on other CPUs when
+//! a page has to be copied: then they have to forget the old page before the new one may
+//! be written.
 
+use super::FRAME_SIZE;
 use super::counters::{Counter, count};
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
 use super::object::PageError;
@@ -20,7 +24,6 @@ use super::shootdown::{Range, RetiredBatch, Shootdown};
 use super::space::{AddressSpace, Layout};
 use super::table::{Level, page_of};
 use super::vma::{Backing, Protection, Vma};
-use super::FRAME_SIZE;
 use crate::arch;
 use crate::arch::Access;
 use crate::arch::paging::{Bits, Entry, Table};
@@ -60,7 +63,8 @@ enum Resolved {
     Done,
     /// It needs the layout's lock alone.
     Contended,
-    /// A copy is in place, and becomes writable by the next attempt, after these acknowledgements.
+    /// A copy is in place, and becomes writable by the next attempt, after these
+    /// acknowledgements.
     AfterShootdown(Arc<Shootdown>),
 }
 
@@ -105,8 +109,9 @@ impl AddressSpace {
                 Resolved::AfterShootdown(shootdown) => shootdown.done().await,
             }
         }
-        // Rule M4, in an address space that is active elsewhere: other faults are held until the copy is
-        // writable, so that no other thread can find it, take it over, and write it too early.
+        // Rule M4, in an address space that is active elsewhere: other faults are held until the
+        // copy is writable, so that no other thread can find it, take it over, and write
+        // it too early.
         let layout = self.layout.write().await;
         loop {
             match self.resolve(&layout, address, access, Hold::Alone)? {
@@ -116,10 +121,16 @@ impl AddressSpace {
         }
     }
 
-    /// As [`fault`](Self::fault), for an address space that is active nowhere and that the caller alone has: never waits.
-    pub(super) fn fault_while_private(&self, address: usize, access: Access) -> Result<(), FaultError> {
+    /// As [`fault`](Self::fault), for an address space that is active nowhere and that
+    /// the caller alone has: never waits.
+    pub(super) fn fault_while_private(
+        &self,
+        address: usize,
+        access: Access,
+    ) -> Result<(), FaultError> {
         let layout = self.layout.try_write().ok_or(FaultError::NotAllowed)?;
-        self.resolve(&layout, address, access, Hold::Alone).map(|_| ())
+        self.resolve(&layout, address, access, Hold::Alone)
+            .map(|_| ())
     }
 
     fn resolve(
@@ -133,8 +144,13 @@ impl AddressSpace {
         if !allows(vma.protection, access) {
             return Err(FaultError::NotAllowed);
         }
-        if access != Access::Write && self.look_up(address).is_some_and(|(entry, _)| entry.is_present()) {
-            // Another CPU has mapped it meanwhile, or this one held an older, stricter translation (rule M5).
+        if access != Access::Write
+            && self
+                .look_up(address)
+                .is_some_and(|(entry, _)| entry.is_present())
+        {
+            // Another CPU has mapped it meanwhile, or this one held an older, stricter translation
+            // (rule M5).
             self.forget_here(address);
             return Ok(Resolved::Done);
         }
@@ -145,7 +161,8 @@ impl AddressSpace {
             self.forget_here(address);
             None
         } else {
-            self.activity.flush_and_release(Range::page(address), &mut retired)
+            self.activity
+                .flush_and_release(Range::page(address), &mut retired)
         };
         match (leaf?, shootdown) {
             (Leaf::Ready, _) => Ok(Resolved::Done),
@@ -159,7 +176,8 @@ impl AddressSpace {
         }
     }
 
-    /// Loosening needs no shootdown (rule M5), but this CPU would take the fault again with what its TLB holds.
+    /// Loosening needs no shootdown (rule M5), but this CPU would take the fault again
+    /// with what its TLB holds.
     fn forget_here(&self, address: usize) {
         if super::active::is_current(self) {
             arch::flush_page(page_of(address));
@@ -180,7 +198,10 @@ impl AddressSpace {
             let entry = table.load(index);
             let Some(frame) = entry.frame() else {
                 let fresh = first_mapping(vma, address, access)?;
-                if table.compare_exchange(index, entry, leaf_entry(&fresh, vma)).is_ok() {
+                if table
+                    .compare_exchange(index, entry, leaf_entry(&fresh, vma))
+                    .is_ok()
+                {
                     let _ = fresh.into_entry();
                     return Ok(Leaf::Ready);
                 }
@@ -190,13 +211,16 @@ impl AddressSpace {
                 return Ok(Leaf::Ready);
             }
             count(Counter::CowFaults);
-            // A reference that waits to be dropped on this very CPU may be all that stands between us and
-            // the page: drop it now instead of copying.
+            // A reference that waits to be dropped on this very CPU may be all that stands between
+            // us and the page: drop it now instead of copying.
             if !frames::is_sole(frame) && !vma.backing.is_shared() && reclaim::waits_here() {
                 reclaim::help(HELP);
             }
             if vma.backing.is_shared() || frames::is_sole(frame) {
-                if table.compare_exchange(index, entry, entry.with(Bits::WRITE | Bits::DIRTY)).is_ok() {
+                if table
+                    .compare_exchange(index, entry, entry.with(Bits::WRITE | Bits::DIRTY))
+                    .is_ok()
+                {
                     count(Counter::CowTakeovers);
                     return Ok(Leaf::Ready);
                 }
@@ -205,11 +229,14 @@ impl AddressSpace {
             if hold == Hold::Shared && self.is_active_elsewhere() {
                 return Ok(Leaf::Contended);
             }
-            // SAFETY: the leaf table holds the frame, and as this CPU is active here (or nobody is) the
-            // frame is not dropped before this CPU acknowledges (see `look_up`).
+            // SAFETY: the leaf table holds the frame, and as this CPU is active here (or nobody is)
+            // the frame is not dropped before this CPU acknowledges (see `look_up`).
             let copy = unsafe { FrameRef::copy_of(frame)? };
             let read_only = leaf_bits(vma.protection) | Bits::ACCESSED;
-            if table.compare_exchange(index, entry, Entry::new(copy.frame(), read_only)).is_ok() {
+            if table
+                .compare_exchange(index, entry, Entry::new(copy.frame(), read_only))
+                .is_ok()
+            {
                 let _ = copy.into_entry();
                 count(Counter::CowCopies);
                 retired.push(Retired::new(frame, Level::PAGE));
@@ -226,7 +253,8 @@ impl AddressSpace {
 /// How many waiting references a fault drops at the most before it copies.
 const HELP: usize = 16;
 
-/// Whether an area allows an access. On x86 what can be written or executed can be read (Intel SDM vol. 3, 4.6).
+/// Whether an area allows an access. On x86 what can be written or executed can be read
+/// (Intel SDM vol. 3, 4.6).
 fn allows(protection: Protection, access: Access) -> bool {
     match access {
         Access::Read => !protection.is_empty(),
@@ -235,8 +263,8 @@ fn allows(protection: Protection, access: Access) -> bool {
     }
 }
 
-/// The bits of a leaf entry for an area, without the right to write. What must not be touched at all is present, and
-/// holds its frame, but not for user mode.
+/// The bits of a leaf entry for an area, without the right to write. What must not be
+/// touched at all is present, and holds its frame, but not for user mode.
 pub(super) fn leaf_bits(protection: Protection) -> Bits {
     let mut bits = Bits::PRESENT;
     bits.set(Bits::USER, !protection.is_empty());
@@ -248,10 +276,12 @@ pub(super) fn leaf_bits(protection: Protection) -> Bits {
 fn first_mapping(vma: &Vma, address: usize, access: Access) -> Result<FrameRef, FaultError> {
     let page = |object: &super::Object, offset: u64| {
         let within = (page_of(address) - vma.start) as u64;
-        object.page((offset + within) / FRAME_SIZE as u64).map_err(|error| match error {
-            PageError::BeyondEnd => FaultError::BeyondEnd,
-            PageError::OutOfMemory => FaultError::OutOfMemory,
-        })
+        object
+            .page((offset + within) / FRAME_SIZE as u64)
+            .map_err(|error| match error {
+                PageError::BeyondEnd => FaultError::BeyondEnd,
+                PageError::OutOfMemory => FaultError::OutOfMemory,
+            })
     };
     match &vma.backing {
         Backing::Anonymous => {
@@ -272,11 +302,14 @@ fn first_mapping(vma: &Vma, address: usize, access: Access) -> Result<FrameRef, 
     }
 }
 
-/// The entry for a page that is mapped for the first time. It is writable at once where the area is, if the page is
-/// ours alone or meant to be shared.
+/// The entry for a page that is mapped for the first time. It is writable at once where
+/// the area is, if the page is ours alone or meant to be shared.
 fn leaf_entry(page: &FrameRef, vma: &Vma) -> Entry {
     let mut bits = leaf_bits(vma.protection) | Bits::ACCESSED;
     let ours = vma.backing.is_shared() || frames::is_sole(page.frame());
-    bits.set(Bits::WRITE, ours && vma.protection.contains(Protection::WRITE));
+    bits.set(
+        Bits::WRITE,
+        ours && vma.protection.contains(Protection::WRITE),
+    );
     Entry::new(page.frame(), bits)
 }

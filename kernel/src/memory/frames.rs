@@ -1,14 +1,14 @@
 //! Every frame of the machine: who holds it, and the free ones (rules M1, M9, M10).
 //!
-//! Each frame has eight bytes of metadata: its [`RefCount`] and a link, by which frames that nobody
-//! holds are chained (free ones here, dead tables in the reclaimer) without
-//! memory for lists. A CPU allocates from and frees to a small cache of its own; caches are filled from
-//! and drained to the common pool in batches. When the pool is empty, a CPU looks
-//! into the others' caches before it gives up.
+//! Each frame has eight bytes of metadata: its [`RefCount`] and a link, by which frames
+//! that nobody holds are chained (free ones here, dead tables in the reclaimer) without
+//! memory for lists. A CPU allocates from and frees to a small cache of its own; caches
+//! are filled from and drained to the common pool in batches. When the pool is empty, a
+//! CPU looks into the others' caches before it gives up.
 //!
-//! The last frames are a reserve: memory for user programs and their tables is refused when only the
-//! reserve is left, while the kernel's heap may still grow into it. So a system
-//! call that was admitted ([`admit`]) finds memory for its few small objects.
+//! The last frames are a reserve: memory for user programs and their tables is refused
+//! when only the reserve is left, while the kernel's heap may still grow into it. So a
+//! system call that was admitted ([`admit`]) finds memory for its few small objects.
 //!
 //! Lock order: a cache's lock, then the pool's. At most one cache is locked at a time.
 
@@ -38,8 +38,8 @@ pub enum Purpose {
 /// Metadata of one frame.
 struct FrameInfo {
     count: RefCount,
-    /// While the count is 0: the next frame of the chain that this one is on. Otherwise [`HEAP`] for
-    /// a frame of the kernel's heap.
+    /// While the count is 0: the next frame of the chain that this one is on. Otherwise
+    /// [`HEAP`] for a frame of the kernel's heap.
     link: AtomicU32,
 }
 
@@ -117,7 +117,9 @@ impl Chain {
 
     // Relaxed: a chain is only touched under its lock.
     fn push_in(&mut self, info: &[FrameInfo], number: u32) {
-        info[number as usize].link.store(self.head, Ordering::Relaxed);
+        info[number as usize]
+            .link
+            .store(self.head, Ordering::Relaxed);
         self.head = number;
         self.len += 1;
     }
@@ -149,17 +151,24 @@ pub(super) fn init(boot: &BootInfo) {
         // SAFETY: the range is free memory that nobody else uses yet.
         unsafe { contents::zero(Frame::containing(home.start).add(number as u32)) };
     }
-    // SAFETY: the frames of `home` are contiguous in the kernel's direct map, free, aligned to
-    // a page, were zeroed above (all-zero is a valid `FrameInfo`), and belong to the table from now on.
+    // SAFETY: the frames of `home` are contiguous in the kernel's direct map, free, aligned
+    // to a page, were zeroed above (all-zero is a valid `FrameInfo`), and belong to the
+    // table from now on.
     let info = unsafe {
         core::slice::from_raw_parts(
-            arch::frame_ptr(Frame::containing(home.start)).cast::<FrameInfo>().as_ptr(),
+            arch::frame_ptr(Frame::containing(home.start))
+                .cast::<FrameInfo>()
+                .as_ptr(),
             boot.frames,
         )
     };
     let mut pool = Chain::new();
     for range in boot.free.iter().rev() {
-        let start = if range == home { home.start + size } else { range.start };
+        let start = if range == home {
+            home.start + size
+        } else {
+            range.start
+        };
         let frames = Frame::containing(start).number()..Frame::containing(range.end).number();
         for number in frames.rev() {
             pool.push_in(info, number);
@@ -239,7 +248,10 @@ impl FrameTable {
 
 /// Takes a frame out of some CPU's cache, when the pool has none.
 fn rob() -> Result<u32, OutOfMemory> {
-    caches().iter().find_map(|cache| cache.lock().pop()).ok_or(OutOfMemory)
+    caches()
+        .iter()
+        .find_map(|cache| cache.lock().pop())
+        .ok_or(OutOfMemory)
 }
 
 /// An owned reference to a frame, counted (rule M1).
@@ -261,8 +273,8 @@ impl FrameRef {
         Ok(FrameRef(frame))
     }
 
-    /// A fresh frame with the contents of `original` (rule M9), which the caller holds or which
-    /// this CPU can reach through the tables it is active on.
+    /// A fresh frame with the contents of `original` (rule M9), which the caller holds or
+    /// which this CPU can reach through the tables it is active on.
     ///
     /// # Safety
     /// `original` must stay allocated during the call.
@@ -284,7 +296,8 @@ impl FrameRef {
         Ok(FrameRef(self.0))
     }
 
-    /// Hands the reference over to a table entry (or another place that remembers the bare frame).
+    /// Hands the reference over to a table entry (or another place that remembers the
+    /// bare frame).
     pub fn into_entry(self) -> Frame {
         let frame = self.0;
         mem::forget(self);
@@ -330,7 +343,10 @@ pub(super) fn drop_reference(frame: Frame) -> Dropped {
 /// Gives a frame that nobody holds back to the allocator.
 pub(super) fn free(frame: Frame) {
     let table = TABLE.get();
-    assert!(table.info(frame).count.get() == 0, "M1: {frame:?} was freed while it is held");
+    assert!(
+        table.info(frame).count.get() == 0,
+        "M1: {frame:?} was freed while it is held"
+    );
     table.free(frame);
     super::counters::count(super::Counter::FramesFreed);
 }
@@ -355,12 +371,18 @@ pub fn managed_frames() -> usize {
     TABLE.get().managed
 }
 
-/// Every frame that somebody holds, with the number of holders and its mark, for the audit.
+/// Every frame that somebody holds, with the number of holders and its mark, for the
+/// audit.
 pub(super) fn held() -> impl Iterator<Item = (Frame, u32, u32)> {
     let all = TABLE.get().info.iter().enumerate();
-    all.filter(|(_, info)| info.count.get() != 0).map(|(number, info)| {
-        (Frame::new(number as u32), info.count.get(), info.link.load(Ordering::Relaxed))
-    })
+    all.filter(|(_, info)| info.count.get() != 0)
+        .map(|(number, info)| {
+            (
+                Frame::new(number as u32),
+                info.count.get(),
+                info.link.load(Ordering::Relaxed),
+            )
+        })
 }
 
 /// Takes a frame for the kernel's heap, for good, and marks it as such.
@@ -383,16 +405,21 @@ pub(super) fn table_len() -> usize {
     TABLE.get().info.len()
 }
 
-/// Asks whether the kernel may make small objects on behalf of a user program now: there is memory
-/// beyond the reserve. Called at the start of what a program could do
+/// Asks whether the kernel may make small objects on behalf of a user program now: there
+/// is memory beyond the reserve. Called at the start of what a program could do
 /// without end (fork, mmap, open, a pipe, a large argument list).
 pub fn admit() -> Result<(), OutOfMemory> {
     let table = TABLE.get();
     // Half of the reserve stays for those that were admitted before.
-    if table.pool.lock().len > table.reserve / 2 { Ok(()) } else { Err(OutOfMemory) }
+    if table.pool.lock().len > table.reserve / 2 {
+        Ok(())
+    } else {
+        Err(OutOfMemory)
+    }
 }
 
-/// Makes the `n`-th allocation of a frame from now fail, once (1: the next; 0: none). For tests of rule M10.
+/// Makes the `n`-th allocation of a frame from now fail, once (1: the next; 0: none). For
+/// tests of rule M10.
 pub fn fail_allocation(n: usize) {
     TABLE.get().fail_in.store(n, Ordering::Relaxed);
 }

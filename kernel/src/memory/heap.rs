@@ -1,10 +1,12 @@
-//! The kernel's heap: the allocator crate `talc` over a range of kernel addresses that grows a chunk at a time.
+//! The kernel's heap: the allocator crate `talc` over a range of kernel addresses that
+//! grows a chunk at a time.
 //!
-//! It grows into the frames' reserve, and does not shrink. When there is not one frame left an allocation fails, which
-//! ends the kernel; `admit` in `frames.rs` is there so that programs get `ENOMEM` long before.
+//! It grows into the frames' reserve, and does not shrink. When there is not one frame
+//! left an allocation fails, which ends the kernel; `admit` in `frames.rs` is there so
+//! that programs get `ENOMEM` long before.
 
-use super::frames;
 use super::FRAME_SIZE;
+use super::frames;
 use crate::arch;
 use crate::arch::paging::Bits;
 use core::alloc::Layout;
@@ -20,7 +22,10 @@ const START: usize = 0xffff_c000_0000_0000;
 const STEP: usize = 16 * FRAME_SIZE;
 
 #[global_allocator]
-static HEAP: TalcLock<spin::Mutex<()>, Growing, DefaultBinning> = TalcLock::new(Growing { end: None, mapped: START });
+static HEAP: TalcLock<spin::Mutex<()>, Growing, DefaultBinning> = TalcLock::new(Growing {
+    end: None,
+    mapped: START,
+});
 
 /// Maps further frames behind the heap when it is full.
 #[derive(Debug)]
@@ -46,8 +51,8 @@ unsafe impl Source for Growing {
             talc.source.mapped = address + FRAME_SIZE;
         }
         let end = talc.source.mapped as *mut u8;
-        // SAFETY: the pages from `start` to `end` were mapped just now, writable, at addresses that are the
-        // heap's alone and that continue it.
+        // SAFETY: the pages from `start` to `end` were mapped just now, writable, at addresses
+        // that are the heap's alone and that continue it.
         talc.source.end = match talc.source.end {
             Some(old) => Some(unsafe { talc.extend(old, end) }),
             None => unsafe { talc.claim(START as *mut u8, end.addr() - START) },

@@ -1,9 +1,11 @@
 //! Changing what is mapped where: mmap, munmap, mprotect, brk (rules M2, M5, M10).
 //!
-//! All of them hold the layout's lock alone. First everything that can fail is done (areas counted, paths un-shared), then
-//! the change itself, which cannot. Rights that go are gone on every CPU before the lock is let go, so
-//! a range is not handed out again before.
+//! All of them hold the layout's lock alone. First everything that can fail is done
+//! (areas counted, paths un-shared), then the change itself, which cannot. Rights that go
+//! are gone on every CPU before the lock is let go, so a range is not handed out again
+//! before.
 
+use super::FRAME_SIZE;
 use super::fault::leaf_bits;
 use super::frames::{self, OutOfMemory};
 use super::reclaim::Retired;
@@ -11,7 +13,6 @@ use super::shootdown::{BATCH, Range, RetiredBatch};
 use super::space::{AddressSpace, Layout};
 use super::table::{LEAF_REACH, Level, USER_END};
 use super::vma::{Backing, LOWEST, Protection, TooManyAreas, Vma, checked_end};
-use super::FRAME_SIZE;
 use crate::arch::paging::{Bits, Entry, Table};
 
 /// Where a mapping shall go.
@@ -84,11 +85,17 @@ impl AddressSpace {
             Place::Any => find_place(&layout, length)?,
         };
         let end = checked_end(start, length).ok_or(MapError::BadRange)?;
-        layout.vmas.insert(Vma { start, end, protection, backing });
+        layout.vmas.insert(Vma {
+            start,
+            end,
+            protection,
+            backing,
+        });
         Ok(start)
     }
 
-    /// Unmaps everything in the range. When it returns no CPU can use it any more (rule M5).
+    /// Unmaps everything in the range. When it returns no CPU can use it any more (rule
+    /// M5).
     pub async fn unmap(&self, start: usize, length: usize) -> Result<(), MapError> {
         let end = checked_end(start, length).ok_or(MapError::BadRange)?;
         let mut layout = self.layout.write().await;
@@ -96,12 +103,18 @@ impl AddressSpace {
         self.unmap_locked(&mut layout, start, end).await
     }
 
-    async fn unmap_locked(&self, layout: &mut Layout, start: usize, end: usize) -> Result<(), MapError> {
+    async fn unmap_locked(
+        &self,
+        layout: &mut Layout,
+        start: usize,
+        end: usize,
+    ) -> Result<(), MapError> {
         if layout.vmas.is_free(start, end) {
             return Ok(());
         }
         let mut retired = RetiredBatch::new();
-        // Only at its two ends the range can cover a table in part; after this, clearing cannot fail.
+        // Only at its two ends the range can cover a table in part; after this, clearing cannot
+        // fail.
         let opened = self.open_edges(start, end, &mut retired);
         if opened.is_ok() {
             drop(layout.vmas.remove(start, end));
@@ -121,13 +134,21 @@ impl AddressSpace {
         if retired.is_empty() {
             return;
         }
-        if let Some(shootdown) = self.activity.flush_and_release(Range { start, end }, retired) {
+        if let Some(shootdown) = self
+            .activity
+            .flush_and_release(Range { start, end }, retired)
+        {
             shootdown.done().await;
         }
     }
 
     /// Un-shares the path to the first and to the last page, where there is one.
-    fn open_edges(&self, start: usize, end: usize, retired: &mut RetiredBatch) -> Result<(), OutOfMemory> {
+    fn open_edges(
+        &self,
+        start: usize,
+        end: usize,
+        retired: &mut RetiredBatch,
+    ) -> Result<(), OutOfMemory> {
         for address in [start, end - FRAME_SIZE] {
             if self.look_up(address).is_some() {
                 self.unshare_path(address, retired)?;
@@ -136,8 +157,9 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Takes entries out of the tables from `start` on, until `retired` is full or `end` is reached. Returns how far it came.
-    /// Whole tables inside the range go as they are, shared or not.
+    /// Takes entries out of the tables from `start` on, until `retired` is full or `end`
+    /// is reached. Returns how far it came. Whole tables inside the range go as they
+    /// are, shared or not.
     fn clear_some(&self, start: usize, end: usize, retired: &mut RetiredBatch) -> usize {
         let mut at = start;
         'next: while at < end && retired.len() < BATCH {
@@ -161,8 +183,8 @@ impl AddressSpace {
                 }
                 // Covered in part: `open_edges` has made it ours.
                 debug_assert!(entry.is_writable() || level == Level::LEAF_TABLE);
-                // SAFETY: above the lowest level entries point to tables, and at the lowest every entry is covered; we
-                // hold the layout's lock alone, so it stays.
+                // SAFETY: above the lowest level entries point to tables, and at the lowest every
+                // entry is covered; we hold the layout's lock alone, so it stays.
                 table = unsafe { Table::new(frame) };
                 level = level.below();
             }
@@ -171,7 +193,12 @@ impl AddressSpace {
     }
 
     /// Changes what a program may do with a range that is mapped without a gap.
-    pub async fn protect(&self, start: usize, length: usize, protection: Protection) -> Result<(), MapError> {
+    pub async fn protect(
+        &self,
+        start: usize,
+        length: usize,
+        protection: Protection,
+    ) -> Result<(), MapError> {
         let end = checked_end(start, length).ok_or(MapError::BadRange)?;
         let mut layout = self.layout.write().await;
         if !layout.vmas.covers(start, end) {
@@ -182,7 +209,9 @@ impl AddressSpace {
         let mut opened = Ok(());
         for table_start in leaf_tables(start, end) {
             if opened.is_ok() && self.leaf_table(table_start.max(start)).is_some() {
-                opened = self.unshare_path(table_start.max(start), &mut retired).map(|_| ());
+                opened = self
+                    .unshare_path(table_start.max(start), &mut retired)
+                    .map(|_| ());
             }
             if opened.is_err() || retired.len() > BATCH - 4 {
                 self.shoot_down(start, end, &mut retired).await;
@@ -195,8 +224,9 @@ impl AddressSpace {
         }
         if self.change_rights(start, end, protection) {
             // Rule M5: a right that goes is gone everywhere when the call returns.
-            if let Some(shootdown) =
-                self.activity.flush_and_release(Range { start, end }, &mut RetiredBatch::new())
+            if let Some(shootdown) = self
+                .activity
+                .flush_and_release(Range { start, end }, &mut RetiredBatch::new())
             {
                 shootdown.done().await;
             }
@@ -204,13 +234,16 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Sets the rights of all leaf entries in the range, whose tables are our own. The right to write is only taken; who may have it
-    /// gets it by a fault. Says whether any entry lost a right.
+    /// Sets the rights of all leaf entries in the range, whose tables are our own. The
+    /// right to write is only taken; who may have it gets it by a fault. Says whether
+    /// any entry lost a right.
     fn change_rights(&self, start: usize, end: usize, protection: Protection) -> bool {
         let wanted = leaf_bits(protection);
         let mut lost = false;
         for table_start in leaf_tables(start, end) {
-            let Some(table) = self.leaf_table(table_start.max(start)) else { continue };
+            let Some(table) = self.leaf_table(table_start.max(start)) else {
+                continue;
+            };
             let first = Level::LEAF_TABLE.index(table_start.max(start));
             let last = Level::LEAF_TABLE.index((table_start + LEAF_REACH).min(end) - FRAME_SIZE);
             for index in first..=last {
@@ -229,15 +262,18 @@ impl AddressSpace {
         lost
     }
 
-    /// Moves the end of the heap, and returns where it is then; it stays where it is when the wish cannot be fulfilled (brk(2)).
+    /// Moves the end of the heap, and returns where it is then; it stays where it is when
+    /// the wish cannot be fulfilled (brk(2)).
     pub async fn set_break(&self, wish: usize) -> usize {
         let mut layout = self.layout.write().await;
         let (old, new) = (layout.heap_end, wish);
         if new < layout.heap_start || new >= USER_END {
             return old;
         }
-        let (old_page, new_page) =
-            (old.next_multiple_of(FRAME_SIZE), new.next_multiple_of(FRAME_SIZE));
+        let (old_page, new_page) = (
+            old.next_multiple_of(FRAME_SIZE),
+            new.next_multiple_of(FRAME_SIZE),
+        );
         if new_page > old_page {
             let free = layout.vmas.is_free(old_page, new_page)
                 && layout.vmas.has_room().is_ok()
@@ -253,7 +289,10 @@ impl AddressSpace {
                 backing: Backing::Anonymous,
             });
         } else if new_page < old_page
-            && self.unmap_locked(&mut layout, new_page, old_page).await.is_err()
+            && self
+                .unmap_locked(&mut layout, new_page, old_page)
+                .await
+                .is_err()
         {
             return old;
         }
@@ -275,6 +314,11 @@ fn leaf_tables(start: usize, end: usize) -> impl Iterator<Item = usize> {
 }
 
 fn find_place(layout: &Layout, length: usize) -> Result<usize, MapError> {
-    let length = length.checked_next_multiple_of(FRAME_SIZE).ok_or(MapError::OutOfMemory)?;
-    layout.vmas.find_free(length, layout.map_top).ok_or(MapError::OutOfMemory)
+    let length = length
+        .checked_next_multiple_of(FRAME_SIZE)
+        .ok_or(MapError::OutOfMemory)?;
+    layout
+        .vmas
+        .find_free(length, layout.map_top)
+        .ok_or(MapError::OutOfMemory)
 }

@@ -1,7 +1,9 @@
-//! Contents that are not one address space's own: the bytes of a file, or anonymous memory that is shared.
+//! Contents that are not one address space's own: the bytes of a file, or anonymous
+//! memory that is shared.
 //!
-//! An object holds a reference to each of its frames. A page table that maps one of them holds another, so a private mapping
-//! never finds itself the only holder and always copies on write.
+//! An object holds a reference to each of its frames. A page table that maps one of them
+//! holds another, so a private mapping never finds itself the only holder and always
+//! copies on write.
 
 use super::frames::{FrameRef, OutOfMemory, Purpose};
 use super::transfer::{Sink, Source};
@@ -36,7 +38,10 @@ impl Object {
 
     /// An object of `length` zero bytes, none of which takes memory yet.
     pub fn with_len(length: u64) -> Arc<Object> {
-        Arc::new(Object { frames: Mutex::new(BTreeMap::new()), length: AtomicU64::new(length) })
+        Arc::new(Object {
+            frames: Mutex::new(BTreeMap::new()),
+            length: AtomicU64::new(length),
+        })
     }
 
     /// Bytes.
@@ -54,17 +59,22 @@ impl Object {
         self.frames.lock().len()
     }
 
-    /// A reference to page `index` for a table entry; the page is made if it is not there yet.
+    /// A reference to page `index` for a table entry; the page is made if it is not there
+    /// yet.
     pub fn page(&self, index: u64) -> Result<FrameRef, PageError> {
         if index >= self.len().div_ceil(FRAME_SIZE as u64) {
             return Err(PageError::BeyondEnd);
         }
-        self.make(index).map_err(|OutOfMemory| PageError::OutOfMemory)
+        self.make(index)
+            .map_err(|OutOfMemory| PageError::OutOfMemory)
     }
 
     fn existing(&self, index: u64) -> Result<Option<FrameRef>, OutOfMemory> {
         let frames = self.frames.lock();
-        frames.get(&index).map(|frame| frame.share().map_err(|_| OutOfMemory)).transpose()
+        frames
+            .get(&index)
+            .map(|frame| frame.share().map_err(|_| OutOfMemory))
+            .transpose()
     }
 
     fn make(&self, index: u64) -> Result<FrameRef, OutOfMemory> {
@@ -74,10 +84,15 @@ impl Object {
         // Zeroed without the lock; if somebody was faster, theirs counts.
         let fresh = FrameRef::zeroed(Purpose::User)?;
         let mut frames = self.frames.lock();
-        frames.entry(index).or_insert(fresh).share().map_err(|_| OutOfMemory)
+        frames
+            .entry(index)
+            .or_insert(fresh)
+            .share()
+            .map_err(|_| OutOfMemory)
     }
 
-    /// Gives bytes from `offset` on to the sink, at most `max`, until it takes no more or the object ends. Returns how many.
+    /// Gives bytes from `offset` on to the sink, at most `max`, until it takes no more or
+    /// the object ends. Returns how many.
     pub fn read_at(&self, offset: u64, sink: &mut dyn Sink, max: usize) -> usize {
         let mut buffer = [0; 512];
         let mut done = 0;
@@ -108,9 +123,15 @@ impl Object {
         done
     }
 
-    /// Takes bytes from the source, at most `max`, and puts them at `offset` and on, until it gives no more. Returns how many; the object grows as
-    /// needed. Running out of memory is an error only when nothing was written.
-    pub fn write_at(&self, offset: u64, source: &mut dyn Source, max: usize) -> Result<usize, OutOfMemory> {
+    /// Takes bytes from the source, at most `max`, and puts them at `offset` and on,
+    /// until it gives no more. Returns how many; the object grows as needed. Running
+    /// out of memory is an error only when nothing was written.
+    pub fn write_at(
+        &self,
+        offset: u64,
+        source: &mut dyn Source,
+        max: usize,
+    ) -> Result<usize, OutOfMemory> {
         let mut buffer = [0; 512];
         let mut done = 0;
         while done < max {
@@ -123,8 +144,8 @@ impl Object {
                 Err(OutOfMemory) => break,
             };
             let given = source.take(&mut buffer[..wanted]);
-            // SAFETY: `frame` holds a reference during the call; the bytes of an object may be written by all who
-            // have it, and who maps it privately knows that.
+            // SAFETY: `frame` holds a reference during the call; the bytes of an object may be
+            // written by all who have it, and who maps it privately knows that.
             unsafe { contents::write(frame.frame(), within, &buffer[..given]) };
             done += given;
             self.length.fetch_max(at + given as u64, Ordering::AcqRel);
@@ -135,8 +156,9 @@ impl Object {
         Ok(done)
     }
 
-    /// Makes the object `length` bytes long. What is cut off is forgotten; what is added reads as zero.
-    /// Pages that are mapped somewhere stay there until they are unmapped.
+    /// Makes the object `length` bytes long. What is cut off is forgotten; what is added
+    /// reads as zero. Pages that are mapped somewhere stay there until they are
+    /// unmapped.
     pub fn truncate(&self, length: u64) {
         self.length.store(length, Ordering::Release);
         let keep = length.div_ceil(FRAME_SIZE as u64);
@@ -153,7 +175,10 @@ impl Object {
 
     /// Calls `visit` for each frame that the object holds, for the audit.
     pub(super) fn each_frame(&self, mut visit: impl FnMut(super::Frame)) {
-        self.frames.lock().values().for_each(|frame| visit(frame.frame()));
+        self.frames
+            .lock()
+            .values()
+            .for_each(|frame| visit(frame.frame()));
     }
 }
 

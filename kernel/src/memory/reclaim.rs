@@ -2,7 +2,8 @@
 //!
 //! A reference that leaves a table entry becomes a [`Retired`]. It cannot be dropped but
 //! with a [`Receipt`], and receipts come from completed shootdowns only, so the
-//! wrong order does not compile. With its receipt a reference is queued here, and a background task per CPU drops it.
+//! wrong order does not compile. With its receipt a reference is queued here, and a
+//! background task per CPU drops it.
 //!
 //! ```text
 //!  entry --take out--> Retired --shootdown complete: Receipt--> queue of this CPU --task--> dropped
@@ -11,16 +12,17 @@
 //!                                             table: chain of dead tables --task--> its 512 entries dropped, free
 //! ```
 //!
-//! A table whose last reference is gone is *dead*: nobody can reach it. It is chained through its own metadata
-//! and taken apart one table a step, so no step is longer than 512
-//! drops, nothing recurses, and retiring allocates nothing. When a queue is full the reference is
-//! dropped at once by whoever brings it: slower for that one, but never wrong.
+//! A table whose last reference is gone is *dead*: nobody can reach it. It is chained
+//! through its own metadata and taken apart one table a step, so no step is longer than
+//! 512 drops, nothing recurses, and retiring allocates nothing. When a queue is full the
+//! reference is dropped at once by whoever brings it: slower for that one, but never
+//! wrong.
 
-use super::counters::{Counter, count};
+use super::Frame;
 use super::count::Dropped;
+use super::counters::{Counter, count};
 use super::frames::{self, Chain};
 use super::table::Level;
-use super::Frame;
 use crate::arch::paging::{ENTRIES, Table};
 use crate::arch::{self, PerMachine};
 use alloc::vec::Vec;
@@ -31,9 +33,11 @@ use crossbeam_utils::CachePadded;
 use executor::sync::WaitQueue;
 use spin::Mutex;
 
-/// A reference that was in a table entry and is not any more. Stale translations may still lead to its frame.
+/// A reference that was in a table entry and is not any more. Stale translations may
+/// still lead to its frame.
 ///
-/// There is no way to lose one silently: dropping it without a receipt is a defect (a leak), and says so.
+/// There is no way to lose one silently: dropping it without a receipt is a defect (a
+/// leak), and says so.
 #[must_use = "a retired reference has to be released with the receipt of its shootdown"]
 #[derive(Debug)]
 pub struct Retired {
@@ -56,7 +60,8 @@ impl Receipt {
 }
 
 impl Retired {
-    /// The reference to a page or table of `level` that the caller has just taken out of an entry.
+    /// The reference to a page or table of `level` that the caller has just taken out of
+    /// an entry.
     pub(super) fn new(frame: Frame, level: Level) -> Retired {
         count(Counter::ReferencesRetired);
         Retired { frame, level }
@@ -101,7 +106,8 @@ const SLICE: usize = 64;
 /// What each CPU has of its own.
 struct Lane {
     queue: ArrayQueue<Released>,
-    /// Counted up when this CPU takes something to drop, and again when it has dropped it: odd means in between.
+    /// Counted up when this CPU takes something to drop, and again when it has dropped
+    /// it: odd means in between.
     steps: AtomicUsize,
     work: WaitQueue,
 }
@@ -122,7 +128,9 @@ pub(super) fn init() {
         work: WaitQueue::new(),
     };
     RECLAIMER.init(Reclaimer {
-        lanes: (0..arch::cpu_count()).map(|_| CachePadded::new(lane())).collect(),
+        lanes: (0..arch::cpu_count())
+            .map(|_| CachePadded::new(lane()))
+            .collect(),
         dead: Mutex::new([const { Chain::new() }; Level::TABLES.len()]),
     });
 }
@@ -132,7 +140,8 @@ impl Reclaimer {
         &self.lanes[arch::cpu().0]
     }
 
-    /// Drops one reference of this lane, or takes one dead table apart. Says whether there was anything.
+    /// Drops one reference of this lane, or takes one dead table apart. Says whether
+    /// there was anything.
     fn step(&self, lane: &Lane) -> bool {
         let own = self.here();
         own.steps.fetch_add(1, Ordering::SeqCst);
@@ -152,10 +161,15 @@ impl Reclaimer {
         // Leaf tables first: they give most frames back.
         let found = {
             let mut dead = self.dead.lock();
-            Level::TABLES.into_iter().find_map(|level| Some((dead[level.chain()?].pop()?, level)))
+            Level::TABLES
+                .into_iter()
+                .find_map(|level| Some((dead[level.chain()?].pop()?, level)))
         };
-        let Some((frame, level)) = found else { return false };
-        // SAFETY: a dead table is a table, and nobody can reach it any more: it is ours until it is freed below.
+        let Some((frame, level)) = found else {
+            return false;
+        };
+        // SAFETY: a dead table is a table, and nobody can reach it any more: it is ours until it
+        // is freed below.
         let table = unsafe { Table::new(frame) };
         for index in 0..ENTRIES {
             if let Some(child) = table.load(index).frame() {
@@ -168,7 +182,11 @@ impl Reclaimer {
 
     fn is_settled(&self) -> bool {
         // Nothing in the queues and no step begun, going on or ended while we looked.
-        let steps = || self.lanes.iter().map(|lane| lane.steps.load(Ordering::SeqCst));
+        let steps = || {
+            self.lanes
+                .iter()
+                .map(|lane| lane.steps.load(Ordering::SeqCst))
+        };
         let before: Vec<usize> = steps().collect();
         before.iter().all(|n| n % 2 == 0)
             && self.lanes.iter().all(|lane| lane.queue.is_empty())
@@ -177,7 +195,8 @@ impl Reclaimer {
     }
 }
 
-/// Drops a reference which no CPU can use: to a page, or to a table that then may have to be taken apart.
+/// Drops a reference which no CPU can use: to a page, or to a table that then may have to
+/// be taken apart.
 fn drop_reference(frame: Frame, level: Level) {
     if frames::drop_reference(frame) == Dropped::Shared {
         return;
@@ -213,18 +232,23 @@ pub async fn run() {
     }
 }
 
-/// Does up to `steps` steps of reclaim on this CPU, now: for those who gain by it, such as a fault that would
-/// otherwise copy a page whose other holder is just dropping it. Says whether there was anything to do.
+/// Does up to `steps` steps of reclaim on this CPU, now: for those who gain by it, such
+/// as a fault that would otherwise copy a page whose other holder is just dropping it.
+/// Says whether there was anything to do.
 pub(super) fn help(steps: usize) -> bool {
     let reclaimer = RECLAIMER.get();
-    (0..steps).take_while(|_| reclaimer.step(reclaimer.here())).count() != 0
+    (0..steps)
+        .take_while(|_| reclaimer.step(reclaimer.here()))
+        .count()
+        != 0
 }
 
 /// How many steps a process that ends does itself.
 const OWN_STEPS: usize = 16;
 
-/// Takes apart what a process that ends has left, as far as that is little: then its parent, when it goes on, finds itself the only holder of
-/// what they shared. The rest is left to the tasks.
+/// Takes apart what a process that ends has left, as far as that is little: then its
+/// parent, when it goes on, finds itself the only holder of what they shared. The rest is
+/// left to the tasks.
 pub fn help_a_little() {
     help(OWN_STEPS);
 }
@@ -234,7 +258,8 @@ pub(super) fn waits_here() -> bool {
     !RECLAIMER.get().here().queue.is_empty()
 }
 
-/// Drops everything that waits, on behalf of all CPUs: for an allocation that would fail otherwise (rule M10).
+/// Drops everything that waits, on behalf of all CPUs: for an allocation that would fail
+/// otherwise (rule M10).
 pub(super) fn help_all() -> bool {
     let reclaimer = RECLAIMER.get();
     let mut found = false;

@@ -1,19 +1,20 @@
 //! Making other CPUs forget translations (rules M2, M5, M7).
 //!
-//! [`AddressSpace::flush`] is called after an entry was changed. It flushes this CPU, and when the address space is
-//! active nowhere else that is all: the receipt comes at once. Otherwise a [`Shootdown`] is sent to those CPUs. It owns the references
-//! which it will release, so nothing depends on the task that asked for it: that may be
-//! killed while it waits. The CPU that acknowledges last makes the receipt, releases the
-//! references and wakes the waiter.
+//! [`AddressSpace::flush`] is called after an entry was changed. It flushes this CPU, and
+//! when the address space is active nowhere else that is all: the receipt comes at once.
+//! Otherwise a [`Shootdown`] is sent to those CPUs. It owns the references which it will
+//! release, so nothing depends on the task that asked for it: that may be killed while it
+//! waits. The CPU that acknowledges last makes the receipt, releases the references and
+//! wakes the waiter.
 //!
-//! Each CPU has a lock-free queue of requests, and a flag that says that it has been asked: who finds it set sends no second
-//! interrupt. A CPU serves its queue when the interrupt ends user mode or a halt, and
-//! between two polls. Nobody spins for anybody.
+//! Each CPU has a lock-free queue of requests, and a flag that says that it has been
+//! asked: who finds it set sends no second interrupt. A CPU serves its queue when the
+//! interrupt ends user mode or a halt, and between two polls. Nobody spins for anybody.
 
+use super::FRAME_SIZE;
 use super::active::{self, Activity, CpuSet};
 use super::counters::{Counter, count};
 use super::reclaim::{Receipt, Retired};
-use super::FRAME_SIZE;
 use crate::arch::{self, CpuId, PerMachine};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -32,8 +33,8 @@ pub(super) const BATCH: usize = 64;
 /// References on their way to a shootdown.
 pub(super) type RetiredBatch = ArrayVec<Retired, BATCH>;
 
-/// From this many pages on everything is flushed at once (rule M7). An INVLPG costs about as much as a few misses
-/// do; Linux uses 33 too (tlb_single_page_flush_ceiling).
+/// From this many pages on everything is flushed at once (rule M7). An INVLPG costs about
+/// as much as a few misses do; Linux uses 33 too (tlb_single_page_flush_ceiling).
 const FULL_FLUSH: usize = 33;
 
 /// The addresses whose translations have changed; `end` is exclusive.
@@ -45,21 +46,29 @@ pub(super) struct Range {
 
 impl Range {
     /// All that a user program can address.
-    pub(super) const ALL: Range = Range { start: 0, end: usize::MAX };
+    pub(super) const ALL: Range = Range {
+        start: 0,
+        end: usize::MAX,
+    };
 
     /// The page at this address.
     pub(super) fn page(address: usize) -> Range {
         let start = super::table::page_of(address);
-        Range { start, end: start + FRAME_SIZE }
+        Range {
+            start,
+            end: start + FRAME_SIZE,
+        }
     }
 
     fn flush_here(self) {
         if self.end - self.start >= FULL_FLUSH * FRAME_SIZE {
             arch::flush_all();
         } else {
-            // Each INVLPG also drops all entries of the paging-structure caches (Intel SDM vol. 3, 4.10.4.1), so this is
-            // enough for tables that were replaced, too.
-            (self.start..self.end).step_by(FRAME_SIZE).for_each(arch::flush_page);
+            // Each INVLPG also drops all entries of the paging-structure caches (Intel SDM vol. 3,
+            // 4.10.4.1), so this is enough for tables that were replaced, too.
+            (self.start..self.end)
+                .step_by(FRAME_SIZE)
+                .for_each(arch::flush_page);
         }
     }
 }
@@ -91,7 +100,8 @@ impl Activity {
         }
     }
 
-    /// Flushes, and releases the references as soon as nobody can use them. Returns what there is to wait for, if anything is.
+    /// Flushes, and releases the references as soon as nobody can use them. Returns what
+    /// there is to wait for, if anything is.
     pub(super) fn flush_and_release(
         &self,
         range: Range,
@@ -99,7 +109,9 @@ impl Activity {
     ) -> Option<Arc<Shootdown>> {
         match self.flush(range) {
             Flushed::Everywhere(receipt) => {
-                retired.drain(..).for_each(|retired| retired.release(receipt));
+                retired
+                    .drain(..)
+                    .for_each(|retired| retired.release(receipt));
                 None
             }
             Flushed::NotOn(others) => Some(Shootdown::send(others, range, mem::take(retired))),
@@ -107,7 +119,8 @@ impl Activity {
     }
 }
 
-/// A request to some CPUs to forget translations, and what may be released when they have.
+/// A request to some CPUs to forget translations, and what may be released when they
+/// have.
 pub struct Shootdown {
     range: Range,
     /// The CPUs whose word is missing.
@@ -134,16 +147,20 @@ impl Shootdown {
     /// This CPU has forgotten.
     fn acknowledge(&self, cpu: CpuId) {
         let bit = CpuSet::only(cpu).0;
-        // AcqRel: what every CPU did through the old translations happens before the release below.
+        // AcqRel: what every CPU did through the old translations happens before the release
+        // below.
         let missing = self.waiting_for.fetch_and(!bit, Ordering::AcqRel);
         if missing == bit {
             let retired = mem::take(&mut *self.retired.lock());
-            retired.into_iter().for_each(|retired| retired.release(Receipt::all_forgot()));
+            retired
+                .into_iter()
+                .for_each(|retired| retired.release(Receipt::all_forgot()));
             self.waiter.wake();
         }
     }
 
-    /// Waits for the last word. One task at a time may wait; dropping the future changes nothing for the shootdown.
+    /// Waits for the last word. One task at a time may wait; dropping the future changes
+    /// nothing for the shootdown.
     pub(super) async fn done(&self) {
         poll_fn(|context| {
             self.waiter.register(context.waker());
@@ -167,8 +184,15 @@ struct Inbox {
 static INBOXES: PerMachine<Vec<CachePadded<Inbox>>> = PerMachine::new();
 
 pub(super) fn init() {
-    let inbox = || Inbox { requests: SegQueue::new(), asked: AtomicBool::new(false) };
-    INBOXES.init((0..arch::cpu_count()).map(|_| CachePadded::new(inbox())).collect());
+    let inbox = || Inbox {
+        requests: SegQueue::new(),
+        asked: AtomicBool::new(false),
+    };
+    INBOXES.init(
+        (0..arch::cpu_count())
+            .map(|_| CachePadded::new(inbox()))
+            .collect(),
+    );
 }
 
 impl Inbox {
@@ -183,7 +207,8 @@ impl Inbox {
     }
 }
 
-/// Does what other CPUs have asked this one to do. Called when an interrupt has ended user mode or a halt, and between polls.
+/// Does what other CPUs have asked this one to do. Called when an interrupt has ended
+/// user mode or a halt, and between polls.
 pub fn serve() {
     let cpu = arch::cpu();
     let inbox = &INBOXES.get()[cpu.0];
@@ -199,8 +224,11 @@ pub fn serve() {
             [one] => one.range.flush_here(),
             _ => arch::flush_all(),
         }
-        // Flushing for an address space that this CPU has left meanwhile does no harm; it left CR3 as well.
-        requests.drain(..).for_each(|request| request.acknowledge(cpu));
+        // Flushing for an address space that this CPU has left meanwhile does no harm; it left
+        // CR3 as well.
+        requests
+            .drain(..)
+            .for_each(|request| request.acknowledge(cpu));
     }
 }
 
@@ -209,7 +237,11 @@ pub fn is_settled() -> bool {
     INBOXES.get().iter().all(|inbox| inbox.requests.is_empty())
 }
 
-/// Whether this CPU may serve requests now: it must not be inside an access to user memory.
+/// Whether this CPU may serve requests now: it must not be inside an access to user
+/// memory.
 pub(super) fn assert_active(space: &super::space::AddressSpace) {
-    debug_assert!(active::is_current(space), "user memory of an address space that is not active here");
+    debug_assert!(
+        active::is_current(space),
+        "user memory of an address space that is not active here"
+    );
 }

@@ -1,18 +1,22 @@
-//! An address space: a tree of tables, what may be mapped where, and the CPUs that are in it.
+//! An address space: a tree of tables, what may be mapped where, and the CPUs that are in
+//! it.
 //!
-//! **The tree.** The root belongs to the address space alone. All tables below, like pages, are frames with a
-//! reference count, and may be shared by many address spaces. The invariant:
+//! **The tree.** The root belongs to the address space alone. All tables below, like
+//! pages, are frames with a reference count, and may be shared by many address spaces.
+//! The invariant:
 //!
-//! > An entry with the writable bit set, in a table that only we can reach, points to a table or private page that only we hold.
+//! > An entry with the writable bit set, in a table that only we can reach, points to a
+//! > table or private page that only we hold.
 //! > An entry without it may point to something shared.
 //!
-//! The processor ANDs the writable bits of all levels, so one cleared bit in the root protects everything below it. That is
-//! all that [`fork`](AddressSpace::fork) does. Whoever wants to *change* something first
-//! un-shares the path to it (`unshare.rs`).
+//! The processor ANDs the writable bits of all levels, so one cleared bit in the root
+//! protects everything below it. That is all that [`fork`](AddressSpace::fork) does.
+//! Whoever wants to *change* something first un-shares the path to it (`unshare.rs`).
 //!
-//! **The lock.** `layout` guards what may be mapped where. Faults hold it shared, and change entries by
-//! compare-and-exchange; all that takes rights away or shares (fork, munmap, mprotect) holds it alone, across its wait for other CPUs.
-//! It is an async lock: a fault that finds it taken waits as a task.
+//! **The lock.** `layout` guards what may be mapped where. Faults hold it shared, and
+//! change entries by compare-and-exchange; all that takes rights away or shares (fork,
+//! munmap, mprotect) holds it alone, across its wait for other CPUs. It is an async lock:
+//! a fault that finds it taken waits as a task.
 
 use super::active::{Activity, is_current};
 use super::counters::{Counter, count};
@@ -66,7 +70,11 @@ impl AddressSpace {
     fn with_layout(layout: Layout) -> Result<AddressSpace, OutOfMemory> {
         let root = FrameRef::zeroed(Purpose::User)?;
         arch::new_root(root.frame());
-        Ok(AddressSpace { root, activity: Activity::new(), layout: RwLock::new(layout) })
+        Ok(AddressSpace {
+            root,
+            activity: Activity::new(),
+            layout: RwLock::new(layout),
+        })
     }
 
     /// The frame of the root.
@@ -80,17 +88,23 @@ impl AddressSpace {
         unsafe { Table::new(self.root.frame()) }
     }
 
-    /// Copies the address space: the root's user entries, and one reference to each table that they point to (rule M3).
+    /// Copies the address space: the root's user entries, and one reference to each table
+    /// that they point to (rule M3).
     ///
-    /// When this returns no CPU can write, through whatever stale translation, what is shared now. Until then the layout's lock keeps
-    /// write faults of other threads from copying a frame that is still being written.
+    /// When this returns no CPU can write, through whatever stale translation, what is
+    /// shared now. Until then the layout's lock keeps write faults of other threads
+    /// from copying a frame that is still being written.
     pub async fn fork(&self) -> Result<Arc<AddressSpace>, OutOfMemory> {
         frames::admit()?;
         let layout = self.layout.write().await;
         let child = AddressSpace::with_layout(layout.clone())?;
         let shared = self.share_with(&child);
-        // Even if it failed half-way some entries have lost their writable bit, so that the flush is due.
-        if let Some(shootdown) = self.activity.flush_and_release(Range::ALL, &mut RetiredBatch::new()) {
+        // Even if it failed half-way some entries have lost their writable bit, so that the flush
+        // is due.
+        if let Some(shootdown) = self
+            .activity
+            .flush_and_release(Range::ALL, &mut RetiredBatch::new())
+        {
             shootdown.done().await;
         }
         drop(layout);
@@ -99,11 +113,14 @@ impl AddressSpace {
         Ok(Arc::new(child))
     }
 
-    /// Gives `child`, which is empty, everything that `self` maps. On failure the child's entries so far are dropped with it.
+    /// Gives `child`, which is empty, everything that `self` maps. On failure the child's
+    /// entries so far are dropped with it.
     fn share_with(&self, child: &AddressSpace) -> Result<(), OutOfMemory> {
         let (from, to) = (self.root_table(), child.root_table());
         for index in 0..USER_ENTRIES {
-            let Some(table) = from.load(index).frame() else { continue };
+            let Some(table) = from.load(index).frame() else {
+                continue;
+            };
             let entry = from.write_protect(index);
             // Rule M1: we hold a reference, so we may take one for the child.
             frames::take(table).map_err(|_| OutOfMemory)?;
@@ -112,11 +129,13 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// The leaf entry for an address, and whether all levels allow writes. None where a table is missing.
+    /// The leaf entry for an address, and whether all levels allow writes. None where a
+    /// table is missing.
     ///
-    /// What it says about presence stays true as long as this CPU is active in the address space (or nobody
-    /// is, and the caller owns it), until the next await: a frame that is taken out of the tables meanwhile is not dropped
-    /// before this CPU acknowledges the shootdown, exactly as if its TLB held the entry (rule M2).
+    /// What it says about presence stays true as long as this CPU is active in the
+    /// address space (or nobody is, and the caller owns it), until the next await: a
+    /// frame that is taken out of the tables meanwhile is not dropped before this CPU
+    /// acknowledges the shootdown, exactly as if its TLB held the entry (rule M2).
     pub(super) fn look_up(&self, address: usize) -> Option<(Entry, bool)> {
         let mut table = self.root_table();
         let mut level = Level::ROOT;
@@ -128,17 +147,25 @@ impl AddressSpace {
             if level == Level::LEAF_TABLE {
                 return Some((entry, writable));
             }
-            // SAFETY: the entries of a table above the lowest level point to tables, which stay as the head of this function says.
+            // SAFETY: the entries of a table above the lowest level point to tables, which stay as
+            // the head of this function says.
             table = unsafe { Table::new(frame) };
             level = level.below();
         }
     }
 
-    /// Bytes mapped, and bytes of that which are there, for /proc: as far as can be seen without waiting. The second is known only
-    /// for the address space that this CPU is in.
+    /// Bytes mapped, and bytes of that which are there, for /proc: as far as can be seen
+    /// without waiting. The second is known only for the address space that this CPU
+    /// is in.
     pub fn usage_now(&self) -> (usize, usize) {
-        let Some(layout) = self.layout.try_read() else { return (0, 0) };
-        let resident = if is_current(self) { self.resident(&layout) } else { 0 };
+        let Some(layout) = self.layout.try_read() else {
+            return (0, 0);
+        };
+        let resident = if is_current(self) {
+            self.resident(&layout)
+        } else {
+            0
+        };
         (layout.vmas.pages() * FRAME_SIZE, resident)
     }
 
@@ -167,7 +194,8 @@ impl AddressSpace {
         pages * FRAME_SIZE
     }
 
-    /// The leaf table for an address, if there is one. It stays as [`look_up`](Self::look_up) says.
+    /// The leaf table for an address, if there is one. It stays as
+    /// [`look_up`](Self::look_up) says.
     pub(super) fn leaf_table(&self, address: usize) -> Option<Table> {
         let mut table = self.root_table();
         let mut level = Level::ROOT;
@@ -182,10 +210,11 @@ impl AddressSpace {
 }
 
 impl Drop for AddressSpace {
-    /// Retires all that the root points to. It is dropped, and if nobody else holds it taken apart, by the reclaimer.
+    /// Retires all that the root points to. It is dropped, and if nobody else holds it
+    /// taken apart, by the reclaimer.
     fn drop(&mut self) {
-        // Every CPU that is active here holds a reference to `self`, so none is, and each that was has loaded another CR3
-        // since, which made it forget.
+        // Every CPU that is active here holds a reference to `self`, so none is, and each that
+        // was has loaded another CR3 since, which made it forget.
         debug_assert!(self.activity.cpus().is_empty());
         let root = self.root_table();
         for index in 0..USER_ENTRIES {

@@ -1,10 +1,12 @@
-//! Where an address leads in the tree of tables: levels and indices (Intel SDM vol. 3, 4.5).
+//! Where an address leads in the tree of tables: levels and indices (Intel SDM vol. 3,
+//! 4.5).
 
 use super::FRAME_SIZE;
 use crate::arch::paging::ENTRIES;
 
 /// The first address that is not a user program's. The last page below the hole of
-/// non-canonical addresses is left out, as on Linux: a `syscall` there would return to one.
+/// non-canonical addresses is left out, as on Linux: a `syscall` there would return to
+/// one.
 pub const USER_END: usize = (1 << 47) - FRAME_SIZE;
 
 /// The height of a node in the tree: 0 is a page, 1 a table of pages, 4 the root.
@@ -26,7 +28,8 @@ impl Level {
         Level(self.0.saturating_sub(1))
     }
 
-    /// The index into arrays with one place for each of [`Level::TABLES`]; none for a page.
+    /// The index into arrays with one place for each of [`Level::TABLES`]; none for a
+    /// page.
     pub fn chain(self) -> Option<usize> {
         (1..=3).contains(&self.0).then(|| usize::from(self.0) - 1)
     }

@@ -8,8 +8,11 @@
 //!                                                                 shootdown is over), each of its children one more
 //! ```
 //!
-//! A step either takes the table over, when nobody else holds it, or copies it: every entry loses its writable bit in the old *and* in the new table, and every frame
-//! that they point to gets one more holder. Other holders of the old table may do the same at the same time; none changes an entry of a table that is shared, except for the writable bit, which only goes.
+//! A step either takes the table over, when nobody else holds it, or copies it: every
+//! entry loses its writable bit in the old *and* in the new table, and every frame
+//! that they point to gets one more holder. Other holders of the old table may do the
+//! same at the same time; none changes an entry of a table that is shared, except for the
+//! writable bit, which only goes.
 
 use super::counters::{Counter, count};
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
@@ -23,8 +26,9 @@ use crate::arch::paging::{Bits, ENTRIES, Entry, Table};
 const TABLE_BITS: Bits = Bits::PRESENT.union(Bits::WRITE).union(Bits::USER);
 
 impl AddressSpace {
-    /// Makes every table on the way to the address this address space's own, making those that are missing, and returns
-    /// the leaf table. Tables that were left are added to `retired`, three at most, also when it fails half-way.
+    /// Makes every table on the way to the address this address space's own, making those
+    /// that are missing, and returns the leaf table. Tables that were left are added
+    /// to `retired`, three at most, also when it fails half-way.
     ///
     /// The caller holds the layout's lock, shared or alone.
     pub(super) fn unshare_path(
@@ -42,7 +46,8 @@ impl AddressSpace {
     }
 }
 
-/// The table that entry `index` of `table` points to, made this address space's own. `table` is so already.
+/// The table that entry `index` of `table` points to, made this address space's own.
+/// `table` is so already.
 fn own_child(
     table: Table,
     level: Level,
@@ -53,21 +58,28 @@ fn own_child(
         let entry = table.load(index);
         let Some(frame) = entry.frame() else {
             let fresh = FrameRef::zeroed(Purpose::User)?;
-            if table.compare_exchange(index, entry, Entry::new(fresh.frame(), TABLE_BITS)).is_ok() {
+            if table
+                .compare_exchange(index, entry, Entry::new(fresh.frame(), TABLE_BITS))
+                .is_ok()
+            {
                 // SAFETY: zeroed, and from now on a table that `table` holds.
                 return Ok(unsafe { Table::new(fresh.into_entry()) });
             }
             // Another thread of this address space was faster, here and below.
             continue;
         };
-        // SAFETY: an entry above the lowest level points to a table; `table` holds it, or, if another thread replaces it now, the
-        // shootdown that has to wait for this CPU does.
+        // SAFETY: an entry above the lowest level points to a table; `table` holds it, or, if
+        // another thread replaces it now, the shootdown that has to wait for this CPU
+        // does.
         let child = unsafe { Table::new(frame) };
         if entry.is_writable() {
             return Ok(child);
         }
         if frames::is_sole(frame) {
-            if table.compare_exchange(index, entry, entry.with(Bits::WRITE)).is_ok() {
+            if table
+                .compare_exchange(index, entry, entry.with(Bits::WRITE))
+                .is_ok()
+            {
                 count(Counter::TablesTakenOver);
                 return Ok(child);
             }
@@ -75,7 +87,10 @@ fn own_child(
         }
         let copy = copy_table(child, level.below())?;
         let copied = copy.frame();
-        if table.compare_exchange(index, entry, Entry::new(copied, TABLE_BITS)).is_ok() {
+        if table
+            .compare_exchange(index, entry, Entry::new(copied, TABLE_BITS))
+            .is_ok()
+        {
             count(Counter::TablesUnshared);
             // Rule M2: another CPU may still walk the old table.
             retired.push(Retired::new(frame, level.below()));
@@ -85,7 +100,8 @@ fn own_child(
     }
 }
 
-/// A copy of a shared table, in which nothing is writable, as in the original from now on. The caller gets the one reference to it.
+/// A copy of a shared table, in which nothing is writable, as in the original from now
+/// on. The caller gets the one reference to it.
 fn copy_table(original: Table, level: Level) -> Result<Table, OutOfMemory> {
     let fresh = FrameRef::zeroed(Purpose::User)?;
     // SAFETY: zeroed, and ours alone until the caller links it.
@@ -107,11 +123,13 @@ fn copy_table(original: Table, level: Level) -> Result<Table, OutOfMemory> {
     Ok(copy)
 }
 
-/// Undoes `copy_table` for the first `entries` entries. Nobody has seen the copy, so no shootdown is due.
+/// Undoes `copy_table` for the first `entries` entries. Nobody has seen the copy, so no
+/// shootdown is due.
 fn discard(copy: Table, entries: usize) {
     for index in 0..entries {
         if let Some(child) = copy.load(index).frame() {
-            // SAFETY: `copy_table` took this reference, and no CPU ever walked the copy. The original holds the child as well.
+            // SAFETY: `copy_table` took this reference, and no CPU ever walked the copy. The
+            // original holds the child as well.
             drop(unsafe { FrameRef::from_entry(child) });
         }
     }

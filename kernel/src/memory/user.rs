@@ -1,12 +1,14 @@
 //! The kernel's access to user memory (rule M8).
 //!
-//! The kernel never uses an address of a program itself. It walks the program's tables as the processor would,
-//! takes no more rights than the program has, and reads or writes the frame
-//! through its own mapping. So SMAP is always on, a wild pointer cannot hurt, and
-//! a fault is an ordinary answer: [`fault`](AddressSpace::fault) does what it does for a fault from ring 3.
+//! The kernel never uses an address of a program itself. It walks the program's tables as
+//! the processor would, takes no more rights than the program has, and reads or writes
+//! the frame through its own mapping. So SMAP is always on, a wild pointer cannot hurt,
+//! and a fault is an ordinary answer: [`fault`](AddressSpace::fault) does what it does
+//! for a fault from ring 3.
 //!
-//! What the walk finds is like an entry in this CPU's TLB: the frame stays until this CPU acknowledges the
-//! shootdown, which it does not do inside these functions, none of which waits between walk and access.
+//! What the walk finds is like an entry in this CPU's TLB: the frame stays until this CPU
+//! acknowledges the shootdown, which it does not do inside these functions, none of which
+//! waits between walk and access.
 
 use super::fault::FaultError;
 use super::space::AddressSpace;
@@ -38,9 +40,12 @@ impl AddressSpace {
         let mut done = 0;
         while done < bytes.len() {
             let at = address + done;
-            let Some(frame) = self.translate(at, Access::Write) else { break };
+            let Some(frame) = self.translate(at, Access::Write) else {
+                break;
+            };
             let length = (bytes.len() - done).min(FRAME_SIZE - at % FRAME_SIZE);
-            // SAFETY: the walk says that the program may write the frame, and it stays (see the head of the module).
+            // SAFETY: the walk says that the program may write the frame, and it stays (see the
+            // head of the module).
             unsafe { contents::write(frame, at % FRAME_SIZE, &bytes[done..done + length]) };
             done += length;
         }
@@ -52,7 +57,9 @@ impl AddressSpace {
         let mut done = 0;
         while done < buffer.len() {
             let at = address + done;
-            let Some(frame) = self.translate(at, Access::Read) else { break };
+            let Some(frame) = self.translate(at, Access::Read) else {
+                break;
+            };
             let length = (buffer.len() - done).min(FRAME_SIZE - at % FRAME_SIZE);
             // SAFETY: as in `put_ready`, for reading.
             unsafe { contents::read(frame, at % FRAME_SIZE, &mut buffer[done..done + length]) };
@@ -65,10 +72,14 @@ impl AddressSpace {
         if address >= USER_END {
             return Err(Errno::EFAULT);
         }
-        self.fault(address, access).await.map_err(|error| match error {
-            FaultError::OutOfMemory => Errno::ENOMEM,
-            FaultError::NotMapped | FaultError::NotAllowed | FaultError::BeyondEnd => Errno::EFAULT,
-        })
+        self.fault(address, access)
+            .await
+            .map_err(|error| match error {
+                FaultError::OutOfMemory => Errno::ENOMEM,
+                FaultError::NotMapped | FaultError::NotAllowed | FaultError::BeyondEnd => {
+                    Errno::EFAULT
+                }
+            })
     }
 
     /// Writes bytes to user memory. Bytes before a bad address may have been written.
@@ -109,14 +120,18 @@ impl AddressSpace {
     /// Reads a string up to its zero byte, which is not part of the result.
     ///
     /// # Errors
-    /// `EFAULT` for a bad address, `ENAMETOOLONG` when there is no zero among the first `max` bytes.
+    /// `EFAULT` for a bad address, `ENAMETOOLONG` when there is no zero among the first
+    /// `max` bytes.
     pub async fn read_string(&self, address: usize, max: usize) -> Result<Vec<u8>, Errno> {
         let mut string = Vec::new();
         let mut chunk = [0; 256];
         while string.len() < max {
             let at = address.checked_add(string.len()).ok_or(Errno::EFAULT)?;
             // Not beyond the page: what follows the string need not be mapped.
-            let length = chunk.len().min(max - string.len()).min(FRAME_SIZE - at % FRAME_SIZE);
+            let length = chunk
+                .len()
+                .min(max - string.len())
+                .min(FRAME_SIZE - at % FRAME_SIZE);
             self.read_bytes(at, &mut chunk[..length]).await?;
             let text = &chunk[..length];
             match text.iter().position(|&byte| byte == 0) {
@@ -130,7 +145,8 @@ impl AddressSpace {
         Err(Errno::ENAMETOOLONG)
     }
 
-    /// Runs `f` on a 32-bit word of user memory, writable, as an atomic, with the frame that it lies in (the key of a futex).
+    /// Runs `f` on a 32-bit word of user memory, writable, as an atomic, with the frame
+    /// that it lies in (the key of a futex).
     pub async fn with_word<T>(
         &self,
         address: usize,
@@ -143,8 +159,12 @@ impl AddressSpace {
         loop {
             shootdown::assert_active(self);
             if let Some(frame) = self.translate(address, Access::Write) {
-                // SAFETY: as in `put_ready`; the reference does not outlive the call of `f`, which does not wait.
-                return Ok(f(unsafe { contents::word(frame, address % FRAME_SIZE) }, frame));
+                // SAFETY: as in `put_ready`; the reference does not outlive the call of `f`, which
+                // does not wait.
+                return Ok(f(
+                    unsafe { contents::word(frame, address % FRAME_SIZE) },
+                    frame,
+                ));
             }
             self.fault_in(address, Access::Write).await?;
         }
@@ -162,7 +182,8 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Fills with zeroes, in an address space that nobody is in yet: what follows a program's data in its last page.
+    /// Fills with zeroes, in an address space that nobody is in yet: what follows a
+    /// program's data in its last page.
     pub fn clear_while_private(&self, address: usize, length: usize) -> Result<(), FaultError> {
         const ZEROES: [u8; 256] = [0; 256];
         let mut done = 0;
@@ -194,8 +215,8 @@ fn check_range(address: usize, length: usize) -> Result<(), Errno> {
 
 /// Memory of the calling program as the place of a transfer: one range or several.
 ///
-/// As [`Sink`] or [`Source`] it does what is possible at once. When it stops early, let go of all locks, call
-/// [`fault_in`](UserBuf::fault_in), and go on.
+/// As [`Sink`] or [`Source`] it does what is possible at once. When it stops early, let
+/// go of all locks, call [`fault_in`](UserBuf::fault_in), and go on.
 #[derive(Clone)]
 pub struct UserBuf<'a> {
     space: &'a AddressSpace,
@@ -209,17 +230,29 @@ impl<'a> UserBuf<'a> {
     /// One range.
     ///
     /// # Errors
-    /// `EFAULT` when it reaches beyond user memory. What is mapped there is not looked at yet.
+    /// `EFAULT` when it reaches beyond user memory. What is mapped there is not looked at
+    /// yet.
     pub fn new(space: &'a AddressSpace, address: usize, length: usize) -> Result<Self, Errno> {
         check_range(address, length)?;
-        Ok(UserBuf { space, current: (address, length), later: Vec::new(), done: 0 })
+        Ok(UserBuf {
+            space,
+            current: (address, length),
+            later: Vec::new(),
+            done: 0,
+        })
     }
 
-    /// The ranges that an array of `count` `struct iovec` at `address` describes (readv(2)).
+    /// The ranges that an array of `count` `struct iovec` at `address` describes
+    /// (readv(2)).
     ///
     /// # Errors
-    /// `EINVAL` for more than [`MAX_SEGMENTS`] or a total length that overflows, `EFAULT` for bad addresses.
-    pub async fn vectored(space: &'a AddressSpace, address: usize, count: usize) -> Result<Self, Errno> {
+    /// `EINVAL` for more than [`MAX_SEGMENTS`] or a total length that overflows, `EFAULT`
+    /// for bad addresses.
+    pub async fn vectored(
+        space: &'a AddressSpace,
+        address: usize,
+        count: usize,
+    ) -> Result<Self, Errno> {
         if count > MAX_SEGMENTS {
             return Err(Errno::EINVAL);
         }
@@ -229,13 +262,21 @@ impl<'a> UserBuf<'a> {
             let at = address.checked_add(16 * n).ok_or(Errno::EFAULT)?;
             let base = space.read_word(at).await?;
             let length = space.read_word(at + 8).await?;
-            total = total.checked_add(length).filter(|&t| t <= isize::MAX as usize).ok_or(Errno::EINVAL)?;
+            total = total
+                .checked_add(length)
+                .filter(|&t| t <= isize::MAX as usize)
+                .ok_or(Errno::EINVAL)?;
             check_range(base, length)?;
             later.push((base, length));
         }
         later.reverse();
         let current = later.pop().unwrap_or((0, 0));
-        let mut buffer = UserBuf { space, current, later, done: 0 };
+        let mut buffer = UserBuf {
+            space,
+            current,
+            later,
+            done: 0,
+        };
         buffer.skip_empty();
         Ok(buffer)
     }
@@ -261,7 +302,8 @@ impl<'a> UserBuf<'a> {
         }
     }
 
-    /// Makes the next byte accessible, for [`Access::Write`] as a sink and [`Access::Read`] as a source.
+    /// Makes the next byte accessible, for [`Access::Write`] as a sink and
+    /// [`Access::Read`] as a source.
     ///
     /// # Errors
     /// `EFAULT` when the program has no such right there, `ENOMEM` when memory is out.
@@ -294,7 +336,9 @@ impl Sink for UserBuf<'_> {
         let mut done = 0;
         while done < bytes.len() && self.current.1 != 0 {
             let length = (bytes.len() - done).min(self.current.1);
-            let put = self.space.put_ready(self.current.0, &bytes[done..done + length]);
+            let put = self
+                .space
+                .put_ready(self.current.0, &bytes[done..done + length]);
             self.advance(put);
             done += put;
             if put < length {
@@ -311,7 +355,9 @@ impl Source for UserBuf<'_> {
         let mut done = 0;
         while done < buffer.len() && self.current.1 != 0 {
             let length = (buffer.len() - done).min(self.current.1);
-            let taken = self.space.take_ready(self.current.0, &mut buffer[done..done + length]);
+            let taken = self
+                .space
+                .take_ready(self.current.0, &mut buffer[done..done + length]);
             self.advance(taken);
             done += taken;
             if taken < length {

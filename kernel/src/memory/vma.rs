@@ -3,9 +3,9 @@
 //! The tables hold what is there already; an area says what may be there. The map is
 //! shared by `fork` and copied by the first of the two that changes it.
 
+use super::FRAME_SIZE;
 use super::object::Object;
 use super::table::USER_END;
-use super::FRAME_SIZE;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -94,13 +94,19 @@ impl Vma {
     }
 
     fn cut(&self, start: usize, end: usize) -> Vma {
-        Vma { start, end, protection: self.protection, backing: self.backing.advanced(start - self.start) }
+        Vma {
+            start,
+            end,
+            protection: self.protection,
+            backing: self.backing.advanced(start - self.start),
+        }
     }
 }
 
 /// The most areas of one address space, as Linux's vm.max_map_count.
 const MAX_AREAS: usize = 65530;
-/// No page is mapped below this address unless it is asked for by name, as Linux's vm.mmap_min_addr.
+/// No page is mapped below this address unless it is asked for by name, as Linux's
+/// vm.mmap_min_addr.
 pub const LOWEST: usize = 0x10000;
 
 /// All areas of an address space. Cloning is O(1).
@@ -116,7 +122,11 @@ pub struct TooManyAreas;
 impl VmaMap {
     /// The area that contains the address.
     pub fn find(&self, address: usize) -> Option<&Vma> {
-        self.areas.range(..=address).next_back().map(|(_, vma)| vma).filter(|vma| address < vma.end)
+        self.areas
+            .range(..=address)
+            .next_back()
+            .map(|(_, vma)| vma)
+            .filter(|vma| address < vma.end)
     }
 
     /// All areas, from the lowest up.
@@ -144,7 +154,11 @@ impl VmaMap {
 
     /// Whether a change that splits areas and adds one is still allowed.
     pub fn has_room(&self) -> Result<(), TooManyAreas> {
-        if self.areas.len() + 2 < MAX_AREAS { Ok(()) } else { Err(TooManyAreas) }
+        if self.areas.len() + 2 < MAX_AREAS {
+            Ok(())
+        } else {
+            Err(TooManyAreas)
+        }
     }
 
     /// Adds an area where nothing is mapped, and joins it to neighbours that continue it.
@@ -154,7 +168,11 @@ impl VmaMap {
         if let Some((&start, before)) = areas.range(..vma.start).next_back()
             && joins(before, &vma)
         {
-            vma = Vma { start, backing: before.backing.clone(), ..vma };
+            vma = Vma {
+                start,
+                backing: before.backing.clone(),
+                ..vma
+            };
         }
         if let Some(after) = areas.get(&vma.end)
             && joins(&vma, after)
@@ -166,7 +184,8 @@ impl VmaMap {
         areas.insert(vma.start, vma);
     }
 
-    /// Takes out everything in the range, cutting areas that reach beyond it. Returns what was taken out.
+    /// Takes out everything in the range, cutting areas that reach beyond it. Returns
+    /// what was taken out.
     pub fn remove(&mut self, start: usize, end: usize) -> Vec<Vma> {
         let hit: Vec<Vma> = self.overlapping(start, end).cloned().collect();
         if hit.is_empty() {
@@ -191,7 +210,10 @@ impl VmaMap {
     pub fn find_free(&self, length: usize, top: usize) -> Option<usize> {
         let mut end = top;
         for vma in self.areas.range(..top).rev().map(|(_, vma)| vma) {
-            if end.checked_sub(length).is_some_and(|start| start >= vma.end) {
+            if end
+                .checked_sub(length)
+                .is_some_and(|start| start >= vma.end)
+            {
                 break;
             }
             end = end.min(vma.start);
@@ -216,7 +238,8 @@ fn joins(before: &Vma, after: &Vma) -> bool {
         && before.backing.continues_as(before.len(), &after.backing)
 }
 
-/// The end of `length` bytes from `start`, when both are page-aligned, not empty, and in a user program's reach.
+/// The end of `length` bytes from `start`, when both are page-aligned, not empty, and in
+/// a user program's reach.
 pub fn checked_end(start: usize, length: usize) -> Option<usize> {
     let length = length.checked_next_multiple_of(FRAME_SIZE)?;
     let end = start.checked_add(length)?;
@@ -228,7 +251,12 @@ mod tests {
     use super::*;
 
     fn area(start: usize, end: usize) -> Vma {
-        Vma { start, end, protection: Protection::READ, backing: Backing::Anonymous }
+        Vma {
+            start,
+            end,
+            protection: Protection::READ,
+            backing: Backing::Anonymous,
+        }
     }
 
     fn ranges(map: &VmaMap) -> Vec<(usize, usize)> {
@@ -252,7 +280,11 @@ mod tests {
         let removed = map.remove(0x2000, 0x3000);
         assert_eq!((removed[0].start, removed[0].end), (0x2000, 0x3000));
         assert_eq!(ranges(&map), [(0x1000, 0x2000), (0x3000, 0x5000)]);
-        assert_eq!(ranges(&copy), [(0x1000, 0x5000)], "the other holder of the map sees no change");
+        assert_eq!(
+            ranges(&copy),
+            [(0x1000, 0x5000)],
+            "the other holder of the map sees no change"
+        );
         assert!(map.covers(0x3000, 0x5000) && !map.covers(0x1000, 0x4000));
     }
 

@@ -1,4 +1,5 @@
-//! The parts of an ELF file that say how to load it (System V ABI, gABI chapters 4 and 5; AMD64 psABI).
+//! The parts of an ELF file that say how to load it (System V ABI, gABI chapters 4 and 5;
+//! AMD64 psABI).
 
 use super::exec::ExecError;
 use crate::memory::{FRAME_SIZE, Object, Protection, USER_END};
@@ -21,7 +22,8 @@ pub(super) struct Image {
     pub(super) segments: Vec<Segment>,
     /// The path of the program that shall load this one.
     pub(super) interpreter: Option<Vec<u8>>,
-    /// Where the program headers are in memory, before the bias is added, if they are loaded at all.
+    /// Where the program headers are in memory, before the bias is added, if they are
+    /// loaded at all.
     pub(super) headers: Option<usize>,
     /// How many there are.
     pub(super) header_count: usize,
@@ -53,7 +55,8 @@ const MAX_HEADERS: usize = 65536 / PROGRAM_HEADER;
 pub(super) fn read(object: Arc<Object>) -> Result<Image, ExecError> {
     let start = bytes(&object, 0, HEADER).ok_or(ExecError::NotAProgram)?;
     let ident = parse_ident::<LittleEndian>(&start).map_err(|_| ExecError::NotAProgram)?;
-    let header = FileHeader::parse_tail(ident, &start[abi::EI_NIDENT..]).map_err(|_| ExecError::NotAProgram)?;
+    let header = FileHeader::parse_tail(ident, &start[abi::EI_NIDENT..])
+        .map_err(|_| ExecError::NotAProgram)?;
     let is_relocatable = match header.e_type {
         abi::ET_EXEC => false,
         abi::ET_DYN => true,
@@ -67,7 +70,8 @@ pub(super) fn read(object: Arc<Object>) -> Result<Image, ExecError> {
     if !fits {
         return Err(ExecError::NotAProgram);
     }
-    let table = bytes(&object, header.e_phoff, count * PROGRAM_HEADER).ok_or(ExecError::NotAProgram)?;
+    let table =
+        bytes(&object, header.e_phoff, count * PROGRAM_HEADER).ok_or(ExecError::NotAProgram)?;
     let table = SegmentTable::new(LittleEndian, Class::ELF64, &table);
 
     let mut image = Image {
@@ -100,11 +104,23 @@ pub(super) fn read(object: Arc<Object>) -> Result<Image, ExecError> {
 }
 
 impl Image {
-    /// The lowest page and the end of the highest that it occupies, before the bias is added.
+    /// The lowest page and the end of the highest that it occupies, before the bias is
+    /// added.
     pub(super) fn span(&self) -> (usize, usize) {
-        let low = self.segments.iter().map(|s| s.address / FRAME_SIZE * FRAME_SIZE).min();
-        let high = self.segments.iter().map(|s| s.address + s.memory_size).max();
-        (low.unwrap_or(0), high.unwrap_or(0).next_multiple_of(FRAME_SIZE))
+        let low = self
+            .segments
+            .iter()
+            .map(|s| s.address / FRAME_SIZE * FRAME_SIZE)
+            .min();
+        let high = self
+            .segments
+            .iter()
+            .map(|s| s.address + s.memory_size)
+            .max();
+        (
+            low.unwrap_or(0),
+            high.unwrap_or(0).next_multiple_of(FRAME_SIZE),
+        )
     }
 }
 
@@ -139,7 +155,8 @@ fn interpreter(object: &Object, header: &ProgramHeader) -> Result<Vec<u8>, ExecE
     if !(2..=MAX_PATH).contains(&header.p_filesz) {
         return Err(ExecError::NotAProgram);
     }
-    let mut path = bytes(object, header.p_offset, header.p_filesz as usize).ok_or(ExecError::NotAProgram)?;
+    let mut path =
+        bytes(object, header.p_offset, header.p_filesz as usize).ok_or(ExecError::NotAProgram)?;
     match path.pop() {
         Some(0) => Ok(path),
         _ => Err(ExecError::NotAProgram),

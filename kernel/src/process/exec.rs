@@ -1,7 +1,9 @@
 //! Loading a program in place of the one that runs (execve(2)).
 //!
-//! The new address space is built beside the old one. All that can fail comes before the old one is given up, so that a failed `execve` leaves the
-//! caller as it was. The program's pages are those of the file, mapped privately; nothing is read before it is used.
+//! The new address space is built beside the old one. All that can fail comes before the
+//! old one is given up, so that a failed `execve` leaves the caller as it was. The
+//! program's pages are those of the file, mapped privately; nothing is read before it is
+//! used.
 
 use super::elf::{self, Image, Segment};
 use super::stack::{self, Facts, Strings};
@@ -80,7 +82,8 @@ impl From<MapError> for ExecError {
 
 /// Bytes of the stack that a program can grow into.
 const STACK_SIZE: usize = 8 << 20;
-/// Bytes of arguments and environment with their pointers, a quarter of the stack (execve(2)).
+/// Bytes of arguments and environment with their pointers, a quarter of the stack
+/// (execve(2)).
 const MAX_STRINGS: usize = STACK_SIZE / 4;
 /// Bytes of one string, MAX_ARG_STRLEN.
 const MAX_STRING: usize = 128 << 10;
@@ -90,7 +93,8 @@ const INTERPRETER_BIAS: usize = 0x7fff_8000_0000 - (256 << 20);
 /// How often `#!` may lead to the next script (BINPRM in execve(2)).
 const MAX_SCRIPTS: usize = 4;
 
-/// Replaces the thread's program. Its registers are set for the new one's first instruction.
+/// Replaces the thread's program. Its registers are set for the new one's first
+/// instruction.
 pub async fn exec(
     thread: &Thread,
     user: &mut UserContext,
@@ -120,8 +124,13 @@ pub(super) async fn exec_first(
     path: &[u8],
     arguments: Vec<Vec<u8>>,
 ) -> Result<(), ExecError> {
-    let environment = [&b"PATH=/bin"[..], b"HOME=/", b"TERM=linux"].map(<[u8]>::to_vec).to_vec();
-    let mut strings = Strings { arguments, environment };
+    let environment = [&b"PATH=/bin"[..], b"HOME=/", b"TERM=linux"]
+        .map(<[u8]>::to_vec)
+        .to_vec();
+    let mut strings = Strings {
+        arguments,
+        environment,
+    };
     let (image, names) = find_program(thread, path, &mut strings)?;
     let (space, entry, sp) = load(thread, image, &strings, &names.path).await?;
     enter(thread, user, space, entry, sp, names);
@@ -148,7 +157,9 @@ fn enter(
     process.borrowed.give_back();
     *user = UserContext::new(entry, sp);
     thread.fpu.lock().reset();
-    thread.clear_tid.store(0, core::sync::atomic::Ordering::Relaxed);
+    thread
+        .clear_tid
+        .store(0, core::sync::atomic::Ordering::Relaxed);
 }
 
 /// Follows `#!` lines to an ELF file.
@@ -159,7 +170,10 @@ fn find_program(
 ) -> Result<(Image, Names), ExecError> {
     let process = thread.process();
     let cwd = process.cwd();
-    let start = Start { directory: &cwd, caller: process.pid.0 as i32 };
+    let start = Start {
+        directory: &cwd,
+        caller: process.pid.0 as i32,
+    };
     let mut path = path.to_vec();
     for _ in 0..=MAX_SCRIPTS {
         let node = fs::open::program(fs::tree(), start, &path)?;
@@ -168,8 +182,15 @@ fn find_program(
             None => {
                 let short = path.rsplit(|&c| c == b'/').next().unwrap_or(&path);
                 let short = short[..short.len().min(15)].to_vec();
-                let arguments = strings.arguments.iter().flat_map(|a| [a, &b"\0"[..]].concat());
-                let names = Names { short, arguments: arguments.collect(), path };
+                let arguments = strings
+                    .arguments
+                    .iter()
+                    .flat_map(|a| [a, &b"\0"[..]].concat());
+                let names = Names {
+                    short,
+                    arguments: arguments.collect(),
+                    path,
+                };
                 return Ok((elf::read(object)?, names));
             }
             Some((interpreter, argument)) => {
@@ -194,7 +215,10 @@ fn script(object: &Object) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let line = line.split(|&c| c == b'\n').next()?.trim_ascii();
     let mut parts = line.splitn(2, |c| c.is_ascii_whitespace());
     let interpreter = parts.next().filter(|name| !name.is_empty())?.to_vec();
-    Some((interpreter, parts.next().map(|argument| argument.trim_ascii().to_vec())))
+    Some((
+        interpreter,
+        parts.next().map(|argument| argument.trim_ascii().to_vec()),
+    ))
 }
 
 async fn read_strings(
@@ -216,13 +240,16 @@ async fn read_strings(
             Err(Errno::ENAMETOOLONG) => return Err(ExecError::TooBig),
             string => string?,
         };
-        *budget = budget.checked_sub(string.len() + 1 + 8).ok_or(ExecError::TooBig)?;
+        *budget = budget
+            .checked_sub(string.len() + 1 + 8)
+            .ok_or(ExecError::TooBig)?;
         memory::admit()?;
         strings.push(string);
     }
 }
 
-/// Builds the address space of a program. Returns it with the address of the first instruction and the stack pointer.
+/// Builds the address space of a program. Returns it with the address of the first
+/// instruction and the stack pointer.
 async fn load(
     thread: &Thread,
     image: Image,
@@ -230,7 +257,11 @@ async fn load(
     path: &[u8],
 ) -> Result<(Arc<AddressSpace>, usize, usize), ExecError> {
     let space = AddressSpace::new()?;
-    let bias = if image.is_relocatable { PROGRAM_BIAS } else { 0 };
+    let bias = if image.is_relocatable {
+        PROGRAM_BIAS
+    } else {
+        0
+    };
     map_image(&space, &image, bias).await?;
     space.place_heap(bias + image.span().1).await;
     let mut facts = Facts {
@@ -243,10 +274,17 @@ async fn load(
     if let Some(interpreter) = &image.interpreter {
         let process = thread.process();
         let cwd = process.cwd();
-        let start = Start { directory: &cwd, caller: process.pid.0 as i32 };
+        let start = Start {
+            directory: &cwd,
+            caller: process.pid.0 as i32,
+        };
         let node = fs::open::program(fs::tree(), start, interpreter)?;
         let loader = elf::read(node.object().ok_or(Errno::EACCES)?.clone())?;
-        let bias = if loader.is_relocatable { INTERPRETER_BIAS } else { 0 };
+        let bias = if loader.is_relocatable {
+            INTERPRETER_BIAS
+        } else {
+            0
+        };
         map_image(&space, &loader, bias).await?;
         facts.base = bias;
         entry = loader.entry + bias;
@@ -254,7 +292,14 @@ async fn load(
     let mut rights = Protection::READ | Protection::WRITE;
     rights.set(Protection::EXECUTE, image.stack_executable);
     let bottom = USER_END - STACK_SIZE;
-    space.map(Place::FixedNoReplace(bottom), STACK_SIZE, rights, Backing::Anonymous).await?;
+    space
+        .map(
+            Place::FixedNoReplace(bottom),
+            STACK_SIZE,
+            rights,
+            Backing::Anonymous,
+        )
+        .await?;
     let sp = stack::build(&space, USER_END, strings, path, &facts)?;
     Ok((space, entry, sp))
 }
@@ -270,7 +315,8 @@ async fn map_image(space: &AddressSpace, image: &Image, bias: usize) -> Result<(
     Ok(())
 }
 
-/// Maps the pages of the file, and fresh ones behind them for what the file does not contain.
+/// Maps the pages of the file, and fresh ones behind them for what the file does not
+/// contain.
 async fn map_segment(
     space: &AddressSpace,
     image: &Image,
@@ -281,19 +327,36 @@ async fn map_segment(
     let start = segment.address + bias - within;
     let file_end = segment.address + bias + segment.file_size;
     let end = segment.address + bias + segment.memory_size;
-    let (file_pages_end, pages_end) =
-        (file_end.next_multiple_of(FRAME_SIZE), end.next_multiple_of(FRAME_SIZE));
+    let (file_pages_end, pages_end) = (
+        file_end.next_multiple_of(FRAME_SIZE),
+        end.next_multiple_of(FRAME_SIZE),
+    );
     let mut fresh_start = start;
     if segment.file_size != 0 {
         let backing = Backing::Private(image.object.clone(), segment.file_offset - within as u64);
-        space.map(Place::Fixed(start), file_pages_end - start, segment.protection, backing).await?;
+        space
+            .map(
+                Place::Fixed(start),
+                file_pages_end - start,
+                segment.protection,
+                backing,
+            )
+            .await?;
         fresh_start = file_pages_end;
     }
     if pages_end > fresh_start {
         let length = pages_end - fresh_start;
-        space.map(Place::Fixed(fresh_start), length, segment.protection, Backing::Anonymous).await?;
+        space
+            .map(
+                Place::Fixed(fresh_start),
+                length,
+                segment.protection,
+                Backing::Anonymous,
+            )
+            .await?;
     }
-    // In its last page the file's bytes are followed by others of the file; the program shall see zeroes.
+    // In its last page the file's bytes are followed by others of the file; the program shall
+    // see zeroes.
     if segment.memory_size > segment.file_size
         && segment.file_size != 0
         && segment.protection.contains(Protection::WRITE)

@@ -1,7 +1,8 @@
 //! The end of a process, and waiting for it.
 //!
-//! A process that has ended gives its memory and files back at once, and stays as a zombie until its parent has asked for
-//! its status. Its own children go to init. Each process has one lock for its family ties; no two of them are held at once.
+//! A process that has ended gives its memory and files back at once, and stays as a
+//! zombie until its parent has asked for its status. Its own children go to init. Each
+//! process has one lock for its family ties; no two of them are held at once.
 
 use super::ids::{self, Pid};
 use super::signal::{self, Signal};
@@ -61,7 +62,11 @@ impl Family {
     pub(super) fn new(parent: Option<Arc<Process>>) -> Family {
         let parent = parent.map_or(Weak::new(), |parent| Arc::downgrade(&parent));
         Family {
-            ties: Mutex::new(Ties { parent, children: Vec::new(), ended: None }),
+            ties: Mutex::new(Ties {
+                parent,
+                children: Vec::new(),
+                ended: None,
+            }),
             children_changed: WaitQueue::new(),
             ended: WaitQueue::new(),
         }
@@ -91,7 +96,8 @@ impl Process {
         self.family.ties.lock().children.clone()
     }
 
-    /// Ends the process: its memory and files are given back, its children go to init, its parent is told.
+    /// Ends the process: its memory and files are given back, its children go to init,
+    /// its parent is told.
     pub(super) fn end(self: &Arc<Process>, status: ExitStatus) {
         self.files().clear();
         // This CPU leaves the address space, so that the last reference to it can go.
@@ -125,7 +131,8 @@ impl Process {
                         init.family.children_changed.wake_all();
                     }
                 }
-                // Without init nobody will ask: the dead are forgotten now, the others when they end.
+                // Without init nobody will ask: the dead are forgotten now, the others when they
+                // end.
                 None => {
                     child.family.ties.lock().parent = Weak::new();
                     if child.exit_status().is_some() {
@@ -139,7 +146,11 @@ impl Process {
     fn child_ended(&self, child: &Arc<Process>) {
         if self.signals.reaps_children() {
             // SIGCHLD is ignored: no zombie is kept (wait(2), notes).
-            self.family.ties.lock().children.retain(|other| !Arc::ptr_eq(other, child));
+            self.family
+                .ties
+                .lock()
+                .children
+                .retain(|other| !Arc::ptr_eq(other, child));
             ids::remove(child);
         }
         self.family.children_changed.wake_all();
@@ -148,7 +159,8 @@ impl Process {
 }
 
 impl Process {
-    /// Waits until the process has ended, without taking its status from its parent. For the kernel's own child, init.
+    /// Waits until the process has ended, without taking its status from its parent. For
+    /// the kernel's own child, init.
     pub async fn wait_for_end(&self) -> ExitStatus {
         self.family.ended.wait_until(|| self.exit_status()).await
     }
@@ -186,14 +198,22 @@ pub struct Reaped {
     pub cpu_time: u64,
 }
 
-/// Waits until a child that the selector matches has ended. With `block` false it does not wait, and returns `None`.
+/// Waits until a child that the selector matches has ended. With `block` false it does
+/// not wait, and returns `None`.
 ///
 /// # Errors
 /// `ECHILD` when there is no such child.
-pub async fn wait(parent: &Process, selector: Selector, block: bool) -> Result<Option<Reaped>, Errno> {
+pub async fn wait(
+    parent: &Process,
+    selector: Selector,
+    block: bool,
+) -> Result<Option<Reaped>, Errno> {
     let reaped = if block {
         let family = &parent.family;
-        family.children_changed.wait_until(|| look(parent, selector).transpose()).await?
+        family
+            .children_changed
+            .wait_until(|| look(parent, selector).transpose())
+            .await?
     } else {
         match look(parent, selector)? {
             Some(reaped) => reaped,
@@ -225,5 +245,9 @@ fn look(parent: &Process, selector: Selector) -> Result<Option<Reaped>, Errno> {
     ids::remove(&child);
     let cpu_time = child.cpu_time() + child.children_time();
     parent.children_time.fetch_add(cpu_time, Ordering::Relaxed);
-    Ok(Some(Reaped { pid: child.pid, status, cpu_time }))
+    Ok(Some(Reaped {
+        pid: child.pid,
+        status,
+        cpu_time,
+    }))
 }

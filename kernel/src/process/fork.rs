@@ -1,4 +1,5 @@
-//! Making a process out of another (fork(2), vfork(2), and clone(2) as far as it makes processes).
+//! Making a process out of another (fork(2), vfork(2), and clone(2) as far as it makes
+//! processes).
 
 use super::ids::{self, NoPid, Pid};
 use super::run;
@@ -14,9 +15,11 @@ use core::sync::atomic::Ordering;
 /// What a new process shall be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ForkRequest {
-    /// It uses its parent's memory until it has its own (`CLONE_VM`). The parent has to wait that long.
+    /// It uses its parent's memory until it has its own (`CLONE_VM`). The parent has to
+    /// wait that long.
     pub borrows_memory: bool,
-    /// The parent waits until the child has a program of its own, or has ended (`CLONE_VFORK`).
+    /// The parent waits until the child has a program of its own, or has ended
+    /// (`CLONE_VFORK`).
     pub waits: bool,
     /// Its stack pointer, if not the parent's.
     pub stack: Option<usize>,
@@ -65,7 +68,11 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
     memory::admit().map_err(ForkError::from)?;
     let parent = thread.process();
     let own = thread.space();
-    let space = if request.borrows_memory { own.clone() } else { own.fork().await.map_err(ForkError::from)? };
+    let space = if request.borrows_memory {
+        own.clone()
+    } else {
+        own.fork().await.map_err(ForkError::from)?
+    };
     let mut fpu = FpuState::new().ok_or(ForkError::OutOfMemory)?;
     {
         let mut mine = thread.fpu.lock();
@@ -97,7 +104,9 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
     }
     let blocked = thread.blocked.load(Ordering::Relaxed);
     let child_thread = Arc::new(Thread::new(child.clone(), fpu, blocked));
-    child_thread.clear_tid.store(request.clear_tid.unwrap_or(0), Ordering::Relaxed);
+    child_thread
+        .clear_tid
+        .store(request.clear_tid.unwrap_or(0), Ordering::Relaxed);
     if let Some(address) = request.parent_tid {
         // A bad address is the parent's own loss, as on Linux.
         let _ = own.write_bytes(address, &pid.0.to_le_bytes()).await;

@@ -31,7 +31,11 @@ struct Table {
     made: u64,
 }
 
-static TABLE: Mutex<Table> = Mutex::new(Table { processes: BTreeMap::new(), last: 0, made: 0 });
+static TABLE: Mutex<Table> = Mutex::new(Table {
+    processes: BTreeMap::new(),
+    last: 0,
+    made: 0,
+});
 
 /// No number is free.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +48,11 @@ pub(super) fn enter(make: impl FnOnce(Pid) -> Arc<Process>) -> Result<Arc<Proces
         return Err(NoPid);
     }
     loop {
-        table.last = if table.last + 1 < LIMIT { table.last + 1 } else { 2 };
+        table.last = if table.last + 1 < LIMIT {
+            table.last + 1
+        } else {
+            2
+        };
         if !table.processes.contains_key(&Pid(table.last)) {
             break;
         }

@@ -1,8 +1,9 @@
 //! Processes and threads.
 //!
-//! In reading order: [`Process`] is what a process owns, [`Thread`] what runs in it; `run` is the
-//! future that a thread is; `fork` and `exec` make and replace processes, `exit` ends them and waits for them; `signal` is how they are ended
-//! from outside; `ids` numbers and finds them; `procfs` shows them.
+//! In reading order: [`Process`] is what a process owns, [`Thread`] what runs in it;
+//! `run` is the future that a thread is; `fork` and `exec` make and replace processes,
+//! `exit` ends them and waits for them; `signal` is how they are ended from outside;
+//! `ids` numbers and finds them; `procfs` shows them.
 
 mod elf;
 mod exec;

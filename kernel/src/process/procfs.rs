@@ -50,16 +50,25 @@ impl Listing for Root {
         if let Some(&(_, text)) = FILES.iter().find(|(file, _)| *file == name) {
             return Ok(Some(Kind::Generated(Arc::new(Text(text)))));
         }
-        let pid = core::str::from_utf8(name).ok().and_then(|name| name.parse().ok()).map(Pid);
+        let pid = core::str::from_utf8(name)
+            .ok()
+            .and_then(|name| name.parse().ok())
+            .map(Pid);
         let process = pid.and_then(ids::find);
         Ok(process.map(|process| Kind::Computed(Arc::new(Directory(process)))))
     }
 
     fn list(&self) -> Result<Vec<Listed>, Errno> {
-        let mut list: Vec<Listed> = FILES.iter().map(|(name, _)| Listed::new(name, Type::Regular)).collect();
+        let mut list: Vec<Listed> = FILES
+            .iter()
+            .map(|(name, _)| Listed::new(name, Type::Regular))
+            .collect();
         list.push(Listed::new(b"self", Type::Link));
         for process in ids::all() {
-            list.push(Listed::new(process.pid.to_string().as_bytes(), Type::Directory));
+            list.push(Listed::new(
+                process.pid.to_string().as_bytes(),
+                Type::Directory,
+            ));
         }
         Ok(list)
     }
@@ -82,7 +91,9 @@ const PROCESS_FILES: [(&[u8], fn(&Process) -> Vec<u8>); 6] = [
     (b"stat", process_stat),
     (b"statm", process_statm),
     (b"cmdline", |process| process.names().arguments),
-    (b"comm", |process| [process.names().short, b"\n".to_vec()].concat()),
+    (b"comm", |process| {
+        [process.names().short, b"\n".to_vec()].concat()
+    }),
     (b"maps", process_maps),
 ];
 
@@ -91,7 +102,10 @@ impl Listing for Directory {
         Ok(match name {
             b"pagemap" => Some(Kind::Window(Arc::new(PageMap(self.0.clone())))),
             b"exe" => Some(Kind::link(&self.0.names().path)),
-            b"cwd" => fs::tree().path_of(&self.0.cwd()).ok().map(|path| Kind::link(&path)),
+            b"cwd" => fs::tree()
+                .path_of(&self.0.cwd())
+                .ok()
+                .map(|path| Kind::link(&path)),
             _ => {
                 let file = PROCESS_FILES.iter().find(|(file, _)| *file == name);
                 file.map(|&(_, text)| Kind::Generated(Arc::new(About(self.0.clone(), text))))
@@ -100,14 +114,20 @@ impl Listing for Directory {
     }
 
     fn list(&self) -> Result<Vec<Listed>, Errno> {
-        let files = PROCESS_FILES.iter().map(|(name, _)| Listed::new(name, Type::Regular));
+        let files = PROCESS_FILES
+            .iter()
+            .map(|(name, _)| Listed::new(name, Type::Regular));
         let links = [b"exe", b"cwd"].map(|name| Listed::new(name, Type::Link));
-        Ok(files.chain([Listed::new(b"pagemap", Type::Regular)]).chain(links).collect())
+        Ok(files
+            .chain([Listed::new(b"pagemap", Type::Regular)])
+            .chain(links)
+            .collect())
     }
 }
 
-/// `/proc/PID/pagemap` (Linux's Documentation/admin-guide/mm/pagemap.rst): eight bytes for each page. Only for the process itself: of
-/// another's tables nothing can be said that is true when it is read.
+/// `/proc/PID/pagemap` (Linux's Documentation/admin-guide/mm/pagemap.rst): eight bytes
+/// for each page. Only for the process itself: of another's tables nothing can be said
+/// that is true when it is read.
 struct PageMap(Arc<Process>);
 
 impl Window for PageMap {
@@ -116,7 +136,9 @@ impl Window for PageMap {
         if !offset.is_multiple_of(8) || !max.is_multiple_of(8) {
             return Err(Errno::EINVAL);
         }
-        let Some(space) = self.0.space() else { return Ok(0) };
+        let Some(space) = self.0.space() else {
+            return Ok(0);
+        };
         if !memory::is_current(&space) {
             return Err(Errno::EACCES);
         }
@@ -147,7 +169,10 @@ fn state(process: &Process) -> (char, &'static str) {
         ('Z', "zombie")
     } else if process.is_stopped() {
         ('T', "stopped")
-    } else if process.space().is_some_and(|space| memory::is_current(&space)) {
+    } else if process
+        .space()
+        .is_some_and(|space| memory::is_current(&space))
+    {
         ('R', "running")
     } else {
         // Whether another's task is queued or waits is the executor's to know.
@@ -203,13 +228,27 @@ fn process_stat(process: &Process) -> Vec<u8> {
 
 fn process_statm(process: &Process) -> Vec<u8> {
     let (mapped, resident) = process.space().map_or((0, 0), |space| space.usage_now());
-    format!("{} {} 0 0 0 0 0\n", mapped / FRAME_SIZE, resident / FRAME_SIZE).into_bytes()
+    format!(
+        "{} {} 0 0 0 0 0\n",
+        mapped / FRAME_SIZE,
+        resident / FRAME_SIZE
+    )
+    .into_bytes()
 }
 
 fn process_maps(process: &Process) -> Vec<u8> {
     let mut text = String::new();
-    for vma in process.space().map_or_else(Vec::new, |space| space.areas_now()) {
-        let flag = |right, letter| if vma.protection.contains(right) { letter } else { '-' };
+    for vma in process
+        .space()
+        .map_or_else(Vec::new, |space| space.areas_now())
+    {
+        let flag = |right, letter| {
+            if vma.protection.contains(right) {
+                letter
+            } else {
+                '-'
+            }
+        };
         // A String takes everything.
         let _ = writeln!(
             text,
@@ -248,7 +287,11 @@ fn meminfo() -> String {
 
 fn uptime() -> String {
     let hundredths = |nanoseconds: u64| {
-        format!("{}.{:02}", nanoseconds / 1_000_000_000, nanoseconds / 10_000_000 % 100)
+        format!(
+            "{}.{:02}",
+            nanoseconds / 1_000_000_000,
+            nanoseconds / 10_000_000 % 100
+        )
     };
     let idle = (0..arch::cpu_count())
         .filter_map(|cpu| crate::sched::executor().counters(cpu))
@@ -258,7 +301,10 @@ fn uptime() -> String {
 }
 
 fn version() -> String {
-    format!("Linux version 6.1.0-cowfork (cowfork {})\n", env!("CARGO_PKG_VERSION"))
+    format!(
+        "Linux version 6.1.0-cowfork (cowfork {})\n",
+        env!("CARGO_PKG_VERSION")
+    )
 }
 
 /// As far as programs count CPUs with it.
@@ -267,6 +313,11 @@ fn stat() -> String {
     for cpu in 0..arch::cpu_count() {
         let _ = writeln!(text, "cpu{cpu} 0 0 0 0 0 0 0 0 0 0");
     }
-    let _ = writeln!(text, "btime {}\nprocesses {}", arch::wall_clock_offset() / 1_000_000_000, ids::total());
+    let _ = writeln!(
+        text,
+        "btime {}\nprocesses {}",
+        arch::wall_clock_offset() / 1_000_000_000,
+        ids::total()
+    );
     text
 }

@@ -1,8 +1,9 @@
 //! The future that a user thread is (idea 1 of the design).
 //!
-//! Polling it enters ring 3. What ends user mode comes back as a [`Trap`], is dealt with, and user mode is entered
-//! again, all in one poll, until the thread has to wait or its time slice is over. Before each poll this CPU enters the
-//! thread's address space; after each the FPU's registers are saved, for the next poll may be elsewhere.
+//! Polling it enters ring 3. What ends user mode comes back as a [`Trap`], is dealt with,
+//! and user mode is entered again, all in one poll, until the thread has to wait or its
+//! time slice is over. Before each poll this CPU enters the thread's address space; after
+//! each the FPU's registers are saved, for the next poll may be elsewhere.
 
 use super::exec;
 use super::exit::ExitStatus;
@@ -45,7 +46,10 @@ pub(super) fn start(thread: Arc<Thread>, user: Box<UserContext>, child_tid: Opti
 ///
 /// # Errors
 /// When the program cannot be loaded.
-pub async fn start_init(path: &[u8], arguments: Vec<Vec<u8>>) -> Result<Arc<Process>, exec::ExecError> {
+pub async fn start_init(
+    path: &[u8],
+    arguments: Vec<Vec<u8>>,
+) -> Result<Arc<Process>, exec::ExecError> {
     let files = FdTable::new();
     open_console(&files).await?;
     let parts = Parts {
@@ -72,7 +76,10 @@ pub async fn start_init(path: &[u8], arguments: Vec<Vec<u8>>) -> Result<Arc<Proc
 
 /// Standard input, output and error of the first process.
 async fn open_console(files: &FdTable) -> Result<(), Errno> {
-    let start = Start { directory: fs::tree().root(), caller: 1 };
+    let start = Start {
+        directory: fs::tree().root(),
+        caller: 1,
+    };
     let console = fs::open::open(fs::tree(), start, b"/dev/console", O_RDWR, 0).await?;
     for _ in 0..3 {
         files.add(console.clone(), OnExec::Keep)?;
@@ -142,7 +149,9 @@ async fn system_call(thread: &Thread, user: &mut UserContext) -> Option<ExitStat
         }
     };
     match outcome {
-        Outcome::Return(result) => user.set_result(result.unwrap_or_else(|errno| errno.to_return())),
+        Outcome::Return(result) => {
+            user.set_result(result.unwrap_or_else(|errno| errno.to_return()))
+        }
         Outcome::Resume => {}
         Outcome::Exit(status) => return Some(status),
     }
@@ -171,7 +180,11 @@ async fn page_fault(
         FaultError::BeyondEnd => (Signal::BUS, "beyond the end of the file"),
         FaultError::OutOfMemory => {
             memory::count(Counter::OutOfMemoryKills);
-            log::warn!("out of memory: process {} is killed, {} frames are free", process.pid, memory::free_frames());
+            log::warn!(
+                "out of memory: process {} is killed, {} frames are free",
+                process.pid,
+                memory::free_frames()
+            );
             return Some(ExitStatus::Signal(Signal::KILL));
         }
     };
@@ -205,7 +218,9 @@ pub async fn end_all() {
     signal::kill_all();
     while ids::count() > 1 {
         for process in ids::all().iter().filter(|p| p.pid != Pid::INIT) {
-            if process.exit_status().is_some() && process.parent().is_none_or(|p| p.exit_status().is_some()) {
+            if process.exit_status().is_some()
+                && process.parent().is_none_or(|p| p.exit_status().is_some())
+            {
                 ids::remove(process);
             }
         }

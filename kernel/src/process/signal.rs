@@ -1,8 +1,9 @@
-//! Signals, as far as their default actions go: ending, stopping, continuing, ignoring. A program can ignore a signal and hold it
-//! back, but has no handlers yet.
+//! Signals, as far as their default actions go: ending, stopping, continuing, ignoring. A
+//! program can ignore a signal and hold it back, but has no handlers yet.
 //!
-//! A signal is pending in its process until the thread takes it, which it does before it enters user mode. A system call that
-//! waits is given up when a signal is pending that ends the process.
+//! A signal is pending in its process until the thread takes it, which it does before it
+//! enters user mode. A system call that waits is given up when a signal is pending that
+//! ends the process.
 
 use super::exit::ExitStatus;
 use super::ids::{self, Pid};
@@ -163,7 +164,8 @@ pub fn send(process: &Process, signal: Signal) {
         return;
     }
     let ignored = process.disposition(signal) == Disposition::Ignore || action == Action::Ignore;
-    // Init gets only what it has asked for, which without handlers is nothing (signal(7), kill(2)).
+    // Init gets only what it has asked for, which without handlers is nothing (signal(7),
+    // kill(2)).
     if ignored || process.pid == Pid::INIT {
         return;
     }
@@ -173,18 +175,24 @@ pub fn send(process: &Process, signal: Signal) {
 /// Sends a signal that nobody can ignore, not even init: the kernel's own.
 pub(super) fn post(process: &Process, signal: Signal) {
     // Release: pairs with the Acquire in `deliverable`.
-    process.signals.pending.fetch_or(signal.bit(), Ordering::AcqRel);
+    process
+        .signals
+        .pending
+        .fetch_or(signal.bit(), Ordering::AcqRel);
     process.signals.changed.wake_all();
 }
 
 /// Sends a signal to all processes of a group. Says whether there were any.
 pub fn send_to_group(group: u32, signal: Signal) -> bool {
-    let members = ids::all().into_iter().filter(|p| p.group.load(Ordering::Relaxed) == group);
+    let members = ids::all()
+        .into_iter()
+        .filter(|p| p.group.load(Ordering::Relaxed) == group);
     members.map(|process| send(&process, signal)).count() != 0
 }
 
 impl Thread {
-    /// Takes what is pending: says how the process ends if it does, and waits while it is stopped.
+    /// Takes what is pending: says how the process ends if it does, and waits while it is
+    /// stopped.
     pub(super) async fn take_signals(&self) -> Option<ExitStatus> {
         let signals = &self.process().signals;
         loop {
@@ -247,6 +255,8 @@ impl Thread {
 
 /// Ends everybody but init: the machine is about to stop.
 pub(super) fn kill_all() {
-    let others = ids::all().into_iter().filter(|process| process.pid != Pid::INIT);
+    let others = ids::all()
+        .into_iter()
+        .filter(|process| process.pid != Pid::INIT);
     others.for_each(|process: Arc<Process>| post(&process, Signal::KILL));
 }

@@ -1,4 +1,5 @@
-//! The first stack of a program: arguments, environment, auxiliary vector (AMD64 psABI 3.4.1, getauxval(3)).
+//! The first stack of a program: arguments, environment, auxiliary vector (AMD64 psABI
+//! 3.4.1, getauxval(3)).
 
 use super::exec::ExecError;
 use crate::arch;
@@ -42,8 +43,11 @@ pub(super) fn build(
     let random = push(&[arch::random().to_le_bytes(), arch::random().to_le_bytes()].concat())?;
     let mut place = |strings: &[Vec<u8>]| -> Result<Vec<usize>, ExecError> {
         // From the last to the first, so that they lie in order in memory, as Linux has them.
-        let mut places: Vec<usize> =
-            strings.iter().rev().map(|s| push(s)).collect::<Result<_, _>>()?;
+        let mut places: Vec<usize> = strings
+            .iter()
+            .rev()
+            .map(|s| push(s))
+            .collect::<Result<_, _>>()?;
         places.reverse();
         Ok(places)
     };
@@ -75,7 +79,11 @@ pub(super) fn build(
     words.push(0);
     words.extend(environment);
     words.push(0);
-    words.extend(vector.iter().flat_map(|&(key, value)| [key as usize, value]));
+    words.extend(
+        vector
+            .iter()
+            .flat_map(|&(key, value)| [key as usize, value]),
+    );
     // The stack pointer is a multiple of 16 at the program's first instruction.
     let sp = (at - 8 * words.len()) & !15;
     let bytes: Vec<u8> = words.into_iter().flat_map(usize::to_le_bytes).collect();

@@ -60,7 +60,10 @@ pub(super) struct Borrowed {
 
 impl Borrowed {
     pub(super) const fn new() -> Borrowed {
-        Borrowed { returned: AtomicBool::new(false), queue: WaitQueue::new() }
+        Borrowed {
+            returned: AtomicBool::new(false),
+            queue: WaitQueue::new(),
+        }
     }
 
     /// The child has its own memory, or none any more.
@@ -72,7 +75,9 @@ impl Borrowed {
     }
 
     pub(super) async fn wait(&self) {
-        self.queue.wait_until(|| self.returned.load(Ordering::Acquire).then_some(())).await;
+        self.queue
+            .wait_until(|| self.returned.load(Ordering::Acquire).then_some(()))
+            .await;
     }
 }
 
@@ -202,6 +207,8 @@ impl Thread {
     /// # Panics
     /// When the thread has ended.
     pub fn space(&self) -> Arc<AddressSpace> {
-        self.process.space().expect("a running thread has an address space")
+        self.process
+            .space()
+            .expect("a running thread has an address space")
     }
 }

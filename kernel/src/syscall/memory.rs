@@ -39,7 +39,8 @@ pub async fn mmap(
     if length > isize::MAX as usize {
         return Err(Errno::ENOMEM);
     }
-    // As Linux's heuristic has it: what could never be there at once is refused, the rest is overcommitted.
+    // As Linux's heuristic has it: what could never be there at once is refused, the rest is
+    // overcommitted.
     let counted = flags & linux::MAP_NORESERVE == 0 && protection.contains(Protection::WRITE);
     if counted && length / FRAME_SIZE > crate::memory::managed_frames() {
         return Err(Errno::ENOMEM);
@@ -62,17 +63,26 @@ pub async fn mmap(
         (true, false) => Backing::Anonymous,
         (true, true) => {
             crate::memory::admit().map_err(|_| Errno::ENOMEM)?;
-            Backing::Shared(Object::with_len(length.next_multiple_of(FRAME_SIZE) as u64), 0)
+            Backing::Shared(
+                Object::with_len(length.next_multiple_of(FRAME_SIZE) as u64),
+                0,
+            )
         }
         (false, shared) => {
             let file = thread.process().files().get(Fd::from_argument(fd))?;
-            if !file.is_readable() || (shared && protection.contains(Protection::WRITE) && !file.is_writable()) {
+            if !file.is_readable()
+                || (shared && protection.contains(Protection::WRITE) && !file.is_writable())
+            {
                 return Err(Errno::EACCES);
             }
             let object = file.object().ok_or(Errno::ENODEV)?.clone();
             let offset = offset as u64;
             offset.checked_add(length as u64).ok_or(Errno::EOVERFLOW)?;
-            if shared { Backing::Shared(object, offset) } else { Backing::Private(object, offset) }
+            if shared {
+                Backing::Shared(object, offset)
+            } else {
+                Backing::Private(object, offset)
+            }
         }
     };
     match thread.space().map(place, length, protection, backing).await {
@@ -89,7 +99,12 @@ pub async fn munmap(thread: &Thread, address: usize, length: usize) -> SysResult
 }
 
 /// mprotect(2).
-pub async fn mprotect(thread: &Thread, address: usize, length: usize, protection: usize) -> SysResult {
+pub async fn mprotect(
+    thread: &Thread,
+    address: usize,
+    length: usize,
+    protection: usize,
+) -> SysResult {
     let protection = rights(protection)?;
     if !address.is_multiple_of(FRAME_SIZE) {
         return Err(Errno::EINVAL);

@@ -1,7 +1,9 @@
-//! System calls: the Linux x86-64 ABI (arch/x86/entry/syscalls/syscall_64.tbl for the numbers, the man pages of section 2 for the rest).
+//! System calls: the Linux x86-64 ABI (arch/x86/entry/syscalls/syscall_64.tbl for the
+//! numbers, the man pages of section 2 for the rest).
 //!
-//! [`dispatch`] is the table. The calls are `async fn`s in the modules below, by topic; each takes its arguments as the registers hold them, and
-//! returns `Result<usize, Errno>`. What is not there returns `ENOSYS`, and is logged once.
+//! [`dispatch`] is the table. The calls are `async fn`s in the modules below, by topic;
+//! each takes its arguments as the registers hold them, and returns `Result<usize,
+//! Errno>`. What is not there returns `ENOSYS`, and is logged once.
 
 mod file;
 mod memory;
@@ -159,7 +161,10 @@ fn unknown(thread: &Thread, number: usize) -> SysResult {
     if let Some(word) = COMPLAINED.get(number / 64) {
         let bit = 1 << (number % 64);
         if word.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            log::warn!("process {}: system call {number} is not there", thread.process().pid);
+            log::warn!(
+                "process {}: system call {number} is not there",
+                thread.process().pid
+            );
         }
     }
     Err(Errno::ENOSYS)

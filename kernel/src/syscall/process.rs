@@ -66,7 +66,11 @@ pub async fn fork(thread: &Thread, user: &UserContext) -> SysResult {
 
 /// vfork(2).
 pub async fn vfork(thread: &Thread, user: &UserContext) -> SysResult {
-    let request = ForkRequest { borrows_memory: true, waits: true, ..ForkRequest::default() };
+    let request = ForkRequest {
+        borrows_memory: true,
+        waits: true,
+        ..ForkRequest::default()
+    };
     made(process::fork(thread, user, request).await)
 }
 
@@ -117,13 +121,32 @@ pub async fn clone3(thread: &Thread, user: &UserContext, address: usize, size: u
             return Err(Errno::E2BIG);
         }
     }
-    let [flags, _pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls] = words;
+    let [
+        flags,
+        _pidfd,
+        child_tid,
+        parent_tid,
+        exit_signal,
+        stack,
+        stack_size,
+        tls,
+    ] = words;
     if flags & 0xff != 0 || (stack == 0) != (stack_size == 0) {
         return Err(Errno::EINVAL);
     }
-    let stack = stack.checked_add(stack_size).filter(|&top| top <= USER_END).ok_or(Errno::EINVAL)?;
+    let stack = stack
+        .checked_add(stack_size)
+        .filter(|&top| top <= USER_END)
+        .ok_or(Errno::EINVAL)?;
     let (flags, exit_signal) = (flags as u64, exit_signal as u64);
-    let arguments = CloneArguments { flags, exit_signal, stack, parent_tid, child_tid, tls };
+    let arguments = CloneArguments {
+        flags,
+        exit_signal,
+        stack,
+        parent_tid,
+        child_tid,
+        tls,
+    };
     drop(space);
     made(process::fork(thread, user, arguments.request()?).await)
 }
@@ -147,7 +170,10 @@ impl CloneArguments {
         let has = |flag: u32| self.flags & u64::from(flag) != 0;
         let borrows = linux::CLONE_VM | linux::CLONE_VFORK;
         if has(linux::CLONE_VM) && !has(linux::CLONE_VFORK) {
-            return Err(not_yet(&THREADS, "threads (clone with CLONE_VM and without CLONE_VFORK)"));
+            return Err(not_yet(
+                &THREADS,
+                "threads (clone with CLONE_VM and without CLONE_VFORK)",
+            ));
         }
         let known = borrows
             | linux::CLONE_SETTLS
@@ -155,7 +181,10 @@ impl CloneArguments {
             | linux::CLONE_CHILD_SETTID
             | linux::CLONE_CHILD_CLEARTID;
         if self.flags & !(u64::from(known) | CLONE_CLEAR_SIGHAND) != 0 {
-            return Err(not_yet(&OTHERS, "clone with flags other than those of fork, vfork and posix_spawn"));
+            return Err(not_yet(
+                &OTHERS,
+                "clone with flags other than those of fork, vfork and posix_spawn",
+            ));
         }
         if self.exit_signal != u64::from(linux::SIGCHLD) && self.exit_signal != 0 {
             return Err(Errno::EINVAL);
@@ -181,7 +210,12 @@ pub async fn wait4(
     options: usize,
     usage: usize,
 ) -> SysResult {
-    let known = linux::WNOHANG | linux::WUNTRACED | linux::WCONTINUED | linux::__WALL | linux::__WCLONE | linux::__WNOTHREAD;
+    let known = linux::WNOHANG
+        | linux::WUNTRACED
+        | linux::WCONTINUED
+        | linux::__WALL
+        | linux::__WCLONE
+        | linux::__WNOTHREAD;
     if options as u32 & !known != 0 {
         return Err(Errno::EINVAL);
     }
@@ -194,13 +228,19 @@ pub async fn wait4(
         pid => Selector::One(Pid(pid as u32)),
     };
     let block = options as u32 & linux::WNOHANG == 0;
-    let Some(reaped) = process::wait(process, selector, block).await? else { return Ok(0) };
+    let Some(reaped) = process::wait(process, selector, block).await? else {
+        return Ok(0);
+    };
     let space = thread.space();
     if status != 0 {
-        space.write_bytes(status, &reaped.status.to_wait_status().to_le_bytes()).await?;
+        space
+            .write_bytes(status, &reaped.status.to_wait_status().to_le_bytes())
+            .await?;
     }
     if usage != 0 {
-        space.write_bytes(usage, &super::system::usage_of(reaped.cpu_time)).await?;
+        space
+            .write_bytes(usage, &super::system::usage_of(reaped.cpu_time))
+            .await?;
     }
     Ok(reaped.pid.0 as usize)
 }
@@ -212,7 +252,10 @@ pub fn getpid(thread: &Thread) -> SysResult {
 
 /// getppid(2).
 pub fn getppid(thread: &Thread) -> SysResult {
-    Ok(thread.process().parent().map_or(0, |parent| parent.pid.0 as usize))
+    Ok(thread
+        .process()
+        .parent()
+        .map_or(0, |parent| parent.pid.0 as usize))
 }
 
 fn named(thread: &Thread, pid: usize) -> Result<Arc<Process>, Errno> {
@@ -239,7 +282,9 @@ pub fn setpgid(thread: &Thread, pid: usize, group: usize) -> SysResult {
     }
     let process = named(thread, pid)?;
     let own = thread.process();
-    let is_child = process.parent().is_some_and(|parent| Arc::ptr_eq(&parent, own));
+    let is_child = process
+        .parent()
+        .is_some_and(|parent| Arc::ptr_eq(&parent, own));
     if !Arc::ptr_eq(&process, own) && !is_child {
         return Err(Errno::ESRCH);
     }
@@ -247,7 +292,11 @@ pub fn setpgid(thread: &Thread, pid: usize, group: usize) -> SysResult {
     if process.session.load(Ordering::Relaxed) != session || process.pid.0 == session {
         return Err(Errno::EPERM);
     }
-    let group = if group == 0 { process.pid.0 } else { group as u32 };
+    let group = if group == 0 {
+        process.pid.0
+    } else {
+        group as u32
+    };
     let exists = group == process.pid.0
         || process::all().iter().any(|other| {
             other.group.load(Ordering::Relaxed) == group
@@ -264,7 +313,10 @@ pub fn setpgid(thread: &Thread, pid: usize, group: usize) -> SysResult {
 pub fn setsid(thread: &Thread) -> SysResult {
     let process = thread.process();
     let pid = process.pid.0;
-    if process::all().iter().any(|other| other.group.load(Ordering::Relaxed) == pid) {
+    if process::all()
+        .iter()
+        .any(|other| other.group.load(Ordering::Relaxed) == pid)
+    {
         return Err(Errno::EPERM);
     }
     process.session.store(pid, Ordering::Relaxed);
@@ -278,7 +330,8 @@ pub fn set_tid_address(thread: &Thread, address: usize) -> SysResult {
     getpid(thread)
 }
 
-/// set_robust_list(2): with one thread there is nobody to tell, so the list is never walked.
+/// set_robust_list(2): with one thread there is nobody to tell, so the list is never
+/// walked.
 pub fn set_robust_list(size: usize) -> SysResult {
     match size == size_of::<linux::robust_list_head>() {
         true => Ok(0),
@@ -303,8 +356,18 @@ pub async fn arch_prctl(
         ARCH_SET_FS | ARCH_SET_GS if address >= USER_END => return Err(Errno::EPERM),
         ARCH_SET_FS => user.set_tls(address),
         ARCH_SET_GS => user.set_gs_base(address),
-        ARCH_GET_FS => thread.space().write_bytes(address, &user.tls().to_le_bytes()).await?,
-        ARCH_GET_GS => thread.space().write_bytes(address, &user.gs_base().to_le_bytes()).await?,
+        ARCH_GET_FS => {
+            thread
+                .space()
+                .write_bytes(address, &user.tls().to_le_bytes())
+                .await?
+        }
+        ARCH_GET_GS => {
+            thread
+                .space()
+                .write_bytes(address, &user.gs_base().to_le_bytes())
+                .await?
+        }
         _ => return Err(Errno::EINVAL),
     }
     Ok(0)
@@ -316,13 +379,22 @@ pub async fn sched_yield() -> SysResult {
     Ok(0)
 }
 
-/// sched_getaffinity(2): every process may run on every CPU. Returns the bytes of the mask.
-pub async fn sched_getaffinity(thread: &Thread, pid: usize, size: usize, address: usize) -> SysResult {
+/// sched_getaffinity(2): every process may run on every CPU. Returns the bytes of the
+/// mask.
+pub async fn sched_getaffinity(
+    thread: &Thread,
+    pid: usize,
+    size: usize,
+    address: usize,
+) -> SysResult {
     named(thread, pid)?;
     let mask = u64::MAX >> (64 - arch::cpu_count());
     if size < 8 || !size.is_multiple_of(8) {
         return Err(Errno::EINVAL);
     }
-    thread.space().write_bytes(address, &mask.to_le_bytes()).await?;
+    thread
+        .space()
+        .write_bytes(address, &mask.to_le_bytes())
+        .await?;
     Ok(8)
 }

@@ -21,16 +21,32 @@ fn checked(number: usize) -> Result<Option<Signal>, Errno> {
 pub fn kill(thread: &Thread, pid: usize, signal: usize) -> SysResult {
     let signal = checked(signal)?;
     let to_group = |group: u32| {
-        let members = process::all().into_iter().filter(|p| p.group.load(Ordering::Relaxed) == group);
-        let count = members.map(|p| if let Some(signal) = signal { process::send(&p, signal) }).count();
+        let members = process::all()
+            .into_iter()
+            .filter(|p| p.group.load(Ordering::Relaxed) == group);
+        let count = members
+            .map(|p| {
+                if let Some(signal) = signal {
+                    process::send(&p, signal)
+                }
+            })
+            .count();
         if count == 0 { Err(Errno::ESRCH) } else { Ok(0) }
     };
     match pid as i32 {
         0 => to_group(thread.process().group.load(Ordering::Relaxed)),
         -1 => {
             let own = thread.process().pid;
-            let others = process::all().into_iter().filter(|p| p.pid != own && p.pid != Pid::INIT);
-            let count = others.map(|p| if let Some(signal) = signal { process::send(&p, signal) }).count();
+            let others = process::all()
+                .into_iter()
+                .filter(|p| p.pid != own && p.pid != Pid::INIT);
+            let count = others
+                .map(|p| {
+                    if let Some(signal) = signal {
+                        process::send(&p, signal)
+                    }
+                })
+                .count();
             if count == 0 { Err(Errno::ESRCH) } else { Ok(0) }
         }
         i32::MIN => Err(Errno::ESRCH),
@@ -51,7 +67,9 @@ pub fn tgkill(group: usize, tid: usize, signal: usize) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let signal = checked(signal)?;
-    let process = process::find(Pid(tid as u32)).filter(|_| group == tid).ok_or(Errno::ESRCH)?;
+    let process = process::find(Pid(tid as u32))
+        .filter(|_| group == tid)
+        .ok_or(Errno::ESRCH)?;
     if let Some(signal) = signal {
         process::send(&process, signal);
     }
@@ -73,7 +91,11 @@ pub async fn rt_sigaction(
     }
     let process = thread.process();
     let space = thread.space();
-    let wanted = if new != 0 { Some(space.read_word(new).await?) } else { None };
+    let wanted = if new != 0 {
+        Some(space.read_word(new).await?)
+    } else {
+        None
+    };
     if wanted.is_some_and(|handler| handler > SIG_IGN) {
         return Err(not_yet(&ONCE, "signal handlers"));
     }
@@ -131,6 +153,9 @@ pub async fn rt_sigpending(thread: &Thread, address: usize, set_size: usize) -> 
     }
     let pending = thread.process().pending() & thread.blocked.load(Ordering::Relaxed);
     let set = pending.to_le_bytes();
-    thread.space().write_bytes(address, &set[..set_size]).await?;
+    thread
+        .space()
+        .write_bytes(address, &set[..set_size])
+        .await?;
     Ok(0)
 }

@@ -30,8 +30,9 @@ pub async fn uname(thread: &Thread, address: usize) -> SysResult {
 pub async fn sysinfo(thread: &Thread, address: usize) -> SysResult {
     let total = (memory::managed_frames() * FRAME_SIZE) as u64;
     let free = (memory::free_frames() * FRAME_SIZE) as u64;
-    // struct sysinfo: uptime, loads[3], totalram, freeram, sharedram, bufferram, totalswap, freeswap, procs (u16), pad,
-    // totalhigh, freehigh, mem_unit (u32), padding to 112 bytes.
+    // struct sysinfo: uptime, loads[3], totalram, freeram, sharedram, bufferram, totalswap,
+    // freeswap, procs (u16), pad, totalhigh, freehigh, mem_unit (u32), padding to 112
+    // bytes.
     let mut bytes = [0; 112];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
     put(0, &(arch::clock() / 1_000_000_000).to_le_bytes());
@@ -57,7 +58,11 @@ pub async fn getrandom(thread: &Thread, address: usize, length: usize, flags: us
         if buffer.put(&bytes[..wanted]) < wanted
             && let Err(errno) = buffer.fault_in(arch::Access::Write).await
         {
-            return if buffer.done() == 0 { Err(errno) } else { Ok(buffer.done()) };
+            return if buffer.done() == 0 {
+                Err(errno)
+            } else {
+                Ok(buffer.done())
+            };
         }
         if buffer.done().is_multiple_of(FRAME_SIZE) {
             executor::yield_now().await;
@@ -67,7 +72,13 @@ pub async fn getrandom(thread: &Thread, address: usize, length: usize, flags: us
 }
 
 /// prlimit64(2): reading all limits, changing that of descriptors.
-pub async fn prlimit64(thread: &Thread, pid: usize, resource: usize, new: usize, old: usize) -> SysResult {
+pub async fn prlimit64(
+    thread: &Thread,
+    pid: usize,
+    resource: usize,
+    new: usize,
+    old: usize,
+) -> SysResult {
     let process = match pid as i32 {
         0 => thread.process().clone(),
         pid => process::find(Pid(pid as u32)).ok_or(Errno::ESRCH)?,
@@ -88,7 +99,10 @@ pub async fn prlimit64(thread: &Thread, pid: usize, resource: usize, new: usize,
     };
     let wanted = match new {
         0 => None,
-        new => Some((space.read_word(new).await? as u64, space.read_word(new.wrapping_add(8)).await? as u64)),
+        new => Some((
+            space.read_word(new).await? as u64,
+            space.read_word(new.wrapping_add(8)).await? as u64,
+        )),
     };
     if old != 0 {
         let mut bytes = [0; 16];
@@ -100,7 +114,9 @@ pub async fn prlimit64(thread: &Thread, pid: usize, resource: usize, new: usize,
         None => Ok(0),
         Some((new_soft, new_hard)) if new_soft > new_hard => Err(Errno::EINVAL),
         Some((new_soft, _)) if resource == linux::RLIMIT_NOFILE => {
-            process.files().set_limit(usize::try_from(new_soft).unwrap_or(usize::MAX))?;
+            process
+                .files()
+                .set_limit(usize::try_from(new_soft).unwrap_or(usize::MAX))?;
             Ok(0)
         }
         Some(same) if same == (soft, hard) => Ok(0),
@@ -120,7 +136,8 @@ pub async fn getrusage(thread: &Thread, who: usize, address: usize) -> SysResult
     Ok(0)
 }
 
-/// A `struct rusage` with this CPU time, all of it as the program's own, and nothing else known.
+/// A `struct rusage` with this CPU time, all of it as the program's own, and nothing else
+/// known.
 pub fn usage_of(nanoseconds: u64) -> Vec<u8> {
     let mut bytes = alloc::vec![0; size_of::<linux::rusage>()];
     bytes[..8].copy_from_slice(&(nanoseconds / 1_000_000_000).to_le_bytes());

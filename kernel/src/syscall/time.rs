@@ -17,7 +17,9 @@ async fn read_timespec(thread: &Thread, address: usize) -> Result<u64, Errno> {
     if seconds < 0 || !(0..SECOND as i64).contains(&nanoseconds) {
         return Err(Errno::EINVAL);
     }
-    Ok((seconds as u64).saturating_mul(SECOND).saturating_add(nanoseconds as u64))
+    Ok((seconds as u64)
+        .saturating_mul(SECOND)
+        .saturating_add(nanoseconds as u64))
 }
 
 async fn write_pair(thread: &Thread, address: usize, first: u64, second: u64) -> SysResult {
@@ -31,7 +33,9 @@ async fn write_pair(thread: &Thread, address: usize, first: u64, second: u64) ->
 /// The time on a clock, in nanoseconds.
 fn read_clock(thread: &Thread, clock: usize) -> Result<u64, Errno> {
     match clock as u32 {
-        linux::CLOCK_REALTIME | linux::CLOCK_REALTIME_COARSE => Ok(arch::clock() + arch::wall_clock_offset()),
+        linux::CLOCK_REALTIME | linux::CLOCK_REALTIME_COARSE => {
+            Ok(arch::clock() + arch::wall_clock_offset())
+        }
         linux::CLOCK_MONOTONIC
         | linux::CLOCK_MONOTONIC_RAW
         | linux::CLOCK_MONOTONIC_COARSE
@@ -52,20 +56,31 @@ pub async fn clock_gettime(thread: &Thread, clock: usize, address: usize) -> Sys
 /// clock_getres(2): a nanosecond.
 pub async fn clock_getres(thread: &Thread, clock: usize, address: usize) -> SysResult {
     read_clock(thread, clock)?;
-    if address == 0 { Ok(0) } else { write_pair(thread, address, 0, 1).await }
+    if address == 0 {
+        Ok(0)
+    } else {
+        write_pair(thread, address, 0, 1).await
+    }
 }
 
 /// gettimeofday(2), without the obsolete time zone.
 pub async fn gettimeofday(thread: &Thread, address: usize) -> SysResult {
     let now = arch::clock() + arch::wall_clock_offset();
-    if address == 0 { Ok(0) } else { write_pair(thread, address, now / SECOND, now % SECOND / 1000).await }
+    if address == 0 {
+        Ok(0)
+    } else {
+        write_pair(thread, address, now / SECOND, now % SECOND / 1000).await
+    }
 }
 
 /// time(2).
 pub async fn time(thread: &Thread, address: usize) -> SysResult {
     let seconds = ((arch::clock() + arch::wall_clock_offset()) / SECOND) as usize;
     if address != 0 {
-        thread.space().write_bytes(address, &seconds.to_le_bytes()).await?;
+        thread
+            .space()
+            .write_bytes(address, &seconds.to_le_bytes())
+            .await?;
     }
     Ok(seconds)
 }
@@ -81,14 +96,20 @@ pub async fn times(thread: &Thread, address: usize) -> SysResult {
     Ok(ticks(arch::clock()) as usize)
 }
 
-/// nanosleep(2). Signals that interrupt it end the process, so there is never a rest to report.
+/// nanosleep(2). Signals that interrupt it end the process, so there is never a rest to
+/// report.
 pub async fn nanosleep(thread: &Thread, request: usize) -> SysResult {
     let duration = read_timespec(thread, request).await?;
     sleep_until(arch::clock().saturating_add(duration)).await
 }
 
 /// clock_nanosleep(2).
-pub async fn clock_nanosleep(thread: &Thread, clock: usize, flags: usize, request: usize) -> SysResult {
+pub async fn clock_nanosleep(
+    thread: &Thread,
+    clock: usize,
+    flags: usize,
+    request: usize,
+) -> SysResult {
     if clock as u32 == linux::CLOCK_THREAD_CPUTIME_ID {
         return Err(Errno::EINVAL);
     }

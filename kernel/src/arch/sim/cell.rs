@@ -31,7 +31,10 @@ impl<T: 'static> PerMachine<T> {
     /// Not set yet.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
-        PerMachine { _place: 0, _value: PhantomData }
+        PerMachine {
+            _place: 0,
+            _value: PhantomData,
+        }
     }
 
     /// Sets it.

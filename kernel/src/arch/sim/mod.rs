@@ -1,8 +1,9 @@
 //! A simulated machine, on which the memory system runs on the host.
 //!
-//! A [`Machine`] has physical memory, and CPUs of which each has a CR3 and a TLB that forgets nothing until it is told to (which
-//! the architecture allows: Intel SDM vol. 3, 4.10.2.3). A test makes one with [`Machine::start`], says with [`on`]
-//! which CPU it is playing, and loads and stores as a user program would with [`load`] and [`store`].
+//! A [`Machine`] has physical memory, and CPUs of which each has a CR3 and a TLB that
+//! forgets nothing until it is told to (which the architecture allows: Intel SDM vol. 3,
+//! 4.10.2.3). A test makes one with [`Machine::start`], says with [`on`] which CPU it is
+//! playing, and loads and stores as a user program would with [`load`] and [`store`].
 //!
 //! Each thread of the host has a machine of its own, so tests run side by side.
 
@@ -14,7 +15,7 @@ pub use user::{FpuState, UserContext};
 
 use super::paging::{Bits, ENTRIES, Entry, Table};
 use super::{Access, BootInfo, CpuId, PhysRange};
-use crate::memory::{FRAME_SIZE, Frame, Level, USER_ENTRIES, USER_END};
+use crate::memory::{FRAME_SIZE, Frame, Level, USER_END, USER_ENTRIES};
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 use std::collections::HashMap;
@@ -74,7 +75,10 @@ impl Machine {
             assert!(before.is_none(), "this thread has a machine already");
         });
         // Frame 0 is left out: a null frame in an entry would look like nothing.
-        let free = vec![PhysRange { start: FRAME_SIZE as u64, end: (frames * FRAME_SIZE) as u64 }];
+        let free = vec![PhysRange {
+            start: FRAME_SIZE as u64,
+            end: (frames * FRAME_SIZE) as u64,
+        }];
         crate::memory::init(&BootInfo {
             free: Box::leak(free.into_boxed_slice()),
             initramfs: &[],
@@ -87,14 +91,21 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        let state = MACHINE.with(|machine| machine.borrow_mut().take()).expect("started");
-        // What the cells hold may still look at the memory, so they go first; and they may use the machine while they go.
+        let state = MACHINE
+            .with(|machine| machine.borrow_mut().take())
+            .expect("started");
+        // What the cells hold may still look at the memory, so they go first; and they may use
+        // the machine while they go.
         MACHINE.with(|machine| *machine.borrow_mut() = Some(state.clone()));
         state.cells.clear();
         MACHINE.with(|machine| machine.borrow_mut().take());
-        // SAFETY: allocated by `start` as a boxed slice of this length; nothing of this machine is left that could use it.
+        // SAFETY: allocated by `start` as a boxed slice of this length; nothing of this machine
+        // is left that could use it.
         drop(unsafe {
-            Box::from_raw(core::ptr::slice_from_raw_parts_mut(state.memory.as_ptr(), state.frames))
+            Box::from_raw(core::ptr::slice_from_raw_parts_mut(
+                state.memory.as_ptr(),
+                state.frames,
+            ))
         });
     }
 }
@@ -141,7 +152,8 @@ pub fn store(address: usize, value: u8) -> Result<(), PageFault> {
     Ok(())
 }
 
-/// The frame that this CPU uses for an address: what its TLB says if it says anything, else what the tables say.
+/// The frame that this CPU uses for an address: what its TLB says if it says anything,
+/// else what the tables say.
 pub fn translate(address: usize, access: Access) -> Result<Frame, PageFault> {
     let page = address / FRAME_SIZE;
     let fault = PageFault { address, access };
@@ -159,9 +171,15 @@ pub fn translate(address: usize, access: Access) -> Result<Frame, PageFault> {
         flush_page(address);
         return Err(fault);
     }
-    let walked = root.and_then(|root| walk(root, address)).filter(|_| address < USER_END);
+    let walked = root
+        .and_then(|root| walk(root, address))
+        .filter(|_| address < USER_END);
     let translation = walked.filter(allows).ok_or(fault)?;
-    with(|state| state.cpus.borrow_mut()[state.here.get()].tlb.insert(page, translation));
+    with(|state| {
+        state.cpus.borrow_mut()[state.here.get()]
+            .tlb
+            .insert(page, translation)
+    });
     Ok(translation.frame)
 }
 
@@ -170,7 +188,8 @@ fn walk(root: Frame, address: usize) -> Option<Translation> {
     let mut level = Level::ROOT;
     let mut writable = true;
     loop {
-        // SAFETY: the walk starts at a root and follows entries above the lowest level, which point to tables.
+        // SAFETY: the walk starts at a root and follows entries above the lowest level, which
+        // point to tables.
         let entry = unsafe { Table::new(frame) }.load(level.index(address));
         frame = entry.frame()?;
         writable &= entry.is_writable();
@@ -223,7 +242,10 @@ pub fn start_cpus(_entry: fn() -> !) {}
 /// The kernel's view of a frame.
 pub fn frame_ptr(frame: Frame) -> NonNull<u8> {
     with(|state| {
-        assert!((frame.number() as usize) < state.frames, "{frame:?} is not in memory");
+        assert!(
+            (frame.number() as usize) < state.frames,
+            "{frame:?} is not in memory"
+        );
         // SAFETY: within the machine's memory, as asserted.
         unsafe { state.memory.add(frame.number() as usize) }.cast()
     })
@@ -247,12 +269,16 @@ pub unsafe fn copy_page(to: NonNull<u8>, from: NonNull<u8>) {
     unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), to.as_ptr(), FRAME_SIZE) }
 }
 
-/// Gives a root its kernel half: an entry that would be noticed if it were taken for a user's.
+/// Gives a root its kernel half: an entry that would be noticed if it were taken for a
+/// user's.
 pub fn new_root(root: Frame) {
     // SAFETY: a fresh root.
     let table = unsafe { Table::new(root) };
     for index in USER_ENTRIES..ENTRIES {
-        table.swap(index, Entry::new(Frame::new(0), Bits::PRESENT | Bits::GLOBAL));
+        table.swap(
+            index,
+            Entry::new(Frame::new(0), Bits::PRESENT | Bits::GLOBAL),
+        );
     }
 }
 
@@ -276,7 +302,11 @@ fn set_root(root: Option<Frame>) {
 
 /// INVLPG.
 pub fn flush_page(address: usize) {
-    with(|state| state.cpus.borrow_mut()[state.here.get()].tlb.remove(&(address / FRAME_SIZE)));
+    with(|state| {
+        state.cpus.borrow_mut()[state.here.get()]
+            .tlb
+            .remove(&(address / FRAME_SIZE))
+    });
 }
 
 /// Forgets everything of the user half.

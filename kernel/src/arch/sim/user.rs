@@ -14,7 +14,11 @@ pub struct UserContext {
 impl UserContext {
     /// A program that starts at `entry`.
     pub fn new(entry: usize, stack: usize) -> UserContext {
-        UserContext { ip: entry, sp: stack, ..UserContext::default() }
+        UserContext {
+            ip: entry,
+            sp: stack,
+            ..UserContext::default()
+        }
     }
 
     /// There is no ring 3.

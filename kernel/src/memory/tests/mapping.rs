@@ -11,10 +11,16 @@ fn m5_what_is_unmapped_is_gone_and_its_frames_are_free() {
     let before = free_frames();
     now(space.unmap(BASE + 3 * PAGE, 1400 * PAGE)).unwrap();
     reclaim_here();
-    assert!(free_frames() >= before + 1400, "pages and the tables that held only them");
+    assert!(
+        free_frames() >= before + 1400,
+        "pages and the tables that held only them"
+    );
     assert!(sim::load(BASE + 3 * PAGE).is_err() && sim::load(BASE + 1402 * PAGE).is_err());
     assert_eq!(load(&space, BASE + 700 * PAGE), Err(FaultError::NotMapped));
-    assert_eq!((load(&space, BASE), load(&space, BASE + 1403 * PAGE)), (Ok(1), Ok(1)));
+    assert_eq!(
+        (load(&space, BASE), load(&space, BASE + 1403 * PAGE)),
+        (Ok(1), Ok(1))
+    );
     assert_clean(&[space], &[]);
 }
 
@@ -86,7 +92,11 @@ fn the_heap_grows_and_shrinks() {
     assert_eq!(now(space.set_break(start + 10)), start + 10);
     assert!(sim::load(start + 4999).is_err());
     store(&space, start + 9, 1).unwrap();
-    assert_eq!(now(space.set_break(start - PAGE)), start + 10, "not below its start");
+    assert_eq!(
+        now(space.set_break(start - PAGE)),
+        start + 10,
+        "not below its start"
+    );
     assert_clean(&[space], &[]);
 }
 
@@ -103,9 +113,23 @@ fn m8_the_kernel_writes_as_the_user_would() {
     assert_eq!(seen, [0, 1, 0, 0]);
     now(child.protect(BASE, PAGE, Protection::READ)).unwrap();
     assert_eq!(now(child.write_bytes(BASE, b"x")), Err(Errno::EFAULT));
-    for bad in [0, BASE + 2 * PAGE - 1, USER_END - 1, usize::MAX - 1, 1 << 63] {
-        assert_eq!(now(child.write_bytes(bad, b"xy")), Err(Errno::EFAULT), "{bad:#x}");
-        assert_eq!(now(child.read_bytes(bad, &mut seen)), Err(Errno::EFAULT), "{bad:#x}");
+    for bad in [
+        0,
+        BASE + 2 * PAGE - 1,
+        USER_END - 1,
+        usize::MAX - 1,
+        1 << 63,
+    ] {
+        assert_eq!(
+            now(child.write_bytes(bad, b"xy")),
+            Err(Errno::EFAULT),
+            "{bad:#x}"
+        );
+        assert_eq!(
+            now(child.read_bytes(bad, &mut seen)),
+            Err(Errno::EFAULT),
+            "{bad:#x}"
+        );
     }
     assert_clean(&[parent, child], &[]);
 }
@@ -115,9 +139,15 @@ fn strings_end_at_their_zero_and_no_later() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(1);
     now(space.write_bytes(BASE + PAGE - 4, b"abc\0")).unwrap();
-    assert_eq!(now(space.read_string(BASE + PAGE - 4, 100)).unwrap(), b"abc");
+    assert_eq!(
+        now(space.read_string(BASE + PAGE - 4, 100)).unwrap(),
+        b"abc"
+    );
     now(space.write_bytes(BASE + PAGE - 4, b"abcd")).unwrap();
-    assert_eq!(now(space.read_string(BASE + PAGE - 4, 100)), Err(Errno::EFAULT));
+    assert_eq!(
+        now(space.read_string(BASE + PAGE - 4, 100)),
+        Err(Errno::EFAULT)
+    );
     assert_eq!(now(space.read_string(BASE, 0)), Err(Errno::ENAMETOOLONG));
 }
 
@@ -125,7 +155,10 @@ fn strings_end_at_their_zero_and_no_later() {
 fn vectored_transfers_cross_segments_and_pages() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(4);
-    for (n, (base, length)) in [(BASE + PAGE - 1, 3), (BASE, 0), (BASE + 3 * PAGE, 2)].iter().enumerate() {
+    for (n, (base, length)) in [(BASE + PAGE - 1, 3), (BASE, 0), (BASE + 3 * PAGE, 2)]
+        .iter()
+        .enumerate()
+    {
         let entry: [usize; 2] = [*base, *length];
         let bytes: Vec<u8> = entry.iter().flat_map(|word| word.to_le_bytes()).collect();
         now(space.write_bytes(BASE + 2 * PAGE + 16 * n, &bytes)).unwrap();
@@ -138,5 +171,11 @@ fn vectored_transfers_cross_segments_and_pages() {
         bytes = &bytes[done..];
         now(buffer.fault_in(Access::Write)).unwrap();
     }
-    assert_eq!((load(&space, BASE + PAGE + 1), load(&space, BASE + 3 * PAGE + 1)), (Ok(b'l'), Ok(b'o')));
+    assert_eq!(
+        (
+            load(&space, BASE + PAGE + 1),
+            load(&space, BASE + 3 * PAGE + 1)
+        ),
+        (Ok(b'l'), Ok(b'o'))
+    );
 }

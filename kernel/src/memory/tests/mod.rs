@@ -1,9 +1,10 @@
-//! The memory system on the simulated machine. Tests are named for the behaviour that they hold, and cite the rule.
+//! The memory system on the simulated machine. Tests are named for the behaviour that
+//! they hold, and cite the rule.
 
 mod mapping;
 mod reclaiming;
-mod sharing;
 mod several_cpus;
+mod sharing;
 
 use super::*;
 use crate::arch::{Access, sim};
@@ -29,7 +30,13 @@ fn space(pages: usize) -> Arc<AddressSpace> {
 
 fn map(space: &AddressSpace, start: usize, pages: usize) {
     let rights = Protection::READ | Protection::WRITE;
-    now(space.map(Place::Fixed(start), pages * PAGE, rights, Backing::Anonymous)).unwrap();
+    now(space.map(
+        Place::Fixed(start),
+        pages * PAGE,
+        rights,
+        Backing::Anonymous,
+    ))
+    .unwrap();
 }
 
 /// Stores as the program does, with the faults that it takes.
@@ -60,5 +67,9 @@ fn assert_clean(spaces: &[Arc<AddressSpace>], objects: &[Arc<Object>]) {
     reclaim_here();
     let audit = audit(spaces, objects);
     assert!(audit.is_clean(), "{audit:?}");
-    assert_eq!(audit.held + free_frames(), managed_frames(), "M11: frames are missing");
+    assert_eq!(
+        audit.held + free_frames(),
+        managed_frames(),
+        "M11: frames are missing"
+    );
 }

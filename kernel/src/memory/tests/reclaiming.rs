@@ -30,9 +30,14 @@ fn m10_memory_that_runs_out_is_an_error_and_the_rest_goes_on() {
     let _machine = sim::Machine::start(1, 1024);
     let start = free_frames();
     let hog = space(1000);
-    let touched = (0..1000).take_while(|n| store(&hog, BASE + n * PAGE, 1).is_ok()).count();
+    let touched = (0..1000)
+        .take_while(|n| store(&hog, BASE + n * PAGE, 1).is_ok())
+        .count();
     assert!(touched > 500 && touched < 1000);
-    assert_eq!(store(&hog, BASE + touched * PAGE, 1), Err(FaultError::OutOfMemory));
+    assert_eq!(
+        store(&hog, BASE + touched * PAGE, 1),
+        Err(FaultError::OutOfMemory)
+    );
     assert_eq!(load(&hog, BASE), Ok(1));
     assert!(now(hog.fork()).is_ok() || free_frames() < 257);
     leave();
@@ -65,7 +70,8 @@ fn m10_each_allocation_may_fail_and_nothing_is_lost() {
         assert_eq!(audit(&[parent.clone()], &[]).wrong, 0, "allocation {n}");
     }
     reclaim_here();
-    // The parent's own path may have been taken over since: nothing but what it had is in use.
+    // The parent's own path may have been taken over since: nothing but what it had is in
+    // use.
     assert_eq!(free_frames(), start);
 }
 
@@ -78,7 +84,10 @@ fn m10_a_munmap_that_cannot_get_its_tables_changes_nothing() {
     // The path to the page has three tables; each attempt may come one further.
     for n in [1, 2, 2] {
         fail_allocation(n);
-        assert_eq!(now(parent.unmap(BASE + PAGE, 10 * PAGE)), Err(MapError::OutOfMemory));
+        assert_eq!(
+            now(parent.unmap(BASE + PAGE, 10 * PAGE)),
+            Err(MapError::OutOfMemory)
+        );
         fail_allocation(0);
         (0..20).for_each(|n| assert_eq!(load(&parent, BASE + n * PAGE), Ok(1)));
     }

@@ -1,4 +1,5 @@
-//! One address space on several CPUs. Shootdowns are asked, served and acknowledged by hand.
+//! One address space on several CPUs. Shootdowns are asked, served and acknowledged by
+//! hand.
 
 use super::*;
 use core::pin::{Pin, pin};
@@ -27,7 +28,10 @@ fn m4_a_copy_is_not_writable_before_the_old_page_is_gone_everywhere() {
     let mut fault = pin!(parent.fault(BASE, Access::Write));
     assert!(waits(fault.as_mut()));
     assert!(sim::take_kick(1), "the other CPU was not asked");
-    assert!(sim::store(BASE, 2).is_err(), "writable while another CPU reads the old page");
+    assert!(
+        sim::store(BASE, 2).is_err(),
+        "writable while another CPU reads the old page"
+    );
     assert_eq!(sim::load(BASE), Ok(1), "readers do not wait");
     sim::on(1, serve);
     assert_eq!(now(fault), Ok(()));
@@ -117,7 +121,11 @@ fn m6_a_cpu_that_has_left_is_not_asked() {
     assert!(!sim::take_kick(1));
     sim::on(1, || {
         activate(&parent);
-        assert_eq!(load(&parent, BASE), Ok(2), "it comes back without old translations");
+        assert_eq!(
+            load(&parent, BASE),
+            Ok(2),
+            "it comes back without old translations"
+        );
     });
 }
 

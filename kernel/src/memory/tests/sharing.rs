@@ -29,7 +29,10 @@ fn a_write_is_seen_by_its_own_side_only() {
     assert_eq!(load(&child, BASE), Ok(1));
     store(&child, BASE + PAGE, 20).unwrap();
     activate(&parent);
-    assert_eq!((load(&parent, BASE), load(&parent, BASE + PAGE)), (Ok(10), Ok(2)));
+    assert_eq!(
+        (load(&parent, BASE), load(&parent, BASE + PAGE)),
+        (Ok(10), Ok(2))
+    );
     let spaces = [parent, child];
     assert_clean(&spaces, &[]);
 }
@@ -40,7 +43,10 @@ fn m3_a_stale_writable_entry_does_not_survive_fork() {
     let parent = space(1);
     store(&parent, BASE, 1).unwrap();
     let child = now(parent.fork()).unwrap();
-    assert!(sim::store(BASE, 2).is_err(), "the TLB still lets the parent write what it shares");
+    assert!(
+        sim::store(BASE, 2).is_err(),
+        "the TLB still lets the parent write what it shares"
+    );
     activate(&child);
     assert_eq!(load(&child, BASE), Ok(1));
 }
@@ -71,7 +77,11 @@ fn what_nobody_wrote_stays_shared() {
     let child_frames: Vec<_> = (0..8).map(|n| child.frame_at(BASE + n * PAGE)).collect();
     activate(&parent);
     for (n, &frame) in child_frames.iter().enumerate() {
-        assert_eq!(parent.frame_at(BASE + n * PAGE) == frame, n != 3, "page {n}");
+        assert_eq!(
+            parent.frame_at(BASE + n * PAGE) == frame,
+            n != 3,
+            "page {n}"
+        );
     }
     assert_clean(&[parent, child], &[]);
 }
@@ -87,9 +97,15 @@ fn three_generations_each_see_their_own() {
     let third = now(second.fork()).unwrap();
     activate(&third);
     store(&third, BASE + PAGE, 3).unwrap();
-    for (space, expected) in [(&first, [1, 1, 1]), (&second, [2, 1, 1]), (&third, [2, 3, 1])] {
+    for (space, expected) in [
+        (&first, [1, 1, 1]),
+        (&second, [2, 1, 1]),
+        (&third, [2, 3, 1]),
+    ] {
         activate(space);
-        let seen: Vec<u8> = (0..3).map(|n| load(space, BASE + n * PAGE).unwrap()).collect();
+        let seen: Vec<u8> = (0..3)
+            .map(|n| load(space, BASE + n * PAGE).unwrap())
+            .collect();
         assert_eq!(seen, expected);
     }
     leave();
@@ -112,7 +128,10 @@ fn shared_memory_stays_shared_across_fork() {
     store(&child, at, 2).unwrap();
     store(&child, at + PAGE, 3).unwrap();
     activate(&parent);
-    assert_eq!((load(&parent, at), load(&parent, at + PAGE)), (Ok(2), Ok(3)));
+    assert_eq!(
+        (load(&parent, at), load(&parent, at + PAGE)),
+        (Ok(2), Ok(3))
+    );
     assert_clean(&[parent, child], &[object]);
 }
 

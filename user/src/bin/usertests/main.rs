@@ -14,11 +14,13 @@ mod elf;
 mod exec;
 mod exhaustion;
 mod files;
+mod growth;
 mod helper;
 mod memory;
 mod pipes;
 mod proc_files;
 mod processes;
+mod rights;
 mod scratch;
 mod signals;
 mod time;
@@ -44,6 +46,8 @@ fn main(arguments: Arguments) -> i32 {
             pipes::CASES,
             descriptors::CASES,
             memory::CASES,
+            rights::CASES,
+            growth::CASES,
             files::CASES,
             directories::CASES,
             proc_files::CASES,

@@ -1,4 +1,4 @@
-//! mmap, munmap, mprotect, brk, and the stack.
+//! mmap and munmap.
 
 use user::cases;
 use user::ensure;
@@ -20,10 +20,6 @@ pub const CASES: &[Case] = cases![
     unmap_in_the_middle => "memory-unmap-in-the-middle",
     unmap_over_holes => "memory-unmap-over-holes",
     fixed_replaces => "memory-fixed-replaces",
-    rights => "memory-rights",
-    rights_by_page => "memory-rights-by-page",
-    rights_keep_contents => "memory-rights-keep-contents",
-    rights_over_holes => "memory-rights-over-holes",
     errors => "memory-errors",
     too_large => "memory-too-large",
     untouched_costs_nothing => "memory-untouched-costs-nothing",
@@ -33,9 +29,6 @@ pub const CASES: &[Case] = cases![
     many_mappings => "memory-many-mappings",
     map_and_unmap => "memory-map-and-unmap",
     random_operations => "memory-random-operations",
-    program_break => "memory-break",
-    break_errors => "memory-break-errors",
-    deep_stack => "memory-deep-stack",
 ];
 
 fn fresh_is_zero() -> Verdict {
@@ -77,17 +70,17 @@ fn map(length: usize) -> Result<usize> {
     memory::map(length, Protection::READ_WRITE, Sharing::Private)
 }
 
-fn unmap(address: usize, length: usize) -> Result<()> {
+pub fn unmap(address: usize, length: usize) -> Result<()> {
     // SAFETY: the cases unmap what they mapped themselves, by address.
     unsafe { memory::unmap(address, length) }
 }
 
-fn write(address: usize) {
+pub fn write(address: usize) {
     // SAFETY: mapped by the case, or else the end of the process.
     unsafe { (address as *mut u8).write_volatile(1) }
 }
 
-fn read(address: usize) -> u8 {
+pub fn read(address: usize) -> u8 {
     // SAFETY: as in `write`.
     unsafe { (address as *const u8).read_volatile() }
 }
@@ -162,81 +155,6 @@ fn fixed_replaces() -> Verdict {
     area.fill(3, 2);
     area.check(0, 1)?;
     area.check(4, 1)
-}
-
-fn rights() -> Verdict {
-    let area = Area::private(2)?;
-    area.fill_all(1);
-    for _ in 0..3 {
-        area.protect(0, 2, Protection::READ)?;
-        area.check_all(1)?;
-        expect_signal(Signal::SIGSEGV, || write(area.page(0)))?;
-        area.protect(0, 2, Protection::NONE)?;
-        expect_signal(Signal::SIGSEGV, || {
-            read(area.page(0));
-        })?;
-        area.protect(0, 2, Protection::READ_WRITE)?;
-        area.check_all(1)?;
-        area.fill_all(1);
-    }
-    // A mapping may begin without any, and never had a page.
-    let start = memory::map(PAGE, Protection::NONE, Sharing::Private).or_fail("mmap")?;
-    expect_signal(Signal::SIGSEGV, || {
-        read(start);
-    })?;
-    // SAFETY: nobody else knows of the page.
-    unsafe { memory::protect(start, PAGE, Protection::READ_WRITE) }.or_fail("mprotect")?;
-    ensure!(read(start) == 0, "the page is not zero");
-    write(start);
-    unmap(start, PAGE).or_fail("munmap")
-}
-
-fn rights_by_page() -> Verdict {
-    const PAGES: usize = 12;
-    let area = Area::private(PAGES)?;
-    area.fill_all(1);
-    for page in (0..PAGES).step_by(2) {
-        area.protect(page, 1, Protection::READ)?;
-    }
-    for page in 0..PAGES {
-        if page.is_multiple_of(2) {
-            expect_signal(Signal::SIGSEGV, || write(area.page(page)))?;
-        } else {
-            area.fill(page, 2);
-        }
-    }
-    area.protect(0, PAGES, Protection::READ_WRITE)?;
-    area.fill_all(3);
-    area.check_all(3)
-}
-
-/// Rights that come and go over a fork leave the contents and the sharing alone.
-fn rights_keep_contents() -> Verdict {
-    let area = Area::private(4)?;
-    area.fill_all(1);
-    area.protect(0, 4, Protection::READ)?;
-    in_child(|| {
-        area.check_all(1)?;
-        area.protect(0, 4, Protection::READ_WRITE)?;
-        area.fill_all(2);
-        area.check_all(2)
-    })?;
-    area.check_all(1)?;
-    expect_signal(Signal::SIGSEGV, || write(area.page(0)))?;
-    area.protect(0, 4, Protection::READ_WRITE)?;
-    area.fill_all(3);
-    area.check_all(3)
-}
-
-fn rights_over_holes() -> Verdict {
-    let area = Area::private(5)?;
-    area.unmap(2, 1)?;
-    // SAFETY: nothing of Rust's is there.
-    let result = unsafe { memory::protect(area.page(0), 5 * PAGE, Protection::READ) };
-    expect_error("mprotect over a hole", result, Errno::ENOMEM)?;
-    // SAFETY: see above.
-    let result = unsafe { memory::protect(area.page(2), PAGE, Protection::READ) };
-    expect_error("mprotect of a hole", result, Errno::ENOMEM)
 }
 
 /// `mmap` with everything chosen by the case. Nothing may be mapped over what is in use.
@@ -505,77 +423,4 @@ fn random_operations() -> Verdict {
         }
     }
     Ok(())
-}
-
-fn set_break(address: usize) -> Result<usize> {
-    // SAFETY: the cases only move it above where it was, and back.
-    unsafe { memory::set_break(address) }
-}
-
-fn program_break() -> Verdict {
-    let first = set_break(0).or_fail("brk")?;
-    let start = first.next_multiple_of(PAGE);
-    let expect = |address| {
-        let now = set_break(address).or_fail("brk")?;
-        ensure!(
-            now == address,
-            "asked for {address:#x}, the break is {now:#x}"
-        );
-        Ok(())
-    };
-    expect(start + 10 * PAGE)?;
-    for page in 0..10 {
-        ensure!(read(start + page * PAGE) == 0, "page {page} is not zero");
-        write(start + page * PAGE);
-    }
-    expect(start + 3 * PAGE)?;
-    expect_signal(Signal::SIGSEGV, || write(start + 3 * PAGE))?;
-    ensure!(
-        read(start + 2 * PAGE) == 1,
-        "a page below the break has changed"
-    );
-    // It need not be on a page's border; what comes back is zero.
-    expect(start + 4 * PAGE + 100)?;
-    ensure!(read(start + 3 * PAGE) == 0, "an old page is seen again");
-    write(start + 4 * PAGE + 99);
-    expect(first)?;
-    expect_signal(Signal::SIGSEGV, || write(start))
-}
-
-/// A break that cannot be is answered with the one that is.
-fn break_errors() -> Verdict {
-    let now = set_break(0).or_fail("brk")?;
-    for address in [
-        1,
-        0x1000,
-        usize::MAX,
-        0xffff_8000_0000_0000,
-        0x7fff_ffff_f000,
-    ] {
-        let result = set_break(address).or_fail("brk")?;
-        ensure!(
-            result == now,
-            "asked for {address:#x}, the break went from {now:#x} to {result:#x}"
-        );
-    }
-    Ok(())
-}
-
-/// The stack grows to some megabytes, and a fork keeps all of it.
-fn deep_stack() -> Verdict {
-    fn deeper(levels: u64, body: &dyn Fn() -> Verdict) -> Verdict {
-        let room = [levels; 512];
-        let room = core::hint::black_box(&room);
-        match levels {
-            0 => body()?,
-            _ => deeper(levels - 1, body)?,
-        }
-        ensure!(
-            room.iter().all(|word| *word == levels),
-            "level {levels} has changed"
-        );
-        Ok(())
-    }
-    // A thousand levels of at least 4 KiB.
-    deeper(1000, &|| in_child(|| deeper(100, &|| Ok(()))))
 }

@@ -79,7 +79,7 @@ fn realtime() -> Verdict {
     let monotonic = system::now() - monotonic;
     // They run at the same pace, unless somebody sets the time of day just now.
     ensure!(
-        real >= 25 * MS && real <= monotonic + 500 * MS,
+        real >= 25 * MS && real <= monotonic + 5_000 * MS,
         "{real} and {monotonic} ns went by"
     );
     Ok(())
@@ -113,7 +113,7 @@ fn sleep_together() -> Verdict {
     pids.into_iter().try_for_each(child::finish)?;
     let took = system::now() - start;
     // One after the other they would take more than four seconds.
-    ensure!(took < 3_000 * MS, "together they took {took} ns");
+    ensure!(took < 4_000 * MS, "together they took {took} ns");
     Ok(())
 }
 

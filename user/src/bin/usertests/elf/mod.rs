@@ -4,7 +4,8 @@
 //! What Linux finds out only when the old program is gone ends in a signal there. A kernel that
 //! looks more closely first may refuse such a file; that is counted as well done.
 
-use alloc::vec;
+mod image;
+
 use alloc::vec::Vec;
 
 use user::cases;
@@ -18,6 +19,9 @@ use user::sys::system;
 use user::testing::{Case, Explain, Failure, Verdict};
 
 use crate::scratch::{Scratch, write_file};
+use image::{
+    CODE, DATA, GOOD, HEADER, PLACE, PROGRAM_HEADER, PT_INTERP, R, Segment, TEXT, changed, image,
+};
 
 pub const CASES: &[Case] = cases![
     good => "elf-good",
@@ -30,92 +34,6 @@ pub const CASES: &[Case] = cases![
     bss => "elf-bss",
     flipped_bits => "elf-flipped-bits",
 ];
-
-const HEADER: usize = 64;
-const PROGRAM_HEADER: usize = 56;
-/// Where the code is, in the file and in memory.
-const CODE: usize = 0x1000;
-const PLACE: u64 = 0x1000_0000;
-/// What the good program exits with.
-const GOOD: u8 = 7;
-
-const PT_LOAD: u32 = 1;
-const PT_INTERP: u32 = 3;
-const R: u32 = 4;
-const RX: u32 = 5;
-const RW: u32 = 6;
-
-/// `exit_group(GOOD)`
-const PROGRAM: [u8; 12] = [0xbf, GOOD, 0, 0, 0, 0xb8, 231, 0, 0, 0, 0x0f, 0x05];
-
-/// A program header (`Elf64_Phdr`).
-#[derive(Clone, Copy)]
-struct Segment {
-    kind: u32,
-    flags: u32,
-    offset: u64,
-    address: u64,
-    in_file: u64,
-    in_memory: u64,
-}
-
-const TEXT: Segment = Segment {
-    kind: PT_LOAD,
-    flags: RX,
-    offset: CODE as u64,
-    address: PLACE,
-    in_file: PROGRAM.len() as u64,
-    in_memory: PROGRAM.len() as u64,
-};
-
-/// Second in the good program: a page of data.
-const DATA: Segment = Segment {
-    flags: RW,
-    offset: 0,
-    address: PLACE + 0x10000,
-    in_file: 64,
-    in_memory: 64,
-    ..TEXT
-};
-
-/// A file with these segments, and with the code at its place.
-fn image(segments: &[Segment]) -> Vec<u8> {
-    let mut file = vec![0; CODE];
-    let mut put = |at: usize, bytes: &[u8]| {
-        for (slot, byte) in file.iter_mut().skip(at).zip(bytes) {
-            *slot = *byte;
-        }
-    };
-    put(0, b"\x7fELF\x02\x01\x01");
-    put(16, &2u16.to_le_bytes()); // ET_EXEC
-    put(18, &62u16.to_le_bytes()); // EM_X86_64
-    put(20, &1u32.to_le_bytes());
-    put(24, &PLACE.to_le_bytes()); // e_entry
-    put(32, &(HEADER as u64).to_le_bytes()); // e_phoff
-    put(52, &(HEADER as u16).to_le_bytes());
-    put(54, &(PROGRAM_HEADER as u16).to_le_bytes());
-    put(56, &(segments.len() as u16).to_le_bytes()); // e_phnum
-    for (index, segment) in segments.iter().enumerate() {
-        let at = HEADER + index * PROGRAM_HEADER;
-        put(at, &segment.kind.to_le_bytes());
-        put(at + 4, &segment.flags.to_le_bytes());
-        put(at + 8, &segment.offset.to_le_bytes());
-        put(at + 16, &segment.address.to_le_bytes());
-        put(at + 24, &segment.address.to_le_bytes());
-        put(at + 32, &segment.in_file.to_le_bytes());
-        put(at + 40, &segment.in_memory.to_le_bytes());
-        put(at + 48, &0x1000u64.to_le_bytes());
-    }
-    file.extend_from_slice(&PROGRAM);
-    file
-}
-
-/// The good image with some bytes of it changed.
-fn changed(at: usize, bytes: &[u8]) -> Vec<u8> {
-    let mut file = image(&[TEXT, DATA]);
-    file.splice(at..at + bytes.len(), bytes.iter().copied());
-    file
-}
 
 /// What became of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

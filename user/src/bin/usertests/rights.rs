@@ -1,0 +1,94 @@
+//! Rights of mappings, by mprotect.
+
+use user::cases;
+use user::ensure;
+use user::sys::Errno;
+use user::sys::memory::{self, PAGE, Protection, Sharing};
+use user::sys::signal::Signal;
+use user::testing::child::expect_signal;
+use user::testing::failure::expect_error;
+use user::testing::{Area, Case, Explain, Verdict, in_child};
+
+use crate::memory::{read, unmap, write};
+
+pub const CASES: &[Case] = cases![
+    rights => "memory-rights",
+    rights_by_page => "memory-rights-by-page",
+    rights_keep_contents => "memory-rights-keep-contents",
+    rights_over_holes => "memory-rights-over-holes",
+];
+
+fn rights() -> Verdict {
+    let area = Area::private(2)?;
+    area.fill_all(1);
+    for _ in 0..3 {
+        area.protect(0, 2, Protection::READ)?;
+        area.check_all(1)?;
+        expect_signal(Signal::SIGSEGV, || write(area.page(0)))?;
+        area.protect(0, 2, Protection::NONE)?;
+        expect_signal(Signal::SIGSEGV, || {
+            read(area.page(0));
+        })?;
+        area.protect(0, 2, Protection::READ_WRITE)?;
+        area.check_all(1)?;
+        area.fill_all(1);
+    }
+    // A mapping may begin without any, and never had a page.
+    let start = memory::map(PAGE, Protection::NONE, Sharing::Private).or_fail("mmap")?;
+    expect_signal(Signal::SIGSEGV, || {
+        read(start);
+    })?;
+    // SAFETY: nobody else knows of the page.
+    unsafe { memory::protect(start, PAGE, Protection::READ_WRITE) }.or_fail("mprotect")?;
+    ensure!(read(start) == 0, "the page is not zero");
+    write(start);
+    unmap(start, PAGE).or_fail("munmap")
+}
+
+fn rights_by_page() -> Verdict {
+    const PAGES: usize = 12;
+    let area = Area::private(PAGES)?;
+    area.fill_all(1);
+    for page in (0..PAGES).step_by(2) {
+        area.protect(page, 1, Protection::READ)?;
+    }
+    for page in 0..PAGES {
+        if page.is_multiple_of(2) {
+            expect_signal(Signal::SIGSEGV, || write(area.page(page)))?;
+        } else {
+            area.fill(page, 2);
+        }
+    }
+    area.protect(0, PAGES, Protection::READ_WRITE)?;
+    area.fill_all(3);
+    area.check_all(3)
+}
+
+/// Rights that come and go over a fork leave the contents and the sharing alone.
+fn rights_keep_contents() -> Verdict {
+    let area = Area::private(4)?;
+    area.fill_all(1);
+    area.protect(0, 4, Protection::READ)?;
+    in_child(|| {
+        area.check_all(1)?;
+        area.protect(0, 4, Protection::READ_WRITE)?;
+        area.fill_all(2);
+        area.check_all(2)
+    })?;
+    area.check_all(1)?;
+    expect_signal(Signal::SIGSEGV, || write(area.page(0)))?;
+    area.protect(0, 4, Protection::READ_WRITE)?;
+    area.fill_all(3);
+    area.check_all(3)
+}
+
+fn rights_over_holes() -> Verdict {
+    let area = Area::private(5)?;
+    area.unmap(2, 1)?;
+    // SAFETY: nothing of Rust's is there.
+    let result = unsafe { memory::protect(area.page(0), 5 * PAGE, Protection::READ) };
+    expect_error("mprotect over a hole", result, Errno::ENOMEM)?;
+    // SAFETY: see above.
+    let result = unsafe { memory::protect(area.page(2), PAGE, Protection::READ) };
+    expect_error("mprotect of a hole", result, Errno::ENOMEM)
+}
