@@ -194,6 +194,16 @@ impl<T> Sender<T> {
     /// Cancellation-safe in that nothing is half sent: if the future is dropped
     /// before it is ready, the value has not been sent and is dropped.
     pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
+        core::future::poll_fn(|context| spend(context)).await;
+        match self.channel.try_send(value) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(value)) => Err(SendError(value)),
+            Err(TrySendError::Full(value)) => self.send_later(value).await,
+        }
+    }
+
+    /// Waits for room.
+    async fn send_later(&self, value: T) -> Result<(), SendError<T>> {
         let mut value = Some(value);
         self.channel
             .space

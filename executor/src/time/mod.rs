@@ -27,6 +27,9 @@ use wheel::{Due, Turned, Wheel};
 #[cfg(all(test, loom))]
 pub(crate) mod models;
 
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 const NEVER: u64 = u64::MAX;
 
 /// The steps of the wheel for which its lock is held in one go.

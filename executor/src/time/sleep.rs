@@ -87,9 +87,8 @@ impl<P: Platform> Future for Sleep<'_, P> {
                 Poll::Pending
             };
         }
-        if self.shared.now() >= self.deadline {
-            return Poll::Ready(());
-        }
+        // No look at the clock: a deadline that has passed goes off at the next
+        // turn of the wheel.
         // A thread that is no CPU uses the wheel of CPU 0.
         let cpu = self.shared.timer_cpu();
         let Some(timers) = self.shared.timers(cpu) else {
