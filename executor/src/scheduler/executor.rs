@@ -55,6 +55,17 @@ impl<P: Platform> Executor<P> {
         self.shared.run();
     }
 
+    /// Runs this CPU's worker until `future` is ready: for start-up, before the
+    /// CPU calls [`run`](Self::run) and has other tasks. Not to be called by a
+    /// task, which awaits instead.
+    ///
+    /// # Panics
+    ///
+    /// If it is called outside all CPUs.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.shared.block_on(future)
+    }
+
     /// Stops the workers. Each finishes the poll that it is in; then they drop
     /// all tasks that are left, each pinned one on its own CPU, and those that
     /// these spawn while they are dropped. Their join handles give

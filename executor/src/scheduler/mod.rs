@@ -36,6 +36,7 @@
 //! more to be found, so that a burst wakes the machine one by one and not all
 //! at once.
 
+mod block_on;
 mod counters;
 mod executor;
 mod injector;

@@ -120,15 +120,21 @@ impl Parking {
     #[must_use]
     pub(crate) fn wake_searcher(&self, after: usize) -> Option<usize> {
         fence(Ordering::SeqCst);
-        self.choose_searcher(after)
+        self.choose(after, self.words.len())
     }
 
     /// As [`wake_searcher`](Self::wake_searcher) for what this CPU has put into
     /// its own queue. Without a fence it may miss a CPU that parks this very
     /// moment; nothing is lost, since this CPU is awake and will come to the
-    /// task itself, or offer it again before its next poll.
+    /// task itself, or offer it again before its next poll. Never chooses
+    /// `after`, which may be this CPU in an interrupt that ends its halt.
     #[must_use]
     pub(crate) fn choose_searcher(&self, after: usize) -> Option<usize> {
+        self.choose(after, self.words.len() - 1)
+    }
+
+    /// Chooses among the `count` CPUs after `after`.
+    fn choose(&self, after: usize, count: usize) -> Option<usize> {
         if self.parked.load(Ordering::SeqCst) == 0 || self.searching.load(Ordering::SeqCst) != 0 {
             return None;
         }
@@ -136,7 +142,7 @@ impl Parking {
         // Counted before the exchange: the woken CPU may finish its search
         // before we get to count it.
         self.searching.fetch_add(1, Ordering::SeqCst);
-        let found = (1..=cpus)
+        let found = (1..=count)
             .map(|offset| (after % cpus + offset) % cpus)
             .find(|&cpu| {
                 self.word(cpu)

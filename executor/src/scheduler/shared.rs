@@ -176,35 +176,49 @@ impl<P: Platform> Shared<P> {
     }
 
     /// One CPU's loop, until the executor stops.
-    pub(super) fn run(self: &Arc<Self>) {
+    pub(super) fn run(&self) {
         let Some((cpu, worker)) = self.here() else {
             panic!("`run` was called outside all CPUs of the executor");
         };
         let mut now = self.platform.stamp();
-        while !self.stopping.load(Ordering::Relaxed) {
-            self.platform.between_polls();
-            self.fire_timers(worker);
-            // SAFETY: this is `cpu`.
-            match unsafe { self.pick(worker) } {
-                Some(task) => {
-                    if !worker.ring.is_empty() {
-                        self.offer(cpu);
-                    }
-                    now = self.poll(cpu, worker, task, now);
-                }
-                None => {
-                    // SAFETY: this is `cpu`, and `pick` found the ring empty.
-                    if let Some(task) = unsafe { self.search(cpu, worker) } {
-                        now = self.platform.stamp();
-                        now = self.poll(cpu, worker, task, now);
-                    } else {
-                        self.rest(cpu, worker);
-                        now = self.platform.stamp();
-                    }
-                }
-            }
+        while !self.is_stopping() {
+            now = self.step(cpu, worker, now, &|| false);
         }
         self.drain(cpu, worker);
+    }
+
+    /// Polls one task, or halts if there is none and `busy` does not object.
+    /// Takes and returns the time for the accounts.
+    pub(super) fn step(
+        &self,
+        cpu: usize,
+        worker: &Worker,
+        now: u64,
+        busy: &dyn Fn() -> bool,
+    ) -> u64 {
+        self.platform.between_polls();
+        self.fire_timers(worker);
+        // SAFETY: this is `cpu`.
+        if let Some(task) = unsafe { self.pick(worker) } {
+            if !worker.ring.is_empty() {
+                self.offer(cpu);
+            }
+            return self.poll(cpu, worker, task, now);
+        }
+        // SAFETY: this is `cpu`, and `pick` found the ring empty.
+        if let Some(task) = unsafe { self.search(cpu, worker) } {
+            let now = self.platform.stamp();
+            return self.poll(cpu, worker, task, now);
+        }
+        self.rest(cpu, worker, busy);
+        self.platform.stamp()
+    }
+
+    /// Makes `cpu` look around, if it halts.
+    pub(super) fn rouse(&self, cpu: usize) {
+        if self.parking.wake(cpu) {
+            self.kick(cpu);
+        }
     }
 
     /// Polls one task.
@@ -263,7 +277,7 @@ impl<P: Platform> Shared<P> {
     }
 
     /// Halts until there is something to do.
-    fn rest(&self, cpu: usize, worker: &Worker) {
+    fn rest(&self, cpu: usize, worker: &Worker, busy: &dyn Fn() -> bool) {
         self.platform.before_idle();
         self.arm(worker);
         self.parking.park(cpu);
@@ -273,9 +287,11 @@ impl<P: Platform> Shared<P> {
             .timers
             .next()
             .is_some_and(|next| self.armed_later(worker, next));
-        if !due && !self.stopping.load(Ordering::SeqCst) && !self.find_work(worker) {
+        if !due && !self.is_stopping() && !busy() && !self.find_work(worker) {
             let before = self.platform.now();
             self.platform.idle();
+            // SAFETY: on our own CPU; the closure calls nothing.
+            unsafe { worker.local(|local| local.rearm = local.armed.is_some()) };
             worker.tally.parks.add(1);
             worker
                 .tally
@@ -312,8 +328,12 @@ impl<P: Platform> Shared<P> {
     fn arm(&self, worker: &Worker) {
         let next = worker.timers.next();
         // SAFETY: on our own CPU; the closure calls nothing.
-        let changed =
-            unsafe { worker.local(|local| core::mem::replace(&mut local.armed, next) != next) };
+        let changed = unsafe {
+            worker.local(|local| {
+                let rearm = core::mem::take(&mut local.rearm);
+                core::mem::replace(&mut local.armed, next) != next || rearm
+            })
+        };
         if changed {
             self.platform.set_timer(next);
         }
@@ -344,9 +364,7 @@ impl<P: Platform> Shared<P> {
                 }
             }
             _ => {
-                if self.parking.wake(cpu) {
-                    self.kick(cpu);
-                }
+                self.rouse(cpu);
             }
         }
     }
@@ -371,14 +389,14 @@ impl<P: Platform> Shared<P> {
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         for cpu in 0..self.workers.len() {
-            if self.parking.wake(cpu) {
-                self.kick(cpu);
-            }
+            self.rouse(cpu);
         }
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
+        // In `rest` the fence in `park` comes before; elsewhere sooner or later
+        // is enough.
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Enters a new task into the list of its home.

@@ -22,6 +22,9 @@ pub(super) struct Local {
     pub(super) random: u32,
     /// What the hardware timer is armed for.
     pub(super) armed: Option<u64>,
+    /// It may have gone off since, or a little early: it has to be armed again
+    /// before the next halt.
+    pub(super) rearm: bool,
 }
 
 pub(super) struct Worker {
@@ -56,6 +59,7 @@ impl Worker {
                 tick: 0,
                 random: 0x9e37_79b9 ^ (cpu as u32).wrapping_mul(0x85eb_ca6b) | 1,
                 armed: None,
+                rearm: false,
             }),
             ring: Ring::new(),
             inbox: Injector::new(),

@@ -1,0 +1,402 @@
+//! The executor on a machine that is a script: what it asks of the platform,
+//! and when (rules E3, E5).
+#![cfg(not(loom))]
+
+use executor::sync::{Notify, WaitQueue};
+use executor::time::MissedTicks;
+use executor::{Executor, Label, Phase, Platform, yield_now};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+/// What the platform was asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Timer(Option<u64>),
+    Kick(usize),
+    Idle,
+}
+
+thread_local! {
+    /// The CPU that this thread plays at the moment.
+    static CPU: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A machine of several CPUs on one thread, which plays one CPU at a time. Time
+/// stands still but in `idle`, which goes on to the armed timer; without one it
+/// runs `without_timer`.
+#[derive(Clone)]
+struct Script(Arc<Inner>);
+
+struct Inner {
+    now: AtomicU64,
+    armed: Mutex<Vec<Option<u64>>>,
+    asked: Mutex<Vec<Asked>>,
+    without_timer: Mutex<Option<Box<dyn FnMut() + Send>>>,
+}
+
+impl Script {
+    fn new(cpus: usize) -> Self {
+        Self(Arc::new(Inner {
+            now: AtomicU64::new(0),
+            armed: Mutex::new(vec![None; cpus]),
+            asked: Mutex::new(Vec::new()),
+            without_timer: Mutex::new(None),
+        }))
+    }
+
+    fn ask(&self, what: Asked) {
+        self.0.asked.lock().unwrap().push(what);
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.0.asked.lock().unwrap())
+    }
+
+    fn count(&self, what: Asked) -> usize {
+        let asked = self.0.asked.lock().unwrap();
+        asked.iter().filter(|&&asked| asked == what).count()
+    }
+
+    fn without_timer(&self, then: impl FnMut() + Send + 'static) {
+        *self.0.without_timer.lock().unwrap() = Some(Box::new(then));
+    }
+}
+
+// SAFETY: one thread plays all CPUs, one after the other, and never in the
+// middle of what another one does.
+unsafe impl Platform for Script {
+    fn cpu(&self) -> usize {
+        CPU.get()
+    }
+
+    fn now(&self) -> u64 {
+        self.0.now.load(SeqCst)
+    }
+
+    fn set_timer(&self, deadline: Option<u64>) {
+        self.ask(Asked::Timer(deadline));
+        self.0.armed.lock().unwrap()[CPU.get()] = deadline;
+    }
+
+    fn kick(&self, cpu: usize) {
+        self.ask(Asked::Kick(cpu));
+    }
+
+    fn idle(&self) {
+        self.ask(Asked::Idle);
+        let deadline = self.0.armed.lock().unwrap()[CPU.get()].take();
+        match deadline {
+            Some(deadline) => {
+                self.0.now.fetch_max(deadline, SeqCst);
+            }
+            None => {
+                let then = self.0.without_timer.lock().unwrap().take();
+                let mut then = then.expect("an idle machine has no way on");
+                then();
+            }
+        }
+    }
+}
+
+fn machine(cpus: usize) -> (Script, Arc<Executor<Script>>) {
+    CPU.set(0);
+    let script = Script::new(cpus);
+    (script.clone(), Arc::new(Executor::new(script, cpus)))
+}
+
+#[test]
+fn an_idle_cpu_arms_its_timer_for_the_nearest_deadline_and_else_not() {
+    let (script, executor) = machine(1);
+    let inner = executor.clone();
+    executor.block_on(async move {
+        let far = inner.spawn("far", {
+            let inner = inner.clone();
+            async move { inner.sleep_until(1 << 20).await }
+        });
+        inner.sleep_until(1 << 15).await;
+        assert_eq!(inner.now(), 1 << 15);
+        far.await.unwrap();
+        assert_eq!(inner.now(), 1 << 20);
+    });
+    assert!(script.count(Asked::Timer(Some(1 << 15))) >= 1);
+    assert!(script.count(Asked::Idle) <= 4, "{:?}", script.asked());
+    script.asked();
+
+    // Nothing to wait for: no timer is armed, and the machine sleeps until
+    // somebody comes.
+    let notify = Arc::new(Notify::new());
+    let come = notify.clone();
+    script.without_timer(move || come.notify_one());
+    executor.block_on(notify.notified());
+    assert_eq!(script.asked(), [Asked::Idle]);
+}
+
+#[test]
+fn a_cancelled_timer_wakes_nobody() {
+    let (script, executor) = machine(1);
+    let inner = executor.clone();
+    let notify = Arc::new(Notify::new());
+    let come = notify.clone();
+    script.without_timer(move || come.notify_one());
+    executor.block_on(async move {
+        let sleep = inner.sleep_until(1 << 30);
+        let mut sleep = std::pin::pin!(sleep);
+        let first = core::future::poll_fn(|context| Poll::Ready(sleep.as_mut().poll(context)));
+        assert!(first.await.is_pending());
+        // Dropped here.
+    });
+    script.asked();
+    executor.block_on(notify.notified());
+    // The timer that was armed for it is turned off before the halt.
+    assert_eq!(script.asked(), [Asked::Timer(None), Asked::Idle]);
+    assert_eq!(executor.now(), 0);
+}
+
+#[test]
+fn a_timer_that_goes_off_early_is_armed_again() {
+    let (script, executor) = machine(1);
+    let inner = executor.clone();
+    let early = script.clone();
+    executor.block_on(async move {
+        let mut sleep = std::pin::pin!(inner.sleep_until(1 << 20));
+        let mut first = true;
+        core::future::poll_fn(|context| {
+            let polled = sleep.as_mut().poll(context);
+            if core::mem::take(&mut first) {
+                // The hardware's clock is fast: it goes off before its time.
+                early.0.armed.lock().unwrap()[0] = Some(1 << 19);
+            }
+            polled
+        })
+        .await;
+    });
+    assert!(executor.now() >= 1 << 20);
+    assert!(script.count(Asked::Timer(Some(1 << 20))) >= 1);
+}
+
+#[test]
+fn a_halted_cpu_is_kicked_once_and_a_busy_one_not() {
+    let (script, executor) = machine(2);
+    let queue = Arc::new(Notify::new());
+    // Two tasks that belong on CPU 1.
+    let tasks: Vec<_> = (0..2)
+        .map(|_| {
+            let queue = queue.clone();
+            executor.spawn_on(1, "task", async move { queue.notified().await })
+        })
+        .collect();
+    assert_eq!(script.asked(), [], "nobody is halted yet");
+    let (other, inner) = (queue.clone(), executor.clone());
+    let wakes = script.clone();
+    script.without_timer(move || {
+        // CPU 1 is halted now. CPU 0 wakes both tasks, and it is kicked once.
+        CPU.set(0);
+        wakes.asked();
+        other.notify_waiters();
+        assert_eq!(wakes.asked(), [Asked::Kick(1)]);
+        assert_eq!(inner.counters(0).unwrap().kicks, 1);
+        CPU.set(1);
+    });
+    CPU.set(1);
+    executor.block_on(async {
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    assert_eq!(executor.counters(1).unwrap().parks, 1);
+}
+
+#[test]
+fn a_task_is_woken_where_it_ran_last() {
+    let (script, executor) = machine(2);
+    let (notify, ran) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(9)));
+    let task = {
+        let (notify, ran, script) = (notify.clone(), ran.clone(), script.clone());
+        executor.spawn("task", async move {
+            loop {
+                notify.notified().await;
+                ran.store(script.cpu(), SeqCst);
+            }
+        })
+    };
+    let step = |cpu| {
+        CPU.set(cpu);
+        executor.block_on(async {
+            for _ in 0..20 {
+                yield_now().await;
+            }
+        });
+    };
+    step(0);
+    assert_eq!(executor.tasks()[0].cpu, Some(0));
+    CPU.set(1);
+    notify.notify_one();
+    // It waits for its CPU ...
+    assert_eq!(executor.tasks()[0].phase, Phase::Ready);
+    step(0);
+    assert_eq!(ran.load(SeqCst), 0);
+    task.abort();
+    step(0);
+    assert!(executor.tasks().is_empty());
+}
+
+#[test]
+fn share_work_shows_a_woken_task_to_others() {
+    let (script, executor) = machine(2);
+    let (inner, played) = (executor.clone(), script.clone());
+    let end = Arc::new(Notify::new());
+    let ended = end.clone();
+    // CPU 1 halts; meanwhile CPU 0 wakes a task and keeps its CPU.
+    script.without_timer(move || {
+        CPU.set(0);
+        played.asked();
+        inner.spawn("woken", async {}).detach();
+        assert_eq!(played.asked(), [], "the waker may let go soon");
+        assert!(inner.contended());
+        inner.share_work();
+        assert_eq!(played.asked(), [Asked::Kick(1)]);
+        inner.share_work();
+        assert_eq!(played.asked(), [], "one kick is enough");
+        CPU.set(1);
+        ended.notify_one();
+    });
+    CPU.set(1);
+    executor.block_on(end.notified());
+    assert_eq!(executor.counters(1).unwrap().steals, 1);
+}
+
+#[test]
+fn background_work_has_a_share_and_no_more() {
+    let (_, executor) = machine(1);
+    let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    for index in 0..2 {
+        let counts = counts.clone();
+        let work = async move {
+            loop {
+                counts[index].fetch_add(1, SeqCst);
+                yield_now().await;
+            }
+        };
+        match index {
+            0 => executor.spawn("interactive", work).detach(),
+            _ => executor.spawn_background("background", work).detach(),
+        }
+    }
+    let done = counts.clone();
+    executor.block_on(core::future::poll_fn(move |context| {
+        context.waker().wake_by_ref();
+        if done[0].load(SeqCst) < 1_000 {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    }));
+    let background = counts[1].load(SeqCst);
+    assert!((100..200).contains(&background), "{background} of 1,000");
+}
+
+#[test]
+fn a_task_that_never_has_to_wait_yields_all_the_same() {
+    let (_, executor) = machine(1);
+    let queue = Arc::new(WaitQueue::new());
+    let rounds = Arc::new(AtomicUsize::new(0));
+    let (inner, counted) = (queue.clone(), rounds.clone());
+    executor
+        .spawn("greedy", async move {
+            loop {
+                inner.wait_until(|| Some(())).await;
+                counted.fetch_add(1, SeqCst);
+            }
+        })
+        .detach();
+    executor.block_on(yield_now());
+    assert_eq!(rounds.load(SeqCst), 128, "the budget of one poll");
+    let other = executor.spawn("other", async { 7 });
+    assert_eq!(executor.block_on(other).unwrap(), 7);
+}
+
+#[test]
+fn a_snapshot_says_who_waits_for_what() {
+    static PIPE: Label = Label("pipe");
+    let (script, executor) = machine(1);
+    let queue = Arc::new(WaitQueue::labelled(&PIPE));
+    let inner = queue.clone();
+    let reader = executor.spawn("reader", async move {
+        inner.wait_until(|| None::<()>).await;
+    });
+    let sleeper = executor.clone();
+    executor
+        .spawn("sleeper", async move { sleeper.sleep(1 << 40).await })
+        .detach();
+    for _ in 0..4 {
+        executor.block_on(yield_now());
+    }
+    let tasks = executor.tasks();
+    let seen: Vec<_> = tasks
+        .iter()
+        .map(|task| (task.name, task.phase, task.waits_for))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("reader", Phase::Waiting, Some("pipe")),
+            ("sleeper", Phase::Waiting, Some("timer")),
+        ]
+    );
+    assert_eq!(tasks[0].id, reader.id());
+    assert_eq!(script.count(Asked::Idle), 0);
+}
+
+#[test]
+fn missed_ticks_are_made_up_for_as_asked() {
+    for (missed, expected) in [
+        (MissedTicks::Burst, [0, 100, 200, 300, 400]),
+        (MissedTicks::Delay, [0, 100, 450, 550, 650]),
+        (MissedTicks::Skip, [0, 100, 400, 500, 600]),
+    ] {
+        let ms = 1_000_000;
+        let (script, executor) = machine(1);
+        let inner = executor.clone();
+        let ticks = executor.block_on(async move {
+            let mut interval = inner.interval(100 * ms).with_missed_ticks(missed);
+            let mut ticks = vec![interval.tick().await / ms];
+            // Nobody asks until 350 ms have passed.
+            script.0.now.store(350 * ms, SeqCst);
+            while ticks.len() < 5 {
+                ticks.push(interval.tick().await / ms);
+            }
+            ticks
+        });
+        assert_eq!(ticks, expected, "{missed:?}");
+    }
+}
+
+#[test]
+fn a_pinned_task_need_not_be_send() {
+    let (_, executor) = machine(1);
+    let shared = std::rc::Rc::new(Cell::new(1));
+    let inner = shared.clone();
+    let task = executor.spawn_pinned("pinned", async move {
+        yield_now().await;
+        inner.set(2);
+    });
+    executor.block_on(task).unwrap();
+    assert_eq!(shared.get(), 2);
+}
+
+#[test]
+fn the_watchdog_sees_the_poll_that_goes_on() {
+    let (script, executor) = machine(1);
+    let inner = executor.clone();
+    let task = executor.spawn("long", async move {
+        script.0.now.store(5_000, SeqCst);
+        let running = inner.running_since(0).unwrap();
+        assert_eq!((running.name, running.since), ("long", 0));
+        running.id
+    });
+    let id = task.id();
+    assert_eq!(executor.block_on(task).unwrap(), id);
+    assert_eq!(executor.running_since(0), None);
+}
