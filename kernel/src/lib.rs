@@ -13,7 +13,7 @@
 //!
 //! In reading order: [`memory`] is what the kernel exists for. [`process`] has threads
 //! and processes, [`sched`] puts them on the executor. [`syscall`] is the way in for
-//! programs, [`fs`] their files. [`arch`] is the machine, [`start`](mod@start) the
+//! programs, [`fs`] their files. [`arch`] is the machine, `start` the
 //! beginning and the end.
 #![cfg_attr(target_os = "none", no_std)]
 

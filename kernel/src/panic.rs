@@ -25,9 +25,8 @@ pub fn set_symbols(text: &'static [u8]) {
 fn panicked(info: &PanicInfo<'_>) -> ! {
     let place = info.location();
     report(format_args!("{}", info.message()), |port| {
-        match place {
-            Some(place) => writeln!(port, "at {}:{}", place.file(), place.line())?,
-            None => {}
+        if let Some(place) = place {
+            writeln!(port, "at {}:{}", place.file(), place.line())?;
         }
         trace(port, |each| arch::backtrace(each))
     })

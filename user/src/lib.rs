@@ -3,8 +3,9 @@
 //! expectations are checked.
 //!
 //! In reading order: [`start`] takes over from the kernel, [`sys`] has the system calls, [`io`]
-//! prints, [`random`] and [`heap`] are what their names say, [`testing`] is what the test programs
-//! have in common. The programs are in `src/bin`.
+//! prints, [`random`] and [`heap`] are what their names say. [`options`], [`number`], [`tool`] and
+//! [`directory`] serve the small tools, [`testing`] the test programs. The programs themselves are
+//! in `src/bin`.
 #![no_std]
 
 extern crate alloc;

@@ -161,6 +161,23 @@ impl OpenFile {
         &self.opened
     }
 
+    /// A read from a pipe that has to wait for nothing, if this is one: the shortest way. After
+    /// `None`, go on with [`read`](Self::read), which counts what `to` has got already.
+    pub fn read_at_once(&self, to: &mut UserBuf<'_>) -> Option<SysResult> {
+        match &self.opened {
+            Opened::Reader(reader) => reader.read_at_once(to),
+            _ => None,
+        }
+    }
+
+    /// The same for a write into a pipe, before [`write`](Self::write).
+    pub fn write_at_once(&self, from: &mut UserBuf<'_>) -> Option<SysResult> {
+        match &self.opened {
+            Opened::Writer(writer) => writer.write_at_once(from),
+            _ => None,
+        }
+    }
+
     /// Reads at the position and moves it (read(2)).
     pub async fn read(&self, to: &mut UserBuf<'_>) -> SysResult {
         if !self.is_readable() {

@@ -117,15 +117,24 @@ impl State {
 }
 
 impl Reader {
-    /// Reads what is there, and waits only if that is nothing (read(2)).
+    /// A read that has to wait for nothing, if this is one. After `None`, go on with
+    /// [`read`](Self::read).
+    pub fn read_at_once(&self, to: &mut UserBuf<'_>) -> Option<SysResult> {
+        match self.attempt(to) {
+            Step::Done | Step::Closed => Some(Ok(to.done())),
+            _ => None,
+        }
+    }
+
+    /// Reads what is there, and waits only if that is nothing (read(2)). How much `to` has got
+    /// already counts.
     pub async fn read(&self, to: &mut UserBuf<'_>, nonblocking: bool) -> SysResult {
-        let before = to.done();
         if to.remaining() == 0 {
-            return Ok(0);
+            return Ok(to.done());
         }
         loop {
             let mut step = self.attempt(to);
-            if step == Step::Blocked && to.done() == before {
+            if step == Step::Blocked && to.done() == 0 {
                 if nonblocking {
                     break Err(Errno::EAGAIN);
                 }
@@ -141,11 +150,13 @@ impl Reader {
                 }
             }
             if step != Step::NotReady {
-                break Ok(to.done() - before);
+                break Ok(to.done());
             }
             if let Err(error) = to.fault_in(Access::Write).await {
-                let done = to.done() - before;
-                break if done > 0 { Ok(done) } else { Err(error) };
+                break match to.done() {
+                    0 => Err(error),
+                    done => Ok(done),
+                };
             }
         }
     }
@@ -219,15 +230,34 @@ impl Reader {
 }
 
 impl Writer {
+    /// A write that has to wait for nothing, if this is one. After `None`, go on with
+    /// [`write`](Self::write).
+    pub fn write_at_once(&self, from: &mut UserBuf<'_>) -> Option<SysResult> {
+        let total = from.remaining();
+        if total == 0 || total > ATOMIC {
+            return None;
+        }
+        let start = from.clone();
+        match self.attempt(from, true, false) {
+            Step::Done => Some(Ok(total)),
+            Step::Closed => Some(Err(Errno::EPIPE)),
+            _ => {
+                // Nothing is in the pipe before all of it is.
+                *from = start;
+                None
+            }
+        }
+    }
+
     /// Writes everything, waiting for room (write(2)). `EPIPE` when the other end is
     /// closed: the caller has to send `SIGPIPE`.
+    ///
+    /// How much `from` has given already counts.
     pub async fn write(&self, from: &mut UserBuf<'_>, nonblocking: bool) -> SysResult {
-        let before = from.done();
-        let total = from.remaining();
-        if total == 0 {
-            return Ok(0);
+        if from.remaining() == 0 {
+            return Ok(from.done());
         }
-        let atomic = total <= ATOMIC;
+        let atomic = from.done() + from.remaining() <= ATOMIC;
         // Where to begin again if not all of an atomic write could be had at once.
         let start = atomic.then(|| from.clone());
         let result = loop {
@@ -266,7 +296,7 @@ impl Writer {
                 Step::NoMemory => break Err(Errno::ENOMEM),
             }
         };
-        match from.done() - before {
+        match from.done() {
             0 => result.map(|()| 0),
             done => Ok(done),
         }

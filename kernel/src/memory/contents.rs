@@ -74,7 +74,7 @@ pub(super) unsafe fn clear(frame: Frame, offset: usize, length: usize) {
 /// # Safety
 /// The frame is not freed while the reference is used.
 pub(super) unsafe fn word<'a>(frame: Frame, offset: usize) -> &'a AtomicU32 {
-    assert!(offset + 4 <= FRAME_SIZE && offset % 4 == 0);
+    assert!(offset + 4 <= FRAME_SIZE && offset.is_multiple_of(4));
     // SAFETY: in bounds and aligned as asserted; all-bits patterns are valid; the kernel only
     // uses it atomically.
     unsafe {

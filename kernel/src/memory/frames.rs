@@ -259,7 +259,7 @@ fn rob() -> Result<u32, OutOfMemory> {
 /// Dropping it drops the reference at once. So it is for frames which no page table
 /// of this holder points to: fresh ones, and those that a kernel object owns. A
 /// reference that sits in a table entry has no `FrameRef`; it leaves the entry as a
-/// [`Retired`](super::reclaim::Retired), which waits for the shootdown (rule M2).
+/// `Retired` (in `reclaim.rs`), which waits for the shootdown (rule M2).
 #[must_use]
 #[derive(PartialEq, Eq, Debug)]
 pub struct FrameRef(Frame);

@@ -51,10 +51,11 @@ unsafe impl Source for Growing {
             talc.source.mapped = address + FRAME_SIZE;
         }
         let end = talc.source.mapped as *mut u8;
-        // SAFETY: the pages from `start` to `end` were mapped just now, writable, at addresses
-        // that are the heap's alone and that continue it.
         talc.source.end = match talc.source.end {
+            // SAFETY: the pages behind the old end were mapped just now, writable, at
+            // addresses that are the heap's alone.
             Some(old) => Some(unsafe { talc.extend(old, end) }),
+            // SAFETY: as above, for all of the heap.
             None => unsafe { talc.claim(START as *mut u8, end.addr() - START) },
         };
         Ok(())

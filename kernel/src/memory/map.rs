@@ -169,7 +169,7 @@ impl AddressSpace {
                 let size = level.entry_size();
                 let index = level.index(at);
                 let entry = table.load(index);
-                let covered = at % size == 0 && end - at >= size;
+                let covered = at.is_multiple_of(size) && end - at >= size;
                 let Some(frame) = entry.frame() else {
                     at = (at / size + 1) * size;
                     continue 'next;

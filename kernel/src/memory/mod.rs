@@ -4,7 +4,7 @@
 //!
 //! | module | what it is for | rules |
 //! |---|---|---|
-//! | [`frame_id`], `count`, `frames` | frames, who holds them, the free ones | M1, M9, M10 |
+//! | `frame_id`, `count`, `frames` | frames, who holds them, the free ones | M1, M9, M10 |
 //! | `contents` | the bytes in a frame | M9 |
 //! | `table`, `space` | the tree of tables; `fork` copies its root | M1, M3 |
 //! | `unshare`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |

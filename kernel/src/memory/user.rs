@@ -153,7 +153,7 @@ impl AddressSpace {
         f: impl FnOnce(&AtomicU32, Frame) -> T,
     ) -> Result<T, Errno> {
         check_range(address, 4)?;
-        if address % 4 != 0 {
+        if !address.is_multiple_of(4) {
             return Err(Errno::EINVAL);
         }
         loop {
@@ -246,7 +246,7 @@ impl<'a> UserBuf<'a> {
     /// (readv(2)).
     ///
     /// # Errors
-    /// `EINVAL` for more than [`MAX_SEGMENTS`] or a total length that overflows, `EFAULT`
+    /// `EINVAL` for more than 1024 of them or a total length that overflows, `EFAULT`
     /// for bad addresses.
     pub async fn vectored(
         space: &'a AddressSpace,

@@ -89,7 +89,7 @@ pub struct Vma {
 
 impl Vma {
     /// Bytes.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.end - self.start
     }
 
@@ -228,14 +228,14 @@ impl VmaMap {
 
     /// Pages in all areas.
     pub fn pages(&self) -> usize {
-        self.iter().map(|vma| vma.len() / FRAME_SIZE).sum()
+        self.iter().map(|vma| vma.size() / FRAME_SIZE).sum()
     }
 }
 
 fn joins(before: &Vma, after: &Vma) -> bool {
     before.end == after.start
         && before.protection == after.protection
-        && before.backing.continues_as(before.len(), &after.backing)
+        && before.backing.continues_as(before.size(), &after.backing)
 }
 
 /// The end of `length` bytes from `start`, when both are page-aligned, not empty, and in
@@ -243,7 +243,7 @@ fn joins(before: &Vma, after: &Vma) -> bool {
 pub fn checked_end(start: usize, length: usize) -> Option<usize> {
     let length = length.checked_next_multiple_of(FRAME_SIZE)?;
     let end = start.checked_add(length)?;
-    (start % FRAME_SIZE == 0 && length != 0 && end <= USER_END).then_some(end)
+    (start.is_multiple_of(FRAME_SIZE) && length != 0 && end <= USER_END).then_some(end)
 }
 
 #[cfg(test)]

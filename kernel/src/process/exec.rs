@@ -80,6 +80,8 @@ impl From<MapError> for ExecError {
     }
 }
 
+/// Where the stack begins. The page above stays unmapped, so that running over the top is a fault.
+const STACK_TOP: usize = USER_END - FRAME_SIZE;
 /// Bytes of the stack that a program can grow into.
 const STACK_SIZE: usize = 8 << 20;
 /// Bytes of arguments and environment with their pointers, a quarter of the stack
@@ -291,7 +293,7 @@ async fn load(
     }
     let mut rights = Protection::READ | Protection::WRITE;
     rights.set(Protection::EXECUTE, image.stack_executable);
-    let bottom = USER_END - STACK_SIZE;
+    let bottom = STACK_TOP - STACK_SIZE;
     space
         .map(
             Place::FixedNoReplace(bottom),
@@ -300,7 +302,7 @@ async fn load(
             Backing::Anonymous,
         )
         .await?;
-    let sp = stack::build(&space, USER_END, strings, path, &facts)?;
+    let sp = stack::build(&space, STACK_TOP, strings, path, &facts)?;
     Ok((space, entry, sp))
 }
 

@@ -31,8 +31,13 @@ impl Generate for Text {
     }
 }
 
+/// A name, and what makes the text.
+type File<F> = (&'static [u8], F);
+/// What makes a text about a process.
+type Describe = fn(&Process) -> Vec<u8>;
+
 /// The files of `/proc` itself.
-const FILES: [(&[u8], fn() -> String); 5] = [
+const FILES: [File<fn() -> String>; 5] = [
     (b"vmstat", vmstat),
     (b"meminfo", meminfo),
     (b"uptime", uptime),
@@ -78,7 +83,7 @@ impl Listing for Root {
 struct Directory(Arc<Process>);
 
 /// A file whose text is made of a process.
-struct About(Arc<Process>, fn(&Process) -> Vec<u8>);
+struct About(Arc<Process>, Describe);
 
 impl Generate for About {
     fn generate(&self) -> Result<Vec<u8>, Errno> {
@@ -86,7 +91,7 @@ impl Generate for About {
     }
 }
 
-const PROCESS_FILES: [(&[u8], fn(&Process) -> Vec<u8>); 6] = [
+const PROCESS_FILES: [File<Describe>; 6] = [
     (b"status", process_status),
     (b"stat", process_stat),
     (b"statm", process_statm),

@@ -1,6 +1,6 @@
-//! What the test programs have in common: named cases and their verdicts ([`cases`]), children
-//! that report ([`child`]), memory with patterns ([`area`]), and the kernel's own word on frames
-//! and events ([`pagemap`], [`vmstat`]).
+//! What the test programs have in common: named cases and their verdicts ([`cases`], [`failure`]),
+//! children that report ([`child`]), memory with patterns ([`area`]), counters that generations
+//! share ([`shared`]), and the kernel's own word on frames and events ([`pagemap`], [`vmstat`]).
 
 pub mod area;
 pub mod cases;

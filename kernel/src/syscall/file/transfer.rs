@@ -16,7 +16,10 @@ pub async fn read(thread: &Thread, fd: usize, address: usize, count: usize) -> S
     let space = thread.space();
     let mut to = UserBuf::new(&space, address, count)?;
     to.limit(MAX_COUNT);
-    file.read(&mut to).await
+    match file.read_at_once(&mut to) {
+        Some(result) => result,
+        None => file.read(&mut to).await,
+    }
 }
 
 /// write(2)
@@ -25,7 +28,10 @@ pub async fn write(thread: &Thread, fd: usize, address: usize, count: usize) -> 
     let space = thread.space();
     let mut from = UserBuf::new(&space, address, count)?;
     from.limit(MAX_COUNT);
-    let result = file.write(&mut from).await;
+    let result = match file.write_at_once(&mut from) {
+        Some(result) => result,
+        None => file.write(&mut from).await,
+    };
     written(thread, &file, result)
 }
 
