@@ -1,0 +1,102 @@
+//! The tool as a person or a script runs it: what goes where, and exit statuses.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn tool(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_boot"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn output(arguments: &[&str]) -> (Output, String) {
+    let output = tool(arguments).output().expect("the tool");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    println!("{errors}");
+    (output, errors)
+}
+
+/// The file that the last line names.
+fn kernel_log(errors: &str) -> String {
+    let line = errors
+        .lines()
+        .rfind(|line| line.starts_with("kernel log: "));
+    let path = line
+        .expect("the log's name")
+        .trim_start_matches("kernel log: ");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::fs::read_to_string(root.join(path)).expect("the log")
+}
+
+#[test]
+fn run_gives_the_programs_output_and_status_and_names_the_log() {
+    let (output, errors) = output(&["run", "--timeout", "120", "--exec", "echo out; exit 3"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(output.stdout, b"out\n");
+    assert!(!errors.contains("audit: "), "the log was not asked for");
+    assert!(kernel_log(&errors).contains("power-off: status 3"));
+
+    let arguments = [
+        "run",
+        "-smp",
+        "1",
+        "-v",
+        "--timeout=120",
+        "--exec=true",
+        "--",
+        "-m",
+        "64M",
+    ];
+    let (output, errors) = self::output(&arguments);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout.is_empty());
+    assert!(errors.contains("audit: clean"), "the log was asked for");
+    assert!(errors.contains(", 1 CPU"), "QEMU got `-smp 1`");
+}
+
+#[test]
+fn failures_have_statuses_of_their_own_and_show_the_log() {
+    let panic = [
+        "run",
+        "--timeout",
+        "120",
+        "--kernel-arg",
+        "selftest=panic",
+        "--exec",
+        "true",
+    ];
+    let (output, errors) = output(&panic);
+    assert_eq!(output.status.code(), Some(70));
+    assert!(output.stdout.is_empty());
+    assert!(errors.contains("PANIC: ") && errors.contains("kernel::"));
+
+    let (output, errors) = self::output(&["run", "--timeout", "2", "--exec", "spin"]);
+    assert_eq!(output.status.code(), Some(124));
+    assert!(errors.contains("not done after 2 s"));
+
+    let (output, errors) = self::output(&["run", "-no-such-option"]);
+    assert_eq!(output.status.code(), Some(69));
+    assert!(errors.contains("-no-such-option"));
+
+    let (output, _) = self::output(&["rum"]);
+    assert_eq!(output.status.code(), Some(64));
+}
+
+/// As in `cargo bootimage run --exec ... | head -1`.
+#[test]
+fn a_reader_who_leaves_ends_the_machine() {
+    let mut child = tool(&["run", "--exec", "while true; do echo more; done"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the tool");
+    let mut line = [0; 5];
+    child
+        .stdout
+        .take()
+        .expect("its output")
+        .read_exact(&mut line)
+        .expect("a line");
+    assert_eq!(&line, b"more\n");
+    assert_eq!(child.wait().expect("its end").code(), Some(141));
+}
