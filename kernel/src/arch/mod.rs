@@ -42,7 +42,9 @@ pub use machine::{
 // User mode.
 pub use machine::{FpuState, UserContext};
 // The world outside.
-pub use machine::{console_write, log_write, power_off, random, set_console_input};
+pub use machine::{
+    console_write, log_write, power_off, random, resume_console_input, set_console_input,
+};
 // The kernel's own memory, and its end. The simulated machine leaves both to the host.
 #[cfg(target_os = "none")]
 pub use machine::{General, HEAP, KernelException, backtrace, halt, map_kernel, stop_other_cpus};
@@ -111,6 +113,15 @@ pub enum Trap {
     },
     /// An interrupt, which has been acknowledged and its device served.
     Interrupt,
+}
+
+/// Whether who takes the console's input wants more of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// The next byte is welcome.
+    More,
+    /// Not before `resume_console_input`.
+    Pause,
 }
 
 impl fmt::Display for CpuId {

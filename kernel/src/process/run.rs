@@ -202,7 +202,7 @@ fn exception(thread: &Thread, user: &UserContext, vector: u8, error: u64) -> Opt
         0 | 16 | 19 => Signal::FPE,
         1 | 3 => Signal::TRAP,
         6 => Signal::ILL,
-        17 => Signal::BUS,
+        11 | 12 | 17 => Signal::BUS,
         _ => Signal::SEGV,
     };
     log::info!(

@@ -60,6 +60,10 @@ fn open_console() {
 fn run(arguments: Arguments) -> Result<Status, Errno> {
     let command = match process::fork()? {
         Forked::Child => {
+            if process::getppid() == Pid(1) {
+                // So that ^C reaches the command. A console that is no terminal has no keys.
+                let _ = process::setsid().and_then(|()| file::take_terminal(Fd::STDIN));
+            }
             let (path, errno) = execute(arguments);
             eprintln!("init: {}: {errno}", path.to_bytes().escape_ascii());
             process::exit_now(i32::from(NOT_STARTED))

@@ -10,7 +10,7 @@ use linux_raw_sys::general::{
     __NR_read, __NR_readv, __NR_rename, __NR_rmdir, __NR_unlink, __NR_write, __NR_writev, AT_FDCWD,
     F_DUPFD, F_GETFD, F_GETFL, F_SETFD, F_SETFL,
 };
-use linux_raw_sys::ioctl::TCGETS;
+use linux_raw_sys::ioctl::{TCGETS, TIOCSCTTY};
 
 use super::raw::syscall;
 use super::{Errno, Result};
@@ -236,6 +236,12 @@ pub fn is_terminal(fd: Fd) -> bool {
     // Room for the kernel's `struct termios`, which is not looked at.
     let mut termios = [0u8; 64];
     syscall!(__NR_ioctl, fd.0, TCGETS, termios.as_mut_ptr()).is_ok()
+}
+
+/// Makes the terminal that of the caller's session, which it leads: its keys signal the session's
+/// processes from then on.
+pub fn take_terminal(fd: Fd) -> Result<()> {
+    syscall!(__NR_ioctl, fd.0, TIOCSCTTY, 0).map(drop)
 }
 
 fn descriptor(number: usize) -> Fd {

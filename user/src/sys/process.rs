@@ -5,7 +5,8 @@ use core::fmt;
 
 use linux_raw_sys::general::{
     __NR_clone, __NR_execve, __NR_exit_group, __NR_fork, __NR_getpid, __NR_getppid, __NR_gettid,
-    __NR_getuid, __NR_kill, __NR_sched_yield, __NR_setpgid, __NR_wait4, SIGCHLD, WNOHANG,
+    __NR_getuid, __NR_kill, __NR_sched_yield, __NR_setpgid, __NR_setsid, __NR_wait4, SIGCHLD,
+    WNOHANG,
 };
 
 use super::raw::syscall;
@@ -203,6 +204,11 @@ fn number(call: u32) -> Pid {
 /// Makes the process the leader of a process group of its own.
 pub fn lead_group() -> Result<()> {
     syscall!(__NR_setpgid, 0, 0).map(drop)
+}
+
+/// Begins a session, without a terminal, whose leader is the caller.
+pub fn setsid() -> Result<()> {
+    syscall!(__NR_setsid).map(drop)
 }
 
 pub fn sched_yield() {

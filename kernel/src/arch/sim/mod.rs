@@ -14,7 +14,7 @@ pub use cell::PerMachine;
 pub use user::{FpuState, UserContext};
 
 use super::paging::{Bits, ENTRIES, Entry, Table};
-use super::{Access, BootInfo, CpuId, PhysRange};
+use super::{Access, BootInfo, CpuId, PhysRange, Wanted};
 use crate::memory::{FRAME_SIZE, Frame, Level, USER_END, USER_ENTRIES};
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
@@ -333,7 +333,10 @@ pub fn log_write(bytes: &[u8]) {
 }
 
 /// There is no keyboard.
-pub fn set_console_input(_input: fn(u8)) {}
+pub fn set_console_input(_input: fn(u8) -> Wanted) {}
+
+/// There is no keyboard.
+pub fn resume_console_input() {}
 
 /// Ends the test.
 pub fn power_off(code: u8) -> ! {

@@ -54,7 +54,7 @@ pub use percpu::{cpu, cpu_count};
 pub use power::power_off;
 pub use random::random;
 pub use registers::General;
-pub use serial::{console_write, log_write, set_console_input};
+pub use serial::{console_write, log_write, resume_console_input, set_console_input};
 pub use smp::start_cpus;
 pub use time::{clock, set_timer};
 pub use user::UserContext;

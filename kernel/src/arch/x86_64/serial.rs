@@ -4,6 +4,7 @@
 //! done by the boot CPU's interrupt handler, and touches other registers than
 //! sending; so each has its own driver value, and only senders share a lock.
 
+use crate::arch::Wanted;
 use core::hint::spin_loop;
 use core::sync::atomic::Ordering;
 use spin::{Mutex, Once};
@@ -22,7 +23,7 @@ static CONSOLE: Mutex<Port> = Mutex::new(port(COM1));
 static LOG: Mutex<Port> = Mutex::new(port(COM2));
 /// The receiving side of COM1.
 static RECEIVER: Mutex<Port> = Mutex::new(port(COM1));
-static INPUT: Once<fn(u8)> = Once::new();
+static INPUT: Once<fn(u8) -> Wanted> = Once::new();
 
 const fn port(base: u16) -> Port {
     // SAFETY: COM1 and COM2 have these addresses on every PC, and no other code
@@ -80,9 +81,17 @@ fn send(port: &mut Port, mut bytes: &[u8]) {
 }
 
 /// From now on each byte that the console receives is passed to `input`, on the
-/// boot CPU, with interrupts masked. Only the first call counts.
-pub fn set_console_input(input: fn(u8)) {
+/// boot CPU, with interrupts masked. Only the first call counts. When `input`
+/// wants no more, the next bytes stay in the device, which holds the sender up,
+/// until [`resume_console_input`].
+pub fn set_console_input(input: fn(u8) -> Wanted) {
     INPUT.call_once(|| input);
+    resume_console_input();
+}
+
+/// Lets the console go on after `input` wanted no more.
+pub fn resume_console_input() {
+    // What waits in the device raises the interrupt at once.
     RECEIVER.lock().enable_interrupts(IER::DATA_READY);
 }
 
@@ -90,9 +99,11 @@ pub fn set_console_input(input: fn(u8)) {
 /// raises a new edge.
 pub fn receive() {
     let mut port = RECEIVER.lock();
+    let Some(input) = INPUT.get() else { return };
     while let Ok(byte) = port.try_receive_byte() {
-        if let Some(input) = INPUT.get() {
-            input(byte);
+        if input(byte) == Wanted::Pause {
+            port.disable_interrupts(IER::DATA_READY);
+            return;
         }
     }
 }

@@ -290,6 +290,12 @@ impl Line {
         }
     }
 
+    /// Whether more input should wait until somebody has read. Without a whole line there is
+    /// nothing to read, and what is too much of one is lost, as on Linux.
+    pub fn is_full(&self) -> bool {
+        self.tail - self.head >= SIZE && self.is_ready()
+    }
+
     /// Whether a read would find something, be it an end-of-file.
     pub fn is_ready(&self) -> bool {
         if self.settings.is_canonical() {

@@ -9,11 +9,11 @@
 pub mod line;
 pub mod settings;
 
-use crate::arch::{self, Access};
+use crate::arch::{self, Access, Wanted};
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Source, UserBuf};
 use crate::sched;
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use executor::sync::{Mutex as TaskMutex, WaitQueue};
 use line::{Line, Signal, Step};
 use linux_raw_sys::general::{self as abi, winsize};
@@ -32,6 +32,8 @@ pub type SendSignal = fn(group: i32, signal: u32);
 /// A terminal.
 pub struct Tty {
     line: Mutex<Line>,
+    /// The device has been told to wait.
+    paused: AtomicBool,
     readers: WaitQueue,
     pollers: WaitQueue,
     /// Who prints has it.
@@ -70,6 +72,7 @@ impl Tty {
     const fn new(mode: Mode) -> Tty {
         Tty {
             line: Mutex::new(Line::new(Settings::new(mode))),
+            paused: AtomicBool::new(false),
             readers: WaitQueue::new(),
             pollers: WaitQueue::new(),
             output: TaskMutex::new(()),
@@ -91,9 +94,23 @@ impl Tty {
         self.set_settings(Settings::new(Mode::Unchanged), Flush::No);
     }
 
-    /// Takes a byte that was typed. On the interrupt path.
-    pub fn input(&self, byte: u8) {
-        let effect = self.line.lock().input(byte);
+    /// Takes a byte that was typed. On the interrupt path. When the buffer is full of lines that nobody has
+    /// read, the device keeps what follows until [`read`](Self::read) has made room.
+    pub fn input(&self, byte: u8) -> Wanted {
+        let (effect, wanted) = {
+            let mut line = self.line.lock();
+            let effect = line.input(byte);
+            // Relaxed, as in `attempt`: under the line's lock.
+            self.paused.store(line.is_full(), Ordering::Relaxed);
+            (
+                effect,
+                if line.is_full() {
+                    Wanted::Pause
+                } else {
+                    Wanted::More
+                },
+            )
+        };
         if !effect.echo().is_empty() {
             arch::console_write(effect.echo());
         }
@@ -104,6 +121,7 @@ impl Tty {
             self.readers.wake_one();
             self.pollers.wake_all();
         }
+        wanted
     }
 
     fn signal(&self, signal: Signal) {
@@ -154,7 +172,18 @@ impl Tty {
 
     fn attempt(&self, to: &mut UserBuf<'_>, before: usize) -> Step {
         let (max, done) = (to.remaining(), to.done() - before);
-        self.line.lock().read(to, max, done)
+        let (step, resumes) = {
+            let mut line = self.line.lock();
+            let step = line.read(to, max, done);
+            (
+                step,
+                !line.is_full() && self.paused.swap(false, Ordering::Relaxed),
+            )
+        };
+        if resumes {
+            arch::resume_console_input();
+        }
+        step
     }
 
     /// Prints.

@@ -10,7 +10,9 @@ fn tty() -> Tty {
 }
 
 fn type_in(tty: &Tty, bytes: &[u8]) {
-    bytes.iter().for_each(|&byte| tty.input(byte));
+    for &byte in bytes {
+        let _ = tty.input(byte);
+    }
 }
 
 #[test]
@@ -134,4 +136,20 @@ fn leaving_line_mode_makes_what_was_typed_readable() {
     type_in(&tty, b"gone");
     tty.set_settings(Settings::from_termios(termios), Flush::Yes);
     assert_eq!(tty.readable(), 0);
+}
+
+#[test]
+fn input_waits_when_nobody_reads_and_goes_on_when_somebody_has() {
+    let _program = Program::start();
+    let tty = Tty::new(Mode::Unchanged);
+    let mut taken = 0;
+    while tty.input(if taken % 8 == 7 { b'\n' } else { b'x' }) == Wanted::More {
+        taken += 1;
+        assert!(taken < 2 * line::SIZE, "the buffer has an end");
+    }
+    assert!(tty.line.lock().is_full());
+    let mut buffer = [0; 64];
+    let _ = tty.line.lock().read(&mut &mut buffer[..], 64, 0);
+    assert_eq!(&buffer[..8], b"xxxxxxx\n");
+    assert_eq!(tty.input(b'x'), Wanted::More);
 }
