@@ -293,7 +293,7 @@ impl Line {
     /// Whether more input should wait until somebody has read. Without a whole line there is
     /// nothing to read, and what is too much of one is lost, as on Linux.
     pub fn is_full(&self) -> bool {
-        self.tail - self.head >= SIZE && self.is_ready()
+        self.tail - self.head >= SIZE - 1 && self.is_ready()
     }
 
     /// Whether a read would find something, be it an end-of-file.
