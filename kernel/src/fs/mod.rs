@@ -44,15 +44,11 @@ pub mod walk;
 
 use crate::arch;
 use crate::errno::Errno;
-use alloc::sync::Arc;
 use device::Device;
-use file::{OpenFile, Opened};
-use linux_raw_sys::general as abi;
 use node::{Kind, Node};
 use spin::Once;
-use table::{FdTable, OnExec};
 use tree::Tree;
-use walk::{Follow, Start};
+use walk::Start;
 
 /// The tree that all processes see. Before [`start`] it is empty.
 pub fn tree() -> &'static Tree {
@@ -81,22 +77,6 @@ pub fn start(tree: &Tree, initramfs: &[u8]) -> Result<(), load::LoadError> {
             .map_err(|error| load::LoadError::File(path, error))?;
     }
     loaded.map(|_| ())
-}
-
-/// Gives the first process its standard input, output and error.
-pub fn open_console(files: &FdTable) -> Result<(), Errno> {
-    let tree = tree();
-    let start = Start {
-        directory: tree.root(),
-        caller: 0,
-    };
-    let node = tree.node(start, b"/dev/console", Follow::Yes)?;
-    let opened = Opened::Device(Device::Console);
-    let console = Arc::new(OpenFile::new(opened, Some(node), abi::O_RDWR));
-    for _ in 0..3 {
-        files.add(console.clone(), OnExec::Keep)?;
-    }
-    Ok(())
 }
 
 /// The time that nodes are stamped with: nanoseconds since 1970.
