@@ -22,8 +22,17 @@ const PATIENCE: u32 = 1_000_000;
 static CONSOLE: Mutex<Port> = Mutex::new(port(COM1));
 static LOG: Mutex<Port> = Mutex::new(port(COM2));
 /// The receiving side of COM1.
-static RECEIVER: Mutex<Port> = Mutex::new(port(COM1));
+static RECEIVER: Mutex<Receiver> = Mutex::new(Receiver {
+    port: port(COM1),
+    paused: false,
+});
 static INPUT: Once<fn(u8) -> Wanted> = Once::new();
+
+struct Receiver {
+    port: Port,
+    /// Nobody wants input now; an interrupt that was on its way finds it so.
+    paused: bool,
+}
 
 const fn port(base: u16) -> Port {
     // SAFETY: COM1 and COM2 have these addresses on every PC, and no other code
@@ -91,19 +100,23 @@ pub fn set_console_input(input: fn(u8) -> Wanted) {
 
 /// Lets the console go on after `input` wanted no more.
 pub fn resume_console_input() {
+    let mut receiver = RECEIVER.lock();
+    receiver.paused = false;
     // What waits in the device raises the interrupt at once.
-    RECEIVER.lock().enable_interrupts(IER::DATA_READY);
+    receiver.port.enable_interrupts(IER::DATA_READY);
 }
 
 /// The console's interrupt: takes all bytes that are there, so that the next one
 /// raises a new edge.
 pub fn receive() {
-    let mut port = RECEIVER.lock();
+    let mut receiver = RECEIVER.lock();
     let Some(input) = INPUT.get() else { return };
-    while let Ok(byte) = port.try_receive_byte() {
+    while !receiver.paused
+        && let Ok(byte) = receiver.port.try_receive_byte()
+    {
         if input(byte) == Wanted::Pause {
-            port.disable_interrupts(IER::DATA_READY);
-            return;
+            receiver.paused = true;
+            receiver.port.disable_interrupts(IER::DATA_READY);
         }
     }
 }
