@@ -98,7 +98,7 @@ fn the_end_of_a_channel_comes_after_its_values() {
 /// Fault: `Channel::pop` does not call `wake_one`.
 #[test]
 fn a_full_channel_lets_the_next_in() {
-    explore(Some(3), || {
+    explore(None, || {
         let (sender, mut receiver) = mpsc::channel(1);
         let sending = thread::spawn(move || {
             block_on(async {
@@ -117,7 +117,7 @@ fn a_full_channel_lets_the_next_in() {
 /// Fault: `Sender::send` calls `wake_one` instead of `wake_all`.
 #[test]
 fn a_broadcast_reaches_all() {
-    explore(Some(2), || {
+    explore(Some(4), || {
         let (sender, first) = broadcast::channel(2);
         let receivers = [sender.subscribe(), first].map(|mut receiver| {
             thread::spawn(move || block_on(async { receiver.recv().await.unwrap() }))
@@ -134,7 +134,7 @@ fn a_broadcast_reaches_all() {
 /// Fault: `Sender::drop` does not wake.
 #[test]
 fn a_watch_shows_the_last_value_and_the_end() {
-    explore(Some(3), || {
+    explore(None, || {
         let (sender, mut receiver) = watch::channel(0);
         let watching = thread::spawn(move || {
             block_on(async {
@@ -153,7 +153,7 @@ fn a_watch_shows_the_last_value_and_the_end() {
 /// Fault: `Barrier::wait` of the last one does not wake.
 #[test]
 fn a_barrier_lets_all_go_on() {
-    explore(Some(3), || {
+    explore(None, || {
         let barrier = Arc::new(Barrier::new(2));
         let other = {
             let barrier = barrier.clone();
@@ -170,7 +170,7 @@ fn a_barrier_lets_all_go_on() {
 /// `get_or_try_init` does not look again with the mutex held.
 #[test]
 fn a_once_cell_is_filled_once() {
-    explore(Some(3), || {
+    explore(None, || {
         let cell = Arc::new(OnceCell::new());
         let other = {
             let cell = cell.clone();
@@ -187,7 +187,7 @@ fn a_once_cell_is_filled_once() {
 /// sets the flag after it.
 #[test]
 fn a_cancellation_reaches_a_new_child() {
-    explore(Some(3), || {
+    explore(None, || {
         let token = CancellationToken::new();
         let task = {
             let token = token.clone();

@@ -25,7 +25,7 @@ fn poll_and_drop(future: impl Future) -> bool {
 /// enrols without the look at the word (plain `fetch_or(WAITERS)`).
 #[test]
 fn a_mutex_is_handed_over() {
-    explore(Some(3), || {
+    explore(None, || {
         let mutex = Arc::new(Mutex::new(0));
         let other = {
             let mutex = mutex.clone();
@@ -42,7 +42,7 @@ fn a_mutex_is_handed_over() {
 /// Fault: `Acquiring::drop` does not release when the phase is `Granted`.
 #[test]
 fn a_cancelled_waiter_hands_the_mutex_on() {
-    explore(Some(3), || {
+    explore(None, || {
         let mutex = Arc::new(Mutex::new(0));
         let guard = mutex.try_lock().unwrap();
         let leaver = {
@@ -60,7 +60,7 @@ fn a_cancelled_waiter_hands_the_mutex_on() {
 /// Fault: `RawLock::release` of a reader hands over only `if before == READER`.
 #[test]
 fn a_read_write_lock_is_handed_over() {
-    explore(Some(2), || {
+    explore(Some(4), || {
         let lock = Arc::new(RwLock::new(0));
         let reader = {
             let lock = lock.clone();
@@ -83,7 +83,7 @@ fn a_read_write_lock_is_handed_over() {
 /// Fault: `Acquiring::drop` does not call `grant`.
 #[test]
 fn a_cancelled_writer_lets_readers_in() {
-    explore(Some(3), || {
+    explore(None, || {
         let lock = Arc::new(RwLock::new(0));
         let guard = lock.try_read().unwrap();
         let (_, waker) = counting();
@@ -106,7 +106,7 @@ fn a_cancelled_writer_lets_readers_in() {
 /// Fault: `RawLock::downgrade` does not hand over.
 #[test]
 fn a_downgrade_lets_readers_in() {
-    explore(Some(3), || {
+    explore(None, || {
         let lock = Arc::new(RwLock::new(0));
         let guard = lock.try_write().unwrap();
         let reader = {
@@ -125,7 +125,7 @@ fn a_downgrade_lets_readers_in() {
 /// Fault: `Semaphore::release` does not look at `WAITERS`.
 #[test]
 fn a_semaphore_hands_permits_out() {
-    explore(Some(3), || {
+    explore(None, || {
         let semaphore = Arc::new(Semaphore::new(2));
         let other = {
             let semaphore = semaphore.clone();
@@ -143,7 +143,7 @@ fn a_semaphore_hands_permits_out() {
 /// Fault: `Acquire::drop` does not release when the phase is `Granted`.
 #[test]
 fn a_cancelled_acquire_gives_permits_back() {
-    explore(Some(3), || {
+    explore(None, || {
         let semaphore = Arc::new(Semaphore::new(1));
         let permit = semaphore.try_acquire(1).unwrap();
         let leaver = {
@@ -178,7 +178,7 @@ fn a_notification_is_not_lost() {
 /// Fault: `Notified::drop` does not call `notify_one`.
 #[test]
 fn a_cancelled_waiter_passes_the_notification_on() {
-    explore(Some(3), || {
+    explore(None, || {
         let notify = Arc::new(Notify::new());
         let leaver = {
             let notify = notify.clone();
@@ -218,7 +218,7 @@ fn a_wait_against_wake_sees_the_change() {
 /// Fault: `WaitUntil::leave` does not call `wake_one`.
 #[test]
 fn a_cancelled_waiter_passes_the_wake_up_on() {
-    explore(Some(2), || {
+    explore(Some(4), || {
         let queue = Arc::new(WaitQueue::new());
         let items = Arc::new(AtomicUsize::new(0));
         let take = |items: &AtomicUsize| {
@@ -253,7 +253,7 @@ fn a_cancelled_waiter_passes_the_wake_up_on() {
 /// Fault: `WaitQueue::wake_while` returns after the first batch.
 #[test]
 fn wake_all_wakes_all() {
-    explore(Some(2), || {
+    explore(Some(4), || {
         let queue = WaitQueue::new();
         let counts: std::vec::Vec<_> = (0..3).map(|_| counting()).collect();
         let mut waiters: std::vec::Vec<_> = (0..3)

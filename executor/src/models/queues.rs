@@ -13,7 +13,7 @@ use std::vec::Vec;
 /// exchange.
 #[test]
 fn a_steal_against_pop_takes_each_task_once() {
-    explore(Some(3), || {
+    explore(None, || {
         let tokens = Token::many(5);
         let ring = Arc::new(Ring::new());
         let thief = {
@@ -58,7 +58,7 @@ fn a_steal_against_pop_takes_each_task_once() {
 /// exchange first, then the loop).
 #[test]
 fn a_push_against_steal_overwrites_nothing() {
-    explore(Some(3), || {
+    explore(None, || {
         let tokens = Token::many(6);
         let ring = Arc::new(Ring::new());
         let (first, rest) = tokens.split_at(4);
@@ -105,7 +105,7 @@ fn a_push_against_steal_overwrites_nothing() {
 /// stub, and the tail.
 #[test]
 fn an_injector_loses_nothing() {
-    explore(Some(2), || {
+    explore(Some(4), || {
         let tokens = Token::many(3);
         let queue = Arc::new(Injector::new());
         let producers: Vec<_> = [&tokens[..2], &tokens[2..]]
@@ -142,7 +142,7 @@ fn an_injector_loses_nothing() {
 /// Fault: `Injector::pop` calls `pop_locked` without the lock.
 #[test]
 fn two_consumers_take_each_task_once() {
-    explore(Some(3), || {
+    explore(None, || {
         let tokens = Token::many(2);
         let queue = Arc::new(Injector::new());
         for token in &tokens {
@@ -230,7 +230,7 @@ fn two_wakes_kick_a_cpu_once() {
 /// `Parking::end_search`.
 #[test]
 fn the_last_searcher_misses_nothing() {
-    explore(Some(3), || {
+    explore(None, || {
         let tokens = Token::many(1);
         let queue = Arc::new(Injector::new());
         let parking = Arc::new(Parking::new(2));

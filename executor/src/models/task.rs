@@ -142,7 +142,7 @@ fn poll_once<T>(handle: &mut JoinHandle<T>, waker: &Waker) -> Poll<Result<T, Joi
 }
 
 fn wake_against_poll(by_ref: bool) {
-    explore(Some(3), move || {
+    explore(None, move || {
         let list = List::new();
         let flag = Flag::new();
         let handle = {
@@ -219,7 +219,7 @@ fn two_wakes_queue_a_task_once() {
 /// `if old & (SCHEDULED | RUNNING) == 0` (polled after its end).
 #[test]
 fn a_wake_against_completion_polls_no_more() {
-    explore(Some(3), || {
+    explore(None, || {
         let list = List::new();
         let slot = Arc::new(Mutex::new(None::<Waker>));
         let handle = {
@@ -250,7 +250,7 @@ fn a_wake_against_completion_polls_no_more() {
 /// ever).
 #[test]
 fn an_abort_against_a_poll_ends_the_task() {
-    explore(Some(3), || {
+    explore(None, || {
         struct Dropped(Arc<AtomicUsize>);
         impl Drop for Dropped {
             fn drop(&mut self) {
@@ -287,7 +287,7 @@ fn an_abort_against_a_poll_ends_the_task() {
 /// `lend_join_waker` says.
 #[test]
 fn a_join_against_completion_is_woken() {
-    explore(Some(3), || {
+    explore(None, || {
         let list = List::new();
         let mut handle = list.spawn(async { 7 });
         let joiner = thread::spawn(move || {
@@ -315,7 +315,7 @@ fn a_join_against_completion_is_woken() {
 /// is dropped with the cell, too late: not by who owns it).
 #[test]
 fn a_detach_against_completion_drops_the_output_once() {
-    explore(Some(3), || {
+    explore(None, || {
         struct Output(Arc<AtomicUsize>);
         impl Drop for Output {
             fn drop(&mut self) {
@@ -353,7 +353,7 @@ fn a_detach_against_completion_drops_the_output_once() {
 /// leaves out the assignment of `Stage::Empty` before.
 #[test]
 fn a_joiner_finds_the_future_dropped() {
-    explore(Some(3), || {
+    explore(None, || {
         let list = List::new();
         let held = Arc::new(());
         let inside = held.clone();

@@ -27,9 +27,10 @@ impl<P: Platform> Executor<P> {
     ///
     /// # Panics
     ///
-    /// If `cpus` is 0.
+    /// If `cpus` is 0, or more than 65,535.
     pub fn new(platform: P, cpus: usize) -> Self {
         assert!(cpus > 0, "an executor needs a CPU");
+        assert!(cpus <= usize::from(NOWHERE), "too many CPUs");
         Self {
             shared: Arc::new(Shared::new(platform, cpus)),
         }
@@ -348,8 +349,8 @@ impl<P: Platform> Task<'_, P> {
             id,
             name: self.name,
             class: self.class,
-            home: home as u32,
-            last_cpu: self.cpu.or(here).map_or(NOWHERE, |cpu| cpu as u32),
+            home: home as u16,
+            last_cpu: self.cpu.or(here).map_or(NOWHERE, |cpu| cpu as u16),
         };
         let header = task::allocate(future, Arc::clone(shared), about).map_err(SpawnError)?;
         // SAFETY: the task is alive by the executor's reference, new to the

@@ -13,7 +13,7 @@ use core::ptr::NonNull;
 use crossbeam_utils::CachePadded;
 
 /// Stands for "no CPU" in a task's `last_cpu`.
-pub(super) const NOWHERE: u32 = u32::MAX;
+pub(super) const NOWHERE: u16 = u16::MAX;
 
 pub(crate) struct Shared<P: Platform> {
     pub(super) platform: P,
@@ -224,7 +224,7 @@ impl<P: Platform> Shared<P> {
     /// Polls one task.
     fn poll(&self, cpu: usize, worker: &Worker, task: Runnable, now: u64) -> u64 {
         let header = task.header();
-        let cpu = cpu as u32;
+        let cpu = cpu as u16;
         if header.last_cpu.load(Ordering::Relaxed) != cpu {
             header.last_cpu.store(cpu, Ordering::Relaxed);
         }

@@ -83,7 +83,13 @@ impl WaitQueue {
 
     /// Wakes the waiter that has waited longest, if there is one, and says so.
     pub fn wake_one(&self) -> bool {
-        self.wake_n(1) == 1
+        let (any, waker) = self
+            .waiters
+            .with(|waiters| (!waiters.is_empty(), waiters.take_first(Phase::Granted)));
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        any
     }
 
     /// Wakes up to `n` waiters, and says how many.

@@ -42,8 +42,8 @@ pub(crate) struct About {
     pub(crate) id: TaskId,
     pub(crate) name: &'static str,
     pub(crate) class: Class,
-    pub(crate) home: u32,
-    pub(crate) last_cpu: u32,
+    pub(crate) home: u16,
+    pub(crate) last_cpu: u16,
 }
 
 enum Stage<F: Future> {

@@ -3,7 +3,7 @@
 use super::hints::{BUDGET, Label};
 use super::state::State;
 use crate::facade::UnsafeCell;
-use crate::facade::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::facade::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use crate::list::{Linked, Links};
 use core::fmt;
 use core::ptr::NonNull;
@@ -78,15 +78,15 @@ pub(crate) struct Header {
     pub(crate) name: &'static str,
     /// The CPU whose list of tasks this one is in; for a pinned task also the
     /// CPU where it runs.
-    pub(crate) home: u32,
+    pub(crate) home: u16,
     /// The CPU of the last poll: where a wake-up sends the task.
-    pub(crate) last_cpu: AtomicU32,
+    pub(crate) last_cpu: AtomicU16,
     pub(crate) class: Class,
     /// Polls so far.
     polls: AtomicU32,
     /// What is left of the poll's budget; see `hints`. Only the poller uses
     /// it.
-    pub(super) budget: AtomicU32,
+    pub(super) budget: AtomicU8,
     /// Time spent in polls, in the platform's unit of accounting.
     busy: AtomicU64,
     /// What the task waits for since its last poll, or null; see `hints`.
@@ -119,10 +119,10 @@ impl Header {
             id: about.id,
             name: about.name,
             home: about.home,
-            last_cpu: AtomicU32::new(about.last_cpu),
+            last_cpu: AtomicU16::new(about.last_cpu),
             class: about.class,
             polls: AtomicU32::new(0),
-            budget: AtomicU32::new(0),
+            budget: AtomicU8::new(0),
             busy: AtomicU64::new(0),
             waits_for: AtomicPtr::new(core::ptr::null_mut()),
         }

@@ -12,7 +12,7 @@ use core::task::{Context, Poll};
 /// How many operations that did not have to wait a task may do in one poll
 /// (rule E4): enough to work a queue off in bulk, few enough that the others
 /// get their turn.
-pub(super) const BUDGET: u32 = 128;
+pub(super) const BUDGET: u8 = 128;
 
 /// The name of what a task may wait for, as snapshots show it.
 ///
