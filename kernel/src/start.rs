@@ -4,8 +4,6 @@
 use crate::arch::{self, BootInfo};
 use crate::cmdline::CommandLine;
 use crate::fs::cpio::Archive;
-use crate::fs::tty::Flush;
-use crate::fs::tty::settings::{Mode, Settings};
 use crate::memory::{self, Audit};
 use crate::process::{self, ExitStatus, Signal};
 use crate::{fs, log as kernel_log, panic as kernel_panic, sched};
@@ -35,7 +33,7 @@ pub fn start(boot: BootInfo) -> ! {
         memory::free_frames() * memory::FRAME_SIZE / 1024,
     );
     if line.get("console") == Some("stream") {
-        fs::tty::console().set_settings(Settings::new(Mode::Unchanged), Flush::No);
+        fs::tty::console().make_stream();
     }
     fs::tty::start(signal_group);
     match fs::start(fs::tree(), boot.initramfs) {
