@@ -78,8 +78,11 @@ fn worker() -> ! {
 
 /// From the first program to power-off.
 async fn whole_life(line: CommandLine) {
-    if line.get("selftest") == Some("panic") {
-        panic!("the parameter selftest=panic asks for a panic");
+    match line.get("selftest") {
+        Some("panic") => panic!("the parameter selftest=panic asks for a panic"),
+        Some("stuck") => drop(sched::executor().spawn("stuck", stuck())),
+        Some(other) => log::warn!("selftest={other}: no such test"),
+        None => {}
     }
     let path = line.get("rdinit").unwrap_or("/init");
     let arguments = core::iter::once(path).chain(line.init.iter().map(String::as_str));
@@ -92,6 +95,14 @@ async fn whole_life(line: CommandLine) {
         }
     };
     power_off(status).await
+}
+
+/// Keeps its CPU for some seconds, for the test of the watchdog.
+async fn stuck() {
+    let end = arch::clock() + 5_000_000_000;
+    while arch::clock() < end {
+        core::hint::spin_loop();
+    }
 }
 
 /// Ends all that is left, gives everything back, and checks that it adds up (rule M11).
