@@ -34,3 +34,15 @@ fn a_killed_command_has_its_signal_in_the_status() {
     let outcome = Boot::new().exec("kill -9 $$").run();
     outcome.assert_status(128 + 9);
 }
+
+/// Rule E4: a task that keeps its CPU in the kernel is visible.
+#[test]
+fn a_task_that_does_not_yield_in_the_kernel_is_named() {
+    let outcome = Boot::new()
+        .cpus(2)
+        .kernel_arg("selftest", "stuck")
+        .exec("sleep 4")
+        .run();
+    outcome.assert_status(0);
+    outcome.assert_logs("(stuck) has not yielded");
+}

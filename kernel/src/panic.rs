@@ -69,7 +69,9 @@ fn symbol(address: usize) -> Option<(&'static str, usize)> {
     let text = SYMBOLS.get()?;
     let mut found = None;
     for line in text.split(|&byte| byte == b'\n') {
-        let (digits, name) = line.split_at_checked(16)?;
+        let Some((digits, name)) = line.split_at_checked(16) else {
+            break;
+        };
         let start = usize::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()?;
         if start > address {
             break;

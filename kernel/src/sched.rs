@@ -16,6 +16,8 @@ use executor::{Executor, Platform};
 
 /// How long a thread may stay in user mode while others wait for its CPU.
 const SLICE: u64 = 10_000_000;
+/// How long one poll may take before it is told. A thread in user mode ends its poll with its slice.
+const PATIENCE: u64 = 2_000_000_000;
 /// No timer.
 const NEVER: u64 = u64::MAX;
 
@@ -24,12 +26,14 @@ pub struct Machine {
     timers: Vec<CachePadded<Timer>>,
 }
 
-/// One CPU's timer. Relaxed throughout: only that CPU uses it.
+/// One CPU's timer. Relaxed throughout: but for the last field only that CPU uses it.
 struct Timer {
     /// What the hardware is armed for.
     armed: AtomicU64,
     /// What the executor wants to be woken for.
     wanted: AtomicU64,
+    /// The start of the poll that the watchdog has told of last. Any CPU may.
+    told: AtomicU64,
 }
 
 static EXECUTOR: PerMachine<Executor<Machine>> = PerMachine::new();
@@ -39,6 +43,7 @@ pub fn init() {
     let timer = || Timer {
         armed: AtomicU64::new(NEVER),
         wanted: AtomicU64::new(NEVER),
+        told: AtomicU64::new(NEVER),
     };
     let timers = (0..arch::cpu_count())
         .map(|_| CachePadded::new(timer()))
@@ -65,6 +70,30 @@ pub fn note_interrupt() {
         .timer()
         .armed
         .store(NEVER, Ordering::Relaxed);
+}
+
+/// The CPUs but this one.
+fn others() -> impl Iterator<Item = usize> {
+    (0..arch::cpu_count()).filter(|&cpu| cpu != arch::cpu().0)
+}
+
+/// Says it when a CPU has been in one poll for too long: a task that does not yield in the kernel (rule
+/// E4). Each poll is told once.
+fn watch(cpu: usize) {
+    let Some(task) = executor().running_since(cpu) else {
+        return;
+    };
+    let told = &executor().platform().timers[cpu].told;
+    // Relaxed: at worst two CPUs tell it both.
+    if arch::clock().saturating_sub(task.since) > PATIENCE
+        && told.swap(task.since, Ordering::Relaxed) != task.since
+    {
+        log::warn!(
+            "cpu{cpu}: task {:?} ({}) has not yielded for 2 s",
+            task.id,
+            task.name
+        );
+    }
 }
 
 impl Machine {
@@ -108,9 +137,20 @@ unsafe impl Platform for Machine {
     }
 
     fn idle(&self) {
-        self.timer().arm_by(NEVER);
+        // A CPU that halts while others work looks after them now and then (rule E4). When all
+        // halt there is nothing to look after, and no timer.
+        let watches = others().any(|cpu| executor().running_since(cpu).is_some());
+        let look = if watches {
+            arch::clock() + PATIENCE
+        } else {
+            NEVER
+        };
+        self.timer().arm_by(look);
         arch::idle();
         note_interrupt();
+        if watches {
+            others().for_each(watch);
+        }
         memory::serve();
     }
 

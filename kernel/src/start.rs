@@ -4,8 +4,6 @@
 use crate::arch::{self, BootInfo};
 use crate::cmdline::CommandLine;
 use crate::fs::cpio::Archive;
-use crate::fs::tty::Flush;
-use crate::fs::tty::settings::{Mode, Settings};
 use crate::memory::{self, Audit};
 use crate::process::{self, ExitStatus, Signal};
 use crate::{fs, log as kernel_log, panic as kernel_panic, sched};
@@ -35,7 +33,7 @@ pub fn start(boot: BootInfo) -> ! {
         memory::free_frames() * memory::FRAME_SIZE / 1024,
     );
     if line.get("console") == Some("stream") {
-        fs::tty::console().set_settings(Settings::new(Mode::Unchanged), Flush::No);
+        fs::tty::console().make_stream();
     }
     fs::tty::start(signal_group);
     match fs::start(fs::tree(), boot.initramfs) {
@@ -80,8 +78,11 @@ fn worker() -> ! {
 
 /// From the first program to power-off.
 async fn whole_life(line: CommandLine) {
-    if line.get("selftest") == Some("panic") {
-        panic!("the parameter selftest=panic asks for a panic");
+    match line.get("selftest") {
+        Some("panic") => panic!("the parameter selftest=panic asks for a panic"),
+        Some("stuck") => drop(sched::executor().spawn("stuck", stuck())),
+        Some(other) => log::warn!("selftest={other}: no such test"),
+        None => {}
     }
     let path = line.get("rdinit").unwrap_or("/init");
     let arguments = core::iter::once(path).chain(line.init.iter().map(String::as_str));
@@ -94,6 +95,14 @@ async fn whole_life(line: CommandLine) {
         }
     };
     power_off(status).await
+}
+
+/// Keeps its CPU for some seconds, for the test of the watchdog.
+async fn stuck() {
+    let end = arch::clock() + 5_000_000_000;
+    while arch::clock() < end {
+        core::hint::spin_loop();
+    }
 }
 
 /// Ends all that is left, gives everything back, and checks that it adds up (rule M11).

@@ -60,6 +60,8 @@ fn reserve_of(frames: usize) -> usize {
 struct FrameTable {
     info: &'static [FrameInfo],
     pool: Mutex<Chain>,
+    /// How long the pool's chain is, for those who only want to know whether much is left.
+    pooled: AtomicUsize,
     reserve: usize,
     /// Frames that were free when the table was made.
     managed: usize,
@@ -178,6 +180,7 @@ pub(super) fn init(boot: &BootInfo) {
     TABLE.init(FrameTable {
         info,
         pool: Mutex::new(pool),
+        pooled: AtomicUsize::new(managed),
         reserve: reserve_of(managed),
         managed,
         heap: AtomicUsize::new(0),
@@ -213,6 +216,7 @@ impl FrameTable {
             for _ in 0..batch {
                 cache.extend(pool.pop_in(self.info));
             }
+            self.pooled.store(pool.len, Ordering::Relaxed);
         }
         if let Some(number) = cache.pop() {
             return Ok(number);
@@ -231,13 +235,19 @@ impl FrameTable {
             for number in cache.drain(..BATCH) {
                 pool.push_in(self.info, number);
             }
+            self.pooled.store(pool.len, Ordering::Relaxed);
         }
         cache.push(frame.number());
     }
 
     fn fails_now(&self) -> bool {
+        // The first look keeps the word shared while no test runs.
+        let count_down = |n: usize| n.checked_sub(1);
         self.fail_in.load(Ordering::Relaxed) != 0
-            && self.fail_in.fetch_sub(1, Ordering::Relaxed) == 1
+            && self
+                .fail_in
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, count_down)
+                == Ok(1)
     }
 
     fn free_frames(&self) -> usize {
@@ -388,7 +398,16 @@ pub(super) fn held() -> impl Iterator<Item = (Frame, u32, u32)> {
 /// Takes a frame for the kernel's heap, for good, and marks it as such.
 #[cfg(target_os = "none")]
 pub(super) fn take_for_heap() -> Result<Frame, OutOfMemory> {
-    let frame = FrameRef::zeroed(Purpose::Kernel)?.into_entry();
+    let fresh = FrameRef::zeroed(Purpose::Kernel).or_else(|error| {
+        // Rule M10: what waits to be dropped may be all that is left. Nothing on the way takes
+        // memory from the heap, which is locked now.
+        if super::reclaim::help_all() {
+            FrameRef::zeroed(Purpose::Kernel)
+        } else {
+            Err(error)
+        }
+    });
+    let frame = fresh?.into_entry();
     let table = TABLE.get();
     table.info(frame).link.store(HEAP, Ordering::Relaxed);
     table.heap.fetch_add(1, Ordering::Relaxed);
@@ -411,7 +430,7 @@ pub(super) fn table_len() -> usize {
 pub fn admit() -> Result<(), OutOfMemory> {
     let table = TABLE.get();
     // Half of the reserve stays for those that were admitted before.
-    if table.pool.lock().len > table.reserve / 2 {
+    if table.pooled.load(Ordering::Relaxed) > table.reserve / 2 {
         Ok(())
     } else {
         Err(OutOfMemory)

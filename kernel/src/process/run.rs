@@ -77,8 +77,6 @@ pub async fn start_init(
 /// Standard input, output and error of the first process. The terminal becomes its session's and
 /// its group's: ^C reaches all who have not moved to another group.
 async fn open_console(files: &FdTable) -> Result<(), Errno> {
-    fs::tty::console().set_session(Pid::INIT.0 as i32);
-    fs::tty::console().set_foreground(Pid::INIT.0 as i32);
     let start = Start {
         directory: fs::tree().root(),
         caller: 1,

@@ -32,6 +32,8 @@ pub type SendSignal = fn(group: i32, signal: u32);
 /// A terminal.
 pub struct Tty {
     line: Mutex<Line>,
+    /// See [`make_stream`](Tty::make_stream).
+    stream: AtomicBool,
     /// The device has been told to wait.
     paused: AtomicBool,
     readers: WaitQueue,
@@ -72,6 +74,7 @@ impl Tty {
     const fn new(mode: Mode) -> Tty {
         Tty {
             line: Mutex::new(Line::new(Settings::new(mode))),
+            stream: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             readers: WaitQueue::new(),
             pollers: WaitQueue::new(),
@@ -88,10 +91,18 @@ impl Tty {
         }
     }
 
-    /// From now on output goes out as it is and input is not echoed: for a console that
-    /// is read by a program.
-    pub fn make_raw(&self) {
+    /// From now on output goes out as it is, input is not echoed, and programs are told that
+    /// this is no terminal: for a console that is read by a program. Input is still taken by
+    /// lines, so that ^D can end it.
+    pub fn make_stream(&self) {
         self.set_settings(Settings::new(Mode::Unchanged), Flush::No);
+        // Relaxed: a flag that stands for itself.
+        self.stream.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a program is at the other end, and no person.
+    pub fn is_stream(&self) -> bool {
+        self.stream.load(Ordering::Relaxed)
     }
 
     /// Takes a byte that was typed. On the interrupt path. When the buffer is full of lines that nobody has

@@ -28,7 +28,8 @@ pub async fn ioctl(thread: &Thread, fd: usize, number: usize, argument: usize) -
             write_int(thread, argument, count).await?;
         }
         number => {
-            let tty = file.tty().ok_or(Errno::ENOTTY)?;
+            let tty = file.tty().filter(|tty| !tty.is_stream());
+            let tty = tty.ok_or(Errno::ENOTTY)?;
             return terminal(thread, tty, number, argument).await;
         }
     }
