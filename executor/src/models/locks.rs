@@ -22,7 +22,7 @@ fn poll_and_drop(future: impl Future) -> bool {
 /// and each sees what the one before it did.
 ///
 /// Fault: in `RawLock::hand_over`, no `grant`; or `RawLock::acquire_or_enrol`
-/// enrols without the look at the word (plain `fetch_or(WAITERS)`).
+/// enrols whether or not the lock is free (`let free = false`).
 #[test]
 fn a_mutex_is_handed_over() {
     explore(None, || {

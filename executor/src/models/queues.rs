@@ -54,8 +54,7 @@ fn a_steal_against_pop_takes_each_task_once() {
 
 /// The owner does not overwrite what a thief is about to take.
 ///
-/// Fault: `Ring::steal_into` moves the head before it reads the entries (the
-/// exchange first, then the loop).
+/// Fault: `Ring::push` takes the ring for full at `CAPACITY + 1`.
 #[test]
 fn a_push_against_steal_overwrites_nothing() {
     explore(None, || {
@@ -169,8 +168,7 @@ fn two_consumers_take_each_task_once() {
 
 /// A CPU that halts while a task is put into its inbox is kicked, once.
 ///
-/// Fault: no fence in `Parking::wake`, and relaxed loads in `exchange`; or no
-/// fence and relaxed accesses in `Parking::park`.
+/// Fault: no fence in `Parking::wake`, or none in `Parking::park`.
 #[test]
 fn a_park_against_wake_loses_no_wake_up() {
     explore(None, || {
@@ -204,7 +202,7 @@ fn a_park_against_wake_loses_no_wake_up() {
 
 /// Two wake-ups of one halted CPU send one kick.
 ///
-/// Fault: `Parking::exchange` loads and stores instead of exchanging.
+/// Fault: `Parking::exchange` swaps after its load, instead of comparing.
 #[test]
 fn two_wakes_kick_a_cpu_once() {
     explore(None, || {
@@ -225,9 +223,7 @@ fn two_wakes_kick_a_cpu_once() {
 /// A CPU that ends its search and halts sees what was put into a queue while it
 /// still counted as searching, or it is woken.
 ///
-/// Fault: `Parking::choose_searcher` looks at `searching` without the fence in
-/// `wake_searcher`, or the searcher looks at the queues before
-/// `Parking::end_search`.
+/// Fault: no fence in `Parking::wake_searcher`.
 #[test]
 fn the_last_searcher_misses_nothing() {
     explore(None, || {
