@@ -340,3 +340,51 @@ fn a_panic_is_the_error_of_its_task_alone() {
         assert_eq!(good.await.unwrap(), 1);
     });
 }
+
+#[test]
+fn what_is_spawned_after_the_end_is_dropped_at_once() {
+    let runtime = Runtime::new(2);
+    let executor = runtime.executor().clone();
+    drop(runtime);
+    let held = Arc::new(());
+    for cpu in [None, Some(0), Some(1)] {
+        let inside = held.clone();
+        let task = async move { drop(inside) };
+        let handle = match cpu {
+            None => executor.spawn("late", task),
+            Some(cpu) => executor.spawn_on(cpu, "late", task),
+        };
+        assert_eq!(Arc::strong_count(&held), 1);
+        let result = executor::host::block_on(handle);
+        assert!(matches!(result, Err(JoinError::Cancelled)));
+    }
+}
+
+#[test]
+fn a_wake_up_against_the_end_of_the_executor_leaks_nothing() {
+    for _ in 0..200 / SCALE {
+        let runtime = Runtime::new(1);
+        let notify = Arc::new(Notify::new());
+        let held = Arc::new(());
+        for _ in 0..4 {
+            let (notify, inside) = (notify.clone(), held.clone());
+            runtime
+                .executor()
+                .spawn("waiter", async move {
+                    let _inside = inside;
+                    loop {
+                        notify.notified().await;
+                    }
+                })
+                .detach();
+        }
+        let waker = std::thread::spawn(move || {
+            for _ in 0..50 {
+                notify.notify_waiters();
+            }
+        });
+        drop(runtime);
+        waker.join().unwrap();
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}

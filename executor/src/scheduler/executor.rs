@@ -360,11 +360,15 @@ impl<P: Platform> Task<'_, P> {
             shared.enter(header);
             JoinHandle::new(header)
         };
-        if shared.is_stopping() {
-            handle.abort();
-        }
         // SAFETY: a new task is scheduled, and this is its one `Runnable`.
-        shared.place(unsafe { Runnable::new(header) });
+        let task = unsafe { Runnable::new(header) };
+        if shared.is_stopping() {
+            // Its CPU may have ended already. The future is dropped here, which
+            // is where it came from.
+            Shared::<P>::discard(task);
+        } else {
+            shared.place(task);
+        }
         Ok(handle)
     }
 }

@@ -35,14 +35,22 @@
 //! search; the last searcher that finds something wakes the next if there is
 //! more to be found, so that a burst wakes the machine one by one and not all
 //! at once.
+//!
+//! Reading order: `worker`, `ring`, `injector`, [`parking`]; `place` (where a
+//! wake-up goes), `pick` (what is polled next), `run` (the loop), `alarm` (the
+//! hardware timer), `end` (shutdown); `executor` is what users see of it.
 
+mod alarm;
 mod block_on;
 mod counters;
+mod end;
 mod executor;
 mod injector;
 mod parking;
 mod pick;
+mod place;
 mod ring;
+mod run;
 mod shared;
 mod snapshot;
 mod worker;

@@ -1,0 +1,131 @@
+//! Shutdown: every task is dropped, each pinned one on its own CPU.
+
+use super::shared::Shared;
+use super::worker::Worker;
+use crate::facade::atomic::Ordering;
+use crate::platform::Platform;
+use crate::task::{Class, Runnable, Wake};
+
+impl<P: Platform> Shared<P> {
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for cpu in 0..self.workers.len() {
+            self.rouse(cpu);
+        }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        // In `rest` the fence in `park` comes before; elsewhere sooner or later
+        // is enough.
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The end of a worker: drops every task that is left.
+    ///
+    /// A task that waits is cancelled, which puts it into a queue; a cancelled
+    /// task that is run is dropped. So the loop is the usual one with every
+    /// task cancelled before it is run. New tasks that the dropped ones spawn
+    /// are dropped in the same way. It ends when no CPU has a task left.
+    pub(super) fn drain(&self, cpu: usize, worker: &Worker) {
+        self.cancel_all();
+        loop {
+            self.platform.between_polls();
+            // SAFETY: this is `cpu`.
+            let task = unsafe { self.pick(worker).or_else(|| self.steal(cpu, worker)) };
+            if let Some(task) = task {
+                self.drop_task(cpu, worker, task);
+            } else if self.workers.iter().all(|w| w.tasks.with(|t| t.is_empty())) {
+                break;
+            } else {
+                // Others are still at it, or polled a task before they saw
+                // that the executor stops, and it waits now.
+                self.cancel_all();
+                crate::facade::spin_hint();
+            }
+        }
+    }
+
+    /// Drops the future of a task that was ready.
+    fn drop_task(&self, cpu: usize, worker: &Worker, task: Runnable) {
+        // It is SCHEDULED, so this submits nothing.
+        let _ = task.header().state.cancel();
+        let now = self.platform.stamp();
+        self.poll(cpu, worker, task, now);
+    }
+
+    /// Cancels all tasks; those that wait go into queues of their homes.
+    fn cancel_all(&self) {
+        for worker in &self.workers {
+            worker.tasks.with(|tasks| {
+                tasks.for_each(|task| {
+                    // SAFETY: a task in the list has not completed, so it
+                    // lives.
+                    let header = unsafe { task.as_ref() };
+                    if !header.state.is_cancelled() && header.state.cancel() == Wake::Submit {
+                        // SAFETY: the bit was just set on an idle task.
+                        let task = unsafe { Runnable::new(task) };
+                        match task.header().class {
+                            Class::Pinned => worker.pinned.push(task),
+                            Class::Interactive | Class::Background => worker.inbox.push(task),
+                        }
+                    }
+                });
+            });
+        }
+    }
+
+    /// Drops what is left when nobody runs the executor any more.
+    ///
+    /// Pinned tasks may hold what only their CPU may drop. If their worker has
+    /// never come to its end they are leaked rather than dropped elsewhere.
+    pub(super) fn drop_rest(&self) {
+        self.cancel_all();
+        loop {
+            // SAFETY: the executor is being dropped, so nobody runs it, and
+            // this thread of execution has all workers to itself.
+            let slot = self
+                .workers
+                .iter()
+                .find_map(|worker| unsafe { worker.local(|local| local.slot.take()) });
+            let next = slot
+                // SAFETY: as above.
+                .or_else(|| self.workers.iter().find_map(|w| unsafe { w.ring.pop() }))
+                .or_else(|| self.workers.iter().find_map(|w| w.inbox.pop().task()))
+                .or_else(|| self.workers.iter().find_map(|w| w.background.pop().task()))
+                .or_else(|| self.injection.pop().task());
+            match next {
+                Some(task) => Self::discard(task),
+                None if self.has_unpinned() => {
+                    // A thread outside is about to put a task that it has just
+                    // woken into a queue.
+                    crate::facade::spin_hint();
+                }
+                None => break,
+            }
+        }
+    }
+
+    /// Is there a task that any CPU may drop?
+    fn has_unpinned(&self) -> bool {
+        self.workers.iter().any(|worker| {
+            worker.tasks.with(|tasks| {
+                let mut any = false;
+                tasks.for_each(|task| {
+                    // SAFETY: a task in the list has not completed, so it
+                    // lives.
+                    any |= unsafe { task.as_ref() }.class != Class::Pinned;
+                });
+                any
+            })
+        })
+    }
+
+    /// Drops the future of a task that may be dropped here and has not been put
+    /// into a queue, or has just been taken out.
+    pub(super) fn discard(task: Runnable) {
+        // It is SCHEDULED, so this submits nothing; and a cancelled task is
+        // gone when it has run.
+        let _ = task.header().state.cancel();
+        let _ = task.run(0);
+    }
+}

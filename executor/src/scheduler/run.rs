@@ -1,0 +1,152 @@
+//! The worker's loop: poll, search, halt.
+
+use super::parking::Unparked;
+use super::shared::Shared;
+use super::worker::Worker;
+use crate::facade::atomic::Ordering;
+use crate::platform::Platform;
+use crate::task::{Class, Ran, Runnable};
+
+impl<P: Platform> Shared<P> {
+    /// One CPU's loop, until the executor stops.
+    pub(super) fn run(&self) {
+        let Some((cpu, worker)) = self.here() else {
+            panic!("`run` was called outside all CPUs of the executor");
+        };
+        let mut now = self.platform.stamp();
+        while !self.is_stopping() {
+            now = self.step(cpu, worker, now, &|| false);
+        }
+        self.drain(cpu, worker);
+    }
+
+    /// Polls one task, or halts if there is none and `busy` does not object.
+    /// Takes and returns the time for the accounts.
+    pub(super) fn step(
+        &self,
+        cpu: usize,
+        worker: &Worker,
+        now: u64,
+        busy: &dyn Fn() -> bool,
+    ) -> u64 {
+        self.platform.between_polls();
+        self.fire_timers(worker);
+        // SAFETY: this is `cpu`.
+        if let Some(task) = unsafe { self.pick(worker) } {
+            if !worker.ring.is_empty() {
+                self.offer(cpu);
+            }
+            return self.poll(cpu, worker, task, now);
+        }
+        // SAFETY: this is `cpu`, and `pick` found the ring empty.
+        if let Some(task) = unsafe { self.search(cpu, worker) } {
+            let now = self.platform.stamp();
+            return self.poll(cpu, worker, task, now);
+        }
+        self.rest(cpu, worker, busy);
+        self.platform.stamp()
+    }
+
+    /// Polls one task.
+    pub(super) fn poll(&self, cpu: usize, worker: &Worker, task: Runnable, now: u64) -> u64 {
+        let header = task.header();
+        let cpu = cpu as u16;
+        if header.last_cpu.load(Ordering::Relaxed) != cpu {
+            header.last_cpu.store(cpu, Ordering::Relaxed);
+        }
+        worker.begin_poll(header, now);
+        worker.tally.polls.add(1);
+        let ran = task.run(now);
+        worker.end_poll();
+        match ran {
+            Ran::Gone(ended) => ended,
+            Ran::Again(task, ended) => {
+                // To the end of the queue: it was woken while it ran, as a task
+                // does that yields, so the others go first.
+                match task.header().class {
+                    // SAFETY: this is the worker's CPU.
+                    Class::Interactive => unsafe { worker.enqueue(task) },
+                    Class::Background => worker.background.push(task),
+                    Class::Pinned => worker.pinned.push(task),
+                }
+                ended
+            }
+        }
+    }
+
+    /// Looks for work elsewhere.
+    ///
+    /// # Safety
+    ///
+    /// As for [`steal`](Self::steal).
+    unsafe fn search(&self, cpu: usize, worker: &Worker) -> Option<Runnable> {
+        if self.workers.len() == 1 || !self.parking.begin_search() {
+            return None;
+        }
+        // SAFETY: passed on.
+        let found = unsafe { self.steal(cpu, worker) };
+        self.end_search(cpu, found.is_some());
+        found
+    }
+
+    /// The last searcher that found something wakes the next, if there is more
+    /// to be found.
+    fn end_search(&self, cpu: usize, found: bool) {
+        if self.parking.end_search()
+            && found
+            && self.parking.any_parked()
+            && (!self.injection.is_empty() || self.workers.iter().any(|w| w.has_stealable()))
+            && let Some(other) = self.parking.choose_searcher(cpu)
+        {
+            self.kick(other);
+        }
+    }
+
+    /// Halts until there is something to do.
+    fn rest(&self, cpu: usize, worker: &Worker, busy: &dyn Fn() -> bool) {
+        self.platform.before_idle();
+        self.arm(worker);
+        self.parking.park(cpu);
+        // Everything that was put somewhere before the fence in `park` is seen
+        // here; who puts something after it sees that this CPU is parked.
+        let due = worker
+            .timers
+            .next()
+            .is_some_and(|next| self.armed_later(worker, next));
+        if !due && !self.is_stopping() && !busy() && !self.find_work(worker) {
+            let before = self.platform.now();
+            self.platform.idle();
+            // SAFETY: on our own CPU; the closure calls nothing.
+            unsafe { worker.local(|local| local.rearm = local.armed.is_some()) };
+            worker.tally.parks.add(1);
+            worker
+                .tally
+                .idle
+                .add(self.platform.now().saturating_sub(before));
+        }
+        if self.parking.unpark(cpu) == Unparked::Searching {
+            self.fire_timers(worker);
+            // SAFETY: this is `cpu`; nothing has been put into its ring since
+            // `pick` found it empty, except by a waker on this CPU, and then
+            // there is something to do without stealing.
+            let found = unsafe {
+                if worker.ring.is_empty() {
+                    self.steal(cpu, worker)
+                } else {
+                    None
+                }
+            };
+            let any = found.is_some();
+            if let Some(task) = found {
+                // SAFETY: this is `cpu`.
+                unsafe { worker.enqueue(task) };
+            }
+            self.end_search(cpu, any);
+        }
+    }
+
+    /// Is there anything that this CPU could run?
+    fn find_work(&self, worker: &Worker) -> bool {
+        self.has_work(worker) || self.workers.iter().any(|other| other.has_stealable())
+    }
+}
