@@ -28,6 +28,9 @@ bitflags::bitflags! {
         const HUGE = 1 << 7;
         /// Kept over a change of CR3 (kernel mappings only).
         const GLOBAL = 1 << 8;
+        /// For the kernel's own use (the processor ignores bits 9 to 11): the page is a copy
+        /// whose predecessor may still be in some CPU's TLB, so it must not be written yet.
+        const UNSETTLED = 1 << 9;
         /// Instruction fetches are not allowed.
         const NO_EXECUTE = 1 << 63;
     }

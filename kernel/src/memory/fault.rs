@@ -55,6 +55,8 @@ enum Hold {
     Shared,
     /// Nobody else is.
     Alone,
+    /// Nobody else is, and what was found unsettled before has been acknowledged since.
+    AloneAfterAcks,
 }
 
 /// How far one attempt came.
@@ -72,8 +74,8 @@ enum Resolved {
 enum Leaf {
     /// All that was wanted.
     Ready,
-    /// A copy was mapped read-only, to be made writable after the flush.
-    Copied(Table, usize),
+    /// A copy is mapped read-only and unsettled, to be made writable after a flush.
+    Unsettled(Table, usize),
     /// See [`Resolved::Contended`].
     Contended,
 }
@@ -110,14 +112,16 @@ impl AddressSpace {
             }
         }
         // Rule M4, in an address space that is active elsewhere: other faults are held until the
-        // copy is writable, so that no other thread can find it, take it over, and write
-        // it too early.
+        // copy is writable. If this thread is killed while it waits, the copy stays
+        // unsettled, and the next who wants to write it comes here too.
         let layout = self.layout.write().await;
+        let mut hold = Hold::Alone;
         loop {
-            match self.resolve(&layout, address, access, Hold::Alone)? {
+            match self.resolve(&layout, address, access, hold)? {
                 Resolved::AfterShootdown(shootdown) => shootdown.done().await,
                 Resolved::Done | Resolved::Contended => return Ok(()),
             }
+            hold = Hold::AloneAfterAcks;
         }
     }
 
@@ -157,7 +161,7 @@ impl AddressSpace {
         let mut retired = RetiredBatch::new();
         let leaf = self.resolve_leaf(vma, address, access, hold, &mut retired);
         // Also when it failed half-way: what was taken out of the tables has to be released.
-        let shootdown = if retired.is_empty() {
+        let shootdown = if retired.is_empty() && !matches!(leaf, Ok(Leaf::Unsettled(..))) {
             self.forget_here(address);
             None
         } else {
@@ -167,10 +171,11 @@ impl AddressSpace {
         match (leaf?, shootdown) {
             (Leaf::Ready, _) => Ok(Resolved::Done),
             (Leaf::Contended, _) => Ok(Resolved::Contended),
-            (Leaf::Copied(..), Some(shootdown)) => Ok(Resolved::AfterShootdown(shootdown)),
-            (Leaf::Copied(table, index), None) => {
+            (Leaf::Unsettled(..), Some(shootdown)) => Ok(Resolved::AfterShootdown(shootdown)),
+            (Leaf::Unsettled(table, index), None) => {
                 // Rule M4: the old translation is gone everywhere.
                 table.add(index, Bits::WRITE | Bits::DIRTY);
+                table.remove(index, Bits::UNSETTLED);
                 Ok(Resolved::Done)
             }
         }
@@ -217,8 +222,16 @@ impl AddressSpace {
                 reclaim::help(HELP);
             }
             if vma.backing.is_shared() || frames::is_sole(frame) {
+                if entry.bits().contains(Bits::UNSETTLED) {
+                    match hold {
+                        Hold::Shared => return Ok(Leaf::Contended),
+                        Hold::Alone => return Ok(Leaf::Unsettled(table, index)),
+                        Hold::AloneAfterAcks => {}
+                    }
+                }
+                let writable = entry.with(Bits::WRITE | Bits::DIRTY);
                 if table
-                    .compare_exchange(index, entry, entry.with(Bits::WRITE | Bits::DIRTY))
+                    .compare_exchange(index, entry, writable.without(Bits::UNSETTLED))
                     .is_ok()
                 {
                     count(Counter::CowTakeovers);
@@ -232,7 +245,7 @@ impl AddressSpace {
             // SAFETY: the leaf table holds the frame, and as this CPU is active here (or nobody is)
             // the frame is not dropped before this CPU acknowledges (see `look_up`).
             let copy = unsafe { FrameRef::copy_of(frame)? };
-            let read_only = leaf_bits(vma.protection) | Bits::ACCESSED;
+            let read_only = leaf_bits(vma.protection) | Bits::ACCESSED | Bits::UNSETTLED;
             if table
                 .compare_exchange(index, entry, Entry::new(copy.frame(), read_only))
                 .is_ok()
@@ -240,7 +253,7 @@ impl AddressSpace {
                 let _ = copy.into_entry();
                 count(Counter::CowCopies);
                 retired.push(Retired::new(frame, Level::PAGE));
-                return Ok(Leaf::Copied(table, index));
+                return Ok(Leaf::Unsettled(table, index));
             }
         }
     }

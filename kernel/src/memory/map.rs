@@ -142,7 +142,8 @@ impl AddressSpace {
         }
     }
 
-    /// Un-shares the path to the first and to the last page, where there is one.
+    /// Un-shares the tables on the way to the first and to the last page, as far as there
+    /// are any. These are all tables that the range can cover in part.
     fn open_edges(
         &self,
         start: usize,
@@ -150,9 +151,7 @@ impl AddressSpace {
         retired: &mut RetiredBatch,
     ) -> Result<(), OutOfMemory> {
         for address in [start, end - FRAME_SIZE] {
-            if self.look_up(address).is_some() {
-                self.unshare_path(address, retired)?;
-            }
+            self.unshare_what_is_there(address, retired)?;
         }
         Ok(())
     }

@@ -44,6 +44,24 @@ impl AddressSpace {
         }
         Ok(table)
     }
+
+    /// As [`unshare_path`](Self::unshare_path), but makes no table that is missing: it ends
+    /// at the first one.
+    ///
+    /// The caller holds the layout's lock alone.
+    pub(super) fn unshare_what_is_there(
+        &self,
+        address: usize,
+        retired: &mut RetiredBatch,
+    ) -> Result<(), OutOfMemory> {
+        let mut table = self.root_table();
+        let mut level = Level::ROOT;
+        while level != Level::LEAF_TABLE && table.load(level.index(address)).is_present() {
+            table = own_child(table, level, level.index(address), retired)?;
+            level = level.below();
+        }
+        Ok(())
+    }
 }
 
 /// The table that entry `index` of `table` points to, made this address space's own.

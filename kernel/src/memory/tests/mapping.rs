@@ -179,3 +179,21 @@ fn vectored_transfers_cross_segments_and_pages() {
         (Ok(b'l'), Ok(b'o'))
     );
 }
+
+#[test]
+fn m1_munmap_between_two_untouched_ends_leaves_the_child_alone() {
+    const REACH: usize = table::LEAF_REACH;
+    let _machine = sim::Machine::start(1, 1024);
+    let parent = space(1);
+    // Neither the first page nor the last has a leaf table, and the one between them hangs in
+    // a table that the child shares.
+    let start = 8 * REACH + PAGE;
+    map(&parent, start, 3 * 512);
+    store(&parent, 9 * REACH, 7).unwrap();
+    let child = now(parent.fork()).unwrap();
+    now(parent.unmap(start, 3 * REACH)).unwrap();
+    assert_eq!(load(&parent, 9 * REACH), Err(FaultError::NotMapped));
+    activate(&child);
+    assert_eq!(load(&child, 9 * REACH), Ok(7));
+    assert_clean(&[parent, child], &[]);
+}

@@ -44,6 +44,28 @@ fn m4_a_copy_is_not_writable_before_the_old_page_is_gone_everywhere() {
 }
 
 #[test]
+fn m4_a_copy_that_a_killed_thread_has_left_is_not_written_early_either() {
+    let (_machine, parent, child) = on_two_cpus();
+    {
+        let mut fault = pin!(parent.fault(BASE, Access::Write));
+        assert!(waits(fault.as_mut()));
+        // The thread is killed here; another one of the same process goes on.
+    }
+    let mut fault = pin!(parent.fault(BASE, Access::Write));
+    assert!(waits(fault.as_mut()));
+    assert!(
+        sim::store(BASE, 2).is_err(),
+        "CPU 1 still reads the old page"
+    );
+    sim::on(1, serve);
+    now(fault).unwrap();
+    sim::store(BASE, 2).unwrap();
+    assert_eq!(sim::on(1, || load(&parent, BASE)), Ok(2));
+    sim::on(1, reclaim_here);
+    assert_clean(&[parent.clone(), child], &[]);
+}
+
+#[test]
 fn m2_a_reference_is_kept_while_another_cpu_can_use_it() {
     let (_machine, parent, child) = on_two_cpus();
     let old = parent.frame_at(BASE).unwrap();
