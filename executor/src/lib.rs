@@ -5,9 +5,10 @@
 //!
 //! - The machine comes in through one trait, [`Platform`]: which CPU is this,
 //!   what time is it, arm a timer, kick a CPU, halt.
-//! - A task is one allocation, and nothing else allocates: queues, timers and
-//!   the waiters of a lock are links inside tasks and futures. A wake-up never
-//!   fails for want of memory.
+//! - A task is one allocation, and neither a wake-up nor waiting allocates:
+//!   queues, timers and the waiters of a lock are links inside tasks and
+//!   futures. No queue is ever full, and no wake-up fails for want of memory.
+//!   [`Task::try_spawn`] gives the future back when there is none for a task.
 //! - Per-CPU first: a task is woken on the CPU where it last ran, and stolen
 //!   when a neighbour is idle.
 //! - A CPU without work halts. A halted CPU gets one kick, a busy one none, and
@@ -45,6 +46,21 @@
 //!   interrupt.
 //! - **E4** A task that keeps its CPU is visible: [`Executor::running_since`].
 //! - **E5** Work is per-CPU first; the fast paths share no cache line.
+//!
+//! # How it is checked
+//!
+//! - `models`: `loom` runs the task cell, the queues, the parking of CPUs, the
+//!   timers and each primitive's hand-over through all interleavings; see
+//!   there for the command, and for the fault that makes each model fail.
+//! - `tests/machine.rs`: the executor on a machine that is a script, which
+//!   notes what is asked of it: kicks, timers, halts.
+//! - `tests/stress.rs`: 1, 2, 4 and 8 host threads. `tests/channels.rs` and
+//!   `time/tests.rs`: any sequence of operations against plain reference
+//!   models.
+//! - `cargo +nightly miri test --package executor --test stress` looks for
+//!   undefined behaviour and leaks in what the tests happen to do; it does not
+//!   look for all interleavings.
+//! - `benches`: against tokio and `async-executor`.
 //!
 //! # Reading order
 //!
