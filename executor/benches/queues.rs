@@ -13,7 +13,7 @@ use crossbeam_queue::{ArrayQueue, SegQueue};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const CAPACITY: usize = 256;
+const CAPACITY: usize = 1024;
 
 /// The algorithm of `scheduler::ring`.
 struct Ring {

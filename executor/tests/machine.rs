@@ -298,6 +298,36 @@ fn background_work_has_a_share_and_no_more() {
 }
 
 #[test]
+fn all_that_yield_have_their_turn_however_many_they_are() {
+    let (_, executor) = machine(1);
+    // More than the CPU's ring holds.
+    let polls: Arc<Vec<AtomicUsize>> = Arc::new((0..3_000).map(|_| AtomicUsize::new(0)).collect());
+    for index in 0..polls.len() {
+        let polls = polls.clone();
+        executor
+            .spawn("yielder", async move {
+                loop {
+                    polls[index].fetch_add(1, SeqCst);
+                    yield_now().await;
+                }
+            })
+            .detach();
+    }
+    let end = 20 * polls.len() as u64;
+    executor.block_on(core::future::poll_fn(|context| {
+        context.waker().wake_by_ref();
+        if executor.counters(0).unwrap().polls < end {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    }));
+    let counts = || polls.iter().map(|count| count.load(SeqCst));
+    let (least, most) = (counts().min().unwrap(), counts().max().unwrap());
+    assert!(most - least <= 2, "from {least} to {most}");
+}
+
+#[test]
 fn a_task_that_never_has_to_wait_yields_all_the_same() {
     let (_, executor) = machine(1);
     let queue = Arc::new(WaitQueue::new());

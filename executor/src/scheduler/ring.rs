@@ -18,7 +18,7 @@ use core::ptr::{NonNull, null_mut};
 use crossbeam_utils::CachePadded;
 
 /// Small under `loom`, so that full and wrapped rings are within its reach.
-pub(super) const CAPACITY: usize = if cfg!(loom) { 4 } else { 256 };
+pub(super) const CAPACITY: usize = if cfg!(loom) { 4 } else { 1024 };
 const MASK: usize = CAPACITY - 1;
 
 pub(crate) struct Ring {

@@ -65,7 +65,7 @@ impl<P: Platform> Shared<P> {
                 // does that yields, so the others go first.
                 match task.header().class {
                     // SAFETY: this is the worker's CPU.
-                    Class::Interactive => unsafe { worker.enqueue(task) },
+                    Class::Interactive => unsafe { worker.requeue(task) },
                     Class::Background => worker.background.push(task),
                     Class::Pinned => worker.pinned.push(task),
                 }

@@ -97,6 +97,21 @@ impl Worker {
         }
     }
 
+    /// Puts a task that yields behind all others: those in the ring, and those
+    /// that wait in the inbox for room in the ring.
+    ///
+    /// # Safety
+    ///
+    /// This runs on the worker's own CPU.
+    pub(super) unsafe fn requeue(&self, task: Runnable) {
+        if self.inbox.is_empty() {
+            // SAFETY: passed on.
+            unsafe { self.enqueue(task) };
+        } else {
+            self.inbox.push(task);
+        }
+    }
+
     /// Notes for the watchdog that a poll begins.
     pub(super) fn begin_poll(&self, task: &Header, now: u64) {
         self.current.store(0, Ordering::Relaxed);
