@@ -38,6 +38,29 @@ fn unmapping_what_is_shared_leaves_the_other_side_alone() {
     assert_clean(&[parent, child], &[]);
 }
 
+/// A hole in the tables at either end of the range says nothing about its middle.
+#[test]
+fn unmapping_between_holes_leaves_the_other_side_alone() {
+    let reach = table::LEAF_REACH;
+    for (touched, first, last) in [
+        // Holes within one table of pages, then a whole table missing at each end.
+        (BASE + 3 * PAGE, BASE + PAGE, BASE + 5 * PAGE),
+        (BASE + 5 * reach, BASE + PAGE, BASE + 9 * reach + PAGE),
+        // One end covers its table whole.
+        (BASE + 3 * PAGE, BASE, BASE + 5 * PAGE),
+    ] {
+        let _machine = sim::Machine::start(1, 1024);
+        let parent = space(10 * reach / PAGE);
+        store(&parent, touched, 7).unwrap();
+        let child = now(parent.fork()).unwrap();
+        now(parent.unmap(first, last - first)).unwrap();
+        assert_eq!(load(&parent, touched), Err(FaultError::NotMapped));
+        activate(&child);
+        assert_eq!(load(&child, touched), Ok(7), "{touched:#x}");
+        assert_clean(&[parent, child], &[]);
+    }
+}
+
 #[test]
 fn m5_a_right_that_is_taken_is_gone_when_the_call_returns() {
     let _machine = sim::Machine::start(1, 1024);
