@@ -116,12 +116,13 @@ impl AddressSpace {
         // Only at its two ends the range can cover a table in part; after this, clearing cannot
         // fail.
         let opened = self.open_edges(start, end, &mut retired);
-        if opened.is_ok() {
-            drop(layout.vmas.remove(start, end));
-        }
         let mut at = start;
         while opened.is_ok() && at < end {
-            at = self.clear_some(at, end, &mut retired);
+            let done = self.clear_some(at, end, &mut retired);
+            // The areas go with their pages: whoever is killed in the wait below leaves no page
+            // without an area to a process with which it shares its memory (vfork).
+            layout.vmas.remove(at, done);
+            at = done;
             if at < end {
                 self.shoot_down(start, end, &mut retired).await;
             }
