@@ -426,11 +426,16 @@ pub(super) fn table_len() -> usize {
 
 /// Asks whether the kernel may make small objects on behalf of a user program now: there
 /// is memory beyond the reserve. Called at the start of what a program could do
-/// without end (fork, mmap, open, a pipe, a large argument list).
+/// without end (fork, mmap, open, a pipe, a large argument list), and again after a wait.
 pub fn admit() -> Result<(), OutOfMemory> {
+    admit_bytes(0)
+}
+
+/// As [`admit`], for objects of so many bytes together and some small ones.
+pub fn admit_bytes(bytes: usize) -> Result<(), OutOfMemory> {
     let table = TABLE.get();
     // Half of the reserve stays for those that were admitted before.
-    if table.pooled.load(Ordering::Relaxed) > table.reserve / 2 {
+    if table.pooled.load(Ordering::Relaxed) > table.reserve / 2 + bytes.div_ceil(FRAME_SIZE) {
         Ok(())
     } else {
         Err(OutOfMemory)

@@ -62,9 +62,9 @@ impl AddressSpace {
         protection: Protection,
         backing: Backing,
     ) -> Result<usize, MapError> {
-        frames::admit()?;
         let mut layout = self.layout.write().await;
-        layout.vmas.has_room()?;
+        may_change(&layout)?;
+        frames::admit()?;
         let start = match place {
             Place::Fixed(start) => {
                 let end = checked_end(start, length).ok_or(MapError::BadRange)?;
@@ -99,7 +99,7 @@ impl AddressSpace {
     pub async fn unmap(&self, start: usize, length: usize) -> Result<(), MapError> {
         let end = checked_end(start, length).ok_or(MapError::BadRange)?;
         let mut layout = self.layout.write().await;
-        layout.vmas.has_room()?;
+        may_change(&layout)?;
         self.unmap_locked(&mut layout, start, end).await
     }
 
@@ -204,7 +204,7 @@ impl AddressSpace {
         if !layout.vmas.covers(start, end) {
             return Err(MapError::NotMapped);
         }
-        layout.vmas.has_room()?;
+        may_change(&layout)?;
         let mut retired = RetiredBatch::new();
         let mut opened = Ok(());
         for table_start in leaf_tables(start, end) {
@@ -219,9 +219,7 @@ impl AddressSpace {
         }
         self.shoot_down(start, end, &mut retired).await;
         opened?;
-        for vma in layout.vmas.remove(start, end) {
-            layout.vmas.insert(Vma { protection, ..vma });
-        }
+        layout.vmas.protect(start, end, protection);
         if self.change_rights(start, end, protection) {
             // Rule M5: a right that goes is gone everywhere when the call returns.
             if let Some(shootdown) = self
@@ -276,7 +274,7 @@ impl AddressSpace {
         );
         if new_page > old_page {
             let free = layout.vmas.is_free(old_page, new_page)
-                && layout.vmas.has_room().is_ok()
+                && may_change(&layout).is_ok()
                 && frames::admit().is_ok()
                 && (new_page - old_page) / FRAME_SIZE <= frames::managed_frames();
             if !free {
@@ -288,13 +286,20 @@ impl AddressSpace {
                 protection: Protection::READ | Protection::WRITE,
                 backing: Backing::Anonymous,
             });
-        } else if new_page < old_page
-            && self
+        } else if new_page < old_page {
+            if may_change(&layout).is_err() {
+                return old;
+            }
+            // First, so that a wait which is given up leaves no end beyond what is mapped.
+            layout.heap_end = new;
+            if self
                 .unmap_locked(&mut layout, new_page, old_page)
                 .await
                 .is_err()
-        {
-            return old;
+            {
+                layout.heap_end = old;
+                return old;
+            }
         }
         layout.heap_end = new;
         new
@@ -305,6 +310,16 @@ impl AddressSpace {
         let mut layout = self.layout.write().await;
         layout.heap_start = start;
         layout.heap_end = start;
+    }
+}
+
+/// Whether areas can be cut and added: their number, and, where the map has to be copied
+/// first, memory for that. A program can drive that copy to megabytes (rule M10).
+fn may_change(layout: &Layout) -> Result<(), MapError> {
+    layout.vmas.has_room()?;
+    match layout.vmas.cost_of_change() {
+        0 => Ok(()),
+        bytes => Ok(frames::admit_bytes(bytes)?),
     }
 }
 
