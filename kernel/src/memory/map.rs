@@ -207,13 +207,13 @@ impl AddressSpace {
         may_change(&layout)?;
         let mut retired = RetiredBatch::new();
         let mut opened = Ok(());
-        for table_start in leaf_tables(start, end) {
-            if opened.is_ok() && self.leaf_table(table_start.max(start)).is_some() {
-                opened = self
-                    .unshare_path(table_start.max(start), &mut retired)
-                    .map(|_| ());
-            }
-            if opened.is_err() || retired.len() > BATCH - 4 {
+        let mut at = start;
+        while opened.is_ok()
+            && let Some((from, _)) = self.next_leaf_table(at, end)
+        {
+            opened = self.unshare_path(from, &mut retired).map(|_| ());
+            at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
+            if retired.len() > BATCH - 4 {
                 self.shoot_down(start, end, &mut retired).await;
             }
         }
@@ -238,12 +238,11 @@ impl AddressSpace {
     fn change_rights(&self, start: usize, end: usize, protection: Protection) -> bool {
         let wanted = leaf_bits(protection);
         let mut lost = false;
-        for table_start in leaf_tables(start, end) {
-            let Some(table) = self.leaf_table(table_start.max(start)) else {
-                continue;
-            };
-            let first = Level::LEAF_TABLE.index(table_start.max(start));
-            let last = Level::LEAF_TABLE.index((table_start + LEAF_REACH).min(end) - FRAME_SIZE);
+        let mut at = start;
+        while let Some((from, table)) = self.next_leaf_table(at, end) {
+            at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
+            let first = Level::LEAF_TABLE.index(from);
+            let last = Level::LEAF_TABLE.index(at.min(end) - FRAME_SIZE);
             for index in first..=last {
                 if !table.load(index).is_present() {
                     continue;
@@ -321,11 +320,6 @@ fn may_change(layout: &Layout) -> Result<(), MapError> {
         0 => Ok(()),
         bytes => Ok(frames::admit_bytes(bytes)?),
     }
-}
-
-/// The starts of the reaches of all leaf tables that the range touches.
-fn leaf_tables(start: usize, end: usize) -> impl Iterator<Item = usize> {
-    (start / LEAF_REACH..end.div_ceil(LEAF_REACH)).map(|n| n * LEAF_REACH)
 }
 
 fn find_place(layout: &Layout, length: usize) -> Result<usize, MapError> {

@@ -237,3 +237,20 @@ fn m10_a_map_that_is_too_large_to_copy_is_an_error() {
     assert_eq!(now(parent.unmap(at, PAGE)), Ok(()), "nobody shares it now");
     assert_clean(&[parent], &[]);
 }
+
+#[test]
+fn what_is_not_there_costs_nothing() {
+    let _machine = sim::Machine::start(1, 1024);
+    let space = space(1);
+    let (at, length) = (1 << 40, 1 << 46);
+    let nothing = Protection::empty();
+    now(space.map(Place::Fixed(at), length, nothing, Backing::Anonymous)).unwrap();
+    let begin = std::time::Instant::now();
+    now(space.protect(at, length, Protection::READ)).unwrap();
+    load(&space, at + length / 2).unwrap();
+    assert_eq!(space.usage_now(), (length + PAGE, PAGE));
+    now(space.unmap(at, length)).unwrap();
+    // Table by table it would be minutes.
+    assert!(begin.elapsed() < core::time::Duration::from_secs(5));
+    assert_clean(&[space], &[]);
+}
