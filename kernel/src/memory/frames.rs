@@ -414,6 +414,13 @@ pub(super) fn take_for_heap() -> Result<Frame, OutOfMemory> {
     Ok(frame)
 }
 
+/// Whether the kernel's heap can grow by so many frames, and the tables for them.
+#[cfg(target_os = "none")]
+pub(super) fn has_for_heap(frames: usize) -> bool {
+    const TABLES: usize = 4;
+    TABLE.get().free_frames() >= frames + frames / crate::arch::paging::ENTRIES + TABLES
+}
+
 /// Frames that the kernel's heap has taken, its tables included.
 pub fn heap_frames() -> usize {
     TABLE.get().heap.load(Ordering::Relaxed)
