@@ -8,7 +8,6 @@ use super::object::Object;
 use super::table::USER_END;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use bitflags::bitflags;
 
 bitflags! {
@@ -283,6 +282,7 @@ pub fn checked_end(start: usize, length: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     fn area(start: usize, end: usize) -> Vma {
         Vma {

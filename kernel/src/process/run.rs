@@ -61,7 +61,7 @@ pub async fn start_init(
         session: None,
         signals: Signals::new(0),
         parent: None,
-        names: Names::default(),
+        names: Arc::new(Names::default()),
     };
     let process = ids::enter(|pid| Arc::new(Process::new(pid, parts)))
         .map_err(|_| exec::ExecError::OutOfMemory)?;
