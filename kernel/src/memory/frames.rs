@@ -414,6 +414,13 @@ pub(super) fn take_for_heap() -> Result<Frame, OutOfMemory> {
     Ok(frame)
 }
 
+/// Whether the kernel's heap can grow by so many frames, and the tables for them.
+#[cfg(target_os = "none")]
+pub(super) fn has_for_heap(frames: usize) -> bool {
+    const TABLES: usize = 4;
+    TABLE.get().free_frames() >= frames + frames / crate::arch::paging::ENTRIES + TABLES
+}
+
 /// Frames that the kernel's heap has taken, its tables included.
 pub fn heap_frames() -> usize {
     TABLE.get().heap.load(Ordering::Relaxed)
@@ -426,11 +433,16 @@ pub(super) fn table_len() -> usize {
 
 /// Asks whether the kernel may make small objects on behalf of a user program now: there
 /// is memory beyond the reserve. Called at the start of what a program could do
-/// without end (fork, mmap, open, a pipe, a large argument list).
+/// without end (fork, mmap, open, a pipe, a large argument list), and again after a wait.
 pub fn admit() -> Result<(), OutOfMemory> {
+    admit_bytes(0)
+}
+
+/// As [`admit`], for objects of so many bytes together and some small ones.
+pub fn admit_bytes(bytes: usize) -> Result<(), OutOfMemory> {
     let table = TABLE.get();
     // Half of the reserve stays for those that were admitted before.
-    if table.pooled.load(Ordering::Relaxed) > table.reserve / 2 {
+    if table.pooled.load(Ordering::Relaxed) > table.reserve / 2 + bytes.div_ceil(FRAME_SIZE) {
         Ok(())
     } else {
         Err(OutOfMemory)

@@ -6,7 +6,7 @@
 //! that programs get `ENOMEM` long before.
 
 use super::FRAME_SIZE;
-use super::frames;
+use super::{frames, reclaim};
 use crate::arch;
 use crate::arch::paging::Bits;
 use core::alloc::Layout;
@@ -40,7 +40,18 @@ unsafe impl Send for Growing {}
 // SAFETY: `acquire` takes frames from the frame table, which does not use the heap.
 unsafe impl Source for Growing {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
-        let wanted = (layout.size() + layout.align() + FRAME_SIZE).next_multiple_of(STEP);
+        let needed = layout.size() + layout.align() + FRAME_SIZE;
+        // What cannot be had takes nothing: a large allocation that fails, as it may, leaves the
+        // last frames to the small ones, which must not fail.
+        let fits = || {
+            [STEP, FRAME_SIZE]
+                .map(|step| needed.next_multiple_of(step))
+                .into_iter()
+                .find(|wanted| frames::has_for_heap(wanted / FRAME_SIZE))
+        };
+        let wanted = fits()
+            .or_else(|| reclaim::help_all().then(fits).flatten())
+            .ok_or(())?;
         let start = talc.source.mapped;
         for address in (start..start + wanted).step_by(FRAME_SIZE) {
             let bits = Bits::PRESENT | Bits::WRITE | Bits::GLOBAL | Bits::NO_EXECUTE;

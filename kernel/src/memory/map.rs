@@ -62,9 +62,9 @@ impl AddressSpace {
         protection: Protection,
         backing: Backing,
     ) -> Result<usize, MapError> {
-        frames::admit()?;
         let mut layout = self.layout.write().await;
-        layout.vmas.has_room()?;
+        may_change(&layout)?;
+        frames::admit()?;
         let start = match place {
             Place::Fixed(start) => {
                 let end = checked_end(start, length).ok_or(MapError::BadRange)?;
@@ -99,7 +99,7 @@ impl AddressSpace {
     pub async fn unmap(&self, start: usize, length: usize) -> Result<(), MapError> {
         let end = checked_end(start, length).ok_or(MapError::BadRange)?;
         let mut layout = self.layout.write().await;
-        layout.vmas.has_room()?;
+        may_change(&layout)?;
         self.unmap_locked(&mut layout, start, end).await
     }
 
@@ -116,12 +116,13 @@ impl AddressSpace {
         // Only at its two ends the range can cover a table in part; after this, clearing cannot
         // fail.
         let opened = self.open_edges(start, end, &mut retired);
-        if opened.is_ok() {
-            drop(layout.vmas.remove(start, end));
-        }
         let mut at = start;
         while opened.is_ok() && at < end {
-            at = self.clear_some(at, end, &mut retired);
+            let done = self.clear_some(at, end, &mut retired);
+            // The areas go with their pages: whoever is killed in the wait below leaves no page
+            // without an area to a process with which it shares its memory (vfork).
+            layout.vmas.remove(at, done);
+            at = done;
             if at < end {
                 self.shoot_down(start, end, &mut retired).await;
             }
@@ -203,24 +204,22 @@ impl AddressSpace {
         if !layout.vmas.covers(start, end) {
             return Err(MapError::NotMapped);
         }
-        layout.vmas.has_room()?;
+        may_change(&layout)?;
         let mut retired = RetiredBatch::new();
         let mut opened = Ok(());
-        for table_start in leaf_tables(start, end) {
-            if opened.is_ok() && self.leaf_table(table_start.max(start)).is_some() {
-                opened = self
-                    .unshare_path(table_start.max(start), &mut retired)
-                    .map(|_| ());
-            }
-            if opened.is_err() || retired.len() > BATCH - 4 {
+        let mut at = start;
+        while opened.is_ok()
+            && let Some((from, _)) = self.next_leaf_table(at, end)
+        {
+            opened = self.unshare_path(from, &mut retired).map(|_| ());
+            at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
+            if retired.len() > BATCH - 4 {
                 self.shoot_down(start, end, &mut retired).await;
             }
         }
         self.shoot_down(start, end, &mut retired).await;
         opened?;
-        for vma in layout.vmas.remove(start, end) {
-            layout.vmas.insert(Vma { protection, ..vma });
-        }
+        layout.vmas.protect(start, end, protection);
         if self.change_rights(start, end, protection) {
             // Rule M5: a right that goes is gone everywhere when the call returns.
             if let Some(shootdown) = self
@@ -239,12 +238,11 @@ impl AddressSpace {
     fn change_rights(&self, start: usize, end: usize, protection: Protection) -> bool {
         let wanted = leaf_bits(protection);
         let mut lost = false;
-        for table_start in leaf_tables(start, end) {
-            let Some(table) = self.leaf_table(table_start.max(start)) else {
-                continue;
-            };
-            let first = Level::LEAF_TABLE.index(table_start.max(start));
-            let last = Level::LEAF_TABLE.index((table_start + LEAF_REACH).min(end) - FRAME_SIZE);
+        let mut at = start;
+        while let Some((from, table)) = self.next_leaf_table(at, end) {
+            at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
+            let first = Level::LEAF_TABLE.index(from);
+            let last = Level::LEAF_TABLE.index(at.min(end) - FRAME_SIZE);
             for index in first..=last {
                 if !table.load(index).is_present() {
                     continue;
@@ -275,7 +273,7 @@ impl AddressSpace {
         );
         if new_page > old_page {
             let free = layout.vmas.is_free(old_page, new_page)
-                && layout.vmas.has_room().is_ok()
+                && may_change(&layout).is_ok()
                 && frames::admit().is_ok()
                 && (new_page - old_page) / FRAME_SIZE <= frames::managed_frames();
             if !free {
@@ -287,13 +285,20 @@ impl AddressSpace {
                 protection: Protection::READ | Protection::WRITE,
                 backing: Backing::Anonymous,
             });
-        } else if new_page < old_page
-            && self
+        } else if new_page < old_page {
+            if may_change(&layout).is_err() {
+                return old;
+            }
+            // First, so that a wait which is given up leaves no end beyond what is mapped.
+            layout.heap_end = new;
+            if self
                 .unmap_locked(&mut layout, new_page, old_page)
                 .await
                 .is_err()
-        {
-            return old;
+            {
+                layout.heap_end = old;
+                return old;
+            }
         }
         layout.heap_end = new;
         new
@@ -307,9 +312,14 @@ impl AddressSpace {
     }
 }
 
-/// The starts of the reaches of all leaf tables that the range touches.
-fn leaf_tables(start: usize, end: usize) -> impl Iterator<Item = usize> {
-    (start / LEAF_REACH..end.div_ceil(LEAF_REACH)).map(|n| n * LEAF_REACH)
+/// Whether areas can be cut and added: their number, and, where the map has to be copied
+/// first, memory for that. A program can drive that copy to megabytes (rule M10).
+fn may_change(layout: &Layout) -> Result<(), MapError> {
+    layout.vmas.has_room()?;
+    match layout.vmas.cost_of_change() {
+        0 => Ok(()),
+        bytes => Ok(frames::admit_bytes(bytes)?),
+    }
 }
 
 fn find_place(layout: &Layout, length: usize) -> Result<usize, MapError> {

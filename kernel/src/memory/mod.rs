@@ -47,8 +47,8 @@ pub use counters::{ALL as COUNTERS, Counter, count, total};
 pub use fault::FaultError;
 pub use frame_id::{FRAME_SIZE, Frame};
 pub use frames::{
-    FrameRef, OutOfMemory, Purpose, admit, fail_allocation, free_frames, heap_frames, holders,
-    managed_frames,
+    FrameRef, OutOfMemory, Purpose, admit, admit_bytes, fail_allocation, free_frames, heap_frames,
+    holders, managed_frames,
 };
 pub use map::{MapError, Place};
 pub use object::{Object, PageError};

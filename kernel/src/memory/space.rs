@@ -178,34 +178,40 @@ impl AddressSpace {
     fn resident(&self, layout: &Layout) -> usize {
         let mut pages = 0;
         for vma in layout.vmas.iter() {
-            let mut address = vma.start;
-            while address < vma.end {
-                match self.look_up(address) {
-                    Some((entry, _)) => {
-                        pages += usize::from(entry.is_present());
-                        address += FRAME_SIZE;
-                    }
-                    // No entry, or no table: then nothing in the whole of its reach.
-                    None if self.leaf_table(address).is_some() => address += FRAME_SIZE,
-                    None => address = (address / LEAF_REACH + 1) * LEAF_REACH,
-                }
+            let mut at = vma.start;
+            while let Some((from, table)) = self.next_leaf_table(at, vma.end) {
+                at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
+                pages += (from..at.min(vma.end))
+                    .step_by(FRAME_SIZE)
+                    .filter(|&page| table.load(Level::LEAF_TABLE.index(page)).is_present())
+                    .count();
             }
         }
         pages * FRAME_SIZE
     }
 
-    /// The leaf table for an address, if there is one. It stays as
-    /// [`look_up`](Self::look_up) says.
-    pub(super) fn leaf_table(&self, address: usize) -> Option<Table> {
-        let mut table = self.root_table();
-        let mut level = Level::ROOT;
-        while level != Level::LEAF_TABLE {
-            let frame = table.load(level.index(address)).frame()?;
-            // SAFETY: above the lowest level entries point to tables, which stay as `look_up` says.
-            table = unsafe { Table::new(frame) };
-            level = level.below();
+    /// The first address from `from` on and below `end` for which there is a leaf table,
+    /// with that table, which stays as [`look_up`](Self::look_up) says. A range without
+    /// tables costs next to nothing, however large it is.
+    pub(super) fn next_leaf_table(&self, from: usize, end: usize) -> Option<(usize, Table)> {
+        let mut at = from;
+        'next: while at < end {
+            let mut table = self.root_table();
+            let mut level = Level::ROOT;
+            while level != Level::LEAF_TABLE {
+                let Some(frame) = table.load(level.index(at)).frame() else {
+                    let size = level.entry_size();
+                    at = at / size * size + size;
+                    continue 'next;
+                };
+                // SAFETY: above the lowest level entries point to tables, which stay as `look_up`
+                // says.
+                table = unsafe { Table::new(frame) };
+                level = level.below();
+            }
+            return Some((at, table));
         }
-        Some(table)
+        None
     }
 }
 

@@ -8,7 +8,6 @@ use super::object::Object;
 use super::table::USER_END;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use bitflags::bitflags;
 
 bitflags! {
@@ -184,26 +183,48 @@ impl VmaMap {
         areas.insert(vma.start, vma);
     }
 
-    /// Takes out everything in the range, cutting areas that reach beyond it. Returns
-    /// what was taken out.
-    pub fn remove(&mut self, start: usize, end: usize) -> Vec<Vma> {
-        let hit: Vec<Vma> = self.overlapping(start, end).cloned().collect();
-        if hit.is_empty() {
-            return hit;
+    /// Takes out everything in the range, cutting areas that reach beyond it.
+    pub fn remove(&mut self, start: usize, end: usize) {
+        if self.is_free(start, end) {
+            return;
         }
         let areas = Arc::make_mut(&mut self.areas);
-        let mut removed = Vec::with_capacity(hit.len());
-        for vma in hit {
-            areas.remove(&vma.start);
-            if vma.start < start {
-                areas.insert(vma.start, vma.cut(vma.start, start));
-            }
-            if vma.end > end {
-                areas.insert(end, vma.cut(end, vma.end));
-            }
-            removed.push(vma.cut(vma.start.max(start), vma.end.min(end)));
+        cut_at(areas, start);
+        cut_at(areas, end);
+        // One by one: a list of them all might be more than the kernel's heap can give.
+        while let Some((&first, _)) = areas.range(start..end).next() {
+            areas.remove(&first);
         }
-        removed
+    }
+
+    /// Changes what the program may do with the areas in the range, cutting those that
+    /// reach beyond it.
+    pub fn protect(&mut self, start: usize, end: usize, protection: Protection) {
+        let areas = Arc::make_mut(&mut self.areas);
+        cut_at(areas, start);
+        cut_at(areas, end);
+        let mut at = start;
+        loop {
+            let areas = Arc::make_mut(&mut self.areas);
+            let next = areas.range(at..end).next().map(|(&first, _)| first);
+            let Some(vma) = next.and_then(|first| areas.remove(&first)) else {
+                return;
+            };
+            at = vma.end;
+            self.insert(Vma { protection, ..vma });
+        }
+    }
+
+    /// Bytes of the kernel's heap that the next change takes, at the most: all areas have
+    /// to be copied if another address space has the same map since a fork.
+    pub fn cost_of_change(&self) -> usize {
+        // A node of the tree may be half empty.
+        const ENTRY: usize = 2 * (size_of::<usize>() + size_of::<Vma>());
+        if Arc::strong_count(&self.areas) > 1 {
+            self.areas.len() * ENTRY
+        } else {
+            0
+        }
     }
 
     /// A free range of `length` bytes, the highest one that ends at or below `top`.
@@ -232,6 +253,18 @@ impl VmaMap {
     }
 }
 
+/// Makes two areas of the one that contains the address, if it does not begin there.
+fn cut_at(areas: &mut BTreeMap<usize, Vma>, address: usize) {
+    let Some((_, vma)) = areas.range_mut(..address).next_back() else {
+        return;
+    };
+    if vma.end > address {
+        let tail = vma.cut(address, vma.end);
+        vma.end = address;
+        areas.insert(address, tail);
+    }
+}
+
 fn joins(before: &Vma, after: &Vma) -> bool {
     before.end == after.start
         && before.protection == after.protection
@@ -249,6 +282,7 @@ pub fn checked_end(start: usize, length: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     fn area(start: usize, end: usize) -> Vma {
         Vma {
@@ -277,8 +311,7 @@ mod tests {
         let mut map = VmaMap::default();
         map.insert(area(0x1000, 0x5000));
         let copy = map.clone();
-        let removed = map.remove(0x2000, 0x3000);
-        assert_eq!((removed[0].start, removed[0].end), (0x2000, 0x3000));
+        map.remove(0x2000, 0x3000);
         assert_eq!(ranges(&map), [(0x1000, 0x2000), (0x3000, 0x5000)]);
         assert_eq!(
             ranges(&copy),
@@ -286,6 +319,24 @@ mod tests {
             "the other holder of the map sees no change"
         );
         assert!(map.covers(0x3000, 0x5000) && !map.covers(0x1000, 0x4000));
+    }
+
+    #[test]
+    fn protecting_cuts_at_the_ends_and_joins_in_between() {
+        let mut map = VmaMap::default();
+        map.insert(area(0x1000, 0x3000));
+        map.insert(area(0x4000, 0x6000));
+        map.insert(Vma {
+            protection: Protection::WRITE,
+            ..area(0x3000, 0x4000)
+        });
+        map.protect(0x2000, 0x5000, Protection::EXECUTE);
+        assert_eq!(
+            ranges(&map),
+            [(0x1000, 0x2000), (0x2000, 0x5000), (0x5000, 0x6000)]
+        );
+        map.protect(0x1000, 0x6000, Protection::READ);
+        assert_eq!(ranges(&map), [(0x1000, 0x6000)]);
     }
 
     #[test]

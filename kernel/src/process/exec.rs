@@ -89,6 +89,12 @@ const STACK_SIZE: usize = 8 << 20;
 const MAX_STRINGS: usize = STACK_SIZE / 4;
 /// Bytes of one string, MAX_ARG_STRLEN.
 const MAX_STRING: usize = 128 << 10;
+/// Bytes of arguments that are kept for /proc, as Linux did until 4.2: they are the
+/// kernel's memory, not the program's.
+const SHOWN_ARGUMENTS: usize = FRAME_SIZE;
+/// Bytes of the kernel's heap that a string takes at the most while its place on the stack
+/// is worked out, apart from its bytes: in three lists that may each double once.
+const STRING_COST: usize = 9 * size_of::<usize>();
 /// Where a relocatable program goes, and where its interpreter does.
 const PROGRAM_BIAS: usize = 0x5555_5555_4000;
 const INTERPRETER_BIAS: usize = 0x7fff_8000_0000 - (256 << 20);
@@ -112,8 +118,16 @@ pub async fn exec(
         environment: read_strings(&old, environment, &mut budget).await?,
     };
     drop(old);
+    if strings.arguments.is_empty() {
+        // As Linux since 5.18: many programs take it for granted that there is a name.
+        strings.arguments.push(Vec::new());
+    }
+    let count = strings.arguments.len() + strings.environment.len();
+    memory::admit_bytes(count * STRING_COST)?;
     let (image, names) = find_program(thread, path, &mut strings)?;
     let (space, entry, sp) = load(thread, image, &strings, &names.path).await?;
+    // All or nothing; a table that was borrowed stays with its lender.
+    thread.process().files().exec()?;
     // From here on nothing fails.
     enter(thread, user, space, entry, sp, names);
     Ok(())
@@ -149,10 +163,6 @@ fn enter(
 ) {
     let process = thread.process();
     process.set_names(names);
-    // A table that was borrowed stays with its lender.
-    if let Err(error) = process.files().exec() {
-        log::warn!("descriptors to be closed by exec stay open: {error:?}");
-    }
     memory::activate(&space);
     let old = process.set_space(Some(space));
     drop(old);
@@ -187,10 +197,10 @@ fn find_program(
                 let arguments = strings
                     .arguments
                     .iter()
-                    .flat_map(|a| [a, &b"\0"[..]].concat());
+                    .flat_map(|argument| argument.iter().chain(b"\0"));
                 let names = Names {
                     short,
-                    arguments: arguments.collect(),
+                    arguments: arguments.take(SHOWN_ARGUMENTS).copied().collect(),
                     path,
                 };
                 return Ok((elf::read(object)?, names));
@@ -238,6 +248,7 @@ async fn read_strings(
         if address == 0 {
             return Ok(strings);
         }
+        memory::admit_bytes(2 * MAX_STRING)?;
         let string = match space.read_string(address, MAX_STRING).await {
             Err(Errno::ENAMETOOLONG) => return Err(ExecError::TooBig),
             string => string?,
@@ -245,8 +256,13 @@ async fn read_strings(
         *budget = budget
             .checked_sub(string.len() + 1 + 8)
             .ok_or(ExecError::TooBig)?;
-        memory::admit()?;
+        if strings.len() == strings.capacity() {
+            // They move to a place twice as large.
+            memory::admit_bytes(3 * strings.len() * size_of::<Vec<u8>>())?;
+        }
         strings.push(string);
+        // A program can bring hundreds of thousands.
+        executor::spend_budget().await;
     }
 }
 

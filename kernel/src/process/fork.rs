@@ -73,6 +73,8 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
     } else {
         own.fork().await.map_err(ForkError::from)?
     };
+    // Again, as there was a wait: many may have been admitted meanwhile.
+    memory::admit().map_err(ForkError::from)?;
     let mut fpu = FpuState::new().ok_or(ForkError::OutOfMemory)?;
     {
         let mut mine = thread.fpu.lock();
@@ -107,14 +109,28 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
     child_thread
         .clear_tid
         .store(request.clear_tid.unwrap_or(0), Ordering::Relaxed);
+    let newborn = Newborn(Some((child_thread, context, request.child_tid)));
     if let Some(address) = request.parent_tid {
         // A bad address is the parent's own loss, as on Linux.
         let _ = own.write_bytes(address, &pid.0.to_le_bytes()).await;
     }
     drop(own);
-    run::start(child_thread, context, request.child_tid);
+    drop(newborn);
     if request.waits || request.borrows_memory {
         child.borrowed.wait().await;
     }
     Ok(pid)
+}
+
+/// A process that others can see and that does not run yet. It is started when this is
+/// dropped: also when its parent is killed while it waits, for a process that never runs
+/// would never end either.
+struct Newborn(Option<(Arc<Thread>, Box<UserContext>, Option<usize>)>);
+
+impl Drop for Newborn {
+    fn drop(&mut self) {
+        if let Some((thread, context, child_tid)) = self.0.take() {
+            run::start(thread, context, child_tid);
+        }
+    }
 }

@@ -95,9 +95,9 @@ const PROCESS_FILES: [File<Describe>; 6] = [
     (b"status", process_status),
     (b"stat", process_stat),
     (b"statm", process_statm),
-    (b"cmdline", |process| process.names().arguments),
+    (b"cmdline", |process| process.names().arguments.clone()),
     (b"comm", |process| {
-        [process.names().short, b"\n".to_vec()].concat()
+        [&process.names().short[..], b"\n"].concat()
     }),
     (b"maps", process_maps),
 ];

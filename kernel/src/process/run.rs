@@ -61,7 +61,7 @@ pub async fn start_init(
         session: None,
         signals: Signals::new(0),
         parent: None,
-        names: Names::default(),
+        names: Arc::new(Names::default()),
     };
     let process = ids::enter(|pid| Arc::new(Process::new(pid, parts)))
         .map_err(|_| exec::ExecError::OutOfMemory)?;
@@ -216,8 +216,9 @@ fn exception(thread: &Thread, user: &UserContext, vector: u8, error: u64) -> Opt
 
 /// Kills everybody but init, and waits until they are gone.
 pub async fn end_all() {
-    signal::kill_all();
     while ids::count() > 1 {
+        // Each time: whoever was in `fork` has a child that the last time did not see.
+        signal::kill_all();
         for process in ids::all().iter().filter(|p| p.pid != Pid::INIT) {
             if process.exit_status().is_some()
                 && process.parent().is_none_or(|p| p.exit_status().is_some())

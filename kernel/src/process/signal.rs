@@ -10,7 +10,7 @@ use super::ids::{self, Pid};
 use super::thread::{Process, Thread};
 use alloc::sync::Arc;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use executor::sync::WaitQueue;
 use linux_raw_sys::general as linux;
 
@@ -85,11 +85,21 @@ pub enum Disposition {
 /// Nobody can hold these back or ignore them.
 const UNSTOPPABLE: u64 = (1 << (linux::SIGKILL - 1)) | (1 << (linux::SIGSTOP - 1));
 
+/// Those that stop by default, which `SIGCONT` takes back if they are still pending.
+const STOPPING: u64 = (1 << (linux::SIGSTOP - 1))
+    | (1 << (linux::SIGTSTP - 1))
+    | (1 << (linux::SIGTTIN - 1))
+    | (1 << (linux::SIGTTOU - 1));
+/// `SIGCONT` acts when it is sent and is never pending. Its bit among the pending signals
+/// says that the process is stopped: so that taking a signal that stops, and continuing,
+/// are each one step, and the later one counts.
+const STOPPED: u64 = 1 << (linux::SIGCONT - 1);
+
 /// The signals of a process.
 pub(super) struct Signals {
+    /// A bit for each signal that was sent and not taken, and [`STOPPED`].
     pending: AtomicU64,
     ignored: AtomicU64,
-    stopped: AtomicBool,
     changed: WaitQueue,
 }
 
@@ -98,7 +108,6 @@ impl Signals {
         Signals {
             pending: AtomicU64::new(0),
             ignored: AtomicU64::new(ignored),
-            stopped: AtomicBool::new(false),
             changed: WaitQueue::new(),
         }
     }
@@ -113,7 +122,27 @@ impl Signals {
     }
 
     fn deliverable(&self, blocked: u64) -> u64 {
-        self.pending.load(Ordering::Acquire) & !(blocked & !UNSTOPPABLE)
+        self.pending.load(Ordering::Acquire) & !(blocked & !UNSTOPPABLE) & !STOPPED
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.pending.load(Ordering::Acquire) & STOPPED != 0
+    }
+
+    /// Takes a pending signal; one that stops leaves the process stopped. Says whether it
+    /// was still there.
+    fn take(&self, signal: Signal) -> bool {
+        let taken = self
+            .pending
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |pending| {
+                let left = pending & !signal.bit();
+                match pending & signal.bit() & STOPPING {
+                    _ if left == pending => None,
+                    0 => Some(left),
+                    _ => Some(left | STOPPED),
+                }
+            });
+        taken.is_ok()
     }
 }
 
@@ -132,7 +161,10 @@ impl Process {
         match disposition {
             Disposition::Default => self.signals.ignored.fetch_and(!bit, Ordering::Relaxed),
             Disposition::Ignore => {
-                self.signals.pending.fetch_and(!bit, Ordering::Relaxed);
+                let taken_back = bit & !STOPPED;
+                self.signals
+                    .pending
+                    .fetch_and(!taken_back, Ordering::Relaxed);
                 self.signals.ignored.fetch_or(bit, Ordering::Relaxed)
             }
         };
@@ -145,12 +177,12 @@ impl Process {
 
     /// Whether it was stopped and not continued.
     pub fn is_stopped(&self) -> bool {
-        self.signals.stopped.load(Ordering::Relaxed)
+        self.signals.is_stopped()
     }
 
     /// Signals that have been sent and not taken.
     pub fn pending(&self) -> u64 {
-        self.signals.pending.load(Ordering::Relaxed)
+        self.signals.pending.load(Ordering::Relaxed) & !STOPPED
     }
 }
 
@@ -159,7 +191,10 @@ pub fn send(process: &Process, signal: Signal) {
     let signals = &process.signals;
     let action = signal.default_action();
     if action == Action::Continue {
-        signals.stopped.store(false, Ordering::Release);
+        // What would stop it is forgotten, if it was sent before (signal(7)).
+        signals
+            .pending
+            .fetch_and(!(STOPPING | STOPPED), Ordering::AcqRel);
         signals.changed.wake_all();
         return;
     }
@@ -203,22 +238,19 @@ impl Thread {
                     0 => Signal(deliverable.trailing_zeros() as u8 + 1),
                     _ => Signal::KILL,
                 };
-                signals.pending.fetch_and(!next.bit(), Ordering::AcqRel);
-                match next.default_action() {
-                    Action::Terminate => return Some(ExitStatus::Signal(next)),
-                    Action::Stop => signals.stopped.store(true, Ordering::Release),
-                    Action::Ignore | Action::Continue => {}
+                if signals.take(next) && next.default_action() == Action::Terminate {
+                    return Some(ExitStatus::Signal(next));
                 }
                 continue;
             }
-            if !signals.stopped.load(Ordering::Acquire) {
+            if !signals.is_stopped() {
                 return None;
             }
             let kill = Signal::KILL.bit();
             signals
                 .changed
                 .wait_until(|| {
-                    let goes_on = !signals.stopped.load(Ordering::Acquire)
+                    let goes_on = !signals.is_stopped()
                         || signals.pending.load(Ordering::Acquire) & kill != 0;
                     goes_on.then_some(())
                 })
@@ -229,8 +261,7 @@ impl Thread {
     /// Whether anything has to be taken before user mode is entered. Two loads.
     pub(super) fn has_signals(&self) -> bool {
         let signals = &self.process().signals;
-        signals.deliverable(self.blocked.load(Ordering::Relaxed)) != 0
-            || signals.stopped.load(Ordering::Relaxed)
+        signals.deliverable(self.blocked.load(Ordering::Relaxed)) != 0 || signals.is_stopped()
     }
 
     /// Waits for a signal that ends the process.
@@ -259,4 +290,28 @@ pub(super) fn kill_all() {
         .into_iter()
         .filter(|process| process.pid != Pid::INIT);
     others.for_each(|process: Arc<Process>| post(&process, Signal::KILL));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signal(number: u32) -> Signal {
+        Signal::new(number as usize).unwrap()
+    }
+
+    fn sent(signals: &Signals, signal: Signal) {
+        signals.pending.fetch_or(signal.bit(), Ordering::AcqRel);
+    }
+
+    #[test]
+    fn a_signal_is_taken_once_and_only_some_stop() {
+        let signals = Signals::new(0);
+        sent(&signals, signal(linux::SIGTERM));
+        assert!(signals.take(signal(linux::SIGTERM)) && !signals.is_stopped());
+        assert!(!signals.take(signal(linux::SIGTERM)));
+        sent(&signals, Signal::STOP);
+        assert!(signals.take(Signal::STOP) && signals.is_stopped());
+        assert_eq!(signals.deliverable(0), 0, "being stopped is no signal");
+    }
 }

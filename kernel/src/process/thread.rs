@@ -32,7 +32,7 @@ pub struct Process {
     /// A `vfork` child still uses its parent's memory.
     pub(super) borrowed: Borrowed,
     /// The name of the program (comm), and its argument list.
-    names: Mutex<Names>,
+    names: Mutex<Arc<Names>>,
     /// Nanoseconds that its thread was polled, in user mode or for it in the kernel.
     cpu_time: AtomicU64,
     /// The same of all children that were waited for.
@@ -41,12 +41,12 @@ pub struct Process {
     pub started: u64,
 }
 
-/// What `ps` shows.
-#[derive(Clone, Default)]
+/// What `ps` shows. Shared by `fork`.
+#[derive(Default)]
 pub struct Names {
     /// The last part of the program's path, 15 bytes at most.
     pub short: Vec<u8>,
-    /// The arguments, each with its zero byte.
+    /// The arguments, each with its zero byte; the first page of them.
     pub arguments: Vec<u8>,
     /// The program's path.
     pub path: Vec<u8>,
@@ -135,11 +135,12 @@ impl Process {
     }
 
     /// What it is called.
-    pub fn names(&self) -> Names {
+    pub fn names(&self) -> Arc<Names> {
         self.names.lock().clone()
     }
 
     pub(super) fn set_names(&self, names: Names) {
+        let names = Arc::new(names);
         let old = core::mem::replace(&mut *self.names.lock(), names);
         drop(old);
     }
@@ -174,7 +175,7 @@ pub(super) struct Parts {
     pub(super) session: Option<u32>,
     pub(super) signals: Signals,
     pub(super) parent: Option<Arc<Process>>,
-    pub(super) names: Names,
+    pub(super) names: Arc<Names>,
 }
 
 /// A thread, apart from its registers, which belong to its future.

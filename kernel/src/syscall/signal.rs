@@ -138,6 +138,8 @@ pub async fn rt_sigprocmask(
             linux::SIG_SETMASK => set,
             _ => return Err(Errno::EINVAL),
         };
+        // Those two are left out without an error (sigprocmask(2)).
+        let blocked = blocked & !(Signal::KILL.bit() | Signal::STOP.bit());
         thread.blocked.store(blocked, Ordering::Relaxed);
     }
     if old != 0 {

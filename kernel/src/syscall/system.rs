@@ -47,7 +47,7 @@ pub async fn sysinfo(thread: &Thread, address: usize) -> SysResult {
 /// getrandom(2). The source never blocks.
 pub async fn getrandom(thread: &Thread, address: usize, length: usize, flags: usize) -> SysResult {
     let known = linux::GRND_NONBLOCK | linux::GRND_RANDOM | linux::GRND_INSECURE;
-    if flags & !(known as usize) != 0 {
+    if flags as u32 & !known != 0 {
         return Err(Errno::EINVAL);
     }
     let space = thread.space();
@@ -64,9 +64,7 @@ pub async fn getrandom(thread: &Thread, address: usize, length: usize, flags: us
                 Ok(buffer.done())
             };
         }
-        if buffer.done().is_multiple_of(FRAME_SIZE) {
-            executor::yield_now().await;
-        }
+        executor::spend_budget().await;
     }
     Ok(buffer.done())
 }

@@ -38,6 +38,29 @@ fn unmapping_what_is_shared_leaves_the_other_side_alone() {
     assert_clean(&[parent, child], &[]);
 }
 
+/// A hole in the tables at either end of the range says nothing about its middle.
+#[test]
+fn unmapping_between_holes_leaves_the_other_side_alone() {
+    let reach = table::LEAF_REACH;
+    for (touched, first, last) in [
+        // Holes within one table of pages, then a whole table missing at each end.
+        (BASE + 3 * PAGE, BASE + PAGE, BASE + 5 * PAGE),
+        (BASE + 5 * reach, BASE + PAGE, BASE + 9 * reach + PAGE),
+        // One end covers its table whole.
+        (BASE + 3 * PAGE, BASE, BASE + 5 * PAGE),
+    ] {
+        let _machine = sim::Machine::start(1, 1024);
+        let parent = space(10 * reach / PAGE);
+        store(&parent, touched, 7).unwrap();
+        let child = now(parent.fork()).unwrap();
+        now(parent.unmap(first, last - first)).unwrap();
+        assert_eq!(load(&parent, touched), Err(FaultError::NotMapped));
+        activate(&child);
+        assert_eq!(load(&child, touched), Ok(7), "{touched:#x}");
+        assert_clean(&[parent, child], &[]);
+    }
+}
+
 #[test]
 fn m5_a_right_that_is_taken_is_gone_when_the_call_returns() {
     let _machine = sim::Machine::start(1, 1024);
@@ -196,4 +219,38 @@ fn m1_munmap_between_two_untouched_ends_leaves_the_child_alone() {
     activate(&child);
     assert_eq!(load(&child, 9 * REACH), Ok(7));
     assert_clean(&[parent, child], &[]);
+}
+
+#[test]
+fn m10_a_map_that_is_too_large_to_copy_is_an_error() {
+    let _machine = sim::Machine::start(1, 512);
+    let parent = space(1);
+    (1..=16_000).for_each(|n| map(&parent, BASE + 2 * n * PAGE, 1));
+    let child = now(parent.fork()).unwrap();
+    let at = BASE + 2 * PAGE;
+    assert_eq!(now(child.unmap(at, PAGE)), Err(MapError::OutOfMemory));
+    assert_eq!(
+        now(child.protect(at, PAGE, Protection::READ)),
+        Err(MapError::OutOfMemory)
+    );
+    drop(child);
+    assert_eq!(now(parent.unmap(at, PAGE)), Ok(()), "nobody shares it now");
+    assert_clean(&[parent], &[]);
+}
+
+#[test]
+fn what_is_not_there_costs_nothing() {
+    let _machine = sim::Machine::start(1, 1024);
+    let space = space(1);
+    let (at, length) = (1 << 40, 1 << 46);
+    let nothing = Protection::empty();
+    now(space.map(Place::Fixed(at), length, nothing, Backing::Anonymous)).unwrap();
+    let begin = std::time::Instant::now();
+    now(space.protect(at, length, Protection::READ)).unwrap();
+    load(&space, at + length / 2).unwrap();
+    assert_eq!(space.usage_now(), (length + PAGE, PAGE));
+    now(space.unmap(at, length)).unwrap();
+    // Table by table it would be minutes.
+    assert!(begin.elapsed() < core::time::Duration::from_secs(5));
+    assert_clean(&[space], &[]);
 }

@@ -167,3 +167,34 @@ fn m7_a_cpu_that_is_asked_already_gets_no_second_interrupt() {
     now(first).unwrap();
     now(second).unwrap();
 }
+
+/// A child of vfork that is killed in the middle of munmap leaves the memory to its
+/// parent.
+#[test]
+fn m5_a_munmap_that_is_given_up_leaves_no_page_without_an_area() {
+    let _machine = sim::Machine::start(2, 1024);
+    let shared = space(200);
+    (0..200).for_each(|n| store(&shared, BASE + n * PAGE, 7).unwrap());
+    sim::on(1, || activate(&shared));
+    {
+        let mut unmap = pin!(shared.unmap(BASE, 200 * PAGE));
+        assert!(waits(unmap.as_mut()));
+    }
+    sim::on(1, || {
+        serve();
+        leave();
+        reclaim_here();
+    });
+    for n in 0..200 {
+        let page = BASE + n * PAGE;
+        let is_mapped = shared
+            .areas_now()
+            .iter()
+            .any(|area| (area.start..area.end).contains(&page));
+        assert_eq!(sim::load(page).is_ok(), is_mapped, "page {n}");
+    }
+    now(shared.unmap(BASE, 200 * PAGE)).unwrap();
+    map(&shared, BASE, 200);
+    assert!((0..200).all(|n| load(&shared, BASE + n * PAGE) == Ok(0)));
+    assert_clean(&[shared], &[]);
+}

@@ -5,7 +5,7 @@ use user::ensure;
 use user::sys::Errno;
 use user::sys::process;
 use user::sys::signal::{self, Disposition, Signal, SignalSet};
-use user::testing::child::{expect_exit, expect_signal};
+use user::testing::child::{self, Channel, expect_exit, expect_signal};
 use user::testing::failure::expect_error;
 use user::testing::{Case, Explain, Verdict, in_child};
 
@@ -21,7 +21,37 @@ pub const CASES: &[Case] = cases![
     inherited => "signal-inherited",
     over_exec => "signal-over-exec",
     dispositions => "signal-dispositions",
+    continued_before_it_stopped => "signal-continued-before-it-stopped",
+    unblockable => "signal-kill-not-blockable",
 ];
+
+/// A stop that has not been taken yet is forgotten when the process is continued.
+fn continued_before_it_stopped() -> Verdict {
+    let (go, running) = (Channel::new()?, Channel::new()?);
+    let pid = child::start(|| {
+        running.send(1)?;
+        go.receive().map(drop)
+    })?;
+    running.receive()?;
+    for _ in 0..10 {
+        process::kill(pid, Signal::SIGSTOP).or_fail("kill")?;
+        process::kill(pid, Signal::SIGCONT).or_fail("kill")?;
+    }
+    go.send(1)?;
+    child::finish(pid)
+}
+
+fn unblockable() -> Verdict {
+    in_child(|| {
+        let usr1 = SignalSet::of(Signal::SIGUSR1);
+        signal::set_mask(usr1).or_fail("set_mask")?;
+        signal::block(SignalSet::of(Signal::SIGKILL)).or_fail("block")?;
+        signal::block(SignalSet::of(Signal::SIGSTOP)).or_fail("block")?;
+        let held = signal::block(usr1).or_fail("block")?;
+        ensure!(held == usr1, "SIGKILL or SIGSTOP is held back");
+        Ok(())
+    })
+}
 
 fn raise(signal: Signal) {
     // To oneself, with a number that exists: it cannot fail.
