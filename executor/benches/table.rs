@@ -66,12 +66,16 @@ fn ratio(other: Option<Duration>, ours: Option<Duration>) -> String {
     }
 }
 
-/// Bytes per task that waits for ever.
-fn idle_task<R: Runtime>() -> usize {
+/// Bytes per task that waits for ever and keeps `KEPT` bytes meanwhile.
+fn idle_task<R: Runtime, const KEPT: usize>() -> usize {
     let runtime = R::new(1);
     let spawn = |count| {
         for _ in 0..count {
-            runtime.spawn_detached(pending());
+            runtime.spawn_detached(async {
+                let kept = std::hint::black_box([0_u8; KEPT]);
+                pending::<()>().await;
+                std::hint::black_box(&kept);
+            });
         }
         std::thread::sleep(Duration::from_millis(100));
     };
@@ -80,6 +84,19 @@ fn idle_task<R: Runtime>() -> usize {
     let before = ALLOCATED.load(Ordering::Relaxed);
     spawn(IDLE_TASKS);
     (ALLOCATED.load(Ordering::Relaxed) - before) / IDLE_TASKS
+}
+
+fn memory<const KEPT: usize>() {
+    let (ours, tokio, smol) = (
+        idle_task::<Ours, KEPT>(),
+        idle_task::<Tokio, KEPT>(),
+        idle_task::<Smol, KEPT>(),
+    );
+    println!(
+        "| memory per idle task that keeps {KEPT} bytes | 1 | {ours} | {tokio} | {smol} | {:.2} | {:.2} |",
+        tokio as f64 / ours as f64,
+        smol as f64 / ours as f64,
+    );
 }
 
 fn main() {
@@ -117,16 +134,9 @@ fn main() {
             );
         }
     }
-    if only.is_none() {
-        let (ours, tokio, smol) = (
-            idle_task::<Ours>(),
-            idle_task::<Tokio>(),
-            idle_task::<Smol>(),
-        );
-        println!(
-            "| memory per idle task, bytes | 1 | {ours} | {tokio} | {smol} | {:.2} | {:.2} |",
-            tokio as f64 / ours as f64,
-            smol as f64 / ours as f64,
-        );
+    if only.is_none_or(|only| "memory".contains(&only)) {
+        memory::<0>();
+        memory::<64>();
+        memory::<256>();
     }
 }
