@@ -110,6 +110,16 @@ pub fn set_disposition(signal: Signal, disposition: Disposition) -> Result<Dispo
     })
 }
 
+/// Undoes what the starter of the program has left: a shell's background job ignores some
+/// signals, one under `nohup` another, and the mask is inherited as well.
+pub fn set_all_to_default() {
+    for number in 1..=64 {
+        // Refused for those that are always at their default (man 2 sigaction).
+        let _ = set_disposition(Signal(number), Disposition::Default);
+    }
+    let _ = set_mask(SignalSet(0));
+}
+
 /// A set of signals, one bit each, signal 1 the lowest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SignalSet(pub u64);

@@ -5,7 +5,7 @@
 
 use crate::sys::file::{self, Fd};
 use crate::sys::process::{self, Forked, Pid, Status};
-use crate::sys::signal::Signal;
+use crate::sys::signal::{self, Signal};
 use crate::sys::{Errno, system};
 use crate::testing::{Explain, Failure, Verdict};
 use crate::{Arguments, ensure, eprintln, println};
@@ -48,6 +48,7 @@ pub fn main(arguments: Arguments, groups: &[&[Case]]) -> i32 {
         );
         return 2;
     }
+    signal::set_all_to_default();
     let (mut passed, mut failed) = (0, 0);
     for case in all() {
         let named = arguments
