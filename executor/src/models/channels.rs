@@ -98,7 +98,7 @@ fn the_end_of_a_channel_comes_after_its_values() {
 /// Fault: `Channel::pop` does not call `wake_one`.
 #[test]
 fn a_full_channel_lets_the_next_in() {
-    explore(None, || {
+    explore(Some(3), || {
         let (sender, mut receiver) = mpsc::channel(1);
         let sending = thread::spawn(move || {
             block_on(async {
@@ -117,7 +117,7 @@ fn a_full_channel_lets_the_next_in() {
 /// Fault: `Sender::send` calls `wake_one` instead of `wake_all`.
 #[test]
 fn a_broadcast_reaches_all() {
-    explore(Some(4), || {
+    explore(Some(3), || {
         let (sender, first) = broadcast::channel(2);
         let receivers = [sender.subscribe(), first].map(|mut receiver| {
             thread::spawn(move || block_on(async { receiver.recv().await.unwrap() }))
@@ -134,7 +134,7 @@ fn a_broadcast_reaches_all() {
 /// Fault: `Sender::drop` does not wake.
 #[test]
 fn a_watch_shows_the_last_value_and_the_end() {
-    explore(None, || {
+    explore(Some(3), || {
         let (sender, mut receiver) = watch::channel(0);
         let watching = thread::spawn(move || {
             block_on(async {

@@ -60,7 +60,7 @@ fn a_cancelled_waiter_hands_the_mutex_on() {
 /// Fault: `RawLock::release` of a reader hands over only `if before == READER`.
 #[test]
 fn a_read_write_lock_is_handed_over() {
-    explore(Some(4), || {
+    explore(Some(3), || {
         let lock = Arc::new(RwLock::new(0));
         let reader = {
             let lock = lock.clone();
