@@ -84,18 +84,12 @@ impl AddressSpace {
     /// Makes `access` to `address` possible, or says why it cannot be.
     pub async fn fault(&self, address: usize, access: Access) -> Result<(), FaultError> {
         count(Counter::Faults);
-        let mut attempts_left_after_reclaim = 1;
-        loop {
-            match self.attempt(address, access).await {
-                // Rule M10: what waits to be dropped may be what is missing.
-                Err(FaultError::OutOfMemory) if attempts_left_after_reclaim > 0 => {
-                    attempts_left_after_reclaim -= 1;
-                    if !reclaim::help_all() {
-                        return Err(FaultError::OutOfMemory);
-                    }
-                }
-                outcome => return outcome,
+        match self.attempt(address, access).await {
+            // Rule M10: what waits to be dropped may be what is missing.
+            Err(FaultError::OutOfMemory) if reclaim::make_room().await => {
+                self.attempt(address, access).await
             }
+            outcome => outcome,
         }
     }
 

@@ -398,16 +398,7 @@ pub(super) fn held() -> impl Iterator<Item = (Frame, u32, u32)> {
 /// Takes a frame for the kernel's heap, for good, and marks it as such.
 #[cfg(target_os = "none")]
 pub(super) fn take_for_heap() -> Result<Frame, OutOfMemory> {
-    let fresh = FrameRef::zeroed(Purpose::Kernel).or_else(|error| {
-        // Rule M10: what waits to be dropped may be all that is left. Nothing on the way takes
-        // memory from the heap, which is locked now.
-        if super::reclaim::help_all() {
-            FrameRef::zeroed(Purpose::Kernel)
-        } else {
-            Err(error)
-        }
-    });
-    let frame = fresh?.into_entry();
+    let frame = FrameRef::zeroed(Purpose::Kernel)?.into_entry();
     let table = TABLE.get();
     table.info(frame).link.store(HEAP, Ordering::Relaxed);
     table.heap.fetch_add(1, Ordering::Relaxed);
@@ -447,6 +438,12 @@ pub fn admit_bytes(bytes: usize) -> Result<(), OutOfMemory> {
     } else {
         Err(OutOfMemory)
     }
+}
+
+/// Whether there are some frames for user programs beyond the reserve.
+pub(super) fn has_room() -> bool {
+    let table = TABLE.get();
+    table.pooled.load(Ordering::Relaxed) > table.reserve + CACHE
 }
 
 /// Makes the `n`-th allocation of a frame from now fail, once (1: the next; 0: none). For

@@ -18,6 +18,9 @@ use talc::sync::TalcLock;
 
 /// Where the heap begins; `arch` keeps a top-level entry for it.
 const START: usize = 0xffff_c000_0000_0000;
+/// How many steps of reclaim are taken before an allocation fails. Nothing on that way takes
+/// memory from the heap, which is locked meanwhile.
+const HELP: usize = 256;
 /// How much it grows at the least.
 const STEP: usize = 16 * FRAME_SIZE;
 
@@ -50,7 +53,7 @@ unsafe impl Source for Growing {
                 .find(|wanted| frames::has_for_heap(wanted / FRAME_SIZE))
         };
         let wanted = fits()
-            .or_else(|| reclaim::help_all().then(fits).flatten())
+            .or_else(|| reclaim::help_everywhere(HELP).then(fits).flatten())
             .ok_or(())?;
         let start = talc.source.mapped;
         for address in (start..start + wanted).step_by(FRAME_SIZE) {

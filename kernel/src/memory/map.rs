@@ -215,6 +215,7 @@ impl AddressSpace {
             at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
             if retired.len() > BATCH - 4 {
                 self.shoot_down(start, end, &mut retired).await;
+                executor::yield_now().await;
             }
         }
         self.shoot_down(start, end, &mut retired).await;

@@ -52,7 +52,9 @@ pub use frames::{
 };
 pub use map::{MapError, Place};
 pub use object::{Object, PageError};
-pub use reclaim::{help_a_little as reclaim_a_little, is_settled, run as run_reclaimer, settle};
+pub use reclaim::{
+    help_a_little as reclaim_a_little, is_settled, make_room, run as run_reclaimer, settle,
+};
 pub use shootdown::serve;
 pub use space::AddressSpace;
 pub use table::{Level, USER_END, USER_ENTRIES, page_of};

@@ -258,21 +258,39 @@ pub(super) fn waits_here() -> bool {
     !RECLAIMER.get().here().queue.is_empty()
 }
 
-/// Drops everything that waits, on behalf of all CPUs: for an allocation that would fail
+/// As [`help`], but drops what waits in any CPU's queue: for an allocation that would fail
 /// otherwise (rule M10).
-pub(super) fn help_all() -> bool {
+pub(super) fn help_everywhere(steps: usize) -> bool {
     let reclaimer = RECLAIMER.get();
-    let mut found = false;
-    for lane in &reclaimer.lanes {
-        // Bounded: what others add meanwhile is left to them.
-        for _ in 0..=lane.queue.len() {
-            found |= reclaimer.step(lane);
+    let mut lanes = reclaimer.lanes.iter();
+    let mut lane = lanes.next();
+    let mut done = 0;
+    while done < steps
+        && let Some(current) = lane
+    {
+        // An empty queue means that a dead table was taken instead, if there was one.
+        if reclaimer.step(current) {
+            done += 1;
+        } else {
+            lane = lanes.next();
         }
     }
-    while reclaimer.step(reclaimer.here()) {
-        found = true;
+    done != 0
+}
+
+/// Drops what waits until there is room again or nothing is left to drop, a slice at a
+/// time. Says whether it has dropped anything, so that it makes sense to try again what
+/// memory was missing for (rule M10).
+pub async fn make_room() -> bool {
+    let mut any = false;
+    while help_everywhere(SLICE) {
+        any = true;
+        if frames::has_room() {
+            break;
+        }
+        executor::yield_now().await;
     }
-    found
+    any
 }
 
 /// Whether nothing is left to drop, in no queue and in no CPU's hands.
@@ -283,7 +301,7 @@ pub fn is_settled() -> bool {
 /// Waits until nothing is left to drop.
 pub async fn settle() {
     while !is_settled() || !super::shootdown::is_settled() {
-        help_all();
+        help_everywhere(SLICE);
         executor::yield_now().await;
     }
 }

@@ -19,7 +19,19 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use linux_raw_sys::general as nr;
 
 /// Does the system call that the registers describe.
+///
+/// When it fails because memory is out, what waits to be dropped may be what is missing: then
+/// it is done once more (rule M10). That is sound as a call that fails with `ENOMEM` has
+/// done nothing.
 pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
+    let outcome = call(thread, user).await;
+    if matches!(outcome, Outcome::Return(Err(Errno::ENOMEM))) && crate::memory::make_room().await {
+        return call(thread, user).await;
+    }
+    outcome
+}
+
+async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
     let [a, b, c, d, e, f] = user.arguments();
     let number = user.syscall_number();
     let result = match number as u32 {
