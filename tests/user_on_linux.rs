@@ -226,6 +226,21 @@ fn memhog_touches_what_it_is_told() {
     assert_eq!((outcome.status, outcome.output.as_str()), (0, expected));
 }
 
+/// The files that `top` reads are cowfork's own.
+#[test]
+fn top_says_that_there_is_nothing_to_show() {
+    if !on_linux() {
+        return;
+    }
+    let outcome = user("top", &["-b", "-n", "1"], "");
+    assert_eq!((outcome.status, outcome.output.as_str()), (1, ""));
+    assert!(
+        outcome.errors.contains("top: /proc/executor: ")
+            && outcome.errors.ends_with("does not show its tasks\n"),
+        "{outcome:#?}"
+    );
+}
+
 #[test]
 fn wrong_options_are_refused() {
     if !on_linux() {
@@ -238,6 +253,7 @@ fn wrong_options_are_refused() {
         ("memhog", ["much", ""]),
         ("sleep", ["a", "while"]),
         ("kill", ["-NOSUCH", "1"]),
+        ("top", ["-n", "x"]),
     ] {
         let outcome = user(name, &arguments, "");
         assert_eq!(outcome.status, 2, "{name} {arguments:?}: {outcome:#?}");

@@ -140,14 +140,20 @@ impl<T: Linked> List<T> {
     }
 
     /// Calls `visit` on each node, from the first to the last.
-    pub(crate) fn for_each(&self, mut visit: impl FnMut(NonNull<T>)) {
+    pub(crate) fn for_each(&self, visit: impl FnMut(NonNull<T>)) {
+        self.iter().for_each(visit);
+    }
+
+    /// The nodes, from the first to the last.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = NonNull<T>> + '_ {
         let mut cursor = self.head;
-        while let Some(node) = cursor {
+        core::iter::from_fn(move || {
+            let node = cursor?;
             // SAFETY: the node is in this list, hence alive; a shared borrow
             // of the list is only had with the lock held.
             cursor = unsafe { (*pointers(node)).next };
-            visit(node);
-        }
+            Some(node)
+        })
     }
 
     /// Moves all nodes of this list into a new one.

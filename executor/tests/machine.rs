@@ -6,6 +6,8 @@ use executor::sync::{Notify, WaitQueue};
 use executor::time::MissedTicks;
 use executor::{Executor, Label, Phase, Platform, yield_now};
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -376,7 +378,55 @@ fn a_snapshot_says_who_waits_for_what() {
         ]
     );
     assert_eq!(tasks[0].id, reader.id());
+    assert_eq!(executor.try_tasks(1).unwrap(), tasks[..1]);
     assert_eq!(script.count(Asked::Idle), 0);
+}
+
+#[test]
+fn what_does_not_count_leaves_the_name_of_what_is_waited_for() {
+    static PIPE: Label = Label("pipe");
+    static SIGNAL: Label = Label("");
+    let (_, executor) = machine(1);
+    executor
+        .spawn("reader", async move {
+            let pipe = WaitQueue::labelled(&PIPE);
+            let signal = WaitQueue::labelled(&SIGNAL);
+            let mut reads = pin!(pipe.wait_until(|| None::<()>));
+            let mut told = pin!(signal.wait_until(|| None::<()>));
+            poll_fn(|context| match reads.as_mut().poll(context) {
+                Poll::Pending => told.as_mut().poll(context),
+                ready => ready,
+            })
+            .await;
+        })
+        .detach();
+    for _ in 0..2 {
+        executor.block_on(yield_now());
+    }
+    assert_eq!(executor.tasks()[0].waits_for, Some("pipe"));
+}
+
+#[test]
+fn a_halt_that_goes_on_counts_as_idle() {
+    let (script, executor) = machine(1);
+    let (inner, clock) = (executor.clone(), script.clone());
+    executor.block_on(async move {
+        inner.sleep_until(1 << 20).await;
+        assert_eq!(inner.counters(0).unwrap().idle_ns, 1 << 20);
+        // Some time of work.
+        clock.0.now.fetch_add(1 << 20, SeqCst);
+        assert_eq!(inner.counters(0).unwrap().idle_ns, 1 << 20);
+    });
+    let notify = Arc::new(Notify::new());
+    let (inner, clock, waker) = (executor.clone(), script.clone(), notify.clone());
+    script.without_timer(move || {
+        assert_eq!(inner.counters(0).unwrap().idle_ns, 1 << 20);
+        clock.0.now.fetch_add(1 << 20, SeqCst);
+        assert_eq!(inner.counters(0).unwrap().idle_ns, 2 << 20);
+        waker.notify_one();
+    });
+    executor.block_on(async move { notify.notified().await });
+    assert_eq!(executor.counters(0).unwrap().idle_ns, 2 << 20);
 }
 
 #[test]

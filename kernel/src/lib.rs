@@ -30,6 +30,8 @@ pub mod panic;
 pub mod process;
 pub mod sched;
 #[cfg(target_os = "none")]
+mod selftest;
+#[cfg(target_os = "none")]
 mod start;
 pub mod syscall;
 

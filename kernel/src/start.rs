@@ -6,7 +6,7 @@ use crate::cmdline::CommandLine;
 use crate::fs::cpio::Archive;
 use crate::memory::{self, Audit};
 use crate::process::{self, ExitStatus, Signal};
-use crate::{fs, log as kernel_log, panic as kernel_panic, sched};
+use crate::{fs, log as kernel_log, panic as kernel_panic, sched, selftest};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -81,6 +81,7 @@ async fn whole_life(line: CommandLine) {
     match line.get("selftest") {
         Some("panic") => panic!("the parameter selftest=panic asks for a panic"),
         Some("stuck") => drop(sched::executor().spawn("stuck", stuck())),
+        Some("executor") => selftest::executor().await,
         Some(other) => log::warn!("selftest={other}: no such test"),
         None => {}
     }

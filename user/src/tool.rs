@@ -1,5 +1,7 @@
 //! What the small tools have in common: inputs named or standard, and complaints.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use crate::sys::file::{self, Fd, O_CLOEXEC, O_RDONLY};
@@ -59,6 +61,18 @@ pub fn each_argument(
         }
     }
     code
+}
+
+/// The text of a file; what is no UTF-8 in it is replaced.
+pub fn text(path: &CStr) -> Result<String> {
+    let fd = file::open(path, O_RDONLY | O_CLOEXEC, 0)?;
+    let mut bytes = Vec::new();
+    let result = blocks(fd, |block| {
+        bytes.extend_from_slice(block);
+        Ok(true)
+    });
+    file::close(fd)?;
+    result.map(|()| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Hands on what a file holds, block by block.

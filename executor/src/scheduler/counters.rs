@@ -27,6 +27,8 @@ pub(super) struct Tally {
     pub(super) steals: Counter,
     pub(super) stolen: Counter,
     pub(super) parks: Counter,
+    /// Time halted; while the CPU halts, less the time when that began, which
+    /// makes it negative (see [`Tally::read`]).
     pub(super) idle: Counter,
     pub(super) timers: Counter,
     /// Sent from this CPU; by several threads for the entry that stands for
@@ -47,14 +49,33 @@ impl Tally {
         }
     }
 
-    pub(super) fn read(&self) -> Counters {
+    /// The CPU begins to halt at `now`.
+    pub(super) fn halts(&self, now: u64) {
+        self.idle.add(now.wrapping_neg());
+    }
+
+    /// The CPU runs again at `now`.
+    pub(super) fn runs(&self, now: u64) {
+        self.parks.add(1);
+        self.idle.add(now);
+    }
+
+    /// What has been counted until `now`. A halt that goes on counts as far as
+    /// it has come: both are in one word, so there is no moment between.
+    pub(super) fn read(&self, now: u64) -> Counters {
+        // A CPU has been halted for less time than there was before its last
+        // halt, so the sign tells.
+        let idle = match self.idle.get() {
+            halted if halted.cast_signed() < 0 => halted.wrapping_add(now),
+            idle => idle,
+        };
         Counters {
             polls: self.polls.get(),
             steals: self.steals.get(),
             stolen: self.stolen.get(),
             kicks: self.kicks.load(Ordering::Relaxed),
             parks: self.parks.get(),
-            idle_ns: self.idle.get(),
+            idle_ns: idle,
             timers: self.timers.get(),
         }
     }
@@ -73,7 +94,7 @@ pub struct Counters {
     pub kicks: u64,
     /// Times halted.
     pub parks: u64,
-    /// Nanoseconds halted.
+    /// Nanoseconds halted, the halt that goes on included.
     pub idle_ns: u64,
     /// Timers gone off.
     pub timers: u64,

@@ -6,6 +6,7 @@ use super::snapshot::{RunningTask, TaskInfo};
 use crate::platform::Platform;
 use crate::task::{self, Class, JoinHandle, Runnable};
 use crate::time::{Interval, Sleep, Timeout};
+use alloc::collections::TryReserveError;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -232,7 +233,7 @@ impl<P: Platform> Executor<P> {
         self.shared
             .workers
             .get(cpu)
-            .map(|worker| worker.tally.read())
+            .map(|worker| worker.tally.read(self.now()))
     }
 
     /// The poll that goes on on `cpu`, for a watchdog (rule E4).
@@ -241,8 +242,31 @@ impl<P: Platform> Executor<P> {
     }
 
     /// All tasks that have not completed, in the order of their numbers.
+    ///
+    /// Allocates; see [`try_tasks`](Self::try_tasks).
     pub fn tasks(&self) -> Vec<TaskInfo> {
-        self.shared.snapshot()
+        match self.shared.snapshot(usize::MAX) {
+            Ok(tasks) => tasks,
+            Err(_) => no_memory(&self.shared),
+        }
+    }
+
+    /// As [`tasks`](Self::tasks), but `limit` of them at most, and with an
+    /// answer where there is no memory for them. The lock of a CPU's list is
+    /// held while up to `limit` tasks are looked at, and nothing waits.
+    ///
+    /// ```
+    /// # let runtime = executor::host::Runtime::new(1);
+    /// # let executor = runtime.executor();
+    /// let forever = executor.spawn("forever", core::future::pending::<()>());
+    /// let tasks = executor.try_tasks(100)?;
+    /// assert!(tasks.iter().any(|task| task.name == "forever"));
+    /// assert!(executor.try_tasks(0)?.is_empty());
+    /// # forever.abort();
+    /// # Ok::<(), std::collections::TryReserveError>(())
+    /// ```
+    pub fn try_tasks(&self, limit: usize) -> Result<Vec<TaskInfo>, TryReserveError> {
+        self.shared.snapshot(limit)
     }
 }
 

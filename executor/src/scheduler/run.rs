@@ -114,15 +114,11 @@ impl<P: Platform> Shared<P> {
             .next()
             .is_some_and(|next| self.armed_later(worker, next));
         if !due && !self.is_stopping() && !busy() && !self.find_work(worker) {
-            let before = self.platform.now();
+            worker.tally.halts(self.platform.now());
             self.platform.idle();
+            worker.tally.runs(self.platform.now());
             // SAFETY: on our own CPU; the closure calls nothing.
             unsafe { worker.local(|local| local.rearm = local.armed.is_some()) };
-            worker.tally.parks.add(1);
-            worker
-                .tally
-                .idle
-                .add(self.platform.now().saturating_sub(before));
         }
         if self.parking.unpark(cpu) == Unparked::Searching {
             self.fire_timers(worker);

@@ -3,6 +3,7 @@
 use super::shared::Shared;
 use crate::platform::Platform;
 use crate::task::{Header, Phase, TaskId};
+use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
 /// A task, as it was a moment ago.
@@ -62,32 +63,35 @@ pub struct RunningTask {
 }
 
 impl<P: Platform> Shared<P> {
-    /// All tasks that have not completed.
-    pub(super) fn snapshot(&self) -> Vec<TaskInfo> {
+    /// The tasks that have not completed, `limit` of them at most.
+    pub(super) fn snapshot(&self, limit: usize) -> Result<Vec<TaskInfo>, TryReserveError> {
         let mut all = Vec::new();
         for worker in &self.workers {
             // Memory is found first: nothing is allocated with the lock held.
             loop {
+                let wanted = limit - all.len();
                 let room = all.capacity() - all.len();
                 let missing = worker.tasks.with(|tasks| {
-                    let mut count = 0;
-                    tasks.for_each(|_| count += 1);
+                    let count = tasks.iter().take(wanted).count();
                     if count > room {
                         return count;
                     }
                     // SAFETY: a task in the list has not completed, so it
                     // lives.
-                    tasks.for_each(|task| all.push(TaskInfo::new(unsafe { task.as_ref() })));
+                    let infos = tasks
+                        .iter()
+                        .map(|task| TaskInfo::new(unsafe { task.as_ref() }));
+                    all.extend(infos.take(wanted));
                     0
                 });
                 if missing == 0 {
                     break;
                 }
-                all.reserve(missing + missing / 4);
+                all.try_reserve(missing + missing / 4)?;
             }
         }
         all.sort_unstable_by_key(|task: &TaskInfo| task.id);
-        all
+        Ok(all)
     }
 
     /// The poll that goes on on `cpu`.

@@ -21,6 +21,10 @@ pub(super) const BUDGET: u8 = 128;
 /// static PIPE: Label = Label("pipe");
 /// static READERS: WaitQueue = WaitQueue::labelled(&PIPE);
 /// ```
+///
+/// Of several things that a task waits for at once the one counts that was
+/// polled last. An empty name is for what should not count: the wish to be
+/// told of a signal, for instance, beside what is really waited for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Label(pub &'static str);
 
@@ -57,6 +61,9 @@ pub(crate) fn unspend(context: &Context<'_>) {
 
 /// Says what the task that polls is about to wait for.
 pub(crate) fn waits_for(context: &Context<'_>, label: &'static Label) {
+    if label.0.is_empty() {
+        return;
+    }
     if let Some(header) = task_of(context.waker()) {
         let label: *const Label = label;
         header.waits_for.store(label.cast_mut(), Ordering::Relaxed);

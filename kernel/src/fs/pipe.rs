@@ -19,6 +19,7 @@ use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Sink, Source, UserBuf};
 use alloc::sync::Arc;
+use executor::Label;
 use executor::sync::WaitQueue;
 use linux_raw_sys::general as abi;
 use spin::Mutex;
@@ -68,9 +69,9 @@ pub fn pipe() -> Result<(Reader, Writer), Errno> {
             writer_open: true,
             waiting: [0; 3],
         }),
-        readers: WaitQueue::new(),
-        writers: WaitQueue::new(),
-        pollers: WaitQueue::new(),
+        readers: WaitQueue::labelled(&Label("pipe: data")),
+        writers: WaitQueue::labelled(&Label("pipe: space")),
+        pollers: WaitQueue::labelled(&Label("poll: pipe")),
     });
     Ok((Reader(pipe.clone()), Writer(pipe)))
 }

@@ -30,6 +30,7 @@ use core::mem::ManuallyDrop;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
+use executor::Label;
 use executor::sync::WaitQueue;
 use spin::Mutex;
 
@@ -125,7 +126,7 @@ pub(super) fn init() {
     let lane = || Lane {
         queue: ArrayQueue::new(QUEUE),
         steps: AtomicUsize::new(0),
-        work: WaitQueue::new(),
+        work: WaitQueue::labelled(&Label("work")),
     };
     RECLAIMER.init(Reclaimer {
         lanes: (0..arch::cpu_count())

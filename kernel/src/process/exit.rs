@@ -13,6 +13,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::mem;
 use core::sync::atomic::Ordering;
+use executor::Label;
 use executor::sync::WaitQueue;
 use spin::Mutex;
 
@@ -67,8 +68,8 @@ impl Family {
                 children: Vec::new(),
                 ended: None,
             }),
-            children_changed: WaitQueue::new(),
-            ended: WaitQueue::new(),
+            children_changed: WaitQueue::labelled(&Label("child")),
+            ended: WaitQueue::labelled(&Label("end of process")),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Numbers of processes, and the way from a number to its process.
 
 use super::thread::Process;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, TryReserveError};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -82,6 +82,22 @@ pub fn find(pid: Pid) -> Option<Arc<Process>> {
 /// All processes, zombies included.
 pub fn all() -> Vec<Arc<Process>> {
     TABLE.lock().processes.values().cloned().collect()
+}
+
+/// The tasks that their threads are, each with its process, in the order of the tasks'
+/// numbers; `limit` of them at most. Memory is found with the table unlocked.
+pub(super) fn by_task(limit: usize) -> Result<Vec<(u64, Arc<Process>)>, TryReserveError> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(count().min(limit))?;
+    {
+        let table = TABLE.lock();
+        let threads = table.processes.values();
+        let threads = threads.filter_map(|process| Some((process.task()?, process.clone())));
+        // No more than fit: what has come meanwhile is left out.
+        list.extend(threads.take(list.capacity()));
+    }
+    list.sort_unstable_by_key(|&(task, _)| task);
+    Ok(list)
 }
 
 /// How many there are, zombies included.

@@ -1,5 +1,7 @@
 //! What `/proc` shows of processes, memory and the system, in Linux's formats (proc(5)).
 
+mod executor;
+
 use super::ids::{self, Pid};
 use super::thread::Process;
 use crate::arch;
@@ -55,6 +57,9 @@ impl Listing for Root {
         if let Some(&(_, text)) = FILES.iter().find(|(file, _)| *file == name) {
             return Ok(Some(Kind::Generated(Arc::new(Text(text)))));
         }
+        if let Some(&(_, file)) = executor::FILES.iter().find(|(file, _)| *file == name) {
+            return Ok(Some(Kind::Generated(Arc::new(file))));
+        }
         let pid = core::str::from_utf8(name)
             .ok()
             .and_then(|name| name.parse().ok())
@@ -64,10 +69,9 @@ impl Listing for Root {
     }
 
     fn list(&self) -> Result<Vec<Listed>, Errno> {
-        let mut list: Vec<Listed> = FILES
-            .iter()
-            .map(|(name, _)| Listed::new(name, Type::Regular))
-            .collect();
+        let names = FILES.iter().map(|(name, _)| name);
+        let names = names.chain(executor::FILES.iter().map(|(name, _)| name));
+        let mut list: Vec<Listed> = names.map(|name| Listed::new(name, Type::Regular)).collect();
         list.push(Listed::new(b"self", Type::Link));
         for process in ids::all() {
             list.push(Listed::new(

@@ -37,7 +37,9 @@ pub enum Outcome {
 
 /// Starts a thread that is ready to go.
 pub(super) fn start(thread: Arc<Thread>, user: Box<UserContext>, child_tid: Option<usize>) {
+    let process = thread.process().clone();
     let task = sched::executor().spawn("user", whole_life(thread, user, child_tid));
+    process.set_task(task.id());
     // Nobody waits for the task itself: the process's status tells.
     drop(task);
 }

@@ -11,6 +11,7 @@ use super::thread::{Process, Thread};
 use alloc::sync::Arc;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
+use executor::Label;
 use executor::sync::WaitQueue;
 use linux_raw_sys::general as linux;
 
@@ -108,7 +109,8 @@ impl Signals {
         Signals {
             pending: AtomicU64::new(0),
             ignored: AtomicU64::new(ignored),
-            changed: WaitQueue::new(),
+            // Whoever waits for something is told of signals besides.
+            changed: WaitQueue::labelled(&Label("")),
         }
     }
 

@@ -11,6 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use executor::sync::WaitQueue;
+use executor::{Label, TaskId};
 use spin::Mutex;
 
 /// A process: an address space, open files, a place in the family, and one thread.
@@ -39,7 +40,12 @@ pub struct Process {
     pub(super) children_time: AtomicU64,
     /// The clock when it was made.
     pub started: u64,
+    /// The number of the executor's task that its thread is, or [`NO_TASK`].
+    task: AtomicU64,
 }
+
+/// The thread has not begun yet.
+const NO_TASK: u64 = u64::MAX;
 
 /// What `ps` shows. Shared by `fork`.
 #[derive(Default)]
@@ -62,7 +68,7 @@ impl Borrowed {
     pub(super) const fn new() -> Borrowed {
         Borrowed {
             returned: AtomicBool::new(false),
-            queue: WaitQueue::new(),
+            queue: WaitQueue::labelled(&Label("vfork")),
         }
     }
 
@@ -98,6 +104,7 @@ impl Process {
             cpu_time: AtomicU64::new(0),
             children_time: AtomicU64::new(0),
             started: crate::arch::clock(),
+            task: AtomicU64::new(NO_TASK),
         }
     }
 
@@ -153,6 +160,16 @@ impl Process {
     /// The same of all children that were waited for.
     pub fn children_time(&self) -> u64 {
         self.children_time.load(Ordering::Relaxed)
+    }
+
+    /// The task that its thread is; none for a moment after it was made.
+    pub fn task(&self) -> Option<u64> {
+        // Relaxed: a number that stands for itself.
+        Some(self.task.load(Ordering::Relaxed)).filter(|&task| task != NO_TASK)
+    }
+
+    pub(super) fn set_task(&self, task: TaskId) {
+        self.task.store(task.get(), Ordering::Relaxed);
     }
 
     pub(super) fn add_cpu_time(&self, nanoseconds: u64) {

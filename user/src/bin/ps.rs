@@ -7,7 +7,6 @@ extern crate alloc;
 use alloc::format;
 use alloc::string::String;
 
-use user::sys::file::{self, O_CLOEXEC, O_RDONLY};
 use user::sys::{Errno, Result};
 use user::{Arguments, directory, number, println, program, tool};
 
@@ -49,12 +48,5 @@ fn main(_: Arguments) -> i32 {
 
 fn status(pid: u64) -> Result<String> {
     let path = alloc::ffi::CString::new(format!("/proc/{pid}/status")).map_err(|_| Errno::EIO)?;
-    let fd = file::open(&path, O_RDONLY | O_CLOEXEC, 0)?;
-    let mut text = String::new();
-    let result = tool::blocks(fd, |block| {
-        text.push_str(&String::from_utf8_lossy(block));
-        Ok(true)
-    });
-    file::close(fd)?;
-    result.map(|()| text)
+    tool::text(&path)
 }

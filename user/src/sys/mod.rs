@@ -11,6 +11,7 @@ pub mod process;
 pub mod raw;
 pub mod signal;
 pub mod system;
+pub mod terminal;
 
 pub use errno::Errno;
 

@@ -14,6 +14,7 @@ use crate::errno::{Errno, SysResult};
 use crate::memory::{Source, UserBuf};
 use crate::sched;
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use executor::Label;
 use executor::sync::{Mutex as TaskMutex, WaitQueue};
 use line::{Line, Signal, Step};
 use linux_raw_sys::general::{self as abi, winsize};
@@ -76,8 +77,8 @@ impl Tty {
             line: Mutex::new(Line::new(Settings::new(mode))),
             stream: AtomicBool::new(false),
             paused: AtomicBool::new(false),
-            readers: WaitQueue::new(),
-            pollers: WaitQueue::new(),
+            readers: WaitQueue::labelled(&Label("terminal")),
+            pollers: WaitQueue::labelled(&Label("poll: terminal")),
             output: TaskMutex::new(()),
             window: Mutex::new(winsize {
                 ws_row: 25,
