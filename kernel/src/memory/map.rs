@@ -37,6 +37,8 @@ pub enum MapError {
     Occupied,
     /// Nothing is mapped in part of the range.
     NotMapped,
+    /// A right that the mapping can never have.
+    NotAllowed,
     /// No memory, no room, or too many areas.
     OutOfMemory,
 }
@@ -54,7 +56,8 @@ impl From<TooManyAreas> for MapError {
 }
 
 impl AddressSpace {
-    /// Maps `length` bytes and returns where. Nothing is allocated yet but the area.
+    /// Maps `length` bytes and returns where. Nothing is allocated yet but the area. It
+    /// can get every right later.
     pub async fn map(
         &self,
         place: Place,
@@ -62,6 +65,22 @@ impl AddressSpace {
         protection: Protection,
         backing: Backing,
     ) -> Result<usize, MapError> {
+        self.map_limited(place, length, protection, Protection::all(), backing)
+            .await
+    }
+
+    /// The same, for a mapping that can never have other rights than those `allowed`.
+    pub async fn map_limited(
+        &self,
+        place: Place,
+        length: usize,
+        protection: Protection,
+        allowed: Protection,
+        backing: Backing,
+    ) -> Result<usize, MapError> {
+        if !allowed.contains(protection) {
+            return Err(MapError::NotAllowed);
+        }
         let mut layout = self.layout.write().await;
         may_change(&layout)?;
         frames::admit()?;
@@ -89,6 +108,7 @@ impl AddressSpace {
             start,
             end,
             protection,
+            allowed,
             backing,
         });
         Ok(start)
@@ -204,6 +224,9 @@ impl AddressSpace {
         if !layout.vmas.covers(start, end) {
             return Err(MapError::NotMapped);
         }
+        if !layout.vmas.allow(start, end, protection) {
+            return Err(MapError::NotAllowed);
+        }
         may_change(&layout)?;
         let mut retired = RetiredBatch::new();
         let mut opened = Ok(());
@@ -284,6 +307,7 @@ impl AddressSpace {
                 start: old_page,
                 end: new_page,
                 protection: Protection::READ | Protection::WRITE,
+                allowed: Protection::all(),
                 backing: Backing::Anonymous,
             });
         } else if new_page < old_page {

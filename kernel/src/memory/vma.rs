@@ -82,6 +82,8 @@ pub struct Vma {
     pub end: usize,
     /// What the program may do there.
     pub protection: Protection,
+    /// What it may be allowed to do there by a later change of rights.
+    pub allowed: Protection,
     /// Where its pages come from.
     pub backing: Backing,
 }
@@ -97,6 +99,7 @@ impl Vma {
             start,
             end,
             protection: self.protection,
+            allowed: self.allowed,
             backing: self.backing.advanced(start - self.start),
         }
     }
@@ -149,6 +152,12 @@ impl VmaMap {
             reached = vma.end;
         }
         reached >= end
+    }
+
+    /// Whether these rights may be given to all areas in the range.
+    pub fn allow(&self, start: usize, end: usize, protection: Protection) -> bool {
+        self.overlapping(start, end)
+            .all(|vma| vma.allowed.contains(protection))
     }
 
     /// Whether a change that splits areas and adds one is still allowed.
@@ -268,6 +277,7 @@ fn cut_at(areas: &mut BTreeMap<usize, Vma>, address: usize) {
 fn joins(before: &Vma, after: &Vma) -> bool {
     before.end == after.start
         && before.protection == after.protection
+        && before.allowed == after.allowed
         && before.backing.continues_as(before.size(), &after.backing)
 }
 
@@ -289,6 +299,7 @@ mod tests {
             start,
             end,
             protection: Protection::READ,
+            allowed: Protection::all(),
             backing: Backing::Anonymous,
         }
     }

@@ -10,6 +10,7 @@ impl From<MapError> for Errno {
     fn from(error: MapError) -> Errno {
         match error {
             MapError::BadRange => Errno::EINVAL,
+            MapError::NotAllowed => Errno::EACCES,
             MapError::Occupied => Errno::EEXIST,
             MapError::NotMapped | MapError::OutOfMemory => Errno::ENOMEM,
         }
@@ -21,7 +22,7 @@ pub async fn brk(thread: &Thread, address: usize) -> SysResult {
     Ok(thread.space().set_break(address).await)
 }
 
-/// mmap(2): anonymous memory, private or shared, and files, privately.
+/// mmap(2): anonymous memory and files, private or shared.
 pub async fn mmap(
     thread: &Thread,
     address: usize,
@@ -59,6 +60,7 @@ pub async fn mmap(
         linux::MAP_SHARED | linux::MAP_SHARED_VALIDATE => true,
         _ => return Err(Errno::EINVAL),
     };
+    let mut allowed = Protection::all();
     let backing = match (flags & linux::MAP_ANONYMOUS != 0, shared) {
         (true, false) => Backing::Anonymous,
         (true, true) => {
@@ -70,9 +72,12 @@ pub async fn mmap(
         }
         (false, shared) => {
             let file = thread.process().files().get(Fd::from_argument(fd))?;
-            if !file.is_readable()
-                || (shared && protection.contains(Protection::WRITE) && !file.is_writable())
-            {
+            if !file.is_readable() {
+                return Err(Errno::EACCES);
+            }
+            // Writing the file takes a descriptor that is open for it, now and by mprotect.
+            allowed.set(Protection::WRITE, !shared || file.is_writable());
+            if !allowed.contains(protection) {
                 return Err(Errno::EACCES);
             }
             let object = file.object().ok_or(Errno::ENODEV)?.clone();
@@ -85,7 +90,9 @@ pub async fn mmap(
             }
         }
     };
-    match thread.space().map(place, length, protection, backing).await {
+    let space = thread.space();
+    let mapped = space.map_limited(place, length, protection, allowed, backing);
+    match mapped.await {
         // Out of a program's reach, as opposed to not aligned (mmap(2)).
         Err(MapError::BadRange) if address.is_multiple_of(FRAME_SIZE) => Err(Errno::ENOMEM),
         outcome => Ok(outcome?),

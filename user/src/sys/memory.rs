@@ -6,6 +6,7 @@ use linux_raw_sys::general::{
 };
 
 use super::Result;
+use super::file::Fd;
 use super::raw::syscall;
 
 /// The size of a page.
@@ -63,6 +64,11 @@ pub unsafe fn map_at(
 ) -> Result<usize> {
     let flags = sharing.flag() | MAP_ANONYMOUS | MAP_FIXED;
     syscall!(__NR_mmap, address, length, protection.0, flags, -1isize, 0)
+}
+
+/// Maps the beginning of an open file where the kernel likes; returns its address.
+pub fn map_file(fd: Fd, length: usize, protection: Protection, sharing: Sharing) -> Result<usize> {
+    syscall!(__NR_mmap, 0, length, protection.0, sharing.flag(), fd.0, 0)
 }
 
 /// Takes the mapping of a range away.

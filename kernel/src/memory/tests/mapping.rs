@@ -78,6 +78,39 @@ fn m5_a_right_that_is_taken_is_gone_when_the_call_returns() {
     assert_clean(&[space], &[]);
 }
 
+/// Neither does the limit get lost where areas are cut and joined.
+#[test]
+fn a_limited_mapping_never_gets_more_rights() {
+    let _machine = sim::Machine::start(1, 1024);
+    let space = space(1);
+    let object = Object::with_len(4 * PAGE as u64);
+    let (at, read, write) = (BASE + 16 * PAGE, Protection::READ, Protection::WRITE);
+    let backing = Backing::Shared(object.clone(), 0);
+    let half = |offset| Backing::Shared(object.clone(), offset);
+    let all = Protection::all();
+    let limited = space.map_limited(Place::Fixed(at), 2 * PAGE, read, all - write, backing);
+    assert_eq!(now(limited), Ok(at));
+    let (next, offset) = (at + 2 * PAGE, 2 * PAGE as u64);
+    assert_eq!(
+        now(space.map(Place::Fixed(next), 2 * PAGE, read, half(offset))),
+        Ok(next)
+    );
+    for (start, pages) in [(at, 2), (at, 1), (at + PAGE, 2), (BASE, 32)] {
+        let protected = now(space.protect(start, pages * PAGE, read | write));
+        assert!(protected.is_err(), "{pages} pages from {start:#x}");
+    }
+    now(space.protect(at + PAGE, PAGE, Protection::empty())).unwrap();
+    let again = now(space.protect(at + PAGE, PAGE, write));
+    assert_eq!(again, Err(MapError::NotAllowed));
+    assert_eq!(store(&space, at, 1), Err(FaultError::NotAllowed));
+    now(space.protect(next, 2 * PAGE, read | write)).unwrap();
+    store(&space, next, 1).unwrap();
+    let backing = half(0);
+    let wrong = space.map_limited(Place::Any, PAGE, write, read, backing);
+    assert_eq!(now(wrong), Err(MapError::NotAllowed));
+    assert_clean(&[space], &[object]);
+}
+
 #[test]
 fn protecting_one_side_of_a_fork_leaves_the_other_alone() {
     let _machine = sim::Machine::start(1, 1024);

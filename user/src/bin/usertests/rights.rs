@@ -3,6 +3,7 @@
 use user::cases;
 use user::ensure;
 use user::sys::Errno;
+use user::sys::file::{self, O_RDONLY};
 use user::sys::memory::{self, PAGE, Protection, Sharing};
 use user::sys::signal::Signal;
 use user::testing::child::expect_signal;
@@ -10,11 +11,13 @@ use user::testing::failure::expect_error;
 use user::testing::{Area, Case, Explain, Verdict, in_child};
 
 use crate::memory::{read, unmap, write};
+use crate::scratch::{Scratch, expect_contents, write_file};
 
 pub const CASES: &[Case] = cases![
     rights => "memory-rights",
     rights_by_page => "memory-rights-by-page",
     rights_keep_contents => "memory-rights-keep-contents",
+    rights_of_the_descriptor => "memory-rights-of-the-descriptor",
     rights_over_holes => "memory-rights-over-holes",
 ];
 
@@ -80,6 +83,33 @@ fn rights_keep_contents() -> Verdict {
     area.protect(0, 4, Protection::READ_WRITE)?;
     area.fill_all(3);
     area.check_all(3)
+}
+
+/// What maps a file shared through a descriptor that cannot write it never gets to write it.
+fn rights_of_the_descriptor() -> Verdict {
+    let _scratch = Scratch::enter()?;
+    write_file(c"file", b"contents", 0o644)?;
+    let fd = file::open(c"file", O_RDONLY, 0).or_fail("open")?;
+    let result = memory::map_file(fd, PAGE, Protection::READ_WRITE, Sharing::Shared);
+    expect_error("mmap to write", result, Errno::EACCES)?;
+    let shared =
+        memory::map_file(fd, PAGE, Protection::READ, Sharing::Shared).or_fail("mmap, shared")?;
+    // SAFETY: nobody else knows of the page.
+    let result = unsafe { memory::protect(shared, PAGE, Protection::READ_WRITE) };
+    expect_error("mprotect to write", result, Errno::EACCES)?;
+    // SAFETY: see above.
+    unsafe { memory::protect(shared, PAGE, Protection::READ_EXECUTE) }.or_fail("mprotect")?;
+    expect_signal(Signal::SIGSEGV, || write(shared))?;
+    // A private one copies what it writes.
+    let private =
+        memory::map_file(fd, PAGE, Protection::READ, Sharing::Private).or_fail("mmap, private")?;
+    file::close(fd).or_fail("close")?;
+    // SAFETY: nobody else knows of the page.
+    unsafe { memory::protect(private, PAGE, Protection::READ_WRITE) }.or_fail("mprotect")?;
+    write(private);
+    unmap(shared, PAGE).or_fail("munmap")?;
+    unmap(private, PAGE).or_fail("munmap")?;
+    expect_contents(c"file", b"contents")
 }
 
 fn rights_over_holes() -> Verdict {
