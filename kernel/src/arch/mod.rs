@@ -12,7 +12,11 @@
 //! task. The exceptions are NMI (another CPU panicked: stop) and exceptions in the kernel
 //! itself (a defect: panic).
 
+mod frame;
+pub mod level;
 pub mod paging;
+
+pub use frame::{FRAME_SIZE, Frame};
 
 #[cfg(target_os = "none")]
 mod x86_64;
@@ -113,6 +117,34 @@ pub enum Trap {
     },
     /// An interrupt, which has been acknowledged and its device served.
     Interrupt,
+}
+
+/// What a program did that the processor answered with an exception.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Violation {
+    /// It divided by zero, or an unmasked floating-point exception came up.
+    Arithmetic,
+    /// It is being debugged: a breakpoint, a single step.
+    Debug,
+    /// There is no such instruction.
+    Instruction,
+    /// A segment that is not there, a stack beyond its segment, a misaligned access.
+    Bus,
+    /// Anything else that is not allowed.
+    Protection,
+}
+
+impl Violation {
+    /// The meaning of an exception's number (Intel SDM vol. 3, table 6-1).
+    pub fn of(vector: u8) -> Violation {
+        match vector {
+            0 | 16 | 19 => Violation::Arithmetic,
+            1 | 3 => Violation::Debug,
+            6 => Violation::Instruction,
+            11 | 12 | 17 => Violation::Bus,
+            _ => Violation::Protection,
+        }
+    }
 }
 
 /// Whether who takes the console's input wants more of it.

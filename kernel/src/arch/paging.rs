@@ -5,7 +5,7 @@
 //! atomic word that the hardware reads, and in which it sets accessed and dirty
 //! bits, at any moment. All changes are read-modify-write, so none of these bits is lost.
 
-use crate::memory::Frame;
+use crate::arch::Frame;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 bitflags::bitflags! {

@@ -5,7 +5,7 @@ use super::Frame;
 use super::frames::{self, HEAP};
 use super::object::Object;
 use super::space::AddressSpace;
-use super::table::{Level, USER_ENTRIES};
+use crate::arch::level::{Level, USER_ENTRIES};
 use crate::arch::paging::{ENTRIES, Table};
 use alloc::sync::Arc;
 use alloc::vec;

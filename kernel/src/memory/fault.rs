@@ -22,10 +22,10 @@ use super::object::PageError;
 use super::reclaim::{self, Retired};
 use super::shootdown::{Range, RetiredBatch, Shootdown};
 use super::space::{AddressSpace, Layout};
-use super::table::{Level, page_of};
 use super::vma::{Backing, Protection, Vma};
 use crate::arch;
 use crate::arch::Access;
+use crate::arch::level::{Level, page_of};
 use crate::arch::paging::{Bits, Entry, Table};
 use alloc::sync::Arc;
 

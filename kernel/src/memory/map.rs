@@ -11,8 +11,8 @@ use super::frames::{self, OutOfMemory};
 use super::reclaim::Retired;
 use super::shootdown::{BATCH, Range, RetiredBatch};
 use super::space::{AddressSpace, Layout};
-use super::table::{LEAF_REACH, Level, USER_END};
 use super::vma::{Backing, LOWEST, Protection, TooManyAreas, Vma, checked_end};
+use crate::arch::level::{LEAF_REACH, Level, USER_END};
 use crate::arch::paging::{Bits, Entry, Table};
 
 /// Where a mapping shall go.

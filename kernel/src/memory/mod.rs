@@ -4,9 +4,9 @@
 //!
 //! | module | what it is for | rules |
 //! |---|---|---|
-//! | `frame_id`, `count`, `frames` | frames, who holds them, the free ones | M1, M9, M10 |
+//! | `count`, `frames` | frames, who holds them, the free ones | M1, M9, M10 |
 //! | `contents` | the bytes in a frame | M9 |
-//! | `table`, `space` | the tree of tables; `fork` copies its root | M1, M3 |
+//! | `space` | the tree of tables; `fork` copies its root | M1, M3 |
 //! | `unshare`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
 //! | `vma`, `map` | what may be mapped where; mmap, munmap, mprotect, brk | M5, M10 |
 //! | `active`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
@@ -23,7 +23,6 @@ mod contents;
 mod count;
 mod counters;
 mod fault;
-mod frame_id;
 mod frames;
 #[cfg(target_os = "none")]
 mod heap;
@@ -32,7 +31,6 @@ mod object;
 mod reclaim;
 mod shootdown;
 mod space;
-mod table;
 mod transfer;
 mod unshare;
 mod user;
@@ -41,11 +39,12 @@ mod vma;
 #[cfg(test)]
 mod tests;
 
+pub use crate::arch::level::{Level, USER_END, USER_ENTRIES, page_of};
+pub use crate::arch::{FRAME_SIZE, Frame};
 pub use active::{activate, is_current, leave};
 pub use audit::{Audit, audit};
 pub use counters::{ALL as COUNTERS, Counter, count, total};
 pub use fault::FaultError;
-pub use frame_id::{FRAME_SIZE, Frame};
 pub use frames::{
     FrameRef, OutOfMemory, Purpose, admit, admit_bytes, fail_allocation, free_frames, heap_frames,
     holders, managed_frames,
@@ -57,7 +56,6 @@ pub use reclaim::{
 };
 pub use shootdown::serve;
 pub use space::AddressSpace;
-pub use table::{Level, USER_END, USER_ENTRIES, page_of};
 pub use transfer::{Sink, Source};
 pub use user::UserBuf;
 pub use vma::{Backing, Protection, Vma, VmaMap};

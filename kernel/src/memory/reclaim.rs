@@ -22,7 +22,7 @@ use super::Frame;
 use super::count::Dropped;
 use super::counters::{Counter, count};
 use super::frames::{self, Chain};
-use super::table::Level;
+use crate::arch::level::Level;
 use crate::arch::paging::{ENTRIES, Table};
 use crate::arch::{self, PerMachine};
 use alloc::vec::Vec;

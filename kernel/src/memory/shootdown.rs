@@ -53,7 +53,7 @@ impl Range {
 
     /// The page at this address.
     pub(super) fn page(address: usize) -> Range {
-        let start = super::table::page_of(address);
+        let start = crate::arch::level::page_of(address);
         Range {
             start,
             end: start + FRAME_SIZE,

@@ -19,7 +19,7 @@ use super::frames::{self, FrameRef, OutOfMemory, Purpose};
 use super::reclaim::Retired;
 use super::shootdown::RetiredBatch;
 use super::space::AddressSpace;
-use super::table::Level;
+use crate::arch::level::Level;
 use crate::arch::paging::{Bits, ENTRIES, Entry, Table};
 
 /// What an entry that points to a table allows; the leaf decides.

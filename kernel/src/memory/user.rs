@@ -12,10 +12,10 @@
 
 use super::fault::FaultError;
 use super::space::AddressSpace;
-use super::table::{USER_END, page_of};
 use super::transfer::{Sink, Source};
 use super::{FRAME_SIZE, Frame, contents, shootdown};
 use crate::arch::Access;
+use crate::arch::level::{USER_END, page_of};
 use crate::arch::paging::Bits;
 use crate::errno::Errno;
 use alloc::vec::Vec;

@@ -5,7 +5,7 @@
 
 use super::FRAME_SIZE;
 use super::object::Object;
-use super::table::USER_END;
+use crate::arch::level::USER_END;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use bitflags::bitflags;

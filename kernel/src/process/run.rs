@@ -10,7 +10,7 @@ use super::exit::ExitStatus;
 use super::ids::{self, Pid};
 use super::signal::{self, Signal, Signals};
 use super::thread::{Names, Parts, Process, Thread};
-use crate::arch::{self, Access, FpuState, Trap, UserContext};
+use crate::arch::{self, Access, FpuState, Trap, UserContext, Violation};
 use crate::errno::{Errno, SysResult};
 use crate::fs;
 use crate::fs::table::{FdTable, OnExec};
@@ -201,12 +201,12 @@ async fn page_fault(
 
 /// The signal for an exception, as Linux has it (arch/x86/kernel/traps.c).
 fn exception(thread: &Thread, user: &UserContext, vector: u8, error: u64) -> Option<ExitStatus> {
-    let signal = match vector {
-        0 | 16 | 19 => Signal::FPE,
-        1 | 3 => Signal::TRAP,
-        6 => Signal::ILL,
-        11 | 12 | 17 => Signal::BUS,
-        _ => Signal::SEGV,
+    let signal = match Violation::of(vector) {
+        Violation::Arithmetic => Signal::FPE,
+        Violation::Debug => Signal::TRAP,
+        Violation::Instruction => Signal::ILL,
+        Violation::Bus => Signal::BUS,
+        Violation::Protection => Signal::SEGV,
     };
     log::info!(
         "process {}: exception {vector}, error code {error:#x}, at {:#x}",

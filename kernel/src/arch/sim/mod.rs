@@ -15,7 +15,8 @@ pub use user::{FpuState, UserContext};
 
 use super::paging::{Bits, ENTRIES, Entry, Table};
 use super::{Access, BootInfo, CpuId, PhysRange, Wanted};
-use crate::memory::{FRAME_SIZE, Frame, Level, USER_END, USER_ENTRIES};
+use crate::arch::level::{Level, USER_END, USER_ENTRIES};
+use crate::arch::{FRAME_SIZE, Frame};
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 use std::collections::HashMap;

@@ -10,7 +10,7 @@ use super::machine::Machine;
 use super::ranges::Ranges;
 use super::{apic, features, fpu, paging, percpu, rtc, serial, smp, time};
 use crate::arch::{BootInfo, PhysRange};
-use crate::memory::{FRAME_SIZE, Frame};
+use crate::arch::{FRAME_SIZE, Frame};
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Once;

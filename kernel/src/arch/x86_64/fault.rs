@@ -4,7 +4,7 @@ use super::interrupts::STOPPING;
 use super::layout::Stack;
 use super::registers::TrapFrame;
 use super::{apic, percpu};
-use crate::memory::FRAME_SIZE;
+use crate::arch::FRAME_SIZE;
 use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};

@@ -12,8 +12,8 @@
 //! are also reachable through the direct map, where they are writable: a wild
 //! store through the direct map can change code.
 
+use crate::arch::Frame;
 use crate::arch::{MAX_CPUS, PhysRange};
-use crate::memory::Frame;
 use core::ptr::NonNull;
 
 /// Physical address 0 in the kernel's half.

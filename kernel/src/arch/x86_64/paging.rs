@@ -9,7 +9,7 @@ use super::features::Features;
 use super::layout::{self, DEVICES, DIRECT_MAP, HEAP, KERNEL_BASE, STACKS, Stack, USER_END};
 use crate::arch::PhysRange;
 use crate::arch::paging::{Bits, ENTRIES, Entry, Table};
-use crate::memory::{FRAME_SIZE, Frame};
+use crate::arch::{FRAME_SIZE, Frame};
 use core::arch::asm;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};

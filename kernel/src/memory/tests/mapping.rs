@@ -41,7 +41,7 @@ fn unmapping_what_is_shared_leaves_the_other_side_alone() {
 /// A hole in the tables at either end of the range says nothing about its middle.
 #[test]
 fn unmapping_between_holes_leaves_the_other_side_alone() {
-    let reach = table::LEAF_REACH;
+    let reach = crate::arch::level::LEAF_REACH;
     for (touched, first, last) in [
         // Holes within one table of pages, then a whole table missing at each end.
         (BASE + 3 * PAGE, BASE + PAGE, BASE + 5 * PAGE),
@@ -238,7 +238,7 @@ fn vectored_transfers_cross_segments_and_pages() {
 
 #[test]
 fn m1_munmap_between_two_untouched_ends_leaves_the_child_alone() {
-    const REACH: usize = table::LEAF_REACH;
+    const REACH: usize = crate::arch::level::LEAF_REACH;
     let _machine = sim::Machine::start(1, 1024);
     let parent = space(1);
     // Neither the first page nor the last has a leaf table, and the one between them hangs in

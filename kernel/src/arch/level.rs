@@ -2,7 +2,7 @@
 //! 4.5).
 
 use super::FRAME_SIZE;
-use crate::arch::paging::ENTRIES;
+use super::paging::ENTRIES;
 
 /// The first address that is not a user program's. The last page below the hole of
 /// non-canonical addresses is left out, as on Linux: a `syscall` there would return to
