@@ -116,6 +116,8 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
     }
     drop(own);
     drop(newborn);
+    // See `run::start`.
+    parent.activate();
     if request.waits || request.borrows_memory {
         child.borrowed.wait().await;
     }

@@ -35,13 +35,19 @@ pub enum Outcome {
     Exit(ExitStatus),
 }
 
-/// Starts a thread that is ready to go.
+/// Starts a thread that is ready to go. Without memory for its task its process is killed
+/// (rule M10), and this CPU has left its address space then.
 pub(super) fn start(thread: Arc<Thread>, user: Box<UserContext>, child_tid: Option<usize>) {
     let process = thread.process().clone();
-    let task = sched::executor().spawn("user", whole_life(thread, user, child_tid));
-    process.set_task(task.id());
-    // Nobody waits for the task itself: the process's status tells.
-    drop(task);
+    let life = whole_life(thread, user, child_tid);
+    match sched::executor().task("user").try_spawn(life) {
+        // Nobody waits for the task itself: the process's status tells.
+        Ok(task) => process.set_task(task.id()),
+        Err(no_memory) => {
+            drop(no_memory);
+            process.end(ExitStatus::Signal(Signal::KILL));
+        }
+    }
 }
 
 /// Makes process 1 and starts it with the program `path`.
