@@ -1,7 +1,7 @@
 //! Making a process out of another (fork(2), vfork(2), and clone(2) as far as it makes
 //! processes).
 
-use super::ids::{self, NoPid, Pid};
+use super::ids::{self, NotEntered, Pid};
 use super::run;
 use super::signal::Signals;
 use super::thread::{Parts, Process, Thread};
@@ -40,6 +40,8 @@ pub enum ForkError {
     NoPid,
     /// No memory.
     OutOfMemory,
+    /// The parent is being killed.
+    Killed,
 }
 
 impl From<ForkError> for Errno {
@@ -47,6 +49,8 @@ impl From<ForkError> for Errno {
         match error {
             ForkError::NoPid => Errno::EAGAIN,
             ForkError::OutOfMemory => Errno::ENOMEM,
+            // The parent does not live to see it.
+            ForkError::Killed => Errno::EINTR,
         }
     }
 }
@@ -57,9 +61,12 @@ impl From<OutOfMemory> for ForkError {
     }
 }
 
-impl From<NoPid> for ForkError {
-    fn from(_: NoPid) -> ForkError {
-        ForkError::NoPid
+impl From<NotEntered> for ForkError {
+    fn from(error: NotEntered) -> ForkError {
+        match error {
+            NotEntered::NoPid => ForkError::NoPid,
+            NotEntered::Refused => ForkError::Killed,
+        }
     }
 }
 
@@ -86,13 +93,22 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
         files: parent.files().fork(),
         cwd: parent.cwd(),
         umask: parent.umask.load(Ordering::Relaxed),
-        group: Some(parent.group.load(Ordering::Relaxed)),
+        group: None,
         session: Some(parent.session.load(Ordering::Relaxed)),
         signals: Signals::new(parent.signals.ignored()),
         parent: Some(parent.clone()),
         names: parent.names(),
     };
-    let child = ids::enter(|pid| Arc::new(Process::new(pid, parts))).map_err(ForkError::from)?;
+    // A signal to the group that comes now finds the child, or has found the parent and ends
+    // both (see `ids`). So the group is looked up there.
+    let child = ids::enter(
+        || !thread.is_ended_by_signal(),
+        |pid| {
+            let group = Some(parent.group.load(Ordering::Relaxed));
+            Arc::new(Process::new(pid, Parts { group, ..parts }))
+        },
+    )
+    .map_err(ForkError::from)?;
     let pid = child.pid;
     parent.family.add_child(child.clone());
 

@@ -1,10 +1,17 @@
 //! Numbers of processes, and the way from a number to its process.
+//!
+//! The table's lock also orders signals to many with `fork`: such a signal is sent to all
+//! members in one hold of it, and a child enters under it only if its parent has no
+//! signal that ends it. So the signal is either there before the child, which then is not
+//! made, or finds the child in the table. Under this lock only wait queues are locked, and
+//! nothing is dropped.
 
 use super::thread::Process;
 use alloc::collections::{BTreeMap, TryReserveError};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Bound;
 use spin::Mutex;
 
 /// The number of a process (and of its only thread).
@@ -37,15 +44,27 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
     made: 0,
 });
 
-/// No number is free.
+/// Why a process cannot enter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NoPid;
+pub enum NotEntered {
+    /// No number is free.
+    NoPid,
+    /// It must not be any more.
+    Refused,
+}
 
-/// Makes a process under a number that no other has, zombies included.
-pub(super) fn enter(make: impl FnOnce(Pid) -> Arc<Process>) -> Result<Arc<Process>, NoPid> {
+/// Makes a process under a number that no other has, zombies included, if `may` it still
+/// be. Both are called under the table's lock.
+pub(super) fn enter(
+    may: impl FnOnce() -> bool,
+    make: impl FnOnce(Pid) -> Arc<Process>,
+) -> Result<Arc<Process>, NotEntered> {
     let mut table = TABLE.lock();
+    if !may() {
+        return Err(NotEntered::Refused);
+    }
     if table.processes.len() >= LIMIT as usize - 1 {
-        return Err(NoPid);
+        return Err(NotEntered::NoPid);
     }
     loop {
         table.last = if table.last + 1 < LIMIT {
@@ -79,9 +98,27 @@ pub fn find(pid: Pid) -> Option<Arc<Process>> {
     TABLE.lock().processes.get(&pid).cloned()
 }
 
-/// All processes, zombies included.
-pub fn all() -> Vec<Arc<Process>> {
-    TABLE.lock().processes.values().cloned().collect()
+/// The process with the lowest number above this one, zombies included. Whoever goes from
+/// one to the next sees all that are there the whole time.
+pub fn next(after: Pid) -> Option<Arc<Process>> {
+    let table = TABLE.lock();
+    let mut rest = table
+        .processes
+        .range((Bound::Excluded(after), Bound::Unbounded));
+    rest.next().map(|(_, process)| process.clone())
+}
+
+/// Visits all processes at one moment, zombies included. `visit` is called under the
+/// table's lock, perhaps on an interrupt's path: it neither allocates nor waits.
+pub fn for_each(visit: impl FnMut(&Process)) {
+    let table = TABLE.lock();
+    table.processes.values().map(|p| &**p).for_each(visit);
+}
+
+/// Whether there is such a process, zombies included. As for [`for_each`].
+pub fn any(matches: impl FnMut(&Process) -> bool) -> bool {
+    let table = TABLE.lock();
+    table.processes.values().map(|p| &**p).any(matches)
 }
 
 /// The tasks that their threads are, each with its process, in the order of the tasks'

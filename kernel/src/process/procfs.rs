@@ -73,7 +73,9 @@ impl Listing for Root {
         let names = names.chain(executor::FILES.iter().map(|(name, _)| name));
         let mut list: Vec<Listed> = names.map(|name| Listed::new(name, Type::Regular)).collect();
         list.push(Listed::new(b"self", Type::Link));
-        for process in ids::all() {
+        let mut last = Pid(0);
+        while let Some(process) = ids::next(last) {
+            last = process.pid;
             list.push(Listed::new(
                 process.pid.to_string().as_bytes(),
                 Type::Directory,

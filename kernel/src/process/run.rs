@@ -71,7 +71,7 @@ pub async fn start_init(
         parent: None,
         names: Arc::new(Names::default()),
     };
-    let process = ids::enter(|pid| Arc::new(Process::new(pid, parts)))
+    let process = ids::enter(|| true, |pid| Arc::new(Process::new(pid, parts)))
         .map_err(|_| exec::ExecError::OutOfMemory)?;
     assert!(process.pid == Pid::INIT, "init is not the first process");
     let fpu = FpuState::new().ok_or(exec::ExecError::OutOfMemory)?;
@@ -227,11 +227,13 @@ pub async fn end_all() {
     while ids::count() > 1 {
         // Each time: whoever was in `fork` has a child that the last time did not see.
         signal::kill_all();
-        for process in ids::all().iter().filter(|p| p.pid != Pid::INIT) {
+        let mut last = Pid::INIT;
+        while let Some(process) = ids::next(last) {
+            last = process.pid;
             if process.exit_status().is_some()
                 && process.parent().is_none_or(|p| p.exit_status().is_some())
             {
-                ids::remove(process);
+                ids::remove(&process);
             }
         }
         sched::executor().sleep(1_000_000).await;

@@ -8,7 +8,6 @@
 use super::exit::ExitStatus;
 use super::ids::{self, Pid};
 use super::thread::{Process, Thread};
-use alloc::sync::Arc;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use executor::Label;
@@ -219,12 +218,32 @@ pub(super) fn post(process: &Process, signal: Signal) {
     process.signals.changed.wake_all();
 }
 
-/// Sends a signal to all processes of a group. Says whether there were any.
-pub fn send_to_group(group: u32, signal: Signal) -> bool {
-    let members = ids::all()
-        .into_iter()
-        .filter(|p| p.group.load(Ordering::Relaxed) == group);
-    members.map(|process| send(&process, signal)).count() != 0
+/// Sends a signal, if any, to all processes of a group, also to those that are being made.
+/// Says whether there were any.
+pub fn send_to_group(group: u32, signal: Option<Signal>) -> bool {
+    send_to_many(signal, |process| {
+        process.group.load(Ordering::Relaxed) == group
+    })
+}
+
+/// The same for all processes but init and this one.
+pub fn send_to_all(but: Pid, signal: Option<Signal>) -> bool {
+    send_to_many(signal, |process| {
+        process.pid != but && process.pid != Pid::INIT
+    })
+}
+
+fn send_to_many(signal: Option<Signal>, selected: impl Fn(&Process) -> bool) -> bool {
+    let mut any = false;
+    ids::for_each(|process| {
+        if selected(process) {
+            any = true;
+            if let Some(signal) = signal {
+                send(process, signal);
+            }
+        }
+    });
+    any
 }
 
 impl Thread {
@@ -268,30 +287,35 @@ impl Thread {
 
     /// Waits for a signal that ends the process.
     pub(super) async fn ended_by_signal(&self) {
-        let signals = &self.process().signals;
-        signals
+        self.process()
+            .signals
             .changed
-            .wait_until(|| {
-                let mut deliverable = signals.deliverable(self.blocked.load(Ordering::Relaxed));
-                while deliverable != 0 {
-                    let signal = Signal(deliverable.trailing_zeros() as u8 + 1);
-                    if signal.default_action() == Action::Terminate {
-                        return Some(());
-                    }
-                    deliverable &= deliverable - 1;
-                }
-                None
-            })
+            .wait_until(|| self.is_ended_by_signal().then_some(()))
             .await;
+    }
+
+    /// Whether a signal that ends the process is there to be taken.
+    pub(super) fn is_ended_by_signal(&self) -> bool {
+        let signals = &self.process().signals;
+        let mut deliverable = signals.deliverable(self.blocked.load(Ordering::Relaxed));
+        while deliverable != 0 {
+            let signal = Signal(deliverable.trailing_zeros() as u8 + 1);
+            if signal.default_action() == Action::Terminate {
+                return true;
+            }
+            deliverable &= deliverable - 1;
+        }
+        false
     }
 }
 
 /// Ends everybody but init: the machine is about to stop.
 pub(super) fn kill_all() {
-    let others = ids::all()
-        .into_iter()
-        .filter(|process| process.pid != Pid::INIT);
-    others.for_each(|process: Arc<Process>| post(&process, Signal::KILL));
+    ids::for_each(|process| {
+        if process.pid != Pid::INIT {
+            post(process, Signal::KILL);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -298,7 +298,7 @@ pub fn setpgid(thread: &Thread, pid: usize, group: usize) -> SysResult {
         group as u32
     };
     let exists = group == process.pid.0
-        || process::all().iter().any(|other| {
+        || process::any(|other| {
             other.group.load(Ordering::Relaxed) == group
                 && other.session.load(Ordering::Relaxed) == session
         });
@@ -313,10 +313,7 @@ pub fn setpgid(thread: &Thread, pid: usize, group: usize) -> SysResult {
 pub fn setsid(thread: &Thread) -> SysResult {
     let process = thread.process();
     let pid = process.pid.0;
-    if process::all()
-        .iter()
-        .any(|other| other.group.load(Ordering::Relaxed) == pid)
-    {
+    if process::any(|other| other.group.load(Ordering::Relaxed) == pid) {
         return Err(Errno::EPERM);
     }
     process.session.store(pid, Ordering::Relaxed);

@@ -20,45 +20,21 @@ fn checked(number: usize) -> Result<Option<Signal>, Errno> {
 /// kill(2).
 pub fn kill(thread: &Thread, pid: usize, signal: usize) -> SysResult {
     let signal = checked(signal)?;
-    let to_group = |group: u32| {
-        let members = process::all()
-            .into_iter()
-            .filter(|p| p.group.load(Ordering::Relaxed) == group);
-        let count = members
-            .map(|p| {
-                if let Some(signal) = signal {
-                    process::send(&p, signal)
-                }
-            })
-            .count();
-        if count == 0 { Err(Errno::ESRCH) } else { Ok(0) }
-    };
-    match pid as i32 {
-        0 => to_group(thread.process().group.load(Ordering::Relaxed)),
-        -1 => {
-            let own = thread.process().pid;
-            let others = process::all()
-                .into_iter()
-                .filter(|p| p.pid != own && p.pid != Pid::INIT);
-            let count = others
-                .map(|p| {
-                    if let Some(signal) = signal {
-                        process::send(&p, signal)
-                    }
-                })
-                .count();
-            if count == 0 { Err(Errno::ESRCH) } else { Ok(0) }
-        }
-        i32::MIN => Err(Errno::ESRCH),
-        group if group < 0 => to_group(group.unsigned_abs()),
+    let own = thread.process();
+    let any = match pid as i32 {
+        0 => process::send_to_group(own.group.load(Ordering::Relaxed), signal),
+        -1 => process::send_to_all(own.pid, signal),
+        i32::MIN => false,
+        group if group < 0 => process::send_to_group(group.unsigned_abs(), signal),
         pid => {
             let process = process::find(Pid(pid as u32)).ok_or(Errno::ESRCH)?;
             if let Some(signal) = signal {
                 process::send(&process, signal);
             }
-            Ok(0)
+            true
         }
-    }
+    };
+    if any { Ok(0) } else { Err(Errno::ESRCH) }
 }
 
 /// tgkill(2), for a process with one thread.

@@ -3,8 +3,10 @@
 use user::cases;
 use user::ensure;
 use user::sys::Errno;
-use user::sys::process;
+use user::sys::file;
+use user::sys::process::{self, Pid, Status};
 use user::sys::signal::{self, Disposition, Signal, SignalSet};
+use user::sys::system::sleep_ms;
 use user::testing::child::{self, Channel, expect_exit, expect_signal};
 use user::testing::failure::expect_error;
 use user::testing::{Case, Explain, Verdict, in_child};
@@ -22,6 +24,7 @@ pub const CASES: &[Case] = cases![
     over_exec => "signal-over-exec",
     dispositions => "signal-dispositions",
     continued_before_it_stopped => "signal-continued-before-it-stopped",
+    group_while_forking => "signal-group-while-forking",
     unblockable => "signal-kill-not-blockable",
 ];
 
@@ -39,6 +42,35 @@ fn continued_before_it_stopped() -> Verdict {
     }
     go.send(1)?;
     child::finish(pid)
+}
+
+/// A child that is being made when its group is killed does not get away.
+fn group_while_forking() -> Verdict {
+    for round in 0..100 {
+        let alive = file::pipe().or_fail("pipe")?;
+        let running = Channel::new()?;
+        let outlive = || {
+            sleep_ms(2000);
+            file::write(alive.write, b"x").or_fail("write").map(drop)
+        };
+        let leader = child::start(|| {
+            process::lead_group().or_fail("setpgid")?;
+            running.send(1)?;
+            for _ in 0..50 {
+                child::start(outlive)?;
+            }
+            outlive()
+        })?;
+        running.receive()?;
+        process::kill(Pid(-leader.0), Signal::SIGKILL).or_fail("kill")?;
+        file::close(alive.write).or_fail("close")?;
+        // The end, when the last member of the group has been killed.
+        let count = file::read(alive.read, &mut [0]).or_fail("read")?;
+        ensure!(count == 0, "round {round}: somebody outlived the group");
+        file::close(alive.read).or_fail("close")?;
+        child::expect_status(leader, Status::Killed(Signal::SIGKILL))?;
+    }
+    Ok(())
 }
 
 fn unblockable() -> Verdict {
