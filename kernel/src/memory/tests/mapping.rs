@@ -169,6 +169,9 @@ fn m8_the_kernel_writes_as_the_user_would() {
     assert_eq!(seen, [0, 1, 0, 0]);
     now(child.protect(BASE, PAGE, Protection::READ)).unwrap();
     assert_eq!(now(child.write_bytes(BASE, b"x")), Err(Errno::EFAULT));
+    // The page is still there, but for nobody.
+    now(child.protect(BASE, PAGE, Protection::empty())).unwrap();
+    assert_eq!(now(child.read_bytes(BASE, &mut [0])), Err(Errno::EFAULT));
     for bad in [
         0,
         BASE + 2 * PAGE - 1,

@@ -77,6 +77,35 @@ fn m10_each_allocation_may_fail_and_nothing_is_lost() {
 }
 
 #[test]
+fn m10_a_table_that_cannot_be_copied_to_its_end_leaves_no_reference_behind() {
+    let _machine = sim::Machine::start(1, 1024);
+    let parent = space(3);
+    (0..3).for_each(|n| store(&parent, BASE + n * PAGE, 1).unwrap());
+    let child = now(parent.fork()).unwrap();
+    let last = parent.frame_at(BASE + 2 * PAGE).unwrap();
+    activate(&child);
+    frames::set_holders(last, count::RefCount::MAX);
+    assert_eq!(store(&child, BASE, 2), Err(FaultError::OutOfMemory));
+    frames::set_holders(last, 1);
+    assert_eq!(load(&child, BASE), Ok(1));
+    assert_clean(&[parent, child], &[]);
+}
+
+#[test]
+fn m10_a_fault_finds_the_memory_that_only_waits_to_be_dropped() {
+    let _machine = sim::Machine::start(1, 1024);
+    let hog = space(1000);
+    let touched = (0..1000)
+        .take_while(|n| store(&hog, BASE + n * PAGE, 1).is_ok())
+        .count();
+    now(hog.unmap(BASE, 10 * PAGE)).unwrap();
+    // It yields between two slices of reclaim.
+    let mut fault = core::pin::pin!(hog.fault(BASE + touched * PAGE, Access::Write));
+    let outcome = (0..10).find_map(|_| fault.as_mut().now_or_never());
+    assert_eq!(outcome, Some(Ok(())));
+}
+
+#[test]
 fn m10_a_munmap_that_cannot_get_its_tables_changes_nothing() {
     let _machine = sim::Machine::start(1, 4096);
     let parent = space(700);

@@ -66,6 +66,26 @@ fn m4_a_copy_that_a_killed_thread_has_left_is_not_written_early_either() {
 }
 
 #[test]
+fn m4_nobody_takes_a_copy_over_before_the_old_page_is_gone_everywhere() {
+    let (_machine, parent, child) = on_two_cpus();
+    let mut first = pin!(parent.fault(BASE, Access::Write));
+    assert!(waits(first.as_mut()));
+    sim::on(1, || {
+        // Another thread of the same program. It holds the copy alone already, but has not
+        // forgotten the old page.
+        let mut second = pin!(parent.fault(BASE, Access::Write));
+        assert!(waits(second.as_mut()));
+        assert!(sim::store(BASE, 3).is_err());
+    });
+    sim::on(1, serve);
+    now(first).unwrap();
+    sim::on(1, || store(&parent, BASE, 3)).unwrap();
+    assert_eq!(sim::load(BASE), Ok(3), "both use the same page");
+    sim::on(1, reclaim_here);
+    assert_clean(&[parent.clone(), child], &[]);
+}
+
+#[test]
 fn m2_a_reference_is_kept_while_another_cpu_can_use_it() {
     let (_machine, parent, child) = on_two_cpus();
     let old = parent.frame_at(BASE).unwrap();
@@ -132,6 +152,20 @@ fn m5_munmap_returns_when_the_other_cpu_has_forgotten() {
     sim::on(1, serve);
     now(unmap).unwrap();
     assert!(sim::on(1, || sim::load(BASE)).is_err());
+}
+
+#[test]
+fn m5_mprotect_returns_when_the_other_cpu_has_forgotten() {
+    let (_machine, parent, child) = on_two_cpus();
+    drop(child);
+    reclaim_here();
+    store(&parent, BASE, 2).unwrap();
+    sim::on(1, || store(&parent, BASE, 3)).unwrap();
+    let mut protect = pin!(parent.protect(BASE, PAGE, Protection::READ));
+    assert!(waits(protect.as_mut()));
+    sim::on(1, serve);
+    now(protect).unwrap();
+    assert!(sim::on(1, || sim::store(BASE, 4)).is_err());
 }
 
 #[test]

@@ -38,6 +38,23 @@ fn a_write_is_seen_by_its_own_side_only() {
 }
 
 #[test]
+fn whoever_is_left_with_a_table_may_not_write_the_pages_that_its_copy_shares() {
+    let _machine = sim::Machine::start(1, 1024);
+    let parent = space(2);
+    store(&parent, BASE, 1).unwrap();
+    store(&parent, BASE + PAGE, 2).unwrap();
+    let child = now(parent.fork()).unwrap();
+    store(&parent, BASE, 10).unwrap();
+    // Now the child is the only holder of the tables, and takes them over.
+    reclaim_here();
+    activate(&child);
+    store(&child, BASE + PAGE, 20).unwrap();
+    activate(&parent);
+    assert_eq!(load(&parent, BASE + PAGE), Ok(2));
+    assert_clean(&[parent, child], &[]);
+}
+
+#[test]
 fn m3_a_stale_writable_entry_does_not_survive_fork() {
     let _machine = sim::Machine::start(1, 1024);
     let parent = space(1);
