@@ -15,9 +15,6 @@ use crate::initramfs::Tree;
 use crate::symbols;
 use crate::workspace::{TARGET, Workspace};
 
-/// What is shown to whoever starts a shell.
-const MOTD: &str = "cowfork: fork is cheap here. Try `ls /bin`; `exit` powers off.\n";
-
 /// What QEMU is given: a kernel and a root file system.
 #[derive(Clone, Debug)]
 pub struct Image {
@@ -117,7 +114,6 @@ fn root_file_system(kernel: &Path, artifacts: &[Artifact]) -> Result<Tree> {
     for dir in ["/bin", "/dev", "/etc", "/proc", "/tmp"] {
         tree.dir(dir);
     }
-    tree.file("/etc/motd", MOTD);
     let elf = fs::read(kernel).on("read", kernel)?;
     tree.file("/boot/symbols", symbols::table(&elf)?);
     for artifact in artifacts

@@ -333,7 +333,11 @@ impl Drop for FrameRef {
 
 fn claim(purpose: Purpose) -> Result<Frame, OutOfMemory> {
     let table = TABLE.get();
-    let frame = Frame::new(table.allocate(purpose)?);
+    let allocated = table.allocate(purpose);
+    if allocated.is_err() {
+        super::counters::count(super::Counter::AllocationsFailed);
+    }
+    let frame = Frame::new(allocated?);
     let info = table.info(frame);
     info.count.claim();
     info.link.store(NIL, Ordering::Relaxed);

@@ -114,7 +114,8 @@ pub async fn clone3(thread: &Thread, user: &UserContext, address: usize, size: u
     let space = thread.space();
     let mut words = [0usize; FIRST / 8];
     for (index, word) in words.iter_mut().enumerate() {
-        *word = space.read_word(address + 8 * index).await?;
+        let at = address.checked_add(8 * index).ok_or(Errno::EFAULT)?;
+        *word = space.read_word(at).await?;
     }
     for at in (FIRST..size).step_by(8) {
         if space.read_word(address + at).await? != 0 {
