@@ -2,15 +2,14 @@
 //!
 //! | PML4 slot | what | mapped |
 //! |---|---|---|
-//! | 256..288 | all physical memory, at [`DIRECT_MAP`] | writable, no execute, global |
+//! | 256..288 | all physical memory, at [`DIRECT_MAP`] | writable (but for the image's code and constants), no execute, global |
 //! | 384 | the kernel's heap, filled by `map_kernel` | writable, no execute, global |
 //! | 385 | stacks with guard pages, then device registers | writable, no execute, global |
 //! | 511 | the kernel image, at [`KERNEL_BASE`] | by section: no page both writable and executable |
 //!
 //! The tables below these slots exist from the start, so the upper half of a root
-//! is copied once, when the root is made, and never changes. The image's pages
-//! are also reachable through the direct map, where they are writable: a wild
-//! store through the direct map can change code.
+//! is copied once, when the root is made, and never changes. The image's code and
+//! constants are in the direct map too, and cannot be written there either.
 
 use crate::arch::Frame;
 use crate::arch::{MAX_CPUS, PhysRange};

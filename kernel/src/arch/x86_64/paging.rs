@@ -41,19 +41,25 @@ pub fn build(memory: &mut Memory) -> Frame {
     let root = memory.allocate();
     KERNEL_ROOT.store(root.number(), Ordering::Relaxed);
 
+    let image = layout::image();
     let ram = core::mem::replace(&mut memory.ram, super::ranges::Ranges::new());
     for range in ram.as_slice() {
-        map_range(
-            memory,
-            root,
-            DIRECT_MAP + range.start as usize,
-            *range,
-            DATA,
-        );
+        // What cannot be written at the image's place cannot be written here either.
+        let fixed = PhysRange {
+            start: image.text.start.clamp(range.start, range.end),
+            end: image.rodata.end.clamp(range.start, range.end),
+        };
+        for (start, end, bits) in [
+            (range.start, fixed.start, DATA),
+            (fixed.start, fixed.end, CONSTANT),
+            (fixed.end, range.end, DATA),
+        ] {
+            let va = DIRECT_MAP + start as usize;
+            map_range(memory, root, va, PhysRange { start, end }, bits);
+        }
     }
     memory.ram = ram;
 
-    let image = layout::image();
     for (range, bits) in [
         (image.text, CODE),
         (image.rodata, CONSTANT),
