@@ -115,7 +115,7 @@ pub fn for_each(visit: impl FnMut(&Process)) {
     table.processes.values().map(|p| &**p).for_each(visit);
 }
 
-/// Whether there is such a process, zombies included. As for [`for_each`].
+/// Whether there is such a process, zombies included. As for `for_each`.
 pub fn any(matches: impl FnMut(&Process) -> bool) -> bool {
     let table = TABLE.lock();
     table.processes.values().map(|p| &**p).any(matches)
