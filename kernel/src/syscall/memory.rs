@@ -32,7 +32,7 @@ pub async fn mmap(
     fd: usize,
     offset: usize,
 ) -> SysResult {
-    let protection = rights(protection)?;
+    let protection = rights(protection);
     let flags = flags as u32;
     if length == 0 || !offset.is_multiple_of(FRAME_SIZE) {
         return Err(Errno::EINVAL);
@@ -112,7 +112,13 @@ pub async fn mprotect(
     length: usize,
     protection: usize,
 ) -> SysResult {
-    let protection = rights(protection)?;
+    // PROT_SEM means nothing here, nor on Linux's x86. PROT_GROWSDOWN and PROT_GROWSUP are
+    // for mappings that grow, which there are none of.
+    let known = linux::PROT_READ | linux::PROT_WRITE | linux::PROT_EXEC | linux::PROT_SEM;
+    if protection & !(known as usize) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let protection = rights(protection);
     if !address.is_multiple_of(FRAME_SIZE) {
         return Err(Errno::EINVAL);
     }
@@ -126,16 +132,12 @@ pub async fn mprotect(
     }
 }
 
-fn rights(protection: usize) -> Result<Protection, Errno> {
-    let known = linux::PROT_READ | linux::PROT_WRITE | linux::PROT_EXEC;
-    // PROT_GROWSDOWN and PROT_GROWSUP are for mappings that grow, which there are none of.
-    if protection & !(known as usize) != 0 {
-        return Err(Errno::EINVAL);
-    }
+/// The rights among these bits. mmap ignores all others, as Linux does.
+fn rights(protection: usize) -> Protection {
     let protection = protection as u32;
     let mut rights = Protection::empty();
     rights.set(Protection::READ, protection & linux::PROT_READ != 0);
     rights.set(Protection::WRITE, protection & linux::PROT_WRITE != 0);
     rights.set(Protection::EXECUTE, protection & linux::PROT_EXEC != 0);
-    Ok(rights)
+    rights
 }

@@ -88,10 +88,12 @@ pub async fn clone(
     child_tid: usize,
     tls: usize,
 ) -> SysResult {
+    // The upper half is left alone: only clone3 has flags there.
+    let flags = u64::from(flags as u32);
     let arguments = CloneArguments {
         // The low byte is the signal that the parent gets at the end.
-        flags: flags as u64 & !0xff,
-        exit_signal: flags as u64 & 0xff,
+        flags: flags & !0xff,
+        exit_signal: flags & 0xff,
         stack,
         parent_tid,
         child_tid,
@@ -190,6 +192,9 @@ impl CloneArguments {
         if self.exit_signal != u64::from(linux::SIGCHLD) && self.exit_signal != 0 {
             return Err(Errno::EINVAL);
         }
+        if has(linux::CLONE_SETTLS) && self.tls >= USER_END {
+            return Err(Errno::EPERM);
+        }
         let given = |flag, value| has(flag).then_some(value);
         Ok(ForkRequest {
             borrows_memory: has(linux::CLONE_VM),
@@ -228,6 +233,10 @@ pub async fn wait4(
         group if group < 0 => Selector::Group(group.unsigned_abs()),
         pid => Selector::One(Pid(pid as u32)),
     };
+    // __WCLONE asks for children that do not send SIGCHLD, which there are none of.
+    if options as u32 & (linux::__WCLONE | linux::__WALL) == linux::__WCLONE {
+        return Err(Errno::ECHILD);
+    }
     let block = options as u32 & linux::WNOHANG == 0;
     let Some(reaped) = process::wait(process, selector, block).await? else {
         return Ok(0);

@@ -6,13 +6,17 @@ use user::random::Random;
 use user::sys::Errno;
 use user::sys::file;
 use user::sys::process::{self, Forked, Pid, Status};
+use user::sys::raw;
 use user::sys::signal::Signal;
 use user::sys::system;
 use user::testing::child::{self, expect_exit, expect_status};
 use user::testing::failure::expect_error;
 use user::testing::{Case, Channel, Explain, Failure, Verdict, in_child};
 
+use linux_raw_sys::general as numbers;
+
 pub const CASES: &[Case] = cases![
+    odd_requests => "process-odd-requests",
     exit_status => "exit-status",
     wait_any => "wait-any",
     wait_in_reverse => "wait-in-reverse",
@@ -463,4 +467,29 @@ fn registers_survive() -> Verdict {
         })?;
     }
     pids.into_iter().try_for_each(child::finish)
+}
+
+/// A call that is given no pointers that are used.
+fn call(number: u32, arguments: [usize; 5]) -> user::sys::Result<usize> {
+    let [a, b, c, d, e] = arguments;
+    // SAFETY: by the head of this function; a child runs on a copy of the memory.
+    unsafe { raw::call(number, [a, b, c, d, e, 0]) }
+}
+
+/// Bits that mean nothing to clone, and requests that there is no answer to.
+fn odd_requests() -> Verdict {
+    // clone knows no flag above the lower half.
+    let flags = numbers::SIGCHLD as usize | 1 << 40;
+    match call(numbers::__NR_clone, [flags, 0, 0, 0, 0]).or_fail("clone")? {
+        0 => process::exit_now(0),
+        pid => child::finish(Pid(pid as i32))?,
+    }
+    let flags = (numbers::SIGCHLD | numbers::CLONE_SETTLS) as usize;
+    let result = call(numbers::__NR_clone, [flags, 0, 0, 0, 1 << 63]);
+    expect_error("clone with a pointer out of reach", result, Errno::EPERM)?;
+    let pid = child::start(|| Ok(()))?;
+    let options = (numbers::__WCLONE | numbers::WNOHANG) as usize;
+    let result = call(numbers::__NR_wait4, [pid.0 as usize, 0, options, 0, 0]);
+    expect_error("wait for another kind of child", result, Errno::ECHILD)?;
+    child::finish(pid)
 }

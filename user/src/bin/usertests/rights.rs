@@ -18,6 +18,7 @@ pub const CASES: &[Case] = cases![
     rights_by_page => "memory-rights-by-page",
     rights_keep_contents => "memory-rights-keep-contents",
     rights_of_the_descriptor => "memory-rights-of-the-descriptor",
+    rights_unknown => "memory-rights-unknown",
     rights_over_holes => "memory-rights-over-holes",
 ];
 
@@ -110,6 +111,17 @@ fn rights_of_the_descriptor() -> Verdict {
     unmap(shared, PAGE).or_fail("munmap")?;
     unmap(private, PAGE).or_fail("munmap")?;
     expect_contents(c"file", b"contents")
+}
+
+/// mmap ignores what it does not know, mprotect does not.
+fn rights_unknown() -> Verdict {
+    let odd = Protection(Protection::READ.0 | 0x100);
+    let start = memory::map(PAGE, odd, Sharing::Private).or_fail("mmap")?;
+    ensure!(read(start) == 0, "the page is not zero");
+    // SAFETY: nobody else knows of the page.
+    let result = unsafe { memory::protect(start, PAGE, odd) };
+    expect_error("mprotect", result, Errno::EINVAL)?;
+    unmap(start, PAGE).or_fail("munmap")
 }
 
 fn rights_over_holes() -> Verdict {
