@@ -2,7 +2,12 @@
 //!
 //! A process that has ended gives its memory and files back at once, and stays as a
 //! zombie until its parent has asked for its status. Its own children go to init. Each
-//! process has one lock for its family ties; no two of them are held at once.
+//! process has one lock for its family ties. A parent's may be held when a child's is
+//! taken, never the other way round.
+//!
+//! A child that ends while its parent hands it over is told of by both, to the parent that
+//! it saw and to init. Whoever takes it out of a list of children is the one that forgets
+//! it.
 
 use super::ids::{self, Pid};
 use super::signal::{self, Signal};
@@ -128,8 +133,9 @@ impl Process {
                 Some(init) => {
                     child.family.set_parent(init);
                     init.family.add_child(child.clone());
+                    // After it is in the list: if it ended before, it did not find itself there.
                     if child.exit_status().is_some() {
-                        init.family.children_changed.wake_all();
+                        init.child_ended(&child);
                     }
                 }
                 // Without init nobody will ask: the dead are forgotten now, the others when they
@@ -146,13 +152,16 @@ impl Process {
 
     fn child_ended(&self, child: &Arc<Process>) {
         if self.signals.reaps_children() {
-            // SIGCHLD is ignored: no zombie is kept (wait(2), notes).
-            self.family
-                .ties
-                .lock()
-                .children
-                .retain(|other| !Arc::ptr_eq(other, child));
-            ids::remove(child);
+            // SIGCHLD is ignored: no zombie is kept (wait(2), notes). One that is handed over, or
+            // that a wait has taken, is theirs to forget.
+            let mut ties = self.family.ties.lock();
+            let mut children = ties.children.iter();
+            let place = children.position(|other| Arc::ptr_eq(other, child));
+            let taken = place.map(|place| ties.children.remove(place));
+            drop(ties);
+            if taken.is_some() {
+                ids::remove(child);
+            }
         }
         self.family.children_changed.wake_all();
         signal::send(self, Signal::CHLD);
