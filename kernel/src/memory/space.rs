@@ -23,13 +23,12 @@ use super::counters::{Counter, count};
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
 use super::reclaim::{Receipt, Retired};
 use super::shootdown::{Range, RetiredBatch};
-use super::vma::{Vma, VmaMap};
+use super::vma::VmaMap;
 use super::{FRAME_SIZE, Frame};
 use crate::arch;
 use crate::arch::level::{LEAF_REACH, Level, USER_END, USER_ENTRIES};
 use crate::arch::paging::{Bits, Entry, Table};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use executor::sync::RwLock;
 
 /// What may be mapped where.
@@ -169,10 +168,11 @@ impl AddressSpace {
         (layout.vmas.pages() * FRAME_SIZE, resident)
     }
 
-    /// The areas, for /proc: none if somebody changes them right now.
-    pub fn areas_now(&self) -> Vec<Vma> {
+    /// The areas, for /proc: none if somebody changes them right now. Costs nothing: who
+    /// changes them next makes a copy.
+    pub fn areas_now(&self) -> VmaMap {
         let layout = self.layout.try_read();
-        layout.map_or_else(Vec::new, |layout| layout.vmas.iter().cloned().collect())
+        layout.map_or_else(VmaMap::default, |layout| layout.vmas.clone())
     }
 
     fn resident(&self, layout: &Layout) -> usize {

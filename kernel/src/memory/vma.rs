@@ -131,6 +131,11 @@ impl VmaMap {
             .filter(|vma| address < vma.end)
     }
 
+    /// How many areas there are.
+    pub fn count(&self) -> usize {
+        self.areas.len()
+    }
+
     /// All areas, from the lowest up.
     pub fn iter(&self) -> impl Iterator<Item = &Vma> {
         self.areas.values()

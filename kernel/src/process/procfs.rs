@@ -36,7 +36,7 @@ impl Generate for Text {
 /// A name, and what makes the text.
 type File<F> = (&'static [u8], F);
 /// What makes a text about a process.
-type Describe = fn(&Process) -> Vec<u8>;
+type Describe = fn(&Process) -> Result<Vec<u8>, Errno>;
 
 /// The files of `/proc` itself.
 const FILES: [File<fn() -> String>; 5] = [
@@ -46,6 +46,9 @@ const FILES: [File<fn() -> String>; 5] = [
     (b"version", version),
     (b"stat", stat),
 ];
+
+/// Bytes of the kernel's heap that one name in a list takes at the most, the name included.
+const LISTED_COST: usize = size_of::<Listed>() + 64;
 
 struct Root;
 
@@ -71,7 +74,12 @@ impl Listing for Root {
     fn list(&self) -> Result<Vec<Listed>, Errno> {
         let names = FILES.iter().map(|(name, _)| name);
         let names = names.chain(executor::FILES.iter().map(|(name, _)| name));
-        let mut list: Vec<Listed> = names.map(|name| Listed::new(name, Type::Regular)).collect();
+        // There can be tens of thousands of processes (rule M10).
+        let count = FILES.len() + executor::FILES.len() + 1 + ids::count();
+        memory::admit_bytes(count * LISTED_COST).map_err(|_| Errno::ENOMEM)?;
+        let mut list: Vec<Listed> = Vec::new();
+        list.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+        list.extend(names.map(|name| Listed::new(name, Type::Regular)));
         list.push(Listed::new(b"self", Type::Link));
         let mut last = Pid(0);
         while let Some(process) = ids::next(last) {
@@ -93,7 +101,7 @@ struct About(Arc<Process>, Describe);
 
 impl Generate for About {
     fn generate(&self) -> Result<Vec<u8>, Errno> {
-        Ok((self.1)(&self.0))
+        (self.1)(&self.0)
     }
 }
 
@@ -101,9 +109,9 @@ const PROCESS_FILES: [File<Describe>; 6] = [
     (b"status", process_status),
     (b"stat", process_stat),
     (b"statm", process_statm),
-    (b"cmdline", |process| process.names().arguments.clone()),
+    (b"cmdline", |process| Ok(process.names().arguments.clone())),
     (b"comm", |process| {
-        [&process.names().short[..], b"\n"].concat()
+        Ok([&process.names().short[..], b"\n"].concat())
     }),
     (b"maps", process_maps),
 ];
@@ -191,7 +199,7 @@ fn state(process: &Process) -> (char, &'static str) {
     }
 }
 
-fn process_status(process: &Process) -> Vec<u8> {
+fn process_status(process: &Process) -> Result<Vec<u8>, Errno> {
     let names = process.names();
     let (letter, word) = state(process);
     let parent = process.parent().map_or(0, |parent| parent.pid.0);
@@ -213,16 +221,16 @@ fn process_status(process: &Process) -> Vec<u8> {
         u64::MAX >> (64 - arch::cpu_count()),
         pid = process.pid,
     );
-    text.into_bytes()
+    Ok(text.into_bytes())
 }
 
-fn process_stat(process: &Process) -> Vec<u8> {
+fn process_stat(process: &Process) -> Result<Vec<u8>, Errno> {
     let (letter, _) = state(process);
     let parent = process.parent().map_or(0, |parent| parent.pid.0);
     let (mapped, resident) = process.space().map_or((0, 0), |space| space.usage_now());
     let ticks = |nanoseconds: u64| nanoseconds / 10_000_000;
     // The 52 fields of proc(5); those that there is nothing to say about are 0.
-    format!(
+    let text = format!(
         "{} ({}) {letter} {parent} {} {} 0 -1 0 0 0 0 0 {} 0 {} 0 20 0 1 0 {} {mapped} {} {}\n",
         process.pid,
         String::from_utf8_lossy(&process.names().short),
@@ -233,26 +241,34 @@ fn process_stat(process: &Process) -> Vec<u8> {
         ticks(process.started),
         resident / FRAME_SIZE,
         ["0"; 28].join(" "),
-    )
-    .into_bytes()
+    );
+    Ok(text.into_bytes())
 }
 
-fn process_statm(process: &Process) -> Vec<u8> {
+fn process_statm(process: &Process) -> Result<Vec<u8>, Errno> {
     let (mapped, resident) = process.space().map_or((0, 0), |space| space.usage_now());
-    format!(
+    let text = format!(
         "{} {} 0 0 0 0 0\n",
         mapped / FRAME_SIZE,
         resident / FRAME_SIZE
-    )
-    .into_bytes()
+    );
+    Ok(text.into_bytes())
 }
 
-fn process_maps(process: &Process) -> Vec<u8> {
+/// The longest line about an area, in bytes.
+const AREA_LINE: usize = 64;
+
+fn process_maps(process: &Process) -> Result<Vec<u8>, Errno> {
+    let Some(space) = process.space() else {
+        return Ok(Vec::new());
+    };
+    let areas = space.areas_now();
+    // A program can have tens of thousands of areas (rule M10).
+    let length = areas.count() * AREA_LINE;
+    memory::admit_bytes(length).map_err(|_| Errno::ENOMEM)?;
     let mut text = String::new();
-    for vma in process
-        .space()
-        .map_or_else(Vec::new, |space| space.areas_now())
-    {
+    text.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
+    for vma in areas.iter() {
         let flag = |right, letter| {
             if vma.protection.contains(right) {
                 letter
@@ -273,7 +289,7 @@ fn process_maps(process: &Process) -> Vec<u8> {
             vma.backing.offset(),
         );
     }
-    text.into_bytes()
+    Ok(text.into_bytes())
 }
 
 fn vmstat() -> String {
