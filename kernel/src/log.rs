@@ -60,8 +60,73 @@ pub fn set_level(level: &str) {
     }
 }
 
+/// Lines a second that programs can cause at most, by crashing.
+const RATION: u32 = 10;
+
+/// Keeps programs from filling the log: so many lines a second, and how many were left out.
+pub struct Rationed(Mutex<Ration>);
+
+#[derive(Default)]
+struct Ration {
+    second: u64,
+    said: u32,
+    left_out: u64,
+}
+
+impl Rationed {
+    /// Nothing said so far.
+    #[allow(clippy::new_without_default)] // For statics, which need it to be const.
+    pub const fn new() -> Rationed {
+        Rationed(Mutex::new(Ration {
+            second: 0,
+            said: 0,
+            left_out: 0,
+        }))
+    }
+
+    /// Logs the line at level info, unless there were too many this second.
+    pub fn info(&self, text: fmt::Arguments<'_>) {
+        let left_out = self.0.lock().take(arch::clock() / 1_000_000_000);
+        match left_out {
+            None => return,
+            Some(0) => {}
+            Some(lines) => log::info!("{lines} lines like the next were left out"),
+        }
+        log::info!("{text}");
+    }
+}
+
+impl Ration {
+    /// Asks for one line: if it may be said, how many have not been since the last.
+    fn take(&mut self, second: u64) -> Option<u64> {
+        if second != self.second {
+            self.second = second;
+            self.said = 0;
+        }
+        if self.said == RATION {
+            self.left_out += 1;
+            return None;
+        }
+        self.said += 1;
+        Some(core::mem::take(&mut self.left_out))
+    }
+}
+
 /// A line without its head, exactly as given: for those that tools look for.
 pub fn plain(text: fmt::Arguments<'_>) {
     let _line = LINE.lock();
     let _ = writeln!(Port, "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_has_so_many_lines_and_the_next_says_how_many_were_left_out() {
+        let mut ration = Ration::default();
+        assert!((0..RATION).all(|_| ration.take(7) == Some(0)));
+        assert!((0..5).all(|_| ration.take(7).is_none()));
+        assert_eq!((ration.take(8), ration.take(8)), (Some(5), Some(0)));
+    }
 }

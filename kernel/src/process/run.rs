@@ -15,6 +15,7 @@ use crate::errno::{Errno, SysResult};
 use crate::fs;
 use crate::fs::table::{FdTable, OnExec};
 use crate::fs::walk::Start;
+use crate::log::Rationed;
 use crate::memory::{self, AddressSpace, Counter, FaultError};
 use crate::{sched, syscall};
 use alloc::boxed::Box;
@@ -24,6 +25,9 @@ use core::future::poll_fn;
 use core::pin::pin;
 use futures_util::future::{Either, select};
 use linux_raw_sys::general::O_RDWR;
+
+/// Lines about programs that crash.
+static CRASHES: Rationed = Rationed::new();
 
 /// What a system call leads to.
 pub enum Outcome {
@@ -197,11 +201,11 @@ async fn page_fault(
             return Some(ExitStatus::Signal(Signal::KILL));
         }
     };
-    log::info!(
+    CRASHES.info(format_args!(
         "process {}: {access:?} at {address:#x} by {:#x}: {why}",
         process.pid,
         user.ip()
-    );
+    ));
     Some(ExitStatus::Signal(signal))
 }
 
@@ -214,11 +218,11 @@ fn exception(thread: &Thread, user: &UserContext, vector: u8, error: u64) -> Opt
         Violation::Bus => Signal::BUS,
         Violation::Protection => Signal::SEGV,
     };
-    log::info!(
+    CRASHES.info(format_args!(
         "process {}: exception {vector}, error code {error:#x}, at {:#x}",
         thread.process().pid,
         user.ip()
-    );
+    ));
     Some(ExitStatus::Signal(signal))
 }
 
