@@ -52,6 +52,11 @@ impl Entry {
         Entry(frame.address() | bits.bits())
     }
 
+    /// The entry that a raw word is.
+    pub fn from_raw(word: u64) -> Entry {
+        Entry(word)
+    }
+
     /// The raw word.
     pub fn raw(self) -> u64 {
         self.0

@@ -10,6 +10,7 @@
 //! back to an address space brings nothing stale with it. (With PCIDs it would: it has to
 //! compare generations then. The counter is there; PCIDs are not used yet.)
 
+use super::planted::{Planted, planted};
 use super::space::AddressSpace;
 use crate::arch::{self, CpuId, MAX_CPUS, PerMachine};
 use alloc::sync::Arc;
@@ -110,8 +111,14 @@ pub fn activate(space: &Arc<AddressSpace>) {
     {
         return;
     }
+    if planted(Planted::LateEntry) {
+        arch::load_root(space.root());
+        arch::scheduling_point();
+    }
     space.activity.enter(cpu);
-    arch::load_root(space.root());
+    if !planted(Planted::LateEntry) {
+        arch::load_root(space.root());
+    }
     let old = slot.replace(space.clone());
     drop(slot);
     // The last reference may go here, and with it the whole address space: not under the

@@ -19,6 +19,7 @@ use super::FRAME_SIZE;
 use super::counters::{Counter, count};
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
 use super::object::PageError;
+use super::planted::{Planted, planted};
 use super::reclaim::{self, Retired};
 use super::shootdown::{Range, RetiredBatch, Shootdown};
 use super::space::{AddressSpace, Layout};
@@ -165,6 +166,10 @@ impl AddressSpace {
         match (leaf?, shootdown) {
             (Leaf::Ready, _) => Ok(Resolved::Done),
             (Leaf::Contended, _) => Ok(Resolved::Contended),
+            (Leaf::Unsettled(table, index), Some(_)) if planted(Planted::WritableBeforeAcks) => {
+                table.add(index, Bits::WRITE | Bits::DIRTY);
+                Ok(Resolved::Done)
+            }
             (Leaf::Unsettled(..), Some(shootdown)) => Ok(Resolved::AfterShootdown(shootdown)),
             (Leaf::Unsettled(table, index), None) => {
                 // Rule M4: the old translation is gone everywhere.
@@ -216,7 +221,7 @@ impl AddressSpace {
                 reclaim::help(HELP);
             }
             if vma.backing.is_shared() || frames::is_sole(frame) {
-                if entry.bits().contains(Bits::UNSETTLED) {
+                if entry.bits().contains(Bits::UNSETTLED) && !planted(Planted::HastyTakeover) {
                     match hold {
                         Hold::Shared => return Ok(Leaf::Contended),
                         Hold::Alone => return Ok(Leaf::Unsettled(table, index)),

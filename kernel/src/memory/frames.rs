@@ -13,6 +13,7 @@
 //! Lock order: a cache's lock, then the pool's. At most one cache is locked at a time.
 
 use super::count::{Dropped, RefCount, TooManyHolders};
+use super::planted::{Planted, planted};
 use super::{FRAME_SIZE, Frame, contents};
 use crate::arch::{self, BootInfo, PerMachine};
 use alloc::vec::Vec;
@@ -290,8 +291,10 @@ impl FrameRef {
     /// `original` must stay allocated during the call.
     pub unsafe fn copy_of(original: Frame) -> Result<FrameRef, OutOfMemory> {
         let frame = claim(Purpose::User)?;
-        // SAFETY: the fresh frame is ours alone, and the caller keeps the original.
-        unsafe { contents::copy(original, frame) };
+        if !planted(Planted::NotFilled) {
+            // SAFETY: the fresh frame is ours alone, and the caller keeps the original.
+            unsafe { contents::copy(original, frame) };
+        }
         Ok(FrameRef(frame))
     }
 

@@ -8,6 +8,7 @@
 use super::FRAME_SIZE;
 use super::fault::leaf_bits;
 use super::frames::{self, OutOfMemory};
+use super::planted::{Planted, planted};
 use super::reclaim::Retired;
 use super::shootdown::{BATCH, Range, RetiredBatch};
 use super::space::{AddressSpace, Layout};
@@ -158,6 +159,7 @@ impl AddressSpace {
         if let Some(shootdown) = self
             .activity
             .flush_and_release(Range { start, end }, retired)
+            && !planted(Planted::UnmapWithoutWaiting)
         {
             shootdown.done().await;
         }
@@ -244,7 +246,7 @@ impl AddressSpace {
         self.shoot_down(start, end, &mut retired).await;
         opened?;
         layout.vmas.protect(start, end, protection);
-        if self.change_rights(start, end, protection) {
+        if self.change_rights(start, end, protection) && !planted(Planted::ProtectWithoutFlush) {
             // Rule M5: a right that goes is gone everywhere when the call returns.
             if let Some(shootdown) = self
                 .activity

@@ -28,6 +28,7 @@ mod frames;
 mod heap;
 mod map;
 mod object;
+mod planted;
 mod reclaim;
 mod shootdown;
 mod space;

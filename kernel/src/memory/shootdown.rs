@@ -14,6 +14,7 @@
 use super::FRAME_SIZE;
 use super::active::{self, Activity, CpuSet};
 use super::counters::{Counter, count};
+use super::planted::{Planted, planted};
 use super::reclaim::{Receipt, Retired};
 use crate::arch::{self, CpuId, PerMachine};
 use alloc::sync::Arc;
@@ -114,6 +115,13 @@ impl Activity {
                     .for_each(|retired| retired.release(receipt));
                 None
             }
+            Flushed::NotOn(others) if planted(Planted::DroppedBeforeAcks) => {
+                let receipt = Receipt::all_forgot();
+                retired
+                    .drain(..)
+                    .for_each(|retired| retired.release(receipt));
+                Some(Shootdown::send(others, range, RetiredBatch::new()))
+            }
             Flushed::NotOn(others) => Some(Shootdown::send(others, range, mem::take(retired))),
         }
     }
@@ -202,6 +210,9 @@ impl Inbox {
         // the CPU has yet to clear it and then finds the request.
         if !self.asked.swap(true, Ordering::SeqCst) {
             count(Counter::ShootdownInterrupts);
+            if planted(Planted::LostKick) {
+                return;
+            }
             arch::kick(cpu);
         }
     }
@@ -230,6 +241,12 @@ pub fn serve() {
             .drain(..)
             .for_each(|request| request.acknowledge(cpu));
     }
+}
+
+/// Whether the CPU has been asked for something and has not looked yet.
+#[cfg(test)]
+pub(super) fn is_asked(cpu: usize) -> bool {
+    INBOXES.get()[cpu].asked.load(Ordering::SeqCst)
 }
 
 /// Whether nothing is asked of any CPU.

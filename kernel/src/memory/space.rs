@@ -21,6 +21,7 @@
 use super::active::{Activity, is_current};
 use super::counters::{Counter, count};
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
+use super::planted::{Planted, planted};
 use super::reclaim::{Receipt, Retired};
 use super::shootdown::{Range, RetiredBatch};
 use super::vma::VmaMap;
@@ -100,9 +101,10 @@ impl AddressSpace {
         let shared = self.share_with(&child);
         // Even if it failed half-way some entries have lost their writable bit, so that the flush
         // is due.
-        if let Some(shootdown) = self
-            .activity
-            .flush_and_release(Range::ALL, &mut RetiredBatch::new())
+        if !planted(Planted::ForkWithoutFlush)
+            && let Some(shootdown) = self
+                .activity
+                .flush_and_release(Range::ALL, &mut RetiredBatch::new())
         {
             shootdown.done().await;
         }

@@ -16,6 +16,7 @@
 
 use super::counters::{Counter, count};
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
+use super::planted::{Planted, planted};
 use super::reclaim::Retired;
 use super::shootdown::RetiredBatch;
 use super::space::AddressSpace;
@@ -132,7 +133,7 @@ fn copy_table(original: Table, level: Level) -> Result<Table, OutOfMemory> {
         }
         let Some(child) = entry.frame() else { continue };
         // Rule M1: the original holds the child, and we hold the original.
-        if frames::take(child).is_err() {
+        if !planted(Planted::UncountedChild) && frames::take(child).is_err() {
             discard(copy, index);
             return Err(OutOfMemory);
         }

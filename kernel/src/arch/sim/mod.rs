@@ -1,41 +1,42 @@
 //! A simulated machine, on which the memory system runs on the host.
 //!
-//! A [`Machine`] has physical memory, and CPUs of which each has a CR3 and a TLB that
-//! forgets nothing until it is told to (which the architecture allows: Intel SDM vol. 3,
-//! 4.10.2.3). A test makes one with [`Machine::start`], says with [`on`] which CPU it is
-//! playing, and loads and stores as a user program would with [`load`] and [`store`].
+//! A [`Machine`] has physical memory, and CPUs of which each has a CR3, a TLB and
+//! paging-structure caches that forget nothing until they are told to (`caches`), and
+//! through which it gets at memory (`processor`). A test makes one with
+//! [`Machine::start`], and either says with [`on`] which CPU it is playing, or gives each
+//! CPU something to do and leaves the order to a seed (`schedule`). It loads and stores as
+//! a user program would with [`load`] and [`store`].
 //!
 //! Each thread of the host has a machine of its own, so tests run side by side.
 
+mod caches;
 mod cell;
+mod processor;
+pub mod random;
+#[cfg(test)]
+pub mod schedule;
 mod user;
 
+use caches::Caches;
 pub use cell::PerMachine;
+pub use processor::{PageFault, load, load_word, store, store_word, translate};
 pub use user::{FpuState, UserContext};
 
 use super::paging::{Bits, ENTRIES, Entry, Table};
-use super::{Access, BootInfo, CpuId, PhysRange, Wanted};
-use crate::arch::level::{Level, USER_END, USER_ENTRIES};
+use super::{BootInfo, CpuId, PhysRange, Wanted};
+use crate::arch::level::USER_ENTRIES;
 use crate::arch::{FRAME_SIZE, Frame};
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 #[repr(C, align(4096))]
 struct Page([u8; FRAME_SIZE]);
 
-/// What a TLB remembers of a page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Translation {
-    frame: Frame,
-    writable: bool,
-}
-
 #[derive(Default)]
 struct Cpu {
     root: Option<Frame>,
-    tlb: HashMap<usize, Translation>,
+    caches: Caches,
     kicked: bool,
 }
 
@@ -46,6 +47,19 @@ struct State {
     here: Cell<usize>,
     clock: Cell<u64>,
     cells: cell::Cells,
+    #[cfg(test)]
+    schedule: schedule::Schedule,
+}
+
+impl State {
+    /// One of `n` things that the CPU may do: by the seed under the scheduler, else the
+    /// last.
+    fn choose(&self, n: usize) -> usize {
+        #[cfg(test)]
+        return self.schedule.choose(n);
+        #[cfg(not(test))]
+        return n - 1;
+    }
 }
 
 thread_local! {
@@ -70,6 +84,8 @@ impl Machine {
             here: Cell::new(0),
             clock: Cell::new(0),
             cells: cell::Cells::default(),
+            #[cfg(test)]
+            schedule: schedule::Schedule::default(),
         };
         MACHINE.with(|machine| {
             let before = machine.borrow_mut().replace(Rc::new(state));
@@ -129,85 +145,18 @@ pub fn take_kick(cpu: usize) -> bool {
     with(|state| core::mem::take(&mut state.cpus.borrow_mut()[cpu].kicked))
 }
 
-/// An access by a user program that the tables or the TLB do not allow.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PageFault {
-    /// Where.
-    pub address: usize,
-    /// How.
-    pub access: Access,
-}
-
-/// Reads a byte as a user program on this CPU.
-pub fn load(address: usize) -> Result<u8, PageFault> {
-    let frame = translate(address, Access::Read)?;
-    // SAFETY: within a frame of the machine's memory; this machine has one thread.
-    Ok(unsafe { *frame_ptr(frame).as_ptr().add(address % FRAME_SIZE) })
-}
-
-/// Writes a byte as a user program on this CPU.
-pub fn store(address: usize, value: u8) -> Result<(), PageFault> {
-    let frame = translate(address, Access::Write)?;
-    // SAFETY: as in `load`.
-    unsafe { *frame_ptr(frame).as_ptr().add(address % FRAME_SIZE) = value };
-    Ok(())
-}
-
-/// The frame that this CPU uses for an address: what its TLB says if it says anything,
-/// else what the tables say.
-pub fn translate(address: usize, access: Access) -> Result<Frame, PageFault> {
-    let page = address / FRAME_SIZE;
-    let fault = PageFault { address, access };
-    let (root, cached) = with(|state| {
-        let cpus = state.cpus.borrow();
-        let cpu = &cpus[state.here.get()];
-        (cpu.root, cpu.tlb.get(&page).copied())
-    });
-    let allows = |t: &Translation| access != Access::Write || t.writable;
-    if let Some(translation) = cached {
-        if allows(&translation) {
-            return Ok(translation.frame);
-        }
-        // A fault drops the entry that caused it (SDM vol. 3, 4.10.4.1).
-        flush_page(address);
-        return Err(fault);
-    }
-    let walked = root
-        .and_then(|root| walk(root, address))
-        .filter(|_| address < USER_END);
-    let translation = walked.filter(allows).ok_or(fault)?;
-    with(|state| {
-        state.cpus.borrow_mut()[state.here.get()]
-            .tlb
-            .insert(page, translation)
-    });
-    Ok(translation.frame)
-}
-
-fn walk(root: Frame, address: usize) -> Option<Translation> {
-    let mut frame = root;
-    let mut level = Level::ROOT;
-    let mut writable = true;
-    loop {
-        // SAFETY: the walk starts at a root and follows entries above the lowest level, which
-        // point to tables.
-        let entry = unsafe { Table::new(frame) }.load(level.index(address));
-        frame = entry.frame()?;
-        writable &= entry.is_writable();
-        if !entry.bits().contains(Bits::USER) {
-            return None;
-        }
-        if level == Level::LEAF_TABLE {
-            return Some(Translation { frame, writable });
-        }
-        level = level.below();
-    }
+/// Whether a kick arrives now, between two instructions of a user program. Under the
+/// scheduler it may be late.
+#[cfg(test)]
+pub fn interrupt_arrives(cpu: usize) -> bool {
+    with(|state| state.cpus.borrow()[cpu].kicked && state.schedule.kick_arrives()) && take_kick(cpu)
 }
 
 // The surface that `arch` lists.
 
 /// The CPU that this thread plays.
 pub fn cpu() -> CpuId {
+    step();
     CpuId(with(|state| state.here.get()))
 }
 
@@ -228,6 +177,7 @@ pub fn wall_clock_offset() -> u64 {
 
 /// Remembers that the CPU was kicked; see [`take_kick`].
 pub fn kick(cpu: CpuId) {
+    step();
     with(|state| state.cpus.borrow_mut()[cpu.0].kicked = true);
 }
 
@@ -294,29 +244,45 @@ pub fn load_kernel_root() {
 }
 
 fn set_root(root: Option<Frame>) {
+    step();
     with(|state| {
         let cpu = &mut state.cpus.borrow_mut()[state.here.get()];
         cpu.root = root;
-        cpu.tlb.clear();
+        cpu.caches.invalidate_all();
     });
 }
 
 /// INVLPG.
 pub fn flush_page(address: usize) {
+    step();
     with(|state| {
         state.cpus.borrow_mut()[state.here.get()]
-            .tlb
-            .remove(&(address / FRAME_SIZE))
+            .caches
+            .invalidate_page(address);
     });
 }
 
 /// Forgets everything of the user half.
 pub fn flush_all() {
-    with(|state| state.cpus.borrow_mut()[state.here.get()].tlb.clear());
+    step();
+    with(|state| {
+        state.cpus.borrow_mut()[state.here.get()]
+            .caches
+            .invalidate_all();
+    });
 }
 
-/// A place where another CPU may act.
-pub fn scheduling_point() {}
+/// A place before an access to a table, where another CPU may act: see `schedule`.
+pub fn scheduling_point() {
+    #[cfg(test)]
+    schedule::point_at_entry();
+}
+
+/// A place before something else of which others take notice.
+fn step() {
+    #[cfg(test)]
+    schedule::point();
+}
 
 /// Numbers that repeat from run to run.
 pub fn random() -> u64 {

@@ -5,6 +5,7 @@ mod mapping;
 mod reclaiming;
 mod several_cpus;
 mod sharing;
+mod simulation;
 
 use super::*;
 use crate::arch::{Access, sim};

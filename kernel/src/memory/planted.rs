@@ -1,0 +1,58 @@
+//! Faults on purpose: each breaks one rule of the memory system at the place that upholds
+//! it. Tests plant one and show that the simulation finds it; without that, a simulation
+//! that finds nothing says nothing. In the kernel itself there are none.
+
+/// A fault that can be planted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Planted {
+    /// A copied table takes no reference to one of its children (rule M1).
+    UncountedChild,
+    /// References are dropped before the other CPUs have forgotten (rule M2).
+    DroppedBeforeAcks,
+    /// Fork leaves writable translations in the TLBs (rule M3).
+    ForkWithoutFlush,
+    /// A copy is writable at once (rule M4).
+    WritableBeforeAcks,
+    /// A page that is not shared any more is written in place while a shootdown for it may
+    /// be on its way (rule M4).
+    HastyTakeover,
+    /// munmap does not wait for the other CPUs (rule M5).
+    UnmapWithoutWaiting,
+    /// mprotect does not flush (rule M5).
+    ProtectWithoutFlush,
+    /// A CPU loads CR3 before it enters the set of active CPUs (rule M6).
+    LateEntry,
+    /// The interrupt for a request is not sent (rule M7).
+    LostKick,
+    /// A copy keeps what its frame held before (rule M9).
+    NotFilled,
+}
+
+/// Whether the fault is planted.
+#[cfg(not(test))]
+pub(super) const fn planted(_fault: Planted) -> bool {
+    false
+}
+
+#[cfg(test)]
+pub(super) use for_tests::{plant, planted};
+
+#[cfg(test)]
+mod for_tests {
+    use super::Planted;
+    use core::cell::Cell;
+
+    thread_local! {
+        // Tests run side by side, each on a thread of its own.
+        static PLANTED: Cell<Option<Planted>> = const { Cell::new(None) };
+    }
+
+    pub(in crate::memory) fn planted(fault: Planted) -> bool {
+        PLANTED.get() == Some(fault)
+    }
+
+    /// Plants a fault for this thread, or none.
+    pub(in crate::memory) fn plant(fault: Option<Planted>) {
+        PLANTED.set(fault);
+    }
+}
