@@ -19,6 +19,7 @@ use crate::memory::{
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 /// Why a program cannot be run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,7 +129,8 @@ pub async fn exec(
     let (space, entry, sp) = load(thread, image, &strings, &names.path).await?;
     // All or nothing; a table that was borrowed stays with its lender.
     thread.process().files().exec()?;
-    // From here on nothing fails.
+    // From here on nothing fails; whoever is killed in this wait ends all the same.
+    thread.tell_it_leaves().await;
     enter(thread, user, space, entry, sp, names);
     Ok(())
 }
@@ -169,9 +171,8 @@ fn enter(
     process.borrowed.give_back();
     *user = UserContext::new(entry, sp);
     thread.fpu.lock().reset();
-    thread
-        .clear_tid
-        .store(0, core::sync::atomic::Ordering::Relaxed);
+    thread.clear_tid.store(0, Ordering::Relaxed);
+    thread.borrows.store(false, Ordering::Relaxed);
 }
 
 /// Follows `#!` lines to an ELF file.

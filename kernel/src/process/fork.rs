@@ -125,6 +125,9 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
     child_thread
         .clear_tid
         .store(request.clear_tid.unwrap_or(0), Ordering::Relaxed);
+    child_thread
+        .borrows
+        .store(request.borrows_memory, Ordering::Relaxed);
     let newborn = Newborn(Some((child_thread, context, request.child_tid)));
     if let Some(address) = request.parent_tid {
         // A bad address is the parent's own loss, as on Linux.

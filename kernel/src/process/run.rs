@@ -102,7 +102,11 @@ async fn open_console(files: &FdTable) -> Result<(), Errno> {
 
 async fn whole_life(thread: Arc<Thread>, mut user: Box<UserContext>, child_tid: Option<usize>) {
     let status = {
-        let mut life = pin!(run(&thread, &mut user, child_tid));
+        let mut life = pin!(async {
+            let status = run(&thread, &mut user, child_tid).await;
+            thread.tell_it_leaves().await;
+            status
+        });
         poll_fn(|context| {
             let begin = arch::clock();
             thread.process().activate();

@@ -201,8 +201,11 @@ pub struct Thread {
     pub(super) fpu: Mutex<FpuState>,
     /// Signals that are held back.
     pub blocked: AtomicU64,
-    /// Where the kernel writes a zero when the thread ends (set_tid_address(2)).
+    /// Where the kernel writes a zero when the thread ends (set_tid_address(2)), if somebody
+    /// is left to see it.
     pub clear_tid: AtomicUsize,
+    /// Whether its memory is its parent's (vfork).
+    pub(super) borrows: AtomicBool,
 }
 
 impl Thread {
@@ -212,6 +215,18 @@ impl Thread {
             fpu: Mutex::new(fpu),
             blocked: AtomicU64::new(blocked),
             clear_tid: AtomicUsize::new(0),
+            borrows: AtomicBool::new(false),
+        }
+    }
+
+    /// Writes the zero that was asked for, when the thread is about to leave memory that
+    /// it shares with its parent (set_tid_address(2)). A bad address is the program's
+    /// own loss.
+    pub(super) async fn tell_it_leaves(&self) {
+        let address = self.clear_tid.swap(0, Ordering::Relaxed);
+        if address != 0 && self.borrows.swap(false, Ordering::Relaxed) {
+            self.process.activate();
+            let _ = self.space().write_bytes(address, &[0; 4]).await;
         }
     }
 

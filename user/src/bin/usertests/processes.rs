@@ -16,6 +16,7 @@ use user::testing::{Case, Channel, Explain, Failure, Verdict, in_child};
 use linux_raw_sys::general as numbers;
 
 pub const CASES: &[Case] = cases![
+    clears_its_number => "process-clears-its-number",
     odd_requests => "process-odd-requests",
     exit_status => "exit-status",
     wait_any => "wait-any",
@@ -467,6 +468,38 @@ fn registers_survive() -> Verdict {
         })?;
     }
     pids.into_iter().try_for_each(child::finish)
+}
+
+/// A child that shares its parent's memory writes a zero there when it goes.
+fn clears_its_number() -> Verdict {
+    let mut word = 7u32;
+    let flags = numbers::CLONE_VM | numbers::CLONE_VFORK | numbers::CLONE_CHILD_CLEARTID;
+    let flags = flags | numbers::SIGCHLD;
+    let result: isize;
+    // SAFETY: the child ends without a look at the stack, while the parent waits.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "mov eax, {exit}",
+            "xor edi, edi",
+            "syscall",
+            "2:",
+            exit = const numbers::__NR_exit,
+            inlateout("rax") numbers::__NR_clone as isize => result,
+            in("rdi") flags as usize,
+            in("rsi") 0,
+            in("rdx") 0,
+            in("r10") &raw mut word,
+            in("r8") 0,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    ensure!(result > 0, "clone gave {result}");
+    ensure!(word == 0, "the number is still {word}");
+    child::finish(Pid(result as i32))
 }
 
 /// A call that is given no pointers that are used.
