@@ -4,8 +4,7 @@
 
 use super::layout::{DIRECT_MAP_SIZE, frame_ptr, image, physical};
 use super::ranges::Ranges;
-use crate::arch::PhysRange;
-use crate::arch::{FRAME_SIZE, Frame};
+use crate::arch::{FRAME_SIZE, Frame, PhysRange};
 use core::alloc::Layout;
 use pvh::start_info::reader::{MemMap, StartInfoReader};
 use spin::Mutex;

@@ -11,8 +11,7 @@
 //! is copied once, when the root is made, and never changes. The image's code and
 //! constants are in the direct map too, and cannot be written there either.
 
-use crate::arch::Frame;
-use crate::arch::{MAX_CPUS, PhysRange};
+use crate::arch::{Frame, MAX_CPUS, PhysRange};
 use core::ptr::NonNull;
 
 /// Physical address 0 in the kernel's half.
@@ -27,10 +26,6 @@ pub const STACKS: usize = 0xffff_c080_0000_0000;
 pub const DEVICES: usize = STACKS + (1 << 38);
 /// The image's link address is this much above its physical address.
 pub const KERNEL_BASE: usize = 0xffff_ffff_8000_0000;
-/// The end of user space: the last page below the hole is never mapped, so that
-/// no instruction ends at a non-canonical address (see `user`).
-pub const USER_END: usize = 0x7fff_ffff_f000;
-
 /// Bytes of address space for one CPU's stacks.
 pub const CPU_STACKS: usize = 256 * 1024;
 const _: () = assert!(STACKS + MAX_CPUS * CPU_STACKS <= DEVICES);

@@ -6,10 +6,10 @@
 
 use super::early::{MEMORY, Memory};
 use super::features::Features;
-use super::layout::{self, DEVICES, DIRECT_MAP, HEAP, KERNEL_BASE, STACKS, Stack, USER_END};
-use crate::arch::PhysRange;
+use super::layout::{self, DEVICES, DIRECT_MAP, HEAP, KERNEL_BASE, STACKS, Stack};
+use crate::arch::level::USER_END;
 use crate::arch::paging::{Bits, ENTRIES, Entry, Table};
-use crate::arch::{FRAME_SIZE, Frame};
+use crate::arch::{FRAME_SIZE, Frame, PhysRange};
 use core::arch::asm;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
