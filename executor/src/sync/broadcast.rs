@@ -27,6 +27,7 @@ use crate::task::Label;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::fmt;
+use futures_util::stream::{self, Stream};
 
 static VALUE: Label = Label("broadcast: value");
 
@@ -186,6 +187,30 @@ impl<T: Clone> Receiver<T> {
             }
             Err(RecvError::Closed) => Err(RecvError::Closed),
         }
+    }
+
+    /// The values from here on as a stream, which ends when all were received
+    /// and no sender is left. An error tells how many values were missed.
+    ///
+    /// ```
+    /// # let runtime = executor::host::Runtime::new(1);
+    /// use executor::sync::broadcast;
+    /// use futures_util::StreamExt;
+    ///
+    /// let (sender, receiver) = broadcast::channel(2);
+    /// (1..=3).for_each(|i| sender.send(i));
+    /// drop(sender);
+    /// let received = runtime.block_on(receiver.into_stream().collect::<Vec<_>>());
+    /// assert_eq!(received, [Err(1), Ok(2), Ok(3)]);
+    /// ```
+    pub fn into_stream(self) -> impl Stream<Item = Result<T, u64>> {
+        stream::unfold(self, |mut receiver| async move {
+            match receiver.recv().await {
+                Ok(value) => Some((Ok(value), receiver)),
+                Err(RecvError::Lagged(count)) => Some((Err(count), receiver)),
+                Err(RecvError::Closed) => None,
+            }
+        })
     }
 }
 

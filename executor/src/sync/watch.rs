@@ -19,6 +19,7 @@ use crate::facade::Lock;
 use crate::task::Label;
 use alloc::sync::Arc;
 use core::fmt;
+use futures_util::stream::{self, Stream};
 
 static CHANGE: Label = Label("watch: change");
 
@@ -144,6 +145,29 @@ impl<T> Receiver<T> {
             })
             .await?;
         Ok(())
+    }
+
+    /// The values that have not been seen as a stream, which ends with the
+    /// sender. Of several that come between two looks it gives the last.
+    ///
+    /// ```
+    /// # let runtime = executor::host::Runtime::new(1);
+    /// use executor::sync::watch;
+    /// use futures_util::StreamExt;
+    ///
+    /// let (sender, receiver) = watch::channel(1);
+    /// sender.send(2);
+    /// sender.send(3);
+    /// drop(sender);
+    /// let seen = runtime.block_on(receiver.into_stream().map(|value| *value).collect::<Vec<_>>());
+    /// assert_eq!(seen, [3]);
+    /// ```
+    pub fn into_stream(self) -> impl Stream<Item = Arc<T>> {
+        stream::unfold(self, |mut receiver| async move {
+            receiver.changed().await.ok()?;
+            let value = receiver.borrow_and_update();
+            Some((value, receiver))
+        })
     }
 }
 
