@@ -13,6 +13,11 @@ use crate::sys::memory::{self, Protection, Sharing};
 #[global_allocator]
 static HEAP: TalcLock<spin::Mutex<()>, Mapped> = TalcLock::new(Mapped);
 
+/// Keeps the other threads from the heap: for a fork, as with [`crate::io::hold`].
+pub(crate) fn hold() -> impl Sized {
+    HEAP.lock()
+}
+
 /// What is asked for at least.
 const STEP: usize = 64 * 1024;
 

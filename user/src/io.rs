@@ -1,12 +1,13 @@
 //! `print!`, `println!`, `eprint!` and `eprintln!`.
 //!
 //! Standard output goes through a buffer that is written at each end of a line, when it is full,
-//! before a fork and at exit: a line comes out in one piece even when several processes write.
+//! before a fork and at exit: a line comes out in one piece even when several processes or threads
+//! write.
 //! Standard error is put together in a buffer of its own and written at the end of each call.
 
-use core::cell::RefCell;
 use core::fmt::{self, Write};
 
+use crate::sync::{Guard, Mutex};
 use crate::sys::file::{self, Fd};
 
 const CAPACITY: usize = 512;
@@ -58,33 +59,32 @@ impl Write for Buffer {
     }
 }
 
-struct Stdout(RefCell<Buffer>);
-
-// SAFETY: the programs have one thread, and this library can make no second one.
-unsafe impl Sync for Stdout {}
-
-static STDOUT: Stdout = Stdout(RefCell::new(Buffer::new(Fd::STDOUT)));
+/// A value must not print while it is being printed: it would wait for itself.
+static STDOUT: Mutex<Buffer> = Mutex::new(Buffer::new(Fd::STDOUT));
 
 /// Writes out what was printed to standard output.
 pub fn flush() {
-    if let Ok(mut buffer) = STDOUT.0.try_borrow_mut() {
-        buffer.flush();
-    }
+    STDOUT.lock().flush();
+}
+
+/// Keeps the other threads from printing: for a fork, so that the child does not inherit a lock
+/// whose owner it has not. What was printed before is written first, so that it does not come out
+/// twice.
+pub(crate) fn hold() -> impl Sized {
+    let mut buffer: Guard<'_, Buffer> = STDOUT.lock();
+    buffer.flush();
+    buffer
 }
 
 /// Prints bytes as they are.
 pub fn put(bytes: &[u8]) {
-    if let Ok(mut buffer) = STDOUT.0.try_borrow_mut() {
-        buffer.put(bytes);
-    }
+    STDOUT.lock().put(bytes);
 }
 
 /// Behind `print!`.
 pub fn print(arguments: fmt::Arguments<'_>) {
-    // Busy only when a value prints while it is being printed: that text is dropped.
-    if let Ok(mut buffer) = STDOUT.0.try_borrow_mut() {
-        let _ = buffer.write_fmt(arguments);
-    }
+    // Writing into the buffer cannot fail, and a value that cannot be shown has shown a part.
+    let _ = STDOUT.lock().write_fmt(arguments);
 }
 
 /// Behind `eprint!`.

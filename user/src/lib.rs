@@ -3,7 +3,8 @@
 //! expectations are checked.
 //!
 //! In reading order: [`start`] takes over from the kernel, [`sys`] has the system calls, [`io`]
-//! prints, [`random`] and [`heap`] are what their names say. [`options`], [`number`], [`tool`] and
+//! prints, [`random`] and [`heap`] are what their names say. [`thread`] and [`sync`] are for programs
+//! with several threads, [`recover`] for those that use memory which may not be there. [`options`], [`number`], [`tool`] and
 //! [`directory`] serve the small tools, [`testing`] the test programs. The programs themselves are
 //! in `src/bin`.
 #![no_std]
@@ -16,9 +17,12 @@ pub mod io;
 pub mod number;
 pub mod options;
 pub mod random;
+pub mod recover;
 pub mod start;
+pub mod sync;
 pub mod sys;
 pub mod testing;
+pub mod thread;
 pub mod tool;
 
 pub use start::Arguments;

@@ -6,12 +6,15 @@
 
 pub mod errno;
 pub mod file;
+pub mod futex;
+pub mod handler;
 pub mod memory;
 pub mod process;
 pub mod raw;
 pub mod signal;
 pub mod system;
 pub mod terminal;
+pub mod thread;
 
 pub use errno::Errno;
 

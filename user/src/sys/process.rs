@@ -12,7 +12,7 @@ use linux_raw_sys::general::{
 use super::raw::syscall;
 use super::signal::Signal;
 use super::{Errno, Result};
-use crate::io;
+use crate::{heap, io};
 
 /// A process number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -66,15 +66,15 @@ impl fmt::Display for Status {
 }
 
 /// Forks. What was printed and not yet written is written first, so that it does not come
-/// out twice.
+/// out twice. The child has the calling thread only, and this library's locks are free in it.
 pub fn fork() -> Result<Forked> {
-    io::flush();
+    let _locks = (io::hold(), heap::hold());
     syscall!(__NR_fork).map(forked)
 }
 
 /// Forks by `clone` with nothing but `SIGCHLD`.
 pub fn clone_process() -> Result<Forked> {
-    io::flush();
+    let _locks = (io::hold(), heap::hold());
     syscall!(__NR_clone, SIGCHLD).map(forked)
 }
 

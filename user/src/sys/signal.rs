@@ -67,18 +67,18 @@ signals! {
 pub enum Disposition {
     Default,
     Ignore,
-    /// A handler at that address; never set by this library.
+    /// A handler at that address: see [`super::handler`].
     Handler(usize),
 }
 
 /// The kernel's `struct sigaction`, the handler as a plain number.
 #[repr(C)]
 #[derive(Default)]
-struct Action {
-    handler: usize,
-    flags: u64,
-    restorer: usize,
-    mask: u64,
+pub(super) struct Action {
+    pub(super) handler: usize,
+    pub(super) flags: u64,
+    pub(super) restorer: usize,
+    pub(super) mask: u64,
 }
 
 const SIG_DFL: usize = 0;
