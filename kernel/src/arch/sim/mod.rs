@@ -2,7 +2,7 @@
 //!
 //! A [`Machine`] has physical memory, and CPUs of which each has a CR3, a TLB and
 //! paging-structure caches that forget nothing until they are told to (`caches`), and
-//! through which it gets at memory (`processor`). A test makes one with
+//! through which it gets at memory (`processor`); stores may wait in a buffer (`stores`). A test makes one with
 //! [`Machine::start`], and either says with [`on`] which CPU it is playing, or gives each
 //! CPU something to do and leaves the order to a seed (`schedule`). It loads and stores as
 //! a user program would with [`load`] and [`store`].
@@ -15,9 +15,12 @@ mod processor;
 pub mod random;
 #[cfg(test)]
 pub mod schedule;
+#[cfg(test)]
+pub mod stores;
 mod user;
 
 use caches::Caches;
+pub use caches::Pcid;
 pub use cell::PerMachine;
 pub use processor::{PageFault, load, load_word, store, store_word, translate};
 pub use user::{FpuState, UserContext};
@@ -36,8 +39,23 @@ struct Page([u8; FRAME_SIZE]);
 #[derive(Default)]
 struct Cpu {
     root: Option<Frame>,
+    pcid: Pcid,
     caches: Caches,
+    /// Walks that no program has asked for.
+    #[cfg(test)]
+    walks: Vec<processor::Walk>,
+    #[cfg(test)]
+    stores: stores::Stores,
     kicked: bool,
+}
+
+impl Cpu {
+    /// Makes the caches forget. What is being walked is not remembered afterwards either.
+    fn invalidate(&mut self, what: impl FnOnce(&mut Caches, Pcid)) {
+        what(&mut self.caches, self.pcid);
+        #[cfg(test)]
+        self.walks.clear();
+    }
 }
 
 struct State {
@@ -75,8 +93,11 @@ impl Machine {
     /// # Panics
     /// If this thread has one already.
     pub fn start(cpus: usize, frames: usize) -> Machine {
-        let pages: Vec<Page> = (0..frames).map(|_| Page([0; FRAME_SIZE])).collect();
-        let memory = NonNull::from(Box::leak(pages.into_boxed_slice())).cast::<Page>();
+        // The host gives zeroes, and memory for a page when it is used first.
+        let pages = Box::<[Page]>::new_zeroed_slice(frames);
+        // SAFETY: zeroes are pages.
+        let pages = unsafe { pages.assume_init() };
+        let memory = NonNull::from(Box::leak(pages)).cast::<Page>();
         let state = State {
             memory,
             frames,
@@ -233,43 +254,64 @@ pub fn new_root(root: Frame) {
     }
 }
 
-/// Loads CR3.
+/// Loads CR3, with PCID 0.
 pub fn load_root(root: Frame) {
-    set_root(Some(root));
+    set_root(Some(root), 0, Caches::invalidate_pcid);
+}
+
+/// Loads CR3 with a PCID, under which all is forgotten that the CPU knows.
+pub fn load_root_tagged(root: Frame, pcid: Pcid) {
+    set_root(Some(root), pcid, Caches::invalidate_pcid);
+}
+
+/// Loads CR3 with a PCID and the bit that keeps what the CPU knows under it.
+pub fn load_root_keeping(root: Frame, pcid: Pcid) {
+    set_root(Some(root), pcid, |_, _| {});
 }
 
 /// Loads CR3 with tables that have no user half.
 pub fn load_kernel_root() {
-    set_root(None);
+    set_root(None, 0, Caches::invalidate_pcid);
 }
 
-fn set_root(root: Option<Frame>) {
+fn set_root(root: Option<Frame>, pcid: Pcid, what: impl FnOnce(&mut Caches, Pcid)) {
     step();
     with(|state| {
         let cpu = &mut state.cpus.borrow_mut()[state.here.get()];
         cpu.root = root;
-        cpu.caches.invalidate_all();
+        cpu.pcid = pcid;
+        cpu.invalidate(what);
     });
+}
+
+fn invalidate(what: impl FnOnce(&mut Caches, Pcid)) {
+    step();
+    with(|state| state.cpus.borrow_mut()[state.here.get()].invalidate(what));
 }
 
 /// INVLPG.
 pub fn flush_page(address: usize) {
-    step();
-    with(|state| {
-        state.cpus.borrow_mut()[state.here.get()]
-            .caches
-            .invalidate_page(address);
-    });
+    invalidate(|caches, pcid| caches.invalidate_page(pcid, address));
 }
 
-/// Forgets everything of the user half.
+/// Forgets everything of the user half under the current PCID.
 pub fn flush_all() {
-    step();
-    with(|state| {
-        state.cpus.borrow_mut()[state.here.get()]
-            .caches
-            .invalidate_all();
-    });
+    invalidate(Caches::invalidate_pcid);
+}
+
+/// INVPCID, type 0: one address under one PCID.
+pub fn flush_address_of(pcid: Pcid, address: usize) {
+    invalidate(|caches, _| caches.invalidate_address(pcid, address));
+}
+
+/// INVPCID, type 1: one PCID.
+pub fn flush_pcid(pcid: Pcid) {
+    invalidate(|caches, _| caches.invalidate_pcid(pcid));
+}
+
+/// INVPCID, types 2 and 3: all PCIDs.
+pub fn flush_all_pcids() {
+    invalidate(|caches, _| caches.invalidate_all());
 }
 
 /// A place before an access to a table, where another CPU may act: see `schedule`.

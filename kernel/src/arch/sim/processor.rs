@@ -2,15 +2,19 @@
 //! page, else by a walk that begins at CR3 or at anything in the paging-structure caches,
 //! sets the accessed bits on its way, and remembers all that it finds.
 //!
-//! No step in here hands over to another CPU, so an access and what a test notes about it
-//! are one.
+//! A walk is not atomic: each look at an entry is a step, and so is each setting of
+//! accessed and dirty bits, which is a compare-and-exchange with the entry that was seen
+//! (Intel SDM vol. 3, 4.8). In between other CPUs change the tables. When the frame is known no
+//! further step hands over to another CPU, so an access and what a test notes about it are
+//! one.
 
-use super::caches::{Structure, Translation};
-use super::{Cpu, frame_ptr, with};
+use super::caches::{Pcid, Structure, Translation};
+use super::{Cpu, frame_ptr, step, with};
 use crate::arch::Access;
 use crate::arch::level::{Level, USER_END};
 use crate::arch::paging::{Bits, ENTRIES, Entry};
 use crate::arch::{FRAME_SIZE, Frame};
+use crate::memory::holders;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// An access by a user program that the tables or the caches do not allow.
@@ -43,7 +47,8 @@ pub fn load_word(address: usize) -> Result<u64, PageFault> {
     Ok(word(frame, address % FRAME_SIZE / 8).load(Ordering::Relaxed))
 }
 
-/// Writes the word at `address`, a multiple of 8, as a user program on this CPU.
+/// Writes the word at `address`, a multiple of 8, as a user program on this CPU, and has
+/// all CPUs see it at once.
 pub fn store_word(address: usize, value: u64) -> Result<(), PageFault> {
     let frame = translate(address, Access::Write)?;
     word(frame, address % FRAME_SIZE / 8).store(value, Ordering::Relaxed);
@@ -53,106 +58,201 @@ pub fn store_word(address: usize, value: u64) -> Result<(), PageFault> {
 /// The frame that this CPU uses for an address: what its TLB says if it says anything,
 /// else what a walk finds.
 pub fn translate(address: usize, access: Access) -> Result<Frame, PageFault> {
-    with(|state| {
-        let mut cpus = state.cpus.borrow_mut();
-        let cpu = &mut cpus[state.here.get()];
-        let cached = cpu.caches.page(address);
-        let translation = match cached {
-            // A write through an entry without the dirty bit has to set it in memory first, so
-            // the tables are looked at again (SDM vol. 3, 4.8).
-            Some(page) if access == Access::Write && page.writable && !page.dirty => {
-                cpu.caches.forget_page(address);
-                walk(&mut |n| state.choose(n), cpu, address, access)
-            }
-            Some(page) => Some(page),
-            None => walk(&mut |n| state.choose(n), cpu, address, access),
-        };
-        let allowed = translation.filter(|page| allows(page, access));
-        match allowed.filter(|_| address < USER_END) {
-            Some(page) => Ok(page.frame),
-            None => {
-                cpu.caches.after_fault(address);
-                Err(PageFault { address, access })
-            }
+    let cached = with(|state| {
+        let cpu = &state.cpus.borrow()[state.here.get()];
+        let pages = cpu.caches.page(cpu.pcid, address);
+        (!pages.is_empty()).then(|| pages[state.choose(pages.len())])
+    });
+    let translation = match cached {
+        // A write through an entry without the dirty bit has to set it in memory first, so
+        // the tables are looked at again (SDM vol. 3, 4.8).
+        Some(page) if access == Access::Write && page.writable && !page.dirty => {
+            walk(address, access)
         }
-    })
+        Some(page) => Some(page),
+        None => walk(address, access),
+    };
+    let allowed = translation.filter(|page| allows(page, access));
+    match allowed.filter(|_| address < USER_END) {
+        Some(page) => Ok(page.frame),
+        None => {
+            with(|state| {
+                let cpu = &mut state.cpus.borrow_mut()[state.here.get()];
+                cpu.caches.invalidate_address(cpu.pcid, address);
+            });
+            Err(PageFault { address, access })
+        }
+    }
 }
 
 fn allows(page: &Translation, access: Access) -> bool {
     page.user && (access != Access::Write || page.writable)
 }
 
-/// Walks the tables and remembers what it finds. None where nothing is present.
-///
-/// `choose` picks one of so many places where the walk may begin.
-pub(super) fn walk(
-    choose: &mut dyn FnMut(usize) -> usize,
-    cpu: &mut Cpu,
+/// A walk of this CPU's for an access that a program makes.
+fn walk(address: usize, access: Access) -> Option<Translation> {
+    let mut walk = with(|state| {
+        let cpu = &state.cpus.borrow()[state.here.get()];
+        Walk::begin(&mut |n| state.choose(n), cpu, address, access)
+    })?;
+    loop {
+        step();
+        let advanced = with(|state| {
+            let cpu = &mut state.cpus.borrow_mut()[state.here.get()];
+            walk.advance(&mut |n| state.choose(n), cpu)
+        });
+        match advanced {
+            Advanced::On => {}
+            Advanced::Missing => return None,
+            Advanced::Found(translation) => return Some(translation),
+            Advanced::Astray(table) => panic!("M2: a walk through {table:?}, which is free"),
+        }
+    }
+}
+
+/// A walk through the tables that is under way.
+pub(super) struct Walk {
+    pcid: Pcid,
     address: usize,
     access: Access,
-) -> Option<Translation> {
-    let (mut level, mut at) = start(choose, cpu, address)?;
-    loop {
-        let slot = word(at.table, level.index(address));
-        let entry = Entry::from_raw(slot.load(Ordering::Relaxed));
-        let frame = entry.frame()?;
-        let writable = at.writable && entry.is_writable();
-        let user = at.user && entry.bits().contains(Bits::USER);
-        let leaf = level == Level::LEAF_TABLE;
+    /// The next table to look into, and its level.
+    level: Level,
+    at: Structure,
+    /// The entry that was seen there, if bits have to be set in it.
+    seen: Option<Entry>,
+}
+
+/// What one step of a walk came to.
+pub(super) enum Advanced {
+    /// It goes on.
+    On,
+    /// Nothing is present there.
+    Missing,
+    /// It is over.
+    Found(Translation),
+    /// It is in a table that nobody holds (rule M2).
+    Astray(Frame),
+}
+
+impl Walk {
+    /// A walk that begins at the root, or behind any entry that the caches have: `choose`
+    /// picks one of so many. None if the CPU has no tables.
+    pub fn begin(
+        choose: &mut dyn FnMut(usize) -> usize,
+        cpu: &Cpu,
+        address: usize,
+        access: Access,
+    ) -> Option<Walk> {
+        let root = Structure {
+            table: cpu.root?,
+            writable: true,
+            user: true,
+        };
+        let mut starts = vec![(Level::ROOT, root)];
+        let mut level = Level::ROOT;
+        while level != Level::LEAF_TABLE {
+            let cached = cpu.caches.structure(cpu.pcid, level, address);
+            level = level.below();
+            starts.extend(cached.map(|structure| (level, structure)));
+        }
+        // Those before the last are what is left when the last is forgotten.
+        let (level, at) = starts[choose(starts.len())];
+        Some(Walk {
+            pcid: cpu.pcid,
+            address,
+            access,
+            level,
+            at,
+            seen: None,
+        })
+    }
+
+    /// One look at an entry, or one attempt to set bits in it. The caches learn what was
+    /// found, unless they knew something else and `choose` keeps it.
+    pub fn advance(&mut self, choose: &mut dyn FnMut(usize) -> usize, cpu: &mut Cpu) -> Advanced {
+        if holders(self.at.table) == 0 {
+            return Advanced::Astray(self.at.table);
+        }
+        let slot = word(self.at.table, self.level.index(self.address));
+        let Some(seen) = self.seen.take() else {
+            let entry = Entry::from_raw(slot.load(Ordering::Relaxed));
+            if !entry.is_present() {
+                return Advanced::Missing;
+            }
+            if entry.bits().contains(self.used_in(entry)) {
+                return self.use_entry(choose, cpu, entry);
+            }
+            self.seen = Some(entry);
+            return Advanced::On;
+        };
+        let used = seen.with(self.used_in(seen));
+        let exchange =
+            slot.compare_exchange(seen.raw(), used.raw(), Ordering::Relaxed, Ordering::Relaxed);
+        match exchange {
+            Ok(_) => self.use_entry(choose, cpu, used),
+            // It has changed: another look.
+            Err(_) => Advanced::On,
+        }
+    }
+
+    /// The bits that this walk sets in an entry. The dirty bit is only set for a write that
+    /// goes through.
+    fn used_in(&self, entry: Entry) -> Bits {
+        let writes = self.level == Level::LEAF_TABLE
+            && self.access == Access::Write
+            && self.at.writable
+            && self.at.user
+            && entry.bits().contains(Bits::WRITE | Bits::USER);
         let mut used = Bits::ACCESSED;
-        used.set(
-            Bits::DIRTY,
-            leaf && writable && user && access == Access::Write,
-        );
-        let entry = Entry::from_raw(slot.fetch_or(used.bits(), Ordering::Relaxed)).with(used);
-        if leaf {
+        used.set(Bits::DIRTY, writes);
+        used
+    }
+
+    fn use_entry(
+        &mut self,
+        choose: &mut dyn FnMut(usize) -> usize,
+        cpu: &mut Cpu,
+        entry: Entry,
+    ) -> Advanced {
+        let Some(frame) = entry.frame() else {
+            return Advanced::Missing;
+        };
+        let writable = self.at.writable && entry.is_writable();
+        let user = self.at.user && entry.bits().contains(Bits::USER);
+        if self.level == Level::LEAF_TABLE {
             let translation = Translation {
                 frame,
                 writable,
                 user,
                 dirty: entry.bits().contains(Bits::DIRTY),
             };
-            cpu.caches.remember_page(address, translation);
-            return Some(translation);
+            cpu.caches
+                .remember_page(self.pcid, self.address, translation);
+            return Advanced::Found(translation);
         }
-        at = Structure {
+        self.at = Structure {
             table: frame,
             writable,
             user,
         };
-        cpu.caches.remember_structure(level, address, at);
-        level = level.below();
-    }
-}
-
-/// Where a walk begins: at the root, or behind any entry that the caches have.
-fn start(
-    choose: &mut dyn FnMut(usize) -> usize,
-    cpu: &Cpu,
-    address: usize,
-) -> Option<(Level, Structure)> {
-    let root = Structure {
-        table: cpu.root?,
-        writable: true,
-        user: true,
-    };
-    let mut starts = vec![(Level::ROOT, root)];
-    let mut level = Level::ROOT;
-    while level != Level::LEAF_TABLE {
-        starts.extend(
+        let known = cpu.caches.structure(self.pcid, self.level, self.address);
+        if known.is_none() || choose(2) == 1 {
             cpu.caches
-                .structure(level, address)
-                .map(|structure| (level.below(), structure)),
-        );
-        level = level.below();
+                .remember_structure(self.pcid, self.level, self.address, self.at);
+        }
+        self.level = self.level.below();
+        Advanced::On
     }
-    // Those before the last are what is left when the last is forgotten.
-    let chosen = choose(starts.len());
-    starts.get(chosen).copied()
+
+    /// The table that it is about to look into.
+    #[cfg(test)]
+    pub fn table(&self) -> Frame {
+        self.at.table
+    }
 }
 
 /// One word of a frame, as the processor sees it.
-fn word<'a>(frame: Frame, index: usize) -> &'a AtomicU64 {
+pub(super) fn word<'a>(frame: Frame, index: usize) -> &'a AtomicU64 {
     assert!(index < ENTRIES);
     // SAFETY: within a frame of the machine's memory, which lives longer than any access;
     // aligned; all that may change it at the same time is on this thread.

@@ -10,9 +10,12 @@
 //! kick. No spin lock is held across any of these but a CPU's own slot in `active.rs`, so
 //! nobody ever spins for a CPU that is stopped.
 
+use super::processor::{Advanced, Walk};
 use super::random::Random;
-use super::{Cpu, State, processor, with};
+use super::stores::Seen;
+use super::{Cpu, State, with};
 use crate::arch::Access;
+use crate::arch::Frame;
 use crate::memory::holders;
 use core::cell::{Cell, RefCell};
 use core::mem;
@@ -24,6 +27,11 @@ type Processor = Coroutine<(), (), ()>;
 
 /// Kernel code without optimization has large frames.
 const STACK: usize = 512 << 10;
+
+thread_local! {
+    /// Stacks of CPUs that have come to their end, for the next run.
+    static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What of the machine belongs to the scheduler.
 #[derive(Default)]
@@ -91,8 +99,9 @@ pub fn run(seed: u64, addresses: Vec<usize>, limit: u64, cpus: Vec<Box<dyn FnOnc
         with(|state| state.here.set(cpu));
         if let Some(coroutine) = &mut processors[cpu]
             && let CoroutineResult::Return(()) = coroutine.resume(())
+            && let Some(ended) = processors[cpu].take()
         {
-            processors[cpu] = None;
+            STACKS.with_borrow_mut(|stacks| stacks.push(ended.into_stack()));
         }
     }
     // Not unwound: what they are in the middle of would be done by halves.
@@ -108,7 +117,8 @@ pub fn run(seed: u64, addresses: Vec<usize>, limit: u64, cpus: Vec<Box<dyn FnOnc
 }
 
 fn processor(cpu: usize, body: Box<dyn FnOnce()>) -> Processor {
-    let stack = DefaultStack::new(STACK).expect("memory for a stack");
+    let stack = STACKS.with_borrow_mut(Vec::pop);
+    let stack = stack.unwrap_or_else(|| DefaultStack::new(STACK).expect("memory for a stack"));
     Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
         with(|state| state.schedule.yielders.borrow_mut()[cpu] = yielder);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
@@ -154,6 +164,9 @@ pub fn random(n: usize) -> usize {
     })
 }
 
+/// Walks of one CPU at a time that nobody has asked for.
+const WALKERS: usize = 2;
+
 /// What a CPU is about to do at a point.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Point {
@@ -192,7 +205,10 @@ fn pass(point: Point) {
     if std::thread::panicking() {
         return;
     }
-    let stop = with(|state| state.schedule.step(state, point));
+    let (stop, seen) = with(|state| state.schedule.step(state, point));
+    if let Some(seen) = seen {
+        seen();
+    }
     if let Some(yielder) = stop {
         // SAFETY: it was given to the coroutine that runs now, which is on this CPU's stack, and
         // lives until that ends.
@@ -201,11 +217,13 @@ fn pass(point: Point) {
 }
 
 impl Schedule {
-    /// Counts a step of this CPU, plays with the caches, and says how to stop, if the CPU
-    /// has to.
-    fn step(&self, state: &State, point: Point) -> Option<*const Yielder<(), ()>> {
+    /// Counts a step of this CPU, plays with all of them, and says how to stop, if this one
+    /// has to, and whom to tell of a store.
+    fn step(&self, state: &State, point: Point) -> (Option<*const Yielder<(), ()>>, Option<Seen>) {
         let mut running = self.running.borrow_mut();
-        let running = running.as_mut()?;
+        let Some(running) = running.as_mut() else {
+            return (None, None);
+        };
         let mut scanned = self.scanned.borrow_mut();
         let scanned = &mut scanned[state.here.get()];
         *scanned = if point == Point::Entry {
@@ -214,61 +232,89 @@ impl Schedule {
             0
         };
         if *scanned > SCAN && !running.random.one_in(SCAN_STRETCH) {
-            return None;
+            return (None, None);
         }
         self.steps.set(self.steps.get() + 1);
         running.steps_left = running.steps_left.saturating_sub(1);
         if running.steps_left == 0 {
             self.break_off("no end in sight".into());
         }
-        self.play(state, running);
+        let seen = self.play(state, running);
         let stop =
             point == Point::Pause || running.random.one_in(running.stretch) || self.is_broken();
         let yielder = self.yielders.borrow()[state.here.get()];
-        Some(yielder).filter(|yielder| stop && !yielder.is_null())
+        let yielder = Some(yielder).filter(|yielder| stop && !yielder.is_null());
+        (yielder, seen)
     }
 
-    /// What the caches of any CPU may do at any time.
-    fn play(&self, state: &State, running: &mut Running) {
+    /// What any CPU may do at any time: its caches forget, its walkers go on, a store
+    /// reaches memory. Gives whom to tell of the latter.
+    fn play(&self, state: &State, running: &mut Running) -> Option<Seen> {
         let random = &mut running.random;
-        if !random.one_in(4) {
-            return;
+        if !random.one_in(3) {
+            return None;
         }
         let mut cpus = state.cpus.borrow_mut();
         let number = random.below(cpus.len());
-        // The first few are those that the programs use most.
-        let some = [4, running.addresses.len()][random.below(2)];
-        let address = running.addresses.get(random.below(some.max(1)));
-        match random.below(8) {
-            0 => cpus[number].caches.forget_any(random),
-            1 => self.check(number, &cpus[number]),
-            _ => {
-                if let Some(&address) = address {
-                    self.speculate(number, &mut cpus[number], address, random);
+        let cpu = &mut cpus[number];
+        match random.below(16) {
+            0 => cpu.caches.forget_any(random),
+            1 => self.check(number, cpu),
+            2..6 => {
+                let (seen, lost) = cpu.stores.drain_one()?;
+                if let Some(frame) = lost {
+                    self.break_off(format!(
+                        "M2: cpu{number} stores to {frame:?}, which is free"
+                    ));
                 }
+                return Some(seen);
+            }
+            _ => {
+                // The first few are those that the programs use most.
+                let some = [4, running.addresses.len()][random.below(2)];
+                let address = running.addresses.get(random.below(some.max(1)));
+                self.speculate(number, cpu, address.copied(), random);
             }
         }
+        None
     }
 
-    /// Fills the caches for an address that nobody has asked for. A translation that is
-    /// there stays.
-    fn speculate(&self, number: usize, cpu: &mut Cpu, address: usize, random: &mut Random) {
-        if cpu.caches.page(address).is_none() {
-            let _ = processor::walk(&mut |n| random.below(n), cpu, address, Access::Read);
-        } else if random.one_in(4) {
-            self.check(number, cpu);
+    /// Walks for an address that nobody has asked for: one begins, or some go on by some
+    /// steps. It may be one for which there is a translation already.
+    fn speculate(&self, number: usize, cpu: &mut Cpu, address: Option<usize>, random: &mut Random) {
+        if cpu.walks.len() < WALKERS && random.one_in(4) {
+            let known = |address| !cpu.caches.page(cpu.pcid, address).is_empty();
+            let address = address.filter(|&address| !known(address) || random.one_in(4));
+            let walk = address.and_then(|address| {
+                Walk::begin(&mut |n| random.below(n), cpu, address, Access::Read)
+            });
+            cpu.walks.extend(walk);
+        }
+        // Mostly several steps, so that many walks end soon.
+        while !cpu.walks.is_empty() && !random.one_in(6) {
+            let mut walk = cpu.walks.swap_remove(random.below(cpu.walks.len()));
+            match walk.advance(&mut |n| random.below(n), cpu) {
+                Advanced::On => cpu.walks.push(walk),
+                Advanced::Astray(table) => self.can_use(number, table),
+                Advanced::Missing | Advanced::Found(_) => {}
+            }
         }
     }
 
     /// Rule M2, seen from the machine: whatever a CPU may still use is held by somebody.
     fn check(&self, number: usize, cpu: &Cpu) {
-        for frame in cpu.caches.frames() {
+        let walked = cpu.walks.iter().map(Walk::table);
+        for frame in cpu.caches.frames(cpu.pcid).chain(walked) {
             if holders(frame) == 0 {
-                self.break_off(format!(
-                    "M2: {frame:?} is free, and cpu{number} can still use it"
-                ));
+                self.can_use(number, frame);
             }
         }
+    }
+
+    fn can_use(&self, number: usize, frame: Frame) {
+        self.break_off(format!(
+            "M2: {frame:?} is free, and cpu{number} can still use it"
+        ));
     }
 
     fn break_off(&self, what: String) {
