@@ -4,11 +4,16 @@
 //! old one is given up, so that a failed `execve` leaves the caller as it was. The
 //! program's pages are those of the file, mapped privately; nothing is read before it is
 //! used.
+//!
+//! The new program begins with one thread: once nothing can fail any more the caller ends all
+//! others, and takes the number of the leader if that was another.
 
 use super::elf::{self, Image, Segment};
+use super::exit::ExitStatus;
+use super::signal::Signal;
 use super::stack::{self, Facts, Strings};
-use super::thread::{Names, Thread};
-use crate::arch::UserContext;
+use super::state::{Names, Process};
+use super::thread::Thread;
 use crate::errno::Errno;
 use crate::fs;
 use crate::fs::walk::Start;
@@ -19,7 +24,6 @@ use crate::memory::{
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 
 /// Why a program cannot be run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,46 +106,63 @@ const INTERPRETER_BIAS: usize = 0x7fff_8000_0000 - (256 << 20);
 /// How often `#!` may lead to the next script (BINPRM in execve(2)).
 const MAX_SCRIPTS: usize = 4;
 
-/// Replaces the thread's program. Its registers are set for the new one's first
-/// instruction.
+/// A program that is ready to begin.
+pub struct Program {
+    pub(super) space: Arc<AddressSpace>,
+    /// Its first instruction.
+    pub(super) entry: usize,
+    /// Its stack pointer.
+    pub(super) sp: usize,
+    pub(super) names: Names,
+}
+
+/// Loads the program that takes the place of the thread's own, and makes the thread the only
+/// one of its process.
 pub async fn exec(
     thread: &Thread,
-    user: &mut UserContext,
     path: &[u8],
     arguments: usize,
     environment: usize,
-) -> Result<(), ExecError> {
+) -> Result<Program, ExecError> {
     memory::admit()?;
     let old = thread.space();
     let mut budget = MAX_STRINGS;
     let mut strings = Strings {
-        arguments: read_strings(&old, arguments, &mut budget).await?,
-        environment: read_strings(&old, environment, &mut budget).await?,
+        arguments: read_strings(old, arguments, &mut budget).await?,
+        environment: read_strings(old, environment, &mut budget).await?,
     };
-    drop(old);
     if strings.arguments.is_empty() {
         // As Linux since 5.18: many programs take it for granted that there is a name.
         strings.arguments.push(Vec::new());
     }
     let count = strings.arguments.len() + strings.environment.len();
     memory::admit_bytes(count * STRING_COST)?;
-    let (image, names) = find_program(thread, path, &mut strings)?;
-    let (space, entry, sp) = load(thread, image, &strings, &names.path).await?;
-    // All or nothing; a table that was borrowed stays with its lender.
-    thread.process().files().exec()?;
-    // From here on nothing fails; whoever is killed in this wait ends all the same.
-    thread.tell_it_leaves().await;
-    enter(thread, user, space, entry, sp, names);
-    Ok(())
+    let process = thread.process();
+    let program = load(process, path, &mut strings).await?;
+    let is_alone = process.threads.len() == 1;
+    if is_alone {
+        // All or nothing; a table that was borrowed stays with its lender.
+        process.files().exec()?;
+    }
+    // From here on nothing fails.
+    if !process.threads.become_only(thread.tcb()).await {
+        // The thread does not live to see it.
+        return Err(Errno::EINTR.into());
+    }
+    thread.tcb().take_lead();
+    if !is_alone && process.files().exec().is_err() {
+        // The others are gone already, so there is no program left to go back to.
+        process.threads.end(ExitStatus::Signal(Signal::KILL));
+    }
+    Ok(program)
 }
 
 /// Loads the first program of all, whose strings come from the kernel.
 pub(super) async fn exec_first(
-    thread: &Thread,
-    user: &mut UserContext,
+    process: &Process,
     path: &[u8],
     arguments: Vec<Vec<u8>>,
-) -> Result<(), ExecError> {
+) -> Result<Program, ExecError> {
     let environment = [&b"PATH=/bin"[..], b"HOME=/", b"TERM=linux"]
         .map(<[u8]>::to_vec)
         .to_vec();
@@ -149,39 +170,15 @@ pub(super) async fn exec_first(
         arguments,
         environment,
     };
-    let (image, names) = find_program(thread, path, &mut strings)?;
-    let (space, entry, sp) = load(thread, image, &strings, &names.path).await?;
-    enter(thread, user, space, entry, sp, names);
-    Ok(())
-}
-
-fn enter(
-    thread: &Thread,
-    user: &mut UserContext,
-    space: Arc<AddressSpace>,
-    entry: usize,
-    sp: usize,
-    names: Names,
-) {
-    let process = thread.process();
-    process.set_names(names);
-    memory::activate(&space);
-    let old = process.set_space(Some(space));
-    drop(old);
-    process.borrowed.give_back();
-    *user = UserContext::new(entry, sp);
-    thread.fpu.lock().reset();
-    thread.clear_tid.store(0, Ordering::Relaxed);
-    thread.borrows.store(false, Ordering::Relaxed);
+    load(process, path, &mut strings).await
 }
 
 /// Follows `#!` lines to an ELF file.
 fn find_program(
-    thread: &Thread,
+    process: &Process,
     path: &[u8],
     strings: &mut Strings,
 ) -> Result<(Image, Names), ExecError> {
-    let process = thread.process();
     let cwd = process.cwd();
     let start = Start {
         directory: &cwd,
@@ -267,14 +264,9 @@ async fn read_strings(
     }
 }
 
-/// Builds the address space of a program. Returns it with the address of the first
-/// instruction and the stack pointer.
-async fn load(
-    thread: &Thread,
-    image: Image,
-    strings: &Strings,
-    path: &[u8],
-) -> Result<(Arc<AddressSpace>, usize, usize), ExecError> {
+/// Finds a program and builds its address space.
+async fn load(process: &Process, path: &[u8], strings: &mut Strings) -> Result<Program, ExecError> {
+    let (image, names) = find_program(process, path, strings)?;
     let space = AddressSpace::new()?;
     let bias = if image.is_relocatable {
         PROGRAM_BIAS
@@ -291,7 +283,6 @@ async fn load(
     };
     let mut entry = facts.entry;
     if let Some(interpreter) = &image.interpreter {
-        let process = thread.process();
         let cwd = process.cwd();
         let start = Start {
             directory: &cwd,
@@ -319,8 +310,13 @@ async fn load(
             Backing::Anonymous,
         )
         .await?;
-    let sp = stack::build(&space, STACK_TOP, strings, path, &facts)?;
-    Ok((space, entry, sp))
+    let sp = stack::build(&space, STACK_TOP, strings, &names.path, &facts)?;
+    Ok(Program {
+        space,
+        entry,
+        sp,
+        names,
+    })
 }
 
 async fn map_image(space: &AddressSpace, image: &Image, bias: usize) -> Result<(), ExecError> {

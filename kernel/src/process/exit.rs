@@ -1,5 +1,7 @@
 //! The end of a process, and waiting for it.
 //!
+//! A process ends when its last thread has left it (`thread_group`).
+//!
 //! A process that has ended gives its memory and files back at once, and stays as a
 //! zombie until its parent has asked for its status. Its own children go to init. Each
 //! process has one lock for its family ties. A parent's may be held when a child's is
@@ -11,7 +13,7 @@
 
 use super::ids::{self, Pid};
 use super::signal::{self, Signal};
-use super::thread::Process;
+use super::state::Process;
 use crate::errno::Errno;
 use crate::memory;
 use alloc::sync::{Arc, Weak};
@@ -47,6 +49,17 @@ impl ExitStatus {
             ExitStatus::Signal(signal) => 128 + signal.number() as u8,
         }
     }
+}
+
+/// How a thread ended, and what that means for the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// Alone: they go on (exit(2)).
+    Thread(ExitStatus),
+    /// With all others (exit_group(2), a signal).
+    Process(ExitStatus),
+    /// Because somebody else has decided so.
+    Doomed,
 }
 
 /// A process's ties to others.
@@ -102,15 +115,14 @@ impl Process {
         self.family.ties.lock().children.clone()
     }
 
-    /// Ends the process: its memory and files are given back, its children go to init,
-    /// its parent is told.
+    /// Ends the process, whose last thread has left: its memory and files are given back,
+    /// its children go to init, its parent is told.
     pub(super) fn end(self: &Arc<Process>, status: ExitStatus) {
         self.files().clear();
         // This CPU leaves the address space, so that the last reference to it can go.
         memory::leave();
         drop(self.set_space(None));
         memory::reclaim_a_little();
-        self.borrowed.give_back();
         let children = mem::take(&mut self.family.ties.lock().children);
         self.hand_over(children);
         self.family.ties.lock().ended = Some(status);

@@ -1,46 +1,37 @@
-//! Making a process out of another (fork(2), vfork(2), and clone(2) as far as it makes
-//! processes).
+//! Making a process out of another (fork(2), vfork(2)), and a thread beside another; clone(2)
+//! and clone3(2) are built of these two.
 
 use super::ids::{self, NotEntered, Pid};
-use super::run;
+use super::newborn::{Beginning, Newborn, Registers};
 use super::signal::Signals;
-use super::thread::{Parts, Process, Thread};
-use crate::arch::{FpuState, UserContext};
+use super::state::{Parts, Process};
+use super::thread::Thread;
+use crate::arch::UserContext;
 use crate::errno::Errno;
 use crate::memory::{self, OutOfMemory};
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 /// What a new process shall be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ForkRequest {
-    /// It uses its parent's memory until it has its own (`CLONE_VM`). The parent has to
-    /// wait that long.
+    /// It uses its parent's memory, until it has its own (`CLONE_VM`).
     pub borrows_memory: bool,
-    /// The parent waits until the child has a program of its own, or has ended
+    /// The calling thread waits until the child has a program of its own, or has ended
     /// (`CLONE_VFORK`).
     pub waits: bool,
-    /// Its stack pointer, if not the parent's.
-    pub stack: Option<usize>,
-    /// Its thread pointer, if not the parent's (`CLONE_SETTLS`).
-    pub tls: Option<usize>,
-    /// Where the parent gets its number (`CLONE_PARENT_SETTID`).
-    pub parent_tid: Option<usize>,
-    /// Where it gets its number itself (`CLONE_CHILD_SETTID`).
-    pub child_tid: Option<usize>,
-    /// Where a zero is written when it ends (`CLONE_CHILD_CLEARTID`).
-    pub clear_tid: Option<usize>,
+    /// How its thread begins.
+    pub beginning: Beginning,
 }
 
-/// Why there is no new process.
+/// Why there is no new process or thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ForkError {
     /// All numbers are taken.
     NoPid,
     /// No memory.
     OutOfMemory,
-    /// The parent is being killed.
+    /// The caller has to end.
     Killed,
 }
 
@@ -49,7 +40,7 @@ impl From<ForkError> for Errno {
         match error {
             ForkError::NoPid => Errno::EAGAIN,
             ForkError::OutOfMemory => Errno::ENOMEM,
-            // The parent does not live to see it.
+            // The caller does not live to see it.
             ForkError::Killed => Errno::EINTR,
         }
     }
@@ -66,6 +57,7 @@ impl From<NotEntered> for ForkError {
         match error {
             NotEntered::NoPid => ForkError::NoPid,
             NotEntered::Refused => ForkError::Killed,
+            NotEntered::OutOfMemory => ForkError::OutOfMemory,
         }
     }
 }
@@ -82,14 +74,10 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
     };
     // Again, as there was a wait: many may have been admitted meanwhile.
     memory::admit().map_err(ForkError::from)?;
-    let mut fpu = FpuState::new().ok_or(ForkError::OutOfMemory)?;
-    {
-        let mut mine = thread.fpu.lock();
-        mine.save_if_loaded();
-        fpu.copy_from(&mine);
-    }
+    let beginning = &request.beginning;
+    let registers = Registers::copy(thread, user, beginning).map_err(ForkError::from)?;
     let parts = Parts {
-        space,
+        space: space.clone(),
         files: parent.files().fork(),
         cwd: parent.cwd(),
         umask: parent.umask.load(Ordering::Relaxed),
@@ -101,57 +89,58 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
     };
     // A signal to the group that comes now finds the child, or has found the parent and ends
     // both (see `ids`). So the group is looked up there.
-    let child = ids::enter(
-        || !thread.is_ended_by_signal(),
+    let tcb = ids::enter(
+        || !thread.has_to_end(),
         |pid| {
             let group = Some(parent.group.load(Ordering::Relaxed));
             Arc::new(Process::new(pid, Parts { group, ..parts }))
         },
+        thread.tcb().blocked.load(Ordering::Relaxed),
     )
     .map_err(ForkError::from)?;
+    let child = tcb.process().clone();
     let pid = child.pid;
     parent.family.add_child(child.clone());
-
-    let mut context = Box::new(user.clone());
-    context.set_result(0);
-    if let Some(stack) = request.stack {
-        context.set_sp(stack);
+    if request.borrows_memory {
+        parent.begins_sharing_memory();
+        child.begins_sharing_memory();
     }
-    if let Some(tls) = request.tls {
-        context.set_tls(tls);
-    }
-    let blocked = thread.blocked.load(Ordering::Relaxed);
-    let child_thread = Arc::new(Thread::new(child.clone(), fpu, blocked));
-    child_thread
-        .clear_tid
-        .store(request.clear_tid.unwrap_or(0), Ordering::Relaxed);
-    child_thread
-        .borrows
-        .store(request.borrows_memory, Ordering::Relaxed);
-    let newborn = Newborn(Some((child_thread, context, request.child_tid)));
-    if let Some(address) = request.parent_tid {
-        // A bad address is the parent's own loss, as on Linux.
-        let _ = own.write_bytes(address, &pid.0.to_le_bytes()).await;
-    }
-    drop(own);
-    drop(newborn);
+    let newborn = Newborn::new(tcb, space, registers, beginning);
+    tell_number(thread, pid, beginning).await;
+    // Without memory for its task it has been killed, as its status tells.
+    let _ = newborn.start();
     // See `run::start`.
-    parent.activate();
-    if request.waits || request.borrows_memory {
+    thread.activate();
+    if request.waits {
         child.borrowed.wait().await;
     }
     Ok(pid)
 }
 
-/// A process that others can see and that does not run yet. It is started when this is
-/// dropped: also when its parent is killed while it waits, for a process that never runs
-/// would never end either.
-struct Newborn(Option<(Arc<Thread>, Box<UserContext>, Option<usize>)>);
+/// Makes another thread of the same process, which returns 0 from the same system call.
+pub async fn add_thread(
+    thread: &Thread,
+    user: &UserContext,
+    beginning: &Beginning,
+) -> Result<Pid, Errno> {
+    memory::admit().map_err(ForkError::from)?;
+    let registers = Registers::copy(thread, user, beginning).map_err(ForkError::from)?;
+    let blocked = thread.tcb().blocked.load(Ordering::Relaxed);
+    let tcb = ids::enter_thread(thread.process(), blocked).map_err(ForkError::from)?;
+    let tid = tcb.tid();
+    let newborn = Newborn::new(tcb, thread.space().clone(), registers, beginning);
+    tell_number(thread, tid, beginning).await;
+    newborn.start().map_err(|_| ForkError::OutOfMemory)?;
+    Ok(tid)
+}
 
-impl Drop for Newborn {
-    fn drop(&mut self) {
-        if let Some((thread, context, child_tid)) = self.0.take() {
-            run::start(thread, context, child_tid);
-        }
+/// Writes the number of a new thread where its maker wants it, before it runs.
+async fn tell_number(maker: &Thread, number: Pid, beginning: &Beginning) {
+    if let Some(address) = beginning.parent_tid {
+        // A bad address is the maker's own loss, as on Linux.
+        let _ = maker
+            .space()
+            .write_bytes(address, &number.0.to_le_bytes())
+            .await;
     }
 }

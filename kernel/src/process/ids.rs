@@ -1,12 +1,17 @@
-//! Numbers of processes, and the way from a number to its process.
+//! Numbers of processes and threads, and the way from a number to who has it.
+//!
+//! There is one space of numbers. A process and its leader share one, which is the process's
+//! as long as it is there, zombie included; each further thread has its own until it ends.
 //!
 //! The table's lock also orders signals to many with `fork`: such a signal is sent to all
 //! members in one hold of it, and a child enters under it only if its parent has no
-//! signal that ends it. So the signal is either there before the child, which then is not
+//! reason to end. So the signal is either there before the child, which then is not
 //! made, or finds the child in the table. Under this lock only wait queues are locked, and
 //! nothing is dropped.
 
-use super::thread::Process;
+use super::state::Process;
+use super::thread::Tcb;
+use super::thread_group::NotJoined;
 use alloc::collections::{BTreeMap, TryReserveError};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -14,7 +19,7 @@ use core::fmt;
 use core::ops::Bound;
 use spin::Mutex;
 
-/// The number of a process (and of its only thread).
+/// The number of a process or of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Pid(pub u32);
 
@@ -32,70 +37,151 @@ impl fmt::Display for Pid {
 /// Numbers go round at this one, as Linux's default pid_max.
 const LIMIT: u32 = 32768;
 
+/// Who has a number.
+enum Numbered {
+    /// A process, and its leader if that has not left.
+    Process(Arc<Process>),
+    /// A thread that is not the leader.
+    Thread(Arc<Tcb>),
+}
+
+impl Numbered {
+    fn process(&self) -> &Arc<Process> {
+        match self {
+            Numbered::Process(process) => process,
+            Numbered::Thread(thread) => thread.process(),
+        }
+    }
+
+    fn as_process(&self) -> Option<&Arc<Process>> {
+        match self {
+            Numbered::Process(process) => Some(process),
+            Numbered::Thread(_) => None,
+        }
+    }
+}
+
 struct Table {
-    processes: BTreeMap<Pid, Arc<Process>>,
+    numbers: BTreeMap<Pid, Numbered>,
     last: u32,
     made: u64,
 }
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
-    processes: BTreeMap::new(),
+    numbers: BTreeMap::new(),
     last: 0,
     made: 0,
 });
 
-/// Why a process cannot enter.
+impl Table {
+    /// A number that nobody has, the next one in turn.
+    fn free_number(&mut self) -> Option<Pid> {
+        if self.numbers.len() >= LIMIT as usize - 1 {
+            return None;
+        }
+        loop {
+            self.last = if self.last + 1 < LIMIT {
+                self.last + 1
+            } else {
+                2
+            };
+            if !self.numbers.contains_key(&Pid(self.last)) {
+                return Some(Pid(self.last));
+            }
+        }
+    }
+
+    fn processes(&self) -> impl Iterator<Item = &Arc<Process>> {
+        self.numbers.values().filter_map(Numbered::as_process)
+    }
+}
+
+/// Why a process or thread cannot enter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotEntered {
     /// No number is free.
     NoPid,
     /// It must not be any more.
     Refused,
+    /// No memory.
+    OutOfMemory,
 }
 
-/// Makes a process under a number that no other has, zombies included, if `may` it still
-/// be. Both are called under the table's lock.
+impl From<NotJoined> for NotEntered {
+    fn from(error: NotJoined) -> NotEntered {
+        match error {
+            NotJoined::Ending => NotEntered::Refused,
+            NotJoined::OutOfMemory => NotEntered::OutOfMemory,
+        }
+    }
+}
+
+/// Makes a process with its leader under a number that no other has, zombies included, if
+/// `may` it still be. `may` and `make` are called under the table's lock.
 pub(super) fn enter(
     may: impl FnOnce() -> bool,
     make: impl FnOnce(Pid) -> Arc<Process>,
-) -> Result<Arc<Process>, NotEntered> {
+    blocked: u64,
+) -> Result<Arc<Tcb>, NotEntered> {
     let mut table = TABLE.lock();
     if !may() {
         return Err(NotEntered::Refused);
     }
-    if table.processes.len() >= LIMIT as usize - 1 {
-        return Err(NotEntered::NoPid);
-    }
-    loop {
-        table.last = if table.last + 1 < LIMIT {
-            table.last + 1
-        } else {
-            2
-        };
-        if !table.processes.contains_key(&Pid(table.last)) {
-            break;
-        }
-    }
-    table.made += 1;
-    let pid = Pid(table.last);
+    let pid = table.free_number().ok_or(NotEntered::NoPid)?;
     let process = make(pid);
-    table.processes.insert(pid, process.clone());
-    Ok(process)
+    let leader = Arc::new(Tcb::new(process.clone(), pid, blocked));
+    process.threads.join(leader.clone())?;
+    table.numbers.insert(pid, Numbered::Process(process));
+    table.made += 1;
+    Ok(leader)
+}
+
+/// Makes a further thread of a process, under a number of its own, unless all its threads
+/// have to go.
+pub(super) fn enter_thread(process: &Arc<Process>, blocked: u64) -> Result<Arc<Tcb>, NotEntered> {
+    let mut table = TABLE.lock();
+    let tid = table.free_number().ok_or(NotEntered::NoPid)?;
+    let thread = Arc::new(Tcb::new(process.clone(), tid, blocked));
+    process.threads.join(thread.clone())?;
+    table.numbers.insert(tid, Numbered::Thread(thread.clone()));
+    table.made += 1;
+    Ok(thread)
 }
 
 /// Forgets a process that has been waited for, unless it is forgotten already.
 pub(super) fn remove(process: &Arc<Process>) {
     let mut table = TABLE.lock();
-    let known = table.processes.get(&process.pid);
+    let known = table.numbers.get(&process.pid);
+    let known = known.and_then(Numbered::as_process);
     if known.is_some_and(|known| Arc::ptr_eq(known, process)) {
         // The caller has a reference, so nothing is dropped under the lock.
-        table.processes.remove(&process.pid);
+        table.numbers.remove(&process.pid);
     }
 }
 
-/// The process with this number, a zombie too.
+/// Forgets a thread that is not the leader, and that has left or becomes the leader.
+pub(super) fn remove_thread(thread: &Arc<Tcb>) {
+    let removed = TABLE.lock().numbers.remove(&thread.tid());
+    // Not under the lock.
+    drop(removed);
+}
+
+/// The process with this number, a zombie too; or the one whose thread has it.
 pub fn find(pid: Pid) -> Option<Arc<Process>> {
-    TABLE.lock().processes.get(&pid).cloned()
+    let table = TABLE.lock();
+    table.numbers.get(&pid).map(Numbered::process).cloned()
+}
+
+/// What has this number: its process, and itself if it is a thread that has not left.
+pub fn find_thread(tid: Pid) -> Option<(Arc<Process>, Option<Arc<Tcb>>)> {
+    let table = TABLE.lock();
+    Some(match table.numbers.get(&tid)? {
+        Numbered::Thread(thread) => (thread.process().clone(), Some(thread.clone())),
+        Numbered::Process(process) => (
+            process.clone(),
+            process.threads.find(|thread| thread.is_leader()),
+        ),
+    })
 }
 
 /// The process with the lowest number above this one, zombies included. Whoever goes from
@@ -103,46 +189,52 @@ pub fn find(pid: Pid) -> Option<Arc<Process>> {
 pub fn next(after: Pid) -> Option<Arc<Process>> {
     let table = TABLE.lock();
     let mut rest = table
-        .processes
+        .numbers
         .range((Bound::Excluded(after), Bound::Unbounded));
-    rest.next().map(|(_, process)| process.clone())
+    rest.find_map(|(_, numbered)| numbered.as_process().cloned())
 }
 
 /// Visits all processes at one moment, zombies included. `visit` is called under the
 /// table's lock, perhaps on an interrupt's path: it neither allocates nor waits.
 pub fn for_each(visit: impl FnMut(&Process)) {
     let table = TABLE.lock();
-    table.processes.values().map(|p| &**p).for_each(visit);
+    table.processes().map(|p| &**p).for_each(visit);
 }
 
 /// Whether there is such a process, zombies included. As for `for_each`.
 pub fn any(matches: impl FnMut(&Process) -> bool) -> bool {
     let table = TABLE.lock();
-    table.processes.values().map(|p| &**p).any(matches)
+    table.processes().map(|p| &**p).any(matches)
 }
 
-/// The tasks that their threads are, each with its process, in the order of the tasks'
-/// numbers; `limit` of them at most. Memory is found with the table unlocked.
-pub(super) fn by_task(limit: usize) -> Result<Vec<(u64, Arc<Process>)>, TryReserveError> {
+/// The tasks that all threads are, each with its thread, in the order of the tasks' numbers;
+/// `limit` of them at most. Memory is found with the table unlocked.
+pub(super) fn by_task(limit: usize) -> Result<Vec<(u64, Arc<Tcb>)>, TryReserveError> {
     let mut list = Vec::new();
     list.try_reserve_exact(count().min(limit))?;
     {
         let table = TABLE.lock();
-        let threads = table.processes.values();
-        let threads = threads.filter_map(|process| Some((process.task()?, process.clone())));
-        // No more than fit: what has come meanwhile is left out.
-        list.extend(threads.take(list.capacity()));
+        for process in table.processes() {
+            process.threads.for_each(|thread| {
+                // No more than fit: what has come meanwhile is left out.
+                if let Some(task) = thread.task()
+                    && list.len() < list.capacity()
+                {
+                    list.push((task, thread.clone()));
+                }
+            });
+        }
     }
     list.sort_unstable_by_key(|&(task, _)| task);
     Ok(list)
 }
 
-/// How many there are, zombies included.
+/// How many numbers are taken, by processes, zombies and threads.
 pub fn count() -> usize {
-    TABLE.lock().processes.len()
+    TABLE.lock().numbers.len()
 }
 
-/// How many there have been since the start.
+/// How many processes and threads there have been since the start.
 pub fn total() -> u64 {
     TABLE.lock().made
 }

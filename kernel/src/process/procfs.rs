@@ -3,7 +3,7 @@
 mod executor;
 
 use super::ids::{self, Pid};
-use super::thread::Process;
+use super::state::Process;
 use crate::arch;
 use crate::errno::Errno;
 use crate::fs;
@@ -209,13 +209,14 @@ fn process_status(process: &Process) -> Result<Vec<u8>, Errno> {
     let _ = write!(
         text,
         "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\n\
-         TracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t{}\nVmSize:\t{:8} kB\nVmRSS:\t{:8} kB\nThreads:\t1\n\
+         TracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t{}\nVmSize:\t{:8} kB\nVmRSS:\t{:8} kB\nThreads:\t{}\n\
          SigPnd:\t{:016x}\nSigIgn:\t{:016x}\nCpus_allowed:\t{:x}\n",
         String::from_utf8_lossy(&names.short),
         process.umask.load(Ordering::Relaxed),
         process.files().limit(),
         mapped / 1024,
         resident / 1024,
+        process.thread_count(),
         process.pending(),
         process.ignored(),
         u64::MAX >> (64 - arch::cpu_count()),
@@ -231,13 +232,14 @@ fn process_stat(process: &Process) -> Result<Vec<u8>, Errno> {
     let ticks = |nanoseconds: u64| nanoseconds / 10_000_000;
     // The 52 fields of proc(5); those that there is nothing to say about are 0.
     let text = format!(
-        "{} ({}) {letter} {parent} {} {} 0 -1 0 0 0 0 0 {} 0 {} 0 20 0 1 0 {} {mapped} {} {}\n",
+        "{} ({}) {letter} {parent} {} {} 0 -1 0 0 0 0 0 {} 0 {} 0 20 0 {} 0 {} {mapped} {} {}\n",
         process.pid,
         String::from_utf8_lossy(&process.names().short),
         process.group.load(Ordering::Relaxed),
         process.session.load(Ordering::Relaxed),
         ticks(process.cpu_time()),
         ticks(process.children_time()),
+        process.thread_count(),
         ticks(process.started),
         resident / FRAME_SIZE,
         ["0"; 28].join(" "),

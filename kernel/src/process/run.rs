@@ -5,11 +5,12 @@
 //! time slice is over. Before each poll this CPU enters the thread's address space; after
 //! each the FPU's registers are saved, for the next poll may be elsewhere.
 
-use super::exec;
-use super::exit::ExitStatus;
+use super::exec::{self, Program};
+use super::exit::{End, ExitStatus};
 use super::ids::{self, Pid};
 use super::signal::{self, Signal, Signals};
-use super::thread::{Names, Parts, Process, Thread};
+use super::state::{Names, Parts, Process};
+use super::thread::Thread;
 use crate::arch::{self, Access, FpuState, Trap, UserContext, Violation};
 use crate::errno::{Errno, SysResult};
 use crate::fs;
@@ -35,21 +36,35 @@ pub enum Outcome {
     Return(SysResult),
     /// Back to the program, whose registers have been set already.
     Resume,
-    /// The end of the process.
-    Exit(ExitStatus),
+    /// On to another program.
+    Replace(Program),
+    /// The end of the thread, or of all.
+    Exit(End),
 }
 
-/// Starts a thread that is ready to go. Without memory for its task its process is killed
-/// (rule M10), and this CPU has left its address space then.
-pub(super) fn start(thread: Arc<Thread>, user: Box<UserContext>, child_tid: Option<usize>) {
-    let process = thread.process().clone();
+/// There is no memory for a thread's task.
+pub(super) struct NotStarted;
+
+/// Starts a thread that is ready to go. Without memory for its task it leaves at once (rule
+/// M10), and with it its process if it is the only one, which then counts as killed; this CPU
+/// has left the address space in that case.
+pub(super) fn start(
+    thread: Thread,
+    user: Box<UserContext>,
+    child_tid: Option<usize>,
+) -> Result<(), NotStarted> {
+    let tcb = thread.tcb().clone();
     let life = whole_life(thread, user, child_tid);
     match sched::executor().task("user").try_spawn(life) {
         // Nobody waits for the task itself: the process's status tells.
-        Ok(task) => process.set_task(task.id()),
+        Ok(task) => {
+            tcb.set_task(task.id());
+            Ok(())
+        }
         Err(no_memory) => {
             drop(no_memory);
-            process.end(ExitStatus::Signal(Signal::KILL));
+            tcb.leave(End::Thread(ExitStatus::Signal(Signal::KILL)));
+            Err(NotStarted)
         }
     }
 }
@@ -75,14 +90,17 @@ pub async fn start_init(
         parent: None,
         names: Arc::new(Names::default()),
     };
-    let process = ids::enter(|| true, |pid| Arc::new(Process::new(pid, parts)))
+    let tcb = ids::enter(|| true, |pid| Arc::new(Process::new(pid, parts)), 0)
         .map_err(|_| exec::ExecError::OutOfMemory)?;
+    let process = tcb.process().clone();
     assert!(process.pid == Pid::INIT, "init is not the first process");
+    let program = exec::exec_first(&process, path, arguments).await?;
     let fpu = FpuState::new().ok_or(exec::ExecError::OutOfMemory)?;
-    let thread = Arc::new(Thread::new(process.clone(), fpu, 0));
+    let mut thread = Thread::new(tcb, program.space.clone(), fpu);
     let mut user = Box::new(UserContext::new(0, 0));
-    exec::exec_first(&thread, &mut user, path, arguments).await?;
-    start(thread, user, None);
+    thread.replace(program, &mut user);
+    // Without memory for its task it has ended, which is for whoever waits for it to see.
+    let _ = start(thread, user, None);
     Ok(process)
 }
 
@@ -100,44 +118,76 @@ async fn open_console(files: &FdTable) -> Result<(), Errno> {
     Ok(())
 }
 
-async fn whole_life(thread: Arc<Thread>, mut user: Box<UserContext>, child_tid: Option<usize>) {
-    let status = {
-        let mut life = pin!(async {
-            let status = run(&thread, &mut user, child_tid).await;
+async fn whole_life(mut thread: Thread, mut user: Box<UserContext>, child_tid: Option<usize>) {
+    if let Some(address) = child_tid {
+        let write = async {
+            // A bad address is the program's own loss, as on Linux.
+            let _ = thread
+                .space()
+                .write_bytes(address, &thread.tid().0.to_le_bytes())
+                .await;
+        };
+        polled_by(&thread, write).await;
+    }
+    let end = loop {
+        let next = polled_by(&thread, async {
+            let next = run(&thread, &mut user).await;
             thread.tell_it_leaves().await;
-            status
+            next
         });
-        poll_fn(|context| {
-            let begin = arch::clock();
-            thread.process().activate();
-            sched::begin_slice();
-            let result = life.as_mut().poll(context);
-            if result.is_pending() {
-                thread.fpu.lock().save_if_loaded();
-            }
-            thread.process().add_cpu_time(arch::clock() - begin);
-            result
-        })
-        .await
+        match next.await {
+            Next::Program(program) => thread.replace(program, &mut user),
+            Next::End(end) => break end,
+        }
     };
-    thread.process().end(status);
+    drop(user);
+    thread.end(end);
 }
 
-async fn run(thread: &Thread, user: &mut UserContext, child_tid: Option<usize>) -> ExitStatus {
-    if let Some(address) = child_tid {
-        // A bad address is the program's own loss, as on Linux.
-        let tid = thread.process().pid.0.to_le_bytes();
-        let _ = thread.space().write_bytes(address, &tid).await;
-    }
+/// Does something in the thread's name: each poll is one of the thread, in its address space,
+/// with its FPU registers saved for the next.
+async fn polled_by<T>(thread: &Thread, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let begin = arch::clock();
+        thread.activate();
+        thread.tcb().begin_poll();
+        sched::begin_slice();
+        let result = work.as_mut().poll(context);
+        if result.is_pending() {
+            thread.fpu.lock().save_if_loaded();
+        }
+        thread.tcb().end_poll(arch::clock() - begin);
+        result
+    })
+    .await
+}
+
+/// What follows a program.
+enum Next {
+    /// Another program, in the same thread.
+    Program(Program),
+    /// Nothing.
+    End(End),
+}
+
+/// Runs the program until it ends or is replaced.
+async fn run(thread: &Thread, user: &mut UserContext) -> Next {
     loop {
         if thread.has_signals()
             && let Some(status) = thread.take_signals().await
         {
-            return status;
+            return Next::End(End::Process(status));
+        }
+        if thread.tcb().is_doomed() {
+            return Next::End(End::Doomed);
         }
         let trap = user.run(&mut thread.fpu.lock());
         let ended = match trap {
-            Trap::Syscall => system_call(thread, user).await,
+            Trap::Syscall => match system_call(thread, user).await {
+                None => None,
+                Some(next) => return next,
+            },
             Trap::PageFault { address, access } => page_fault(thread, user, address, access).await,
             Trap::Interrupt => {
                 sched::note_interrupt();
@@ -149,19 +199,19 @@ async fn run(thread: &Thread, user: &mut UserContext, child_tid: Option<usize>) 
             Trap::Exception { vector, error } => exception(thread, user, vector, error),
         };
         if let Some(status) = ended {
-            return status;
+            return Next::End(End::Process(status));
         }
     }
 }
 
-/// Does the system call, unless a signal that ends the process comes first.
-async fn system_call(thread: &Thread, user: &mut UserContext) -> Option<ExitStatus> {
+/// Does the system call, unless something that ends the thread comes first.
+async fn system_call(thread: &Thread, user: &mut UserContext) -> Option<Next> {
     let outcome = {
         let call = pin!(syscall::dispatch(thread, user));
-        let killed = pin!(thread.ended_by_signal());
+        let killed = pin!(thread.must_end());
         match select(call, killed).await {
             Either::Left((outcome, _)) => outcome,
-            // The loop takes the signal, which is the end.
+            // The loop finds out why, which is the end.
             Either::Right(_) => Outcome::Resume,
         }
     };
@@ -170,7 +220,8 @@ async fn system_call(thread: &Thread, user: &mut UserContext) -> Option<ExitStat
             user.set_result(result.unwrap_or_else(|errno| errno.to_return()))
         }
         Outcome::Resume => {}
-        Outcome::Exit(status) => return Some(status),
+        Outcome::Replace(program) => return Some(Next::Program(program)),
+        Outcome::Exit(end) => return Some(Next::End(end)),
     }
     None
 }
@@ -184,7 +235,7 @@ async fn page_fault(
     let error = {
         let space = thread.space();
         let fault = pin!(space.fault(address, access));
-        let killed = pin!(thread.ended_by_signal());
+        let killed = pin!(thread.must_end());
         match select(fault, killed).await {
             Either::Left((Ok(()), _)) | Either::Right(_) => return None,
             Either::Left((Err(error), _)) => error,

@@ -7,11 +7,10 @@
 
 use super::exit::ExitStatus;
 use super::ids::{self, Pid};
-use super::thread::{Process, Thread};
+use super::state::Process;
+use super::thread::Thread;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
-use executor::Label;
-use executor::sync::WaitQueue;
 use linux_raw_sys::general as linux;
 
 /// A signal, 1 to 64.
@@ -100,7 +99,6 @@ pub(super) struct Signals {
     /// A bit for each signal that was sent and not taken, and [`STOPPED`].
     pending: AtomicU64,
     ignored: AtomicU64,
-    changed: WaitQueue,
 }
 
 impl Signals {
@@ -108,8 +106,6 @@ impl Signals {
         Signals {
             pending: AtomicU64::new(0),
             ignored: AtomicU64::new(ignored),
-            // Whoever waits for something is told of signals besides.
-            changed: WaitQueue::labelled(&Label("")),
         }
     }
 
@@ -196,7 +192,7 @@ pub fn send(process: &Process, signal: Signal) {
         signals
             .pending
             .fetch_and(!(STOPPING | STOPPED), Ordering::AcqRel);
-        signals.changed.wake_all();
+        process.threads.alert();
         return;
     }
     let ignored = process.disposition(signal) == Disposition::Ignore || action == Action::Ignore;
@@ -215,7 +211,7 @@ pub(super) fn post(process: &Process, signal: Signal) {
         .signals
         .pending
         .fetch_or(signal.bit(), Ordering::AcqRel);
-    process.signals.changed.wake_all();
+    process.threads.alert();
 }
 
 /// Sends a signal, if any, to all processes of a group, also to those that are being made.
@@ -247,57 +243,67 @@ fn send_to_many(signal: Option<Signal>, selected: impl Fn(&Process) -> bool) -> 
 }
 
 impl Thread {
+    fn deliverable(&self) -> u64 {
+        let blocked = self.tcb().blocked.load(Ordering::Relaxed);
+        self.process().signals.deliverable(blocked)
+    }
+
     /// Takes what is pending: says how the process ends if it does, and waits while it is
-    /// stopped.
+    /// stopped, unless the thread has to end.
+    ///
+    /// A signal that ends the process stays pending, so that the other threads see it, too,
+    /// until they see that they are doomed.
     pub(super) async fn take_signals(&self) -> Option<ExitStatus> {
         let signals = &self.process().signals;
         loop {
-            let deliverable = signals.deliverable(self.blocked.load(Ordering::Relaxed));
+            let deliverable = self.deliverable();
             if deliverable != 0 {
                 // SIGKILL before all others; then the lowest number.
                 let next = match deliverable & Signal::KILL.bit() {
                     0 => Signal(deliverable.trailing_zeros() as u8 + 1),
                     _ => Signal::KILL,
                 };
-                if signals.take(next) && next.default_action() == Action::Terminate {
+                if next.default_action() == Action::Terminate {
                     return Some(ExitStatus::Signal(next));
                 }
+                signals.take(next);
                 continue;
             }
             if !signals.is_stopped() {
                 return None;
             }
             let kill = Signal::KILL.bit();
-            signals
-                .changed
-                .wait_until(|| {
+            self.tcb()
+                .attend(|| {
                     let goes_on = !signals.is_stopped()
-                        || signals.pending.load(Ordering::Acquire) & kill != 0;
+                        || signals.pending.load(Ordering::Acquire) & kill != 0
+                        || self.tcb().is_doomed();
                     goes_on.then_some(())
                 })
                 .await;
+            if self.tcb().is_doomed() {
+                return None;
+            }
         }
     }
 
     /// Whether anything has to be taken before user mode is entered. Two loads.
     pub(super) fn has_signals(&self) -> bool {
-        let signals = &self.process().signals;
-        signals.deliverable(self.blocked.load(Ordering::Relaxed)) != 0 || signals.is_stopped()
+        self.deliverable() != 0 || self.process().signals.is_stopped()
     }
 
-    /// Waits for a signal that ends the process.
-    pub(super) async fn ended_by_signal(&self) {
-        self.process()
-            .signals
-            .changed
-            .wait_until(|| self.is_ended_by_signal().then_some(()))
-            .await;
+    /// Waits until the thread has to end.
+    pub(super) async fn must_end(&self) {
+        self.tcb().attend(|| self.has_to_end().then_some(())).await;
     }
 
-    /// Whether a signal that ends the process is there to be taken.
-    pub(super) fn is_ended_by_signal(&self) -> bool {
-        let signals = &self.process().signals;
-        let mut deliverable = signals.deliverable(self.blocked.load(Ordering::Relaxed));
+    /// Whether the thread has to end: somebody has decided so, or there is a signal to be
+    /// taken that ends the process.
+    pub(super) fn has_to_end(&self) -> bool {
+        if self.tcb().is_doomed() {
+            return true;
+        }
+        let mut deliverable = self.deliverable();
         while deliverable != 0 {
             let signal = Signal(deliverable.trailing_zeros() as u8 + 1);
             if signal.default_action() == Action::Terminate {

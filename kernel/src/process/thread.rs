@@ -1,155 +1,76 @@
-//! What a process and a thread consist of.
+//! A thread, in two halves.
+//!
+//! [`Tcb`], the thread control block, is what others see of a thread: they find it by its
+//! number, signal it, end it. [`Thread`] is what only the thread itself uses, and belongs to
+//! its future: its address space, its FPU registers, what it has asked for. So a system call
+//! gets at its memory without a lock and without counting a reference.
 
-use super::exit::{ExitStatus, Family};
-use super::ids::Pid;
-use super::signal::Signals;
-use crate::arch::FpuState;
-use crate::fs::node::Node;
-use crate::fs::table::FdTable;
-use crate::memory::AddressSpace;
+use super::exec::Program;
+use super::exit::End;
+use super::ids::{self, Pid};
+use super::state::Process;
+use crate::arch::{self, CpuId, FpuState, UserContext};
+use crate::memory::{self, AddressSpace};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use executor::sync::WaitQueue;
 use executor::{Label, TaskId};
 use spin::Mutex;
 
-/// A process: an address space, open files, a place in the family, and one thread.
-pub struct Process {
-    /// Its number.
-    pub pid: Pid,
-    /// Gone when the process has exited.
-    space: Mutex<Option<Arc<AddressSpace>>>,
-    files: FdTable,
-    cwd: Mutex<Arc<Node>>,
-    /// The bits that `open` and `mkdir` leave out.
-    pub umask: AtomicU32,
-    /// The process group, for the terminal and `kill`.
-    pub group: AtomicU32,
-    /// The session.
-    pub session: AtomicU32,
-    pub(super) signals: Signals,
-    pub(super) family: Family,
-    /// A `vfork` child still uses its parent's memory.
-    pub(super) borrowed: Borrowed,
-    /// The name of the program (comm), and its argument list.
-    names: Mutex<Arc<Names>>,
-    /// Nanoseconds that its thread was polled, in user mode or for it in the kernel.
+/// The thread has not begun yet.
+const NO_TASK: u64 = u64::MAX;
+/// The thread is not being polled.
+const NO_CPU: usize = usize::MAX;
+
+/// A thread as others see it.
+pub struct Tcb {
+    process: Arc<Process>,
+    /// Its number. It changes once at the most, when the thread becomes the leader (execve(2)).
+    tid: AtomicU32,
+    /// Signals that are held back.
+    pub blocked: AtomicU64,
+    /// It has to end; never taken back.
+    is_doomed: AtomicBool,
+    /// Woken when there is something that the thread has to look at.
+    attention: WaitQueue,
+    /// The CPU that polls it, or [`NO_CPU`].
+    cpu: AtomicUsize,
+    /// Nanoseconds that it was polled, in user mode or for it in the kernel. Only its own
+    /// poll writes it.
     cpu_time: AtomicU64,
-    /// The same of all children that were waited for.
-    pub(super) children_time: AtomicU64,
-    /// The clock when it was made.
-    pub started: u64,
-    /// The number of the executor's task that its thread is, or [`NO_TASK`].
+    /// The number of the executor's task that it is, or [`NO_TASK`].
     task: AtomicU64,
 }
 
-/// The thread has not begun yet.
-const NO_TASK: u64 = u64::MAX;
-
-/// What `ps` shows. Shared by `fork`.
-#[derive(Default)]
-pub struct Names {
-    /// The last part of the program's path, 15 bytes at most.
-    pub short: Vec<u8>,
-    /// The arguments, each with its zero byte; the first page of them.
-    pub arguments: Vec<u8>,
-    /// The program's path.
-    pub path: Vec<u8>,
-}
-
-/// Whether a `vfork` child has let go of the memory that it borrowed.
-pub(super) struct Borrowed {
-    returned: AtomicBool,
-    queue: WaitQueue,
-}
-
-impl Borrowed {
-    pub(super) const fn new() -> Borrowed {
-        Borrowed {
-            returned: AtomicBool::new(false),
-            queue: WaitQueue::labelled(&Label("vfork")),
-        }
-    }
-
-    /// The child has its own memory, or none any more.
-    pub(super) fn give_back(&self) {
-        // Release: pairs with the Acquire in `wait`. Most processes have nobody who waits.
-        if !self.returned.swap(true, Ordering::AcqRel) {
-            self.queue.wake_all();
-        }
-    }
-
-    pub(super) async fn wait(&self) {
-        self.queue
-            .wait_until(|| self.returned.load(Ordering::Acquire).then_some(()))
-            .await;
-    }
-}
-
-impl Process {
-    pub(super) fn new(pid: Pid, parts: Parts) -> Process {
-        Process {
-            pid,
-            space: Mutex::new(Some(parts.space)),
-            files: parts.files,
-            cwd: Mutex::new(parts.cwd),
-            umask: AtomicU32::new(parts.umask),
-            group: AtomicU32::new(parts.group.unwrap_or(pid.0)),
-            session: AtomicU32::new(parts.session.unwrap_or(pid.0)),
-            signals: parts.signals,
-            family: Family::new(parts.parent),
-            borrowed: Borrowed::new(),
-            names: Mutex::new(parts.names),
+impl Tcb {
+    pub(super) fn new(process: Arc<Process>, tid: Pid, blocked: u64) -> Tcb {
+        Tcb {
+            process,
+            tid: AtomicU32::new(tid.0),
+            blocked: AtomicU64::new(blocked),
+            is_doomed: AtomicBool::new(false),
+            // Whoever waits for something is told of signals besides.
+            attention: WaitQueue::labelled(&Label("")),
+            cpu: AtomicUsize::new(NO_CPU),
             cpu_time: AtomicU64::new(0),
-            children_time: AtomicU64::new(0),
-            started: crate::arch::clock(),
             task: AtomicU64::new(NO_TASK),
         }
     }
 
-    /// The address space, or none after the exit.
-    pub fn space(&self) -> Option<Arc<AddressSpace>> {
-        self.space.lock().clone()
+    /// The process that it belongs to.
+    pub fn process(&self) -> &Arc<Process> {
+        &self.process
     }
 
-    /// Makes this CPU enter the address space, if there is one.
-    pub(super) fn activate(&self) {
-        if let Some(space) = &*self.space.lock() {
-            crate::memory::activate(space);
-        }
+    /// Its number, from the same space as those of processes (gettid(2)).
+    pub fn tid(&self) -> Pid {
+        // Relaxed: a number that stands for itself.
+        Pid(self.tid.load(Ordering::Relaxed))
     }
 
-    /// Changes the address space, and returns the one from before.
-    pub(super) fn set_space(&self, space: Option<Arc<AddressSpace>>) -> Option<Arc<AddressSpace>> {
-        core::mem::replace(&mut *self.space.lock(), space)
-    }
-
-    /// The open files.
-    pub fn files(&self) -> &FdTable {
-        &self.files
-    }
-
-    /// The directory where relative paths begin.
-    pub fn cwd(&self) -> Arc<Node> {
-        self.cwd.lock().clone()
-    }
-
-    /// Changes that directory.
-    pub fn set_cwd(&self, directory: Arc<Node>) {
-        let old = core::mem::replace(&mut *self.cwd.lock(), directory);
-        drop(old);
-    }
-
-    /// What it is called.
-    pub fn names(&self) -> Arc<Names> {
-        self.names.lock().clone()
-    }
-
-    pub(super) fn set_names(&self, names: Names) {
-        let names = Arc::new(names);
-        let old = core::mem::replace(&mut *self.names.lock(), names);
-        drop(old);
+    /// Whether its number is the process's.
+    pub fn is_leader(&self) -> bool {
+        self.tid() == self.process.pid
     }
 
     /// Nanoseconds of CPU time so far.
@@ -157,12 +78,7 @@ impl Process {
         self.cpu_time.load(Ordering::Relaxed)
     }
 
-    /// The same of all children that were waited for.
-    pub fn children_time(&self) -> u64 {
-        self.children_time.load(Ordering::Relaxed)
-    }
-
-    /// The task that its thread is; none for a moment after it was made.
+    /// The task that it is; none for a moment after it was made.
     pub fn task(&self) -> Option<u64> {
         // Relaxed: a number that stands for itself.
         Some(self.task.load(Ordering::Relaxed)).filter(|&task| task != NO_TASK)
@@ -172,76 +88,157 @@ impl Process {
         self.task.store(task.get(), Ordering::Relaxed);
     }
 
-    pub(super) fn add_cpu_time(&self, nanoseconds: u64) {
-        self.cpu_time.fetch_add(nanoseconds, Ordering::Relaxed);
+    /// Makes the thread look at what has come for it: it wakes up if it waits, and leaves
+    /// user mode if it is there. The caller has left what is to be found before.
+    pub(super) fn alert(&self) {
+        self.attention.wake_all();
+        // Pairs with the fence in `begin_poll`: either we see the CPU, or its poll, which then
+        // begins after this, sees what we have left.
+        fence(Ordering::SeqCst);
+        let cpu = self.cpu.load(Ordering::Relaxed);
+        // A kick for a CPU in the kernel stays pending until it enters user mode. The thread that
+        // runs here is in the kernel, and looks when it is done.
+        if cpu != NO_CPU && cpu != arch::cpu().0 {
+            arch::kick(CpuId(cpu));
+        }
     }
 
-    /// The status with which it ended, when it has.
-    pub fn exit_status(&self) -> Option<ExitStatus> {
-        self.family.exit_status()
+    /// The thread has to end, whatever it does.
+    pub(super) fn doom(&self) {
+        // Release: pairs with the Acquire in `is_doomed`.
+        self.is_doomed.store(true, Ordering::Release);
+        self.alert();
+    }
+
+    /// Whether it has to end, whatever it does.
+    pub(super) fn is_doomed(&self) -> bool {
+        self.is_doomed.load(Ordering::Acquire)
+    }
+
+    /// Waits until `condition` gives something; it is looked at whenever the thread is
+    /// alerted.
+    pub(super) async fn attend<T>(&self, condition: impl FnMut() -> Option<T>) -> T {
+        self.attention.wait_until(condition).await
+    }
+
+    /// A poll of the thread begins on this CPU.
+    pub(super) fn begin_poll(&self) {
+        self.cpu.store(arch::cpu().0, Ordering::Relaxed);
+        // Pairs with the fence in `alert`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// It has ended, and has taken that long.
+    pub(super) fn end_poll(&self, nanoseconds: u64) {
+        self.cpu.store(NO_CPU, Ordering::Relaxed);
+        // No read-modify-write: nobody else writes.
+        let before = self.cpu_time.load(Ordering::Relaxed);
+        self.cpu_time.store(before + nanoseconds, Ordering::Relaxed);
+    }
+
+    /// The thread becomes the leader. It is the only one.
+    pub(super) fn take_lead(self: &Arc<Tcb>) {
+        if !self.is_leader() {
+            ids::remove_thread(self);
+            self.tid.store(self.process.pid.0, Ordering::Relaxed);
+        }
+    }
+
+    /// The end of the thread, which does not use its memory any more; and of the process, if
+    /// it is the last.
+    pub(super) fn leave(self: &Arc<Tcb>, end: End) {
+        if let End::Process(status) = end {
+            self.process.threads.end(status);
+        }
+        if self.is_leader() {
+            // Whoever waits for its memory (vfork(2)) waits for this thread of it.
+            self.process.borrowed.give_back();
+        } else {
+            ids::remove_thread(self);
+        }
+        if let Some(status) = self.process.threads.leave(self, end) {
+            self.process.end(status);
+        }
     }
 }
 
-/// What a new process is made of.
-pub(super) struct Parts {
-    pub(super) space: Arc<AddressSpace>,
-    pub(super) files: FdTable,
-    pub(super) cwd: Arc<Node>,
-    pub(super) umask: u32,
-    pub(super) group: Option<u32>,
-    pub(super) session: Option<u32>,
-    pub(super) signals: Signals,
-    pub(super) parent: Option<Arc<Process>>,
-    pub(super) names: Arc<Names>,
-}
-
-/// A thread, apart from its registers, which belong to its future.
+/// A thread as it sees itself, apart from its registers.
 pub struct Thread {
-    process: Arc<Process>,
+    tcb: Arc<Tcb>,
+    space: Arc<AddressSpace>,
     pub(super) fpu: Mutex<FpuState>,
-    /// Signals that are held back.
-    pub blocked: AtomicU64,
     /// Where the kernel writes a zero when the thread ends (set_tid_address(2)), if somebody
     /// is left to see it.
     pub clear_tid: AtomicUsize,
-    /// Whether its memory is its parent's (vfork).
-    pub(super) borrows: AtomicBool,
 }
 
 impl Thread {
-    pub(super) fn new(process: Arc<Process>, fpu: FpuState, blocked: u64) -> Thread {
+    pub(super) fn new(tcb: Arc<Tcb>, space: Arc<AddressSpace>, fpu: FpuState) -> Thread {
         Thread {
-            process,
+            tcb,
+            space,
             fpu: Mutex::new(fpu),
-            blocked: AtomicU64::new(blocked),
             clear_tid: AtomicUsize::new(0),
-            borrows: AtomicBool::new(false),
         }
     }
 
-    /// Writes the zero that was asked for, when the thread is about to leave memory that
-    /// it shares with its parent (set_tid_address(2)). A bad address is the program's
-    /// own loss.
-    pub(super) async fn tell_it_leaves(&self) {
-        let address = self.clear_tid.swap(0, Ordering::Relaxed);
-        if address != 0 && self.borrows.swap(false, Ordering::Relaxed) {
-            self.process.activate();
-            let _ = self.space().write_bytes(address, &[0; 4]).await;
-        }
+    /// What others see of it.
+    pub fn tcb(&self) -> &Arc<Tcb> {
+        &self.tcb
     }
 
     /// The process that it belongs to.
     pub fn process(&self) -> &Arc<Process> {
-        &self.process
+        self.tcb.process()
     }
 
-    /// The address space that it runs in. A thread that runs has one.
-    ///
-    /// # Panics
-    /// When the thread has ended.
-    pub fn space(&self) -> Arc<AddressSpace> {
-        self.process
-            .space()
-            .expect("a running thread has an address space")
+    /// Its number.
+    pub fn tid(&self) -> Pid {
+        self.tcb.tid()
+    }
+
+    /// The address space that it runs in.
+    pub fn space(&self) -> &Arc<AddressSpace> {
+        &self.space
+    }
+
+    /// Makes this CPU enter its address space: at the start of a poll, or when the poll has
+    /// left it.
+    pub(super) fn activate(&self) {
+        memory::activate(&self.space);
+    }
+
+    /// To be called when the thread is about to leave its memory, by its end or for another
+    /// program: tells those who stay (set_tid_address(2)). A bad address is the program's
+    /// own loss.
+    pub(super) async fn tell_it_leaves(&self) {
+        let address = self.clear_tid.swap(0, Ordering::Relaxed);
+        let process = self.process();
+        let somebody_stays = process.threads.len() > 1 || process.shares_memory();
+        if address != 0 && somebody_stays {
+            let _ = self.space.write_bytes(address, &[0; 4]).await;
+        }
+    }
+
+    /// Becomes another program.
+    pub(super) fn replace(&mut self, program: Program, user: &mut UserContext) {
+        let process = self.tcb.process();
+        process.set_names(program.names);
+        let ours = process.set_space(Some(program.space.clone()));
+        process.stops_sharing_memory();
+        process.borrowed.give_back();
+        process.threads.reopen();
+        let mine = core::mem::replace(&mut self.space, program.space);
+        drop((ours, mine));
+        *user = UserContext::new(program.entry, program.sp);
+        self.fpu.get_mut().reset();
+    }
+
+    /// The end of its life.
+    pub(super) fn end(self, end: End) {
+        let Thread { tcb, space, .. } = self;
+        // First, so that the last one finds nobody's reference but its own.
+        drop(space);
+        tcb.leave(end);
     }
 }

@@ -5,6 +5,7 @@
 //! each takes its arguments as the registers hold them, and returns `Result<usize,
 //! Errno>`. What is not there returns `ENOSYS`, and is logged once.
 
+mod clone;
 mod file;
 mod memory;
 mod process;
@@ -36,9 +37,10 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
     let number = user.syscall_number();
     let result = match number as u32 {
         // Ending and replacing the program.
-        nr::__NR_exit | nr::__NR_exit_group => return process::exit(a),
-        nr::__NR_execve => return process::execve(thread, user, a, b, c).await,
-        nr::__NR_execveat => return process::execveat(thread, user, a, b, c, d, e).await,
+        nr::__NR_exit => return process::exit(a),
+        nr::__NR_exit_group => return process::exit_group(a),
+        nr::__NR_execve => return process::execve(thread, a, b, c).await,
+        nr::__NR_execveat => return process::execveat(thread, a, b, c, d, e).await,
 
         // Transfers.
         nr::__NR_read => file::read(thread, a, b, c).await,
@@ -116,12 +118,13 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_mprotect => memory::mprotect(thread, a, b, c).await,
 
         // Processes.
-        nr::__NR_fork => process::fork(thread, user).await,
-        nr::__NR_vfork => process::vfork(thread, user).await,
-        nr::__NR_clone => process::clone(thread, user, a, b, c, d, e).await,
-        nr::__NR_clone3 => process::clone3(thread, user, a, b).await,
+        nr::__NR_fork => clone::fork(thread, user).await,
+        nr::__NR_vfork => clone::vfork(thread, user).await,
+        nr::__NR_clone => clone::clone(thread, user, a, b, c, d, e).await,
+        nr::__NR_clone3 => clone::clone3(thread, user, a, b).await,
         nr::__NR_wait4 => process::wait4(thread, a, b, c, d).await,
-        nr::__NR_getpid | nr::__NR_gettid => process::getpid(thread),
+        nr::__NR_getpid => process::getpid(thread),
+        nr::__NR_gettid => process::gettid(thread),
         nr::__NR_getppid => process::getppid(thread),
         nr::__NR_getpgrp => process::getpgid(thread, 0),
         nr::__NR_getpgid => process::getpgid(thread, a),
@@ -137,7 +140,7 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
 
         // Signals.
         nr::__NR_kill => signal::kill(thread, a, b),
-        nr::__NR_tkill => signal::tgkill(a, a, b),
+        nr::__NR_tkill => signal::tkill(a, b),
         nr::__NR_tgkill => signal::tgkill(a, b, c),
         nr::__NR_rt_sigaction => signal::rt_sigaction(thread, a, b, c, d).await,
         nr::__NR_rt_sigprocmask => signal::rt_sigprocmask(thread, a, b, c, d).await,

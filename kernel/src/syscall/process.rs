@@ -1,10 +1,10 @@
-//! Making, replacing, ending and waiting for processes, and what they are called.
+//! Replacing, ending and waiting for processes, and what they are called.
 
 use super::not_yet;
 use crate::arch::{self, UserContext};
 use crate::errno::{Errno, SysResult};
 use crate::memory::USER_END;
-use crate::process::{self, ExitStatus, ForkRequest, Outcome, Pid, Process, Selector, Thread};
+use crate::process::{self, End, ExitStatus, Outcome, Pid, Process, Program, Selector, Thread};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 use linux_raw_sys::general as linux;
@@ -12,40 +12,37 @@ use linux_raw_sys::general as linux;
 /// The longest path, zero byte included.
 const PATH_MAX: usize = 4096;
 
-/// exit(2) and exit_group(2), the same for a process with one thread.
+/// exit(2): the thread alone.
 pub fn exit(status: usize) -> Outcome {
-    Outcome::Exit(ExitStatus::Code(status as u8))
+    Outcome::Exit(End::Thread(ExitStatus::Code(status as u8)))
+}
+
+/// exit_group(2).
+pub fn exit_group(status: usize) -> Outcome {
+    Outcome::Exit(End::Process(ExitStatus::Code(status as u8)))
 }
 
 /// execve(2).
-pub async fn execve(
-    thread: &Thread,
-    user: &mut UserContext,
-    path: usize,
-    arguments: usize,
-    environment: usize,
-) -> Outcome {
-    match try_execve(thread, user, path, arguments, environment).await {
-        Ok(()) => Outcome::Resume,
+pub async fn execve(thread: &Thread, path: usize, arguments: usize, environment: usize) -> Outcome {
+    match try_execve(thread, path, arguments, environment).await {
+        Ok(program) => Outcome::Replace(program),
         Err(errno) => Outcome::Return(Err(errno)),
     }
 }
 
 async fn try_execve(
     thread: &Thread,
-    user: &mut UserContext,
     path: usize,
     arguments: usize,
     environment: usize,
-) -> Result<(), Errno> {
+) -> Result<Program, Errno> {
     let path = thread.space().read_string(path, PATH_MAX).await?;
-    Ok(process::exec(thread, user, &path, arguments, environment).await?)
+    Ok(process::exec(thread, &path, arguments, environment).await?)
 }
 
 /// execveat(2), for paths only.
 pub async fn execveat(
     thread: &Thread,
-    user: &mut UserContext,
     directory: usize,
     path: usize,
     arguments: usize,
@@ -56,156 +53,7 @@ pub async fn execveat(
     if directory as i32 != linux::AT_FDCWD || flags != 0 {
         return Outcome::Return(Err(not_yet(&ONCE, "execveat relative to a descriptor")));
     }
-    execve(thread, user, path, arguments, environment).await
-}
-
-/// fork(2).
-pub async fn fork(thread: &Thread, user: &UserContext) -> SysResult {
-    made(process::fork(thread, user, ForkRequest::default()).await)
-}
-
-/// vfork(2).
-pub async fn vfork(thread: &Thread, user: &UserContext) -> SysResult {
-    let request = ForkRequest {
-        borrows_memory: true,
-        waits: true,
-        ..ForkRequest::default()
-    };
-    made(process::fork(thread, user, request).await)
-}
-
-fn made(pid: Result<Pid, Errno>) -> SysResult {
-    Ok(pid?.0 as usize)
-}
-
-/// clone(2), as far as it makes processes.
-pub async fn clone(
-    thread: &Thread,
-    user: &UserContext,
-    flags: usize,
-    stack: usize,
-    parent_tid: usize,
-    child_tid: usize,
-    tls: usize,
-) -> SysResult {
-    // The upper half is left alone: only clone3 has flags there.
-    let flags = u64::from(flags as u32);
-    let arguments = CloneArguments {
-        // The low byte is the signal that the parent gets at the end.
-        flags: flags & !0xff,
-        exit_signal: flags & 0xff,
-        stack,
-        parent_tid,
-        child_tid,
-        tls,
-    };
-    made(process::fork(thread, user, arguments.request()?).await)
-}
-
-/// clone3(2), likewise.
-pub async fn clone3(thread: &Thread, user: &UserContext, address: usize, size: usize) -> SysResult {
-    // CLONE_ARGS_SIZE_VER0; what a longer structure adds must be zero.
-    const FIRST: usize = 64;
-    const LARGEST: usize = 4096;
-    if size < FIRST {
-        return Err(Errno::EINVAL);
-    }
-    if size > LARGEST {
-        return Err(Errno::E2BIG);
-    }
-    let space = thread.space();
-    let mut words = [0usize; FIRST / 8];
-    for (index, word) in words.iter_mut().enumerate() {
-        let at = address.checked_add(8 * index).ok_or(Errno::EFAULT)?;
-        *word = space.read_word(at).await?;
-    }
-    for at in (FIRST..size).step_by(8) {
-        if space.read_word(address + at).await? != 0 {
-            return Err(Errno::E2BIG);
-        }
-    }
-    let [
-        flags,
-        _pidfd,
-        child_tid,
-        parent_tid,
-        exit_signal,
-        stack,
-        stack_size,
-        tls,
-    ] = words;
-    if flags & 0xff != 0 || (stack == 0) != (stack_size == 0) {
-        return Err(Errno::EINVAL);
-    }
-    let stack = stack
-        .checked_add(stack_size)
-        .filter(|&top| top <= USER_END)
-        .ok_or(Errno::EINVAL)?;
-    let (flags, exit_signal) = (flags as u64, exit_signal as u64);
-    let arguments = CloneArguments {
-        flags,
-        exit_signal,
-        stack,
-        parent_tid,
-        child_tid,
-        tls,
-    };
-    drop(space);
-    made(process::fork(thread, user, arguments.request()?).await)
-}
-
-struct CloneArguments {
-    flags: u64,
-    exit_signal: u64,
-    stack: usize,
-    parent_tid: usize,
-    child_tid: usize,
-    tls: usize,
-}
-
-/// Resets handlers in the child, of which there are none.
-const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
-
-impl CloneArguments {
-    fn request(&self) -> Result<ForkRequest, Errno> {
-        static THREADS: AtomicU64 = AtomicU64::new(0);
-        static OTHERS: AtomicU64 = AtomicU64::new(0);
-        let has = |flag: u32| self.flags & u64::from(flag) != 0;
-        let borrows = linux::CLONE_VM | linux::CLONE_VFORK;
-        if has(linux::CLONE_VM) && !has(linux::CLONE_VFORK) {
-            return Err(not_yet(
-                &THREADS,
-                "threads (clone with CLONE_VM and without CLONE_VFORK)",
-            ));
-        }
-        let known = borrows
-            | linux::CLONE_SETTLS
-            | linux::CLONE_PARENT_SETTID
-            | linux::CLONE_CHILD_SETTID
-            | linux::CLONE_CHILD_CLEARTID;
-        if self.flags & !(u64::from(known) | CLONE_CLEAR_SIGHAND) != 0 {
-            return Err(not_yet(
-                &OTHERS,
-                "clone with flags other than those of fork, vfork and posix_spawn",
-            ));
-        }
-        if self.exit_signal != u64::from(linux::SIGCHLD) && self.exit_signal != 0 {
-            return Err(Errno::EINVAL);
-        }
-        if has(linux::CLONE_SETTLS) && self.tls >= USER_END {
-            return Err(Errno::EPERM);
-        }
-        let given = |flag, value| has(flag).then_some(value);
-        Ok(ForkRequest {
-            borrows_memory: has(linux::CLONE_VM),
-            waits: has(linux::CLONE_VFORK),
-            stack: (self.stack != 0).then_some(self.stack),
-            tls: given(linux::CLONE_SETTLS, self.tls),
-            parent_tid: given(linux::CLONE_PARENT_SETTID, self.parent_tid),
-            child_tid: given(linux::CLONE_CHILD_SETTID, self.child_tid),
-            clear_tid: given(linux::CLONE_CHILD_CLEARTID, self.child_tid),
-        })
-    }
+    execve(thread, path, arguments, environment).await
 }
 
 /// wait4(2). There are no stopped children to report.
@@ -255,9 +103,14 @@ pub async fn wait4(
     Ok(reaped.pid.0 as usize)
 }
 
-/// getpid(2), gettid(2).
+/// getpid(2).
 pub fn getpid(thread: &Thread) -> SysResult {
     Ok(thread.process().pid.0 as usize)
+}
+
+/// gettid(2).
+pub fn gettid(thread: &Thread) -> SysResult {
+    Ok(thread.tid().0 as usize)
 }
 
 /// getppid(2).
@@ -291,6 +144,10 @@ pub fn setpgid(thread: &Thread, pid: usize, group: usize) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let process = named(thread, pid)?;
+    if pid as u32 != 0 && pid as u32 != process.pid.0 {
+        // The number of a thread.
+        return Err(Errno::EINVAL);
+    }
     let own = thread.process();
     let is_child = process
         .parent()
@@ -334,7 +191,7 @@ pub fn setsid(thread: &Thread) -> SysResult {
 /// set_tid_address(2).
 pub fn set_tid_address(thread: &Thread, address: usize) -> SysResult {
     thread.clear_tid.store(address, Ordering::Relaxed);
-    getpid(thread)
+    gettid(thread)
 }
 
 /// set_robust_list(2): with one thread there is nobody to tell, so the list is never

@@ -37,14 +37,27 @@ pub fn kill(thread: &Thread, pid: usize, signal: usize) -> SysResult {
     if any { Ok(0) } else { Err(Errno::ESRCH) }
 }
 
-/// tgkill(2), for a process with one thread.
+/// tkill(2).
+pub fn tkill(tid: usize, signal: usize) -> SysResult {
+    if (tid as i32) <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    send_to_thread(None, tid, signal)
+}
+
+/// tgkill(2).
 pub fn tgkill(group: usize, tid: usize, signal: usize) -> SysResult {
     if (group as i32) <= 0 || (tid as i32) <= 0 {
         return Err(Errno::EINVAL);
     }
+    send_to_thread(Some(Pid(group as u32)), tid, signal)
+}
+
+/// Sends a signal to a thread; its default actions are those of the whole process.
+fn send_to_thread(group: Option<Pid>, tid: usize, signal: usize) -> SysResult {
     let signal = checked(signal)?;
-    let process = process::find(Pid(tid as u32))
-        .filter(|_| group == tid)
+    let (process, _thread) = process::find_thread(Pid(tid as u32))
+        .filter(|(process, _)| group.is_none_or(|group| process.pid == group))
         .ok_or(Errno::ESRCH)?;
     if let Some(signal) = signal {
         process::send(&process, signal);
@@ -105,7 +118,7 @@ pub async fn rt_sigprocmask(
         return Err(Errno::EINVAL);
     }
     let space = thread.space();
-    let before = thread.blocked.load(Ordering::Relaxed);
+    let before = thread.tcb().blocked.load(Ordering::Relaxed);
     if new != 0 {
         let set = space.read_word(new).await? as u64;
         let blocked = match how as u32 {
@@ -116,7 +129,7 @@ pub async fn rt_sigprocmask(
         };
         // Those two are left out without an error (sigprocmask(2)).
         let blocked = blocked & !(Signal::KILL.bit() | Signal::STOP.bit());
-        thread.blocked.store(blocked, Ordering::Relaxed);
+        thread.tcb().blocked.store(blocked, Ordering::Relaxed);
     }
     if old != 0 {
         space.write_bytes(old, &before.to_le_bytes()).await?;
@@ -129,7 +142,7 @@ pub async fn rt_sigpending(thread: &Thread, address: usize, set_size: usize) -> 
     if set_size > 8 {
         return Err(Errno::EINVAL);
     }
-    let pending = thread.process().pending() & thread.blocked.load(Ordering::Relaxed);
+    let pending = thread.process().pending() & thread.tcb().blocked.load(Ordering::Relaxed);
     let set = pending.to_le_bytes();
     thread
         .space()

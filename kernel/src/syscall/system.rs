@@ -51,7 +51,7 @@ pub async fn getrandom(thread: &Thread, address: usize, length: usize, flags: us
         return Err(Errno::EINVAL);
     }
     let space = thread.space();
-    let mut buffer = UserBuf::new(&space, address, length.min(isize::MAX as usize))?;
+    let mut buffer = UserBuf::new(space, address, length.min(isize::MAX as usize))?;
     while buffer.remaining() != 0 {
         let bytes = arch::random().to_le_bytes();
         let wanted = bytes.len().min(buffer.remaining());

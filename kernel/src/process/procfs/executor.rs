@@ -10,7 +10,7 @@
 use crate::errno::Errno;
 use crate::fs::generated::Generate;
 use crate::process::ids;
-use crate::process::thread::Process;
+use crate::process::thread::Tcb;
 use crate::sched;
 use alloc::collections::TryReserveError;
 use alloc::string::String;
@@ -52,7 +52,7 @@ fn add(text: &mut String, line: fmt::Arguments<'_>) -> Result<(), TryReserveErro
 
 /// All tasks, in the order of their numbers.
 fn tasks() -> Result<String, TryReserveError> {
-    // The tasks first: a process that comes between is not missed in its table.
+    // The tasks first: a thread that comes between is not missed in its table.
     let tasks = sched::executor().try_tasks(MOST)?;
     let threads = ids::by_task(MOST)?;
     let mut text = String::new();
@@ -61,11 +61,11 @@ fn tasks() -> Result<String, TryReserveError> {
         format_args!("id\tstate\tcpu\tpolls\tbusy_ns\tclass\tpid\tname\twaits_for"),
     )?;
     for task in &tasks {
-        let process = threads
+        let thread = threads
             .binary_search_by_key(&task.id.get(), |&(id, _)| id)
             .ok()
             .and_then(|index| threads.get(index))
-            .map(|(_, process)| process);
+            .map(|(_, thread)| thread);
         add(
             &mut text,
             format_args!(
@@ -76,8 +76,8 @@ fn tasks() -> Result<String, TryReserveError> {
                 task.polls,
                 task.busy_ns,
                 class(task),
-                OrDash(process.map(|process| process.pid)),
-                Name(task, process),
+                OrDash(thread.map(|thread| thread.tid())),
+                Name(task, thread),
                 OrDash(task.waits_for),
             ),
         )?;
@@ -122,13 +122,13 @@ fn counters() -> Result<String, TryReserveError> {
 }
 
 /// What a task is called: a program's thread like the program.
-struct Name<'a>(&'a TaskInfo, Option<&'a Arc<Process>>);
+struct Name<'a>(&'a TaskInfo, Option<&'a Arc<Tcb>>);
 
 impl Display for Name<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.1 {
             // A program's name may have anything in it, tabs and newlines too.
-            Some(process) => process.names().short.escape_ascii().fmt(f),
+            Some(thread) => thread.process().names().short.escape_ascii().fmt(f),
             None => f.write_str(self.0.name),
         }
     }

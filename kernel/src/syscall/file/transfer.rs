@@ -14,7 +14,7 @@ const MAX_COUNT: usize = 0x7fff_f000;
 pub async fn read(thread: &Thread, fd: usize, address: usize, count: usize) -> SysResult {
     let file = file(thread, fd)?;
     let space = thread.space();
-    let mut to = UserBuf::new(&space, address, count)?;
+    let mut to = UserBuf::new(space, address, count)?;
     to.limit(MAX_COUNT);
     match file.read_at_once(&mut to) {
         Some(result) => result,
@@ -26,7 +26,7 @@ pub async fn read(thread: &Thread, fd: usize, address: usize, count: usize) -> S
 pub async fn write(thread: &Thread, fd: usize, address: usize, count: usize) -> SysResult {
     let file = file(thread, fd)?;
     let space = thread.space();
-    let mut from = UserBuf::new(&space, address, count)?;
+    let mut from = UserBuf::new(space, address, count)?;
     from.limit(MAX_COUNT);
     let result = match file.write_at_once(&mut from) {
         Some(result) => result,
@@ -39,7 +39,7 @@ pub async fn write(thread: &Thread, fd: usize, address: usize, count: usize) -> 
 pub async fn readv(thread: &Thread, fd: usize, vector: usize, count: usize) -> SysResult {
     let file = file(thread, fd)?;
     let space = thread.space();
-    let mut to = UserBuf::vectored(&space, vector, count).await?;
+    let mut to = UserBuf::vectored(space, vector, count).await?;
     to.limit(MAX_COUNT);
     file.read(&mut to).await
 }
@@ -48,7 +48,7 @@ pub async fn readv(thread: &Thread, fd: usize, vector: usize, count: usize) -> S
 pub async fn writev(thread: &Thread, fd: usize, vector: usize, count: usize) -> SysResult {
     let file = file(thread, fd)?;
     let space = thread.space();
-    let mut from = UserBuf::vectored(&space, vector, count).await?;
+    let mut from = UserBuf::vectored(space, vector, count).await?;
     from.limit(MAX_COUNT);
     let result = file.write(&mut from).await;
     written(thread, &file, result)
@@ -64,7 +64,7 @@ pub async fn pread64(
 ) -> SysResult {
     let file = file(thread, fd)?;
     let space = thread.space();
-    let mut to = UserBuf::new(&space, address, count)?;
+    let mut to = UserBuf::new(space, address, count)?;
     to.limit(MAX_COUNT);
     file.read_at(&mut to, position(offset)?).await
 }
@@ -79,7 +79,7 @@ pub async fn pwrite64(
 ) -> SysResult {
     let file = file(thread, fd)?;
     let space = thread.space();
-    let mut from = UserBuf::new(&space, address, count)?;
+    let mut from = UserBuf::new(space, address, count)?;
     from.limit(MAX_COUNT);
     file.write_at(&mut from, position(offset)?).await
 }
@@ -94,7 +94,7 @@ pub async fn preadv(
 ) -> SysResult {
     let file = file(thread, fd)?;
     let space = thread.space();
-    let mut to = UserBuf::vectored(&space, vector, count).await?;
+    let mut to = UserBuf::vectored(space, vector, count).await?;
     to.limit(MAX_COUNT);
     file.read_at(&mut to, position(offset)?).await
 }
@@ -109,7 +109,7 @@ pub async fn pwritev(
 ) -> SysResult {
     let file = file(thread, fd)?;
     let space = thread.space();
-    let mut from = UserBuf::vectored(&space, vector, count).await?;
+    let mut from = UserBuf::vectored(space, vector, count).await?;
     from.limit(MAX_COUNT);
     file.write_at(&mut from, position(offset)?).await
 }
@@ -132,7 +132,7 @@ pub async fn lseek(thread: &Thread, fd: usize, offset: usize, whence: usize) -> 
 pub async fn getdents64(thread: &Thread, fd: usize, address: usize, count: usize) -> SysResult {
     let file = file(thread, fd)?;
     let space = thread.space();
-    let mut to = UserBuf::new(&space, address, count)?;
+    let mut to = UserBuf::new(space, address, count)?;
     file.read_entries(&mut to).await
 }
 

@@ -1,0 +1,192 @@
+//! What a process consists of: what its threads have in common.
+
+use super::exit::{ExitStatus, Family};
+use super::ids::Pid;
+use super::signal::Signals;
+use super::thread_group::ThreadGroup;
+use crate::fs::node::Node;
+use crate::fs::table::FdTable;
+use crate::memory::AddressSpace;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use executor::Label;
+use executor::sync::WaitQueue;
+use spin::Mutex;
+
+/// A process: an address space, open files, a place in the family, and its threads.
+pub struct Process {
+    /// Its number, which is its leader's.
+    pub pid: Pid,
+    /// For others; each thread has its own reference. Gone when the process has exited.
+    space: Mutex<Option<Arc<AddressSpace>>>,
+    files: FdTable,
+    cwd: Mutex<Arc<Node>>,
+    /// The bits that `open` and `mkdir` leave out.
+    pub umask: AtomicU32,
+    /// The process group, for the terminal and `kill`.
+    pub group: AtomicU32,
+    /// The session.
+    pub session: AtomicU32,
+    pub(super) signals: Signals,
+    pub(super) family: Family,
+    pub(super) threads: ThreadGroup,
+    /// A `vfork` child still uses its parent's memory.
+    pub(super) borrowed: Borrowed,
+    /// Another process has, or has had, the same memory.
+    shares_memory: AtomicBool,
+    /// The name of the program (comm), and its argument list.
+    names: Mutex<Arc<Names>>,
+    /// Nanoseconds of CPU time of all children that were waited for.
+    pub(super) children_time: AtomicU64,
+    /// The clock when it was made.
+    pub started: u64,
+}
+
+/// What `ps` shows. Shared by `fork`.
+#[derive(Default)]
+pub struct Names {
+    /// The last part of the program's path, 15 bytes at most.
+    pub short: Vec<u8>,
+    /// The arguments, each with its zero byte; the first page of them.
+    pub arguments: Vec<u8>,
+    /// The program's path.
+    pub path: Vec<u8>,
+}
+
+/// Whether a `vfork` child has let go of the memory that it borrowed.
+pub(super) struct Borrowed {
+    returned: AtomicBool,
+    queue: WaitQueue,
+}
+
+impl Borrowed {
+    pub(super) const fn new() -> Borrowed {
+        Borrowed {
+            returned: AtomicBool::new(false),
+            queue: WaitQueue::labelled(&Label("vfork")),
+        }
+    }
+
+    /// The child has its own memory, or none any more.
+    pub(super) fn give_back(&self) {
+        // Release: pairs with the Acquire in `wait`. Most processes have nobody who waits.
+        if !self.returned.swap(true, Ordering::AcqRel) {
+            self.queue.wake_all();
+        }
+    }
+
+    pub(super) async fn wait(&self) {
+        self.queue
+            .wait_until(|| self.returned.load(Ordering::Acquire).then_some(()))
+            .await;
+    }
+}
+
+impl Process {
+    pub(super) fn new(pid: Pid, parts: Parts) -> Process {
+        Process {
+            pid,
+            space: Mutex::new(Some(parts.space)),
+            files: parts.files,
+            cwd: Mutex::new(parts.cwd),
+            umask: AtomicU32::new(parts.umask),
+            group: AtomicU32::new(parts.group.unwrap_or(pid.0)),
+            session: AtomicU32::new(parts.session.unwrap_or(pid.0)),
+            signals: parts.signals,
+            family: Family::new(parts.parent),
+            threads: ThreadGroup::new(),
+            borrowed: Borrowed::new(),
+            shares_memory: AtomicBool::new(false),
+            names: Mutex::new(parts.names),
+            children_time: AtomicU64::new(0),
+            started: crate::arch::clock(),
+        }
+    }
+
+    /// The address space, or none after the exit.
+    pub fn space(&self) -> Option<Arc<AddressSpace>> {
+        self.space.lock().clone()
+    }
+
+    /// Changes the address space, and returns the one from before.
+    pub(super) fn set_space(&self, space: Option<Arc<AddressSpace>>) -> Option<Arc<AddressSpace>> {
+        core::mem::replace(&mut *self.space.lock(), space)
+    }
+
+    /// Whether another process has, or has had, the same memory.
+    pub(super) fn shares_memory(&self) -> bool {
+        // Relaxed: whoever shares it has been told of each other by what made the second.
+        self.shares_memory.load(Ordering::Relaxed)
+    }
+
+    /// Another process is about to get the same memory.
+    pub(super) fn begins_sharing_memory(&self) {
+        self.shares_memory.store(true, Ordering::Relaxed);
+    }
+
+    /// It has got memory of its own.
+    pub(super) fn stops_sharing_memory(&self) {
+        self.shares_memory.store(false, Ordering::Relaxed);
+    }
+
+    /// The open files.
+    pub fn files(&self) -> &FdTable {
+        &self.files
+    }
+
+    /// The directory where relative paths begin.
+    pub fn cwd(&self) -> Arc<Node> {
+        self.cwd.lock().clone()
+    }
+
+    /// Changes that directory.
+    pub fn set_cwd(&self, directory: Arc<Node>) {
+        let old = core::mem::replace(&mut *self.cwd.lock(), directory);
+        drop(old);
+    }
+
+    /// What it is called.
+    pub fn names(&self) -> Arc<Names> {
+        self.names.lock().clone()
+    }
+
+    pub(super) fn set_names(&self, names: Names) {
+        let names = Arc::new(names);
+        let old = core::mem::replace(&mut *self.names.lock(), names);
+        drop(old);
+    }
+
+    /// How many threads it has.
+    pub fn thread_count(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Nanoseconds of CPU time so far, of all its threads.
+    pub fn cpu_time(&self) -> u64 {
+        self.threads.cpu_time()
+    }
+
+    /// The same of all children that were waited for.
+    pub fn children_time(&self) -> u64 {
+        self.children_time.load(Ordering::Relaxed)
+    }
+
+    /// The status with which it ended, when it has.
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        self.family.exit_status()
+    }
+}
+
+/// What a new process is made of.
+pub(super) struct Parts {
+    pub(super) space: Arc<AddressSpace>,
+    pub(super) files: FdTable,
+    pub(super) cwd: Arc<Node>,
+    pub(super) umask: u32,
+    pub(super) group: Option<u32>,
+    pub(super) session: Option<u32>,
+    pub(super) signals: Signals,
+    pub(super) parent: Option<Arc<Process>>,
+    pub(super) names: Arc<Names>,
+}

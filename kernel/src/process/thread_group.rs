@@ -1,0 +1,172 @@
+//! The threads of a process: who is in, who may still come, and how all of them end.
+//!
+//! One lock guards the list and what has been decided about it. Whoever decides that threads
+//! have to end ([`ThreadGroup::end`], [`ThreadGroup::become_only`]) marks all that are in the list, in one
+//! hold of the lock, and lets no other come in after that; so a thread that is being made at
+//! that moment either is marked or is never made. A marked thread ends as soon as it looks,
+//! and is made to look: whatever it waits for is given up, and if it is in user mode its CPU is
+//! interrupted.
+//!
+//! [`ThreadGroup::leave`] is the one place that knows when the last has gone, and so the one that
+//! says that the process has ended, and how.
+//!
+//! The lock is taken after that of the numbers (`ids`), never before it. Under it only wait
+//! queues are locked, and nothing is dropped.
+
+use super::exit::{End, ExitStatus};
+use super::thread::Tcb;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use executor::Label;
+use executor::sync::WaitQueue;
+use spin::Mutex;
+
+/// The threads of a process.
+pub(super) struct ThreadGroup {
+    members: Mutex<Members>,
+    /// Woken when a thread has left.
+    left: WaitQueue,
+}
+
+struct Members {
+    threads: Vec<Arc<Tcb>>,
+    /// How the process ends, once somebody has decided that it does.
+    verdict: Option<ExitStatus>,
+    /// A thread is about to be the only one (execve(2)).
+    is_closing: bool,
+    /// What the leader has said when it left alone. It is the status of the process, unless
+    /// there is a verdict (wait(2)).
+    leader_status: ExitStatus,
+    /// Nanoseconds of CPU time of those who have left.
+    time_of_the_left: u64,
+}
+
+/// Why a thread cannot join.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NotJoined {
+    /// The process is ending, or becoming another program.
+    Ending,
+    /// No memory.
+    OutOfMemory,
+}
+
+impl ThreadGroup {
+    pub(super) const fn new() -> ThreadGroup {
+        ThreadGroup {
+            members: Mutex::new(Members {
+                threads: Vec::new(),
+                verdict: None,
+                is_closing: false,
+                leader_status: ExitStatus::Code(0),
+                time_of_the_left: 0,
+            }),
+            left: WaitQueue::labelled(&Label("end of threads")),
+        }
+    }
+
+    /// Lets a thread in, unless all have to go.
+    pub(super) fn join(&self, thread: Arc<Tcb>) -> Result<(), NotJoined> {
+        let mut members = self.members.lock();
+        let result = if members.verdict.is_some() || members.is_closing {
+            Err(NotJoined::Ending)
+        } else if members.threads.try_reserve(1).is_err() {
+            Err(NotJoined::OutOfMemory)
+        } else {
+            Ok(())
+        };
+        if result.is_ok() {
+            members.threads.push(thread);
+        }
+        result
+    }
+
+    /// Decides that the process ends, and how, unless that has been decided already
+    /// (exit_group(2), a signal that ends the process).
+    pub(super) fn end(&self, status: ExitStatus) {
+        let mut members = self.members.lock();
+        if members.verdict.is_none() {
+            members.verdict = Some(status);
+            members.threads.iter().for_each(|thread| thread.doom());
+        }
+    }
+
+    /// Takes a thread out. The last one gets the status of the process, which has ended by
+    /// that.
+    #[must_use = "the last one has to end the process"]
+    pub(super) fn leave(&self, thread: &Tcb, end: End) -> Option<ExitStatus> {
+        let (gone, last) = {
+            let mut members = self.members.lock();
+            let mut threads = members.threads.iter();
+            let place = threads.position(|other| core::ptr::eq(&**other, thread));
+            let gone = place.map(|place| members.threads.swap_remove(place));
+            members.time_of_the_left += thread.cpu_time();
+            if let End::Thread(status) = end
+                && thread.is_leader()
+            {
+                members.leader_status = status;
+            }
+            let status = members.verdict.unwrap_or(members.leader_status);
+            (gone, members.threads.is_empty().then_some(status))
+        };
+        // Not under the lock.
+        drop(gone);
+        self.left.wake_all();
+        last
+    }
+
+    /// Ends all threads but this one, and waits until they are gone. `false`: this one has to
+    /// end as well, or another is doing the same already and ends it.
+    ///
+    /// Who is dropped while it waits is ending, and with it the process.
+    pub(super) async fn become_only(&self, thread: &Tcb) -> bool {
+        {
+            let mut members = self.members.lock();
+            if members.verdict.is_some() || members.is_closing {
+                return false;
+            }
+            members.is_closing = true;
+            let others = members.threads.iter();
+            others
+                .filter(|other| !core::ptr::eq(&***other, thread))
+                .for_each(|other| other.doom());
+        }
+        self.left
+            .wait_until(|| (self.len() == 1).then_some(()))
+            .await;
+        true
+    }
+
+    /// After [`become_only`](Self::become_only): others may come again.
+    pub(super) fn reopen(&self) {
+        self.members.lock().is_closing = false;
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.members.lock().threads.len()
+    }
+
+    /// Nanoseconds of CPU time of all, those who have left too.
+    pub(super) fn cpu_time(&self) -> u64 {
+        let members = self.members.lock();
+        let of_each = members.threads.iter().map(|thread| thread.cpu_time());
+        members.time_of_the_left + of_each.sum::<u64>()
+    }
+
+    /// Makes all look at what has come for the process.
+    pub(super) fn alert(&self) {
+        self.for_each(|thread| thread.alert());
+    }
+
+    /// Visits all. `visit` is called under the lock: it neither allocates nor waits.
+    pub(super) fn for_each(&self, visit: impl FnMut(&Arc<Tcb>)) {
+        self.members.lock().threads.iter().for_each(visit);
+    }
+
+    /// The first that matches. As for `for_each`.
+    pub(super) fn find(&self, mut matches: impl FnMut(&Tcb) -> bool) -> Option<Arc<Tcb>> {
+        let members = self.members.lock();
+        let mut threads = members.threads.iter();
+        threads.find(|thread| matches(thread)).cloned()
+    }
+}

@@ -1,0 +1,207 @@
+//! Making processes and threads: fork(2), vfork(2), clone(2), clone3(2).
+
+use super::not_yet;
+use crate::arch::UserContext;
+use crate::errno::{Errno, SysResult};
+use crate::memory::USER_END;
+use crate::process::{self, Beginning, ForkRequest, Pid, Signal, Thread};
+use core::sync::atomic::AtomicU64;
+use linux_raw_sys::general as linux;
+
+/// fork(2).
+pub async fn fork(thread: &Thread, user: &UserContext) -> SysResult {
+    made(process::fork(thread, user, ForkRequest::default()).await)
+}
+
+/// vfork(2).
+pub async fn vfork(thread: &Thread, user: &UserContext) -> SysResult {
+    let request = ForkRequest {
+        borrows_memory: true,
+        waits: true,
+        ..ForkRequest::default()
+    };
+    made(process::fork(thread, user, request).await)
+}
+
+fn made(pid: Result<Pid, Errno>) -> SysResult {
+    Ok(pid?.0 as usize)
+}
+
+/// clone(2).
+pub async fn clone(
+    thread: &Thread,
+    user: &UserContext,
+    flags: usize,
+    stack: usize,
+    parent_tid: usize,
+    child_tid: usize,
+    tls: usize,
+) -> SysResult {
+    // The upper half is left alone: only clone3 has flags there.
+    let flags = u64::from(flags as u32);
+    // The low byte is the signal that the parent gets at the end. There is no parent of a thread.
+    let (flags, signal) = (flags & !0xff, flags & 0xff);
+    let is_thread = flags & u64::from(linux::CLONE_THREAD) != 0;
+    let arguments = CloneArguments {
+        flags,
+        exit_signal: if is_thread { 0 } else { signal },
+        stack,
+        parent_tid,
+        child_tid,
+        tls,
+    };
+    arguments.make(thread, user).await
+}
+
+/// clone3(2).
+pub async fn clone3(thread: &Thread, user: &UserContext, address: usize, size: usize) -> SysResult {
+    // CLONE_ARGS_SIZE_VER0; what a longer structure adds must be zero.
+    const FIRST: usize = 64;
+    const LARGEST: usize = 4096;
+    if size < FIRST {
+        return Err(Errno::EINVAL);
+    }
+    if size > LARGEST {
+        return Err(Errno::E2BIG);
+    }
+    let space = thread.space();
+    let mut words = [0usize; FIRST / 8];
+    for (index, word) in words.iter_mut().enumerate() {
+        let at = address.checked_add(8 * index).ok_or(Errno::EFAULT)?;
+        *word = space.read_word(at).await?;
+    }
+    for at in (FIRST..size).step_by(8) {
+        if space.read_word(address + at).await? != 0 {
+            return Err(Errno::E2BIG);
+        }
+    }
+    let [
+        flags,
+        _pidfd,
+        child_tid,
+        parent_tid,
+        exit_signal,
+        stack,
+        stack_size,
+        tls,
+    ] = words;
+    if flags & 0xff != 0 || (stack == 0) != (stack_size == 0) {
+        return Err(Errno::EINVAL);
+    }
+    let stack = stack
+        .checked_add(stack_size)
+        .filter(|&top| top <= USER_END)
+        .ok_or(Errno::EINVAL)?;
+    let arguments = CloneArguments {
+        flags: flags as u64,
+        exit_signal: exit_signal as u64,
+        stack,
+        parent_tid,
+        child_tid,
+        tls,
+    };
+    arguments.make(thread, user).await
+}
+
+/// What clone(2) and clone3(2) have in common.
+struct CloneArguments {
+    flags: u64,
+    exit_signal: u64,
+    stack: usize,
+    parent_tid: usize,
+    child_tid: usize,
+    tls: usize,
+}
+
+/// Resets handlers in the child, of which there are none.
+const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
+
+/// What the threads of a process have in common here, and the one of these without which the
+/// others would be no thread on Linux either.
+const SHARED: u32 = linux::CLONE_VM
+    | linux::CLONE_FS
+    | linux::CLONE_FILES
+    | linux::CLONE_SIGHAND
+    | linux::CLONE_THREAD;
+
+/// What says nothing here: there are no System V semaphores, no tracing, no priorities of
+/// disks, and `CLONE_DETACHED` means nothing on Linux either.
+const IGNORED: u32 =
+    linux::CLONE_SYSVSEM | linux::CLONE_UNTRACED | linux::CLONE_IO | linux::CLONE_DETACHED;
+
+/// What each may have.
+const ALWAYS: u32 = IGNORED
+    | linux::CLONE_SETTLS
+    | linux::CLONE_PARENT_SETTID
+    | linux::CLONE_CHILD_SETTID
+    | linux::CLONE_CHILD_CLEARTID;
+
+impl CloneArguments {
+    fn has(&self, flag: u32) -> bool {
+        self.flags & u64::from(flag) != 0
+    }
+
+    /// Makes the thread or the process.
+    async fn make(&self, thread: &Thread, user: &UserContext) -> SysResult {
+        self.check()?;
+        let beginning = self.beginning();
+        if self.has(linux::CLONE_THREAD) {
+            return made(process::add_thread(thread, user, &beginning).await);
+        }
+        let request = ForkRequest {
+            borrows_memory: self.has(linux::CLONE_VM),
+            waits: self.has(linux::CLONE_VFORK),
+            beginning,
+        };
+        made(process::fork(thread, user, request).await)
+    }
+
+    /// Refuses what Linux refuses (clone(2), ERRORS), and what is not there yet.
+    fn check(&self) -> Result<(), Errno> {
+        static OTHERS: AtomicU64 = AtomicU64::new(0);
+        let needs = |flag, other| self.has(flag) && !self.has(other);
+        let clears = self.flags & CLONE_CLEAR_SIGHAND != 0;
+        if needs(linux::CLONE_THREAD, linux::CLONE_SIGHAND)
+            || needs(linux::CLONE_SIGHAND, linux::CLONE_VM)
+            || (clears && self.has(linux::CLONE_SIGHAND))
+            || (self.has(linux::CLONE_FS) && self.has(linux::CLONE_NEWNS | linux::CLONE_NEWUSER))
+        {
+            return Err(Errno::EINVAL);
+        }
+        let is_thread = self.has(linux::CLONE_THREAD);
+        let known_signal = match self.exit_signal as u32 {
+            0 => true,
+            signal => !is_thread && signal == Signal::CHLD.number(),
+        };
+        if !known_signal || self.exit_signal > u64::from(u32::MAX) {
+            return Err(Errno::EINVAL);
+        }
+        let (known, needed) = if is_thread {
+            (SHARED, SHARED)
+        } else {
+            (linux::CLONE_VM | linux::CLONE_VFORK, 0)
+        };
+        let known = u64::from(known | ALWAYS) | CLONE_CLEAR_SIGHAND;
+        if self.flags & !known != 0 || self.flags as u32 & needed != needed {
+            return Err(not_yet(
+                &OTHERS,
+                "clone with flags other than those of fork, vfork, posix_spawn and threads",
+            ));
+        }
+        if self.has(linux::CLONE_SETTLS) && self.tls >= USER_END {
+            return Err(Errno::EPERM);
+        }
+        Ok(())
+    }
+
+    fn beginning(&self) -> Beginning {
+        let given = |flag, value| self.has(flag).then_some(value);
+        Beginning {
+            stack: (self.stack != 0).then_some(self.stack),
+            tls: given(linux::CLONE_SETTLS, self.tls),
+            parent_tid: given(linux::CLONE_PARENT_SETTID, self.parent_tid),
+            child_tid: given(linux::CLONE_CHILD_SETTID, self.child_tid),
+            clear_tid: given(linux::CLONE_CHILD_CLEARTID, self.child_tid),
+        }
+    }
+}
