@@ -12,7 +12,7 @@
 
 use super::planted::{Planted, planted};
 use super::space::AddressSpace;
-use crate::arch::{self, CpuId, MAX_CPUS, PerMachine};
+use crate::arch::{self, CpuId, PerMachine};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -46,9 +46,15 @@ impl CpuSet {
 
     /// The CPUs in it.
     pub fn iter(self) -> impl Iterator<Item = CpuId> {
-        (0..MAX_CPUS)
-            .map(CpuId)
-            .filter(move |&cpu| self.contains(cpu))
+        let mut left = self;
+        core::iter::from_fn(move || {
+            let first = CpuId(left.0.trailing_zeros() as usize);
+            let found = !left.is_empty();
+            found.then(|| {
+                left = left.without(first);
+                first
+            })
+        })
     }
 }
 

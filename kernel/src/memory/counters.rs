@@ -1,5 +1,6 @@
 //! What the memory system has done, counted per CPU and summed up for `/proc/vmstat`.
 
+use super::{reclaim, shootdown};
 use crate::arch::{self, PerMachine};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -39,8 +40,10 @@ counters! {
     ShootdownsAsked = "shootdowns_asked",
     /// Of these, those that had to ask another CPU.
     ShootdownsSent = "shootdowns_sent",
-    /// Of these, those that the CPU could do alone.
+    /// Of these, those that asked nobody, as no other CPU was active.
     ShootdownsAvoided = "shootdowns_avoided",
+    /// Requests to a CPU that had been asked already, and got no second interrupt.
+    ShootdownsMerged = "shootdowns_merged",
     /// Interrupts sent for shootdowns.
     ShootdownInterrupts = "shootdown_interrupts",
     /// References taken out of table entries.
@@ -79,4 +82,15 @@ pub fn total(counter: Counter) -> u64 {
         .iter()
         .map(|row| row[counter as usize].load(Ordering::Relaxed))
         .sum()
+}
+
+/// Everything for `/proc/vmstat`, by name: all counters, and how long things took, in
+/// nanoseconds.
+pub fn statistics() -> impl Iterator<Item = (&'static str, u64)> {
+    let counted = ALL.iter().map(|&(counter, name)| (name, total(counter)));
+    counted.chain([
+        ("shootdown_latency_median_ns", shootdown::latency(50)),
+        ("shootdown_latency_p99_ns", shootdown::latency(99)),
+        ("retired_longest_ns", reclaim::longest_retired()),
+    ])
 }

@@ -17,18 +17,18 @@
 
 use super::FRAME_SIZE;
 use super::counters::{Counter, count};
+use super::flush::{Range, RetiredBatch};
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
 use super::object::PageError;
 use super::planted::{Planted, planted};
 use super::reclaim::{self, Retired};
-use super::shootdown::{Range, RetiredBatch, Shootdown};
+use super::shootdown::{self, Ready, Ticket};
 use super::space::{AddressSpace, Layout};
 use super::vma::{Backing, Protection, Vma};
 use crate::arch;
 use crate::arch::Access;
 use crate::arch::level::{Level, page_of};
 use crate::arch::paging::{Bits, Entry, Table};
-use alloc::sync::Arc;
 
 /// Why an access is not possible.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +68,7 @@ enum Resolved {
     Contended,
     /// A copy is in place, and becomes writable by the next attempt, after these
     /// acknowledgements.
-    AfterShootdown(Arc<Shootdown>),
+    AfterShootdown(Ticket),
 }
 
 /// What was done to the leaf entry.
@@ -100,10 +100,16 @@ impl AddressSpace {
                 Some(layout) => layout,
                 None => self.layout.read().await,
             };
-            match self.resolve(&layout, address, access, Hold::Shared)? {
+            match self.resolve(
+                &layout,
+                address,
+                access,
+                Hold::Shared,
+                shootdown::ready().await,
+            )? {
                 Resolved::Done => return Ok(()),
                 Resolved::Contended => {}
-                Resolved::AfterShootdown(shootdown) => shootdown.done().await,
+                Resolved::AfterShootdown(shootdown) => shootdown.over().await,
             }
         }
         // Rule M4, in an address space that is active elsewhere: other faults are held until the
@@ -112,8 +118,8 @@ impl AddressSpace {
         let layout = self.layout.write().await;
         let mut hold = Hold::Alone;
         loop {
-            match self.resolve(&layout, address, access, hold)? {
-                Resolved::AfterShootdown(shootdown) => shootdown.done().await,
+            match self.resolve(&layout, address, access, hold, shootdown::ready().await)? {
+                Resolved::AfterShootdown(shootdown) => shootdown.over().await,
                 Resolved::Done | Resolved::Contended => return Ok(()),
             }
             hold = Hold::AloneAfterAcks;
@@ -128,8 +134,14 @@ impl AddressSpace {
         access: Access,
     ) -> Result<(), FaultError> {
         let layout = self.layout.try_write().ok_or(FaultError::NotAllowed)?;
-        self.resolve(&layout, address, access, Hold::Alone)
-            .map(|_| ())
+        self.resolve(
+            &layout,
+            address,
+            access,
+            Hold::Alone,
+            Ready::nobody_to_ask(),
+        )
+        .map(|_| ())
     }
 
     fn resolve(
@@ -138,6 +150,7 @@ impl AddressSpace {
         address: usize,
         access: Access,
         hold: Hold,
+        ready: Ready,
     ) -> Result<Resolved, FaultError> {
         let vma = layout.vmas.find(address).ok_or(FaultError::NotMapped)?;
         if !allows(vma.protection, access) {
@@ -161,7 +174,7 @@ impl AddressSpace {
             None
         } else {
             self.activity
-                .flush_and_release(Range::page(address), &mut retired)
+                .flush_and_release(ready, Range::page(address), &mut retired)
         };
         match (leaf?, shootdown) {
             (Leaf::Ready, _) => Ok(Resolved::Done),

@@ -7,10 +7,11 @@
 
 use super::FRAME_SIZE;
 use super::fault::leaf_bits;
+use super::flush::{BATCH, Range, RetiredBatch};
 use super::frames::{self, OutOfMemory};
 use super::planted::{Planted, planted};
 use super::reclaim::Retired;
-use super::shootdown::{BATCH, Range, RetiredBatch};
+use super::shootdown::{self, Ready, Ticket, over};
 use super::space::{AddressSpace, Layout};
 use super::vma::{Backing, LOWEST, Protection, TooManyAreas, Vma, checked_end};
 use crate::arch::level::{LEAF_REACH, Level, USER_END};
@@ -133,6 +134,7 @@ impl AddressSpace {
         if layout.vmas.is_free(start, end) {
             return Ok(());
         }
+        let mut ready = shootdown::ready().await;
         let mut retired = RetiredBatch::new();
         // Only at its two ends the range can cover a table in part; after this, clearing cannot
         // fail.
@@ -145,24 +147,28 @@ impl AddressSpace {
             layout.vmas.remove(at, done);
             at = done;
             if at < end {
-                self.shoot_down(start, end, &mut retired).await;
+                over(self.shoot_down(ready, start, end, &mut retired)).await;
+                ready = shootdown::ready().await;
             }
         }
-        self.shoot_down(start, end, &mut retired).await;
+        over(self.shoot_down(ready, start, end, &mut retired)).await;
         Ok(opened?)
     }
 
-    async fn shoot_down(&self, start: usize, end: usize, retired: &mut RetiredBatch) {
+    /// Flushes for what is in `retired`, if anything is, and returns what there is to wait for.
+    fn shoot_down(
+        &self,
+        ready: Ready,
+        start: usize,
+        end: usize,
+        retired: &mut RetiredBatch,
+    ) -> Option<Ticket> {
         if retired.is_empty() {
-            return;
+            return None;
         }
-        if let Some(shootdown) = self
-            .activity
-            .flush_and_release(Range { start, end }, retired)
-            && !planted(Planted::UnmapWithoutWaiting)
-        {
-            shootdown.done().await;
-        }
+        self.activity
+            .flush_and_release(ready, Range { start, end }, retired)
+            .filter(|_| !planted(Planted::UnmapWithoutWaiting))
     }
 
     /// Un-shares the tables on the way to the first and to the last page, as far as there
@@ -230,6 +236,7 @@ impl AddressSpace {
             return Err(MapError::NotAllowed);
         }
         may_change(&layout)?;
+        let mut ready = shootdown::ready().await;
         let mut retired = RetiredBatch::new();
         let mut opened = Ok(());
         let mut at = start;
@@ -239,21 +246,22 @@ impl AddressSpace {
             opened = self.unshare_path(from, &mut retired).map(|_| ());
             at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
             if retired.len() > BATCH - 4 {
-                self.shoot_down(start, end, &mut retired).await;
+                over(self.shoot_down(ready, start, end, &mut retired)).await;
                 executor::yield_now().await;
+                ready = shootdown::ready().await;
             }
         }
-        self.shoot_down(start, end, &mut retired).await;
+        over(self.shoot_down(ready, start, end, &mut retired)).await;
+        let ready = shootdown::ready().await;
         opened?;
         layout.vmas.protect(start, end, protection);
         if self.change_rights(start, end, protection) && !planted(Planted::ProtectWithoutFlush) {
             // Rule M5: a right that goes is gone everywhere when the call returns.
-            if let Some(shootdown) = self
+            let range = Range { start, end };
+            let shootdown = self
                 .activity
-                .flush_and_release(Range { start, end }, &mut RetiredBatch::new())
-            {
-                shootdown.done().await;
-            }
+                .flush_and_release(ready, range, &mut RetiredBatch::new());
+            over(shootdown).await;
         }
         Ok(())
     }

@@ -9,11 +9,11 @@
 //! | `space` | the tree of tables; `fork` copies its root | M1, M3 |
 //! | `unshare`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
 //! | `vma`, `map` | what may be mapped where; mmap, munmap, mprotect, brk | M5, M10 |
-//! | `active`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
+//! | `active`, `flush`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
 //! | `reclaim` | references are dropped after the shootdown, by tasks | M2, M11 |
 //! | `user`, `transfer` | the kernel's access to user memory | M8 |
 //! | `object` | bytes of files and of shared memory | M1 |
-//! | `audit`, `counters` | does it add up; what has been done | M11 |
+//! | `audit`, `counters`, `histogram` | does it add up; what has been done | M11 |
 //!
 //! Nothing in here knows a register; see [`arch`](crate::arch) for what the machine does.
 
@@ -23,9 +23,11 @@ mod contents;
 mod count;
 mod counters;
 mod fault;
+mod flush;
 mod frames;
 #[cfg(target_os = "none")]
 mod heap;
+mod histogram;
 mod map;
 mod object;
 mod planted;
@@ -44,7 +46,7 @@ pub use crate::arch::level::{Level, USER_END, USER_ENTRIES, page_of};
 pub use crate::arch::{FRAME_SIZE, Frame};
 pub use active::{activate, is_current, leave};
 pub use audit::{Audit, audit};
-pub use counters::{ALL as COUNTERS, Counter, count, total};
+pub use counters::{Counter, count, statistics, total};
 pub use fault::FaultError;
 pub use frames::{
     FrameRef, OutOfMemory, Purpose, admit, admit_bytes, fail_allocation, free_frames, heap_frames,

@@ -27,7 +27,7 @@ use crate::arch::paging::{ENTRIES, Table};
 use crate::arch::{self, PerMachine};
 use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
 use executor::Label;
@@ -68,10 +68,11 @@ impl Retired {
         Retired { frame, level }
     }
 
-    /// Queues the reference to be dropped.
-    pub(super) fn release(self, _proof: Receipt) {
+    /// Queues the reference, which was retired at `since`, to be dropped.
+    pub(super) fn release(self, _proof: Receipt, since: u64) {
         let lane = RECLAIMER.get().here();
-        match lane.queue.push(Released(ManuallyDrop::new(self))) {
+        let retired = ManuallyDrop::new(self);
+        match lane.queue.push(Released { retired, since }) {
             // One wake-up for many references: when the queue stops being empty. Only this CPU
             // pushes here, so a queue that is longer already has its wake-up on the way.
             Ok(()) if lane.queue.len() == 1 => {
@@ -95,12 +96,16 @@ impl Drop for Retired {
 }
 
 /// A retired reference that nothing can use any more.
-struct Released(ManuallyDrop<Retired>);
+struct Released {
+    retired: ManuallyDrop<Retired>,
+    /// When it was retired.
+    since: u64,
+}
 
 impl Released {
     fn drop_reference(self) {
         count(Counter::ReferencesDropped);
-        drop_reference(self.0.frame, self.0.level);
+        drop_reference(self.retired.frame, self.retired.level);
     }
 }
 
@@ -116,6 +121,8 @@ struct Lane {
     /// it: odd means in between.
     steps: AtomicUsize,
     work: WaitQueue,
+    /// The longest time that a reference which this CPU has dropped had been retired.
+    longest: AtomicU64,
 }
 
 struct Reclaimer {
@@ -132,6 +139,7 @@ pub(super) fn init() {
         queue: ArrayQueue::new(QUEUE),
         steps: AtomicUsize::new(0),
         work: WaitQueue::labelled(&Label("work")),
+        longest: AtomicU64::new(0),
     };
     RECLAIMER.init(Reclaimer {
         lanes: (0..arch::cpu_count())
@@ -146,13 +154,27 @@ impl Reclaimer {
         &self.lanes[arch::cpu().0]
     }
 
+    /// Drops up to `limit` references of this lane, or takes dead tables apart when there
+    /// are no more. Returns how many steps it has done.
+    fn steps(&self, lane: &Lane, limit: usize) -> usize {
+        let mut oldest = u64::MAX;
+        let done = (0..limit)
+            .take_while(|_| self.step(lane, &mut oldest))
+            .count();
+        if oldest != u64::MAX {
+            self.here().note_age(arch::clock().saturating_sub(oldest));
+        }
+        done
+    }
+
     /// Drops one reference of this lane, or takes one dead table apart. Says whether
     /// there was anything.
-    fn step(&self, lane: &Lane) -> bool {
+    fn step(&self, lane: &Lane, oldest: &mut u64) -> bool {
         let own = self.here();
         own.steps.fetch_add(1, Ordering::SeqCst);
         let found = match lane.queue.pop() {
             Some(released) => {
+                *oldest = released.since.min(*oldest);
                 released.drop_reference();
                 true
             }
@@ -201,6 +223,25 @@ impl Reclaimer {
     }
 }
 
+impl Lane {
+    fn note_age(&self, age: u64) {
+        // Relaxed, and no read-modify-write: only this CPU writes it.
+        if age > self.longest.load(Ordering::Relaxed) {
+            self.longest.store(age, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The longest time that a reference has been retired before it was dropped, in
+/// nanoseconds.
+pub(super) fn longest_retired() -> u64 {
+    let lanes = RECLAIMER.get().lanes.iter();
+    lanes
+        .map(|lane| lane.longest.load(Ordering::Relaxed))
+        .max()
+        .unwrap_or(0)
+}
+
 /// Drops a reference which no CPU can use: to a page, or to a table that then may have to
 /// be taken apart.
 fn drop_reference(frame: Frame, level: Level) {
@@ -229,11 +270,7 @@ pub async fn run() {
                 work.then_some(())
             })
             .await;
-        for _ in 0..SLICE {
-            if !reclaimer.step(lane) {
-                break;
-            }
-        }
+        reclaimer.steps(lane, SLICE);
         executor::yield_now().await;
     }
 }
@@ -243,10 +280,7 @@ pub async fn run() {
 /// Says whether there was anything to do.
 pub(super) fn help(steps: usize) -> bool {
     let reclaimer = RECLAIMER.get();
-    (0..steps)
-        .take_while(|_| reclaimer.step(reclaimer.here()))
-        .count()
-        != 0
+    reclaimer.steps(reclaimer.here(), steps) != 0
 }
 
 /// How many steps a process that ends does itself.
@@ -268,20 +302,12 @@ pub(super) fn waits_here() -> bool {
 /// otherwise (rule M10).
 pub(super) fn help_everywhere(steps: usize) -> bool {
     let reclaimer = RECLAIMER.get();
-    let mut lanes = reclaimer.lanes.iter();
-    let mut lane = lanes.next();
-    let mut done = 0;
-    while done < steps
-        && let Some(current) = lane
-    {
-        // An empty queue means that a dead table was taken instead, if there was one.
-        if reclaimer.step(current) {
-            done += 1;
-        } else {
-            lane = lanes.next();
-        }
+    let mut left = steps;
+    for lane in &reclaimer.lanes {
+        // An empty queue means that a dead table is taken instead, if there is one.
+        left -= reclaimer.steps(lane, left);
     }
-    done != 0
+    left < steps
 }
 
 /// Drops what waits until there is room again or nothing is left to drop, a slice at a
@@ -306,7 +332,8 @@ pub fn is_settled() -> bool {
 
 /// Waits until nothing is left to drop.
 pub async fn settle() {
-    while !is_settled() || !super::shootdown::is_settled() {
+    // In this order: what a shootdown releases is in a queue before it is over.
+    while !(super::shootdown::is_settled() && is_settled()) {
         help_everywhere(SLICE);
         executor::yield_now().await;
     }

@@ -1,220 +1,283 @@
 //! Making other CPUs forget translations (rules M2, M5, M7).
 //!
-//! [`AddressSpace::flush`] is called after an entry was changed. It flushes this CPU, and
-//! when the address space is active nowhere else that is all: the receipt comes at once.
-//! Otherwise a [`Shootdown`] is sent to those CPUs. It owns the references which it will
-//! release, so nothing depends on the task that asked for it: that may be killed while it
-//! waits. The CPU that acknowledges last makes the receipt, releases the references and
-//! wakes the waiter.
+//! A shootdown has a [`Slot`] of the CPU that asks: what to forget, who has not said yet
+//! that it has, and the references that are released then. So nothing depends on the task
+//! that asked: that may be killed while it waits. The CPU that acknowledges last releases
+//! the references, frees the slot and wakes who waits.
 //!
-//! Each CPU has a lock-free queue of requests, and a flag that says that it has been
-//! asked: who finds it set sends no second interrupt. A CPU serves its queue when the
-//! interrupt ends user mode or a halt, and between two polls. Nobody spins for anybody.
+//! ```text
+//!  CPU 0, asking                                CPU 2, asked
+//!  slots[5]: range, waiting_for {2,3}, retired
+//!                                               inbox: from[0]: bit 5
+//!  from[0] |= bit 5                                    askers:  bit 0
+//!  askers |= bit 0 ── was it empty? kick ──>    takes askers, then from[0]; flushes;
+//!                                               waiting_for -= 2
+//! ```
+//!
+//! Nothing here allocates, and an inbox is never full: it has one bit for each slot of each
+//! CPU. What can run out is a CPU's own slots. [`ready`] waits for one, before
+//! anything has been changed that could not wait. Only its own CPU fills a slot, and
+//! nothing else runs there until the next await, so being ready takes one look and no
+//! reservation.
+//!
+//! A CPU looks into its inbox when the interrupt ends user mode or a halt, and between two
+//! polls. Nobody spins for anybody.
 
-use super::FRAME_SIZE;
-use super::active::{self, Activity, CpuSet};
+use super::active::{self, CpuSet};
 use super::counters::{Counter, count};
+use super::flush::{Range, RetiredBatch};
+use super::histogram::Histogram;
 use super::planted::{Planted, planted};
-use super::reclaim::{Receipt, Retired};
-use crate::arch::{self, CpuId, PerMachine};
-use alloc::sync::Arc;
+use super::reclaim::Receipt;
+use crate::arch::{self, CpuId, MAX_CPUS, PerMachine};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
-use core::future::poll_fn;
+use core::marker::PhantomData;
 use core::mem;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use core::task::Poll;
-use crossbeam_queue::SegQueue;
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crossbeam_utils::CachePadded;
-use futures_util::task::AtomicWaker;
+use executor::Label;
+use executor::sync::WaitQueue;
 use spin::Mutex;
 
-/// References that one shootdown releases at the most.
-pub(super) const BATCH: usize = 64;
-/// References on their way to a shootdown.
-pub(super) type RetiredBatch = ArrayVec<Retired, BATCH>;
+/// Shootdowns that one CPU can have under way; a bit each in an `AtomicU32`.
+const SLOTS: usize = 16;
+/// All slots.
+const ALL_FREE: u32 = (1 << SLOTS) - 1;
 
-/// From this many pages on everything is flushed at once (rule M7). An INVLPG costs about
-/// as much as a few misses do; Linux uses 33 too (tlb_single_page_flush_ceiling).
-const FULL_FLUSH: usize = 33;
-
-/// The addresses whose translations have changed; `end` is exclusive.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Range {
-    pub(super) start: usize,
-    pub(super) end: usize,
-}
-
-impl Range {
-    /// All that a user program can address.
-    pub(super) const ALL: Range = Range {
-        start: 0,
-        end: usize::MAX,
-    };
-
-    /// The page at this address.
-    pub(super) fn page(address: usize) -> Range {
-        let start = crate::arch::level::page_of(address);
-        Range {
-            start,
-            end: start + FRAME_SIZE,
-        }
-    }
-
-    fn flush_here(self) {
-        if self.end - self.start >= FULL_FLUSH * FRAME_SIZE {
-            arch::flush_all();
-        } else {
-            // Each INVLPG also drops all entries of the paging-structure caches (Intel SDM vol. 3,
-            // 4.10.4.1), so this is enough for tables that were replaced, too.
-            (self.start..self.end)
-                .step_by(FRAME_SIZE)
-                .for_each(arch::flush_page);
-        }
-    }
-}
-
-/// What came of a flush.
-#[must_use]
-pub(super) enum Flushed {
-    /// No CPU has the old translations any more.
-    Everywhere(Receipt),
-    /// These others may, and have to be asked.
-    NotOn(CpuSet),
-}
-
-impl Activity {
-    /// Flushes this CPU after a change of entries in the range, and says who else has to.
-    pub(super) fn flush(&self, range: Range) -> Flushed {
-        count(Counter::ShootdownsAsked);
-        let here = arch::cpu();
-        let active = self.advance();
-        if active.contains(here) {
-            range.flush_here();
-        }
-        let others = active.without(here);
-        if others.is_empty() {
-            count(Counter::ShootdownsAvoided);
-            Flushed::Everywhere(Receipt::all_forgot())
-        } else {
-            Flushed::NotOn(others)
-        }
-    }
-
-    /// Flushes, and releases the references as soon as nobody can use them. Returns what
-    /// there is to wait for, if anything is.
-    pub(super) fn flush_and_release(
-        &self,
-        range: Range,
-        retired: &mut RetiredBatch,
-    ) -> Option<Arc<Shootdown>> {
-        match self.flush(range) {
-            Flushed::Everywhere(receipt) => {
-                retired
-                    .drain(..)
-                    .for_each(|retired| retired.release(receipt));
-                None
-            }
-            Flushed::NotOn(others) if planted(Planted::DroppedBeforeAcks) => {
-                let receipt = Receipt::all_forgot();
-                retired
-                    .drain(..)
-                    .for_each(|retired| retired.release(receipt));
-                Some(Shootdown::send(others, range, RetiredBatch::new()))
-            }
-            Flushed::NotOn(others) => Some(Shootdown::send(others, range, mem::take(retired))),
-        }
-    }
-}
-
-/// A request to some CPUs to forget translations, and what may be released when they
-/// have.
-pub struct Shootdown {
-    range: Range,
+/// A place for a shootdown.
+struct Slot {
+    /// Counted up when a shootdown is over.
+    round: AtomicU64,
     /// The CPUs whose word is missing.
     waiting_for: AtomicU64,
+    /// What to forget, and when that was asked. Written before the slot's bit appears in an
+    /// inbox, which publishes them.
+    start: AtomicUsize,
+    end: AtomicUsize,
+    sent: AtomicU64,
+    /// Filled by who asks, emptied by who acknowledges last, so never contended.
     retired: Mutex<RetiredBatch>,
-    waiter: AtomicWaker,
+    waiters: WaitQueue,
 }
 
-impl Shootdown {
-    fn send(cpus: CpuSet, range: Range, retired: RetiredBatch) -> Arc<Shootdown> {
-        count(Counter::ShootdownsSent);
-        let shootdown = Arc::new(Shootdown {
-            range,
-            waiting_for: AtomicU64::new(cpus.0),
-            retired: Mutex::new(retired),
-            waiter: AtomicWaker::new(),
-        });
-        for cpu in cpus.iter() {
-            INBOXES.get()[cpu.0].ask(cpu, shootdown.clone());
+/// The shootdowns that one CPU has asked for.
+struct Outbox {
+    slots: [CachePadded<Slot>; SLOTS],
+    /// Slots that are not in use. Only the CPU itself takes bits out.
+    free: AtomicU32,
+    waiters: WaitQueue,
+}
+
+/// What one CPU is asked to do.
+struct Inbox {
+    /// CPUs that have left something in `from`. While it is not empty its CPU has been told to
+    /// look.
+    askers: AtomicU64,
+    /// The slots with requests to this CPU, by the CPU that they belong to.
+    from: [AtomicU32; MAX_CPUS],
+}
+
+struct Boxes {
+    outboxes: Vec<CachePadded<Outbox>>,
+    inboxes: Vec<CachePadded<Inbox>>,
+    /// How long it took until the last word was there, in nanoseconds.
+    latency: Histogram,
+}
+
+static BOXES: PerMachine<Boxes> = PerMachine::new();
+
+pub(super) fn init() {
+    let slot = || {
+        CachePadded::new(Slot {
+            round: AtomicU64::new(0),
+            waiting_for: AtomicU64::new(0),
+            start: AtomicUsize::new(0),
+            end: AtomicUsize::new(0),
+            sent: AtomicU64::new(0),
+            retired: Mutex::new(RetiredBatch::new()),
+            waiters: WaitQueue::labelled(&Label("shootdown")),
+        })
+    };
+    let outbox = || Outbox {
+        slots: core::array::from_fn(|_| slot()),
+        free: AtomicU32::new(ALL_FREE),
+        waiters: WaitQueue::labelled(&Label("room for a shootdown")),
+    };
+    let inbox = || Inbox {
+        askers: AtomicU64::new(0),
+        from: [const { AtomicU32::new(0) }; MAX_CPUS],
+    };
+    let cpus = || 0..arch::cpu_count();
+    BOXES.init(Boxes {
+        outboxes: cpus().map(|_| CachePadded::new(outbox())).collect(),
+        inboxes: cpus().map(|_| CachePadded::new(inbox())).collect(),
+        latency: Histogram::new(),
+    });
+}
+
+/// Says that this CPU has a free slot. It is not `Send`, so no task can keep it across an
+/// await, after which it would not be true any more.
+pub(super) struct Ready(PhantomData<*const ()>);
+
+/// Waits until this CPU can send a shootdown. To be called before anything is changed for
+/// which one may be due.
+pub(super) async fn ready() -> Ready {
+    loop {
+        let outbox = &BOXES.get().outboxes[arch::cpu().0];
+        if outbox.has_room() {
+            return Ready(PhantomData);
         }
-        shootdown
+        outbox
+            .waiters
+            .wait_until(|| outbox.has_room().then_some(()))
+            .await;
+        // This may be another CPU now.
+    }
+}
+
+impl Ready {
+    /// For an address space that nobody is in but the caller, who never has to ask anybody.
+    pub(super) fn nobody_to_ask() -> Ready {
+        Ready(PhantomData)
     }
 
-    /// This CPU has forgotten.
-    fn acknowledge(&self, cpu: CpuId) {
+    /// Asks these CPUs to forget the range. The references are released when they have.
+    pub(super) fn send(self, cpus: CpuSet, range: Range, retired: &mut RetiredBatch) -> Ticket {
+        count(Counter::ShootdownsSent);
+        let here = arch::cpu();
+        let boxes = BOXES.get();
+        let outbox = &boxes.outboxes[here.0];
+        // Acquire: pairs with the Release of who freed the slot, and is done with it.
+        let index = outbox.free.load(Ordering::Acquire).trailing_zeros() as usize;
+        let slot = &outbox.slots[index];
+        let bit = 1 << index;
+        outbox.free.fetch_and(!bit, Ordering::Relaxed);
+        // Relaxed: the SeqCst operations on the inboxes publish all of this.
+        slot.start.store(range.start, Ordering::Relaxed);
+        slot.end.store(range.end, Ordering::Relaxed);
+        slot.sent.store(arch::clock(), Ordering::Relaxed);
+        slot.waiting_for.store(cpus.0, Ordering::Relaxed);
+        *slot.retired.lock() = mem::take(retired);
+        let ticket = Ticket {
+            cpu: here,
+            index,
+            round: slot.round.load(Ordering::Relaxed),
+        };
+        for cpu in cpus.iter() {
+            boxes.inboxes[cpu.0].ask(cpu, here, bit);
+        }
+        ticket
+    }
+}
+
+/// Names a shootdown, to wait for it or to ask whether it is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket {
+    cpu: CpuId,
+    index: usize,
+    /// The round of the slot that has to end.
+    round: u64,
+}
+
+impl Ticket {
+    fn slot(self) -> &'static Slot {
+        &BOXES.get().outboxes[self.cpu.0].slots[self.index]
+    }
+
+    /// Whether all CPUs have said that they have forgotten.
+    pub(super) fn is_over(self) -> bool {
+        // Acquire: pairs with the Release in `Slot::end`.
+        self.slot().round.load(Ordering::Acquire) != self.round
+    }
+
+    /// Waits for the last word. Any number of tasks may wait; giving up changes nothing for
+    /// the shootdown.
+    pub(super) async fn over(self) {
+        self.slot()
+            .waiters
+            .wait_until(|| self.is_over().then_some(()))
+            .await;
+    }
+}
+
+/// Waits until the shootdown is over, if there is one.
+pub(super) async fn over(shootdown: Option<Ticket>) {
+    if let Some(shootdown) = shootdown {
+        shootdown.over().await;
+    }
+}
+
+impl Outbox {
+    fn has_room(&self) -> bool {
+        self.free.load(Ordering::Relaxed) != 0
+    }
+
+    /// The CPU has done what the slot asks for.
+    fn acknowledge(&self, index: usize, cpu: CpuId) {
+        let slot = &self.slots[index];
         let bit = CpuSet::only(cpu).0;
         // AcqRel: what every CPU did through the old translations happens before the release
         // below.
-        let missing = self.waiting_for.fetch_and(!bit, Ordering::AcqRel);
-        if missing == bit {
-            let retired = mem::take(&mut *self.retired.lock());
-            retired
-                .into_iter()
-                .for_each(|retired| retired.release(Receipt::all_forgot()));
-            self.waiter.wake();
+        if slot.waiting_for.fetch_and(!bit, Ordering::AcqRel) != bit {
+            return;
+        }
+        slot.end();
+        // Release: pairs with the Acquire in `send`. From here on the slot may be in use again,
+        // and who is woken for nothing then waits on.
+        self.free.fetch_or(1 << index, Ordering::Release);
+        slot.waiters.wake_all();
+        if !self.waiters.is_empty() {
+            self.waiters.wake_all();
+        }
+    }
+}
+
+impl Slot {
+    fn range(&self) -> Range {
+        Range {
+            start: self.start.load(Ordering::Relaxed),
+            end: self.end.load(Ordering::Relaxed),
         }
     }
 
-    /// Waits for the last word. One task at a time may wait; dropping the future changes
-    /// nothing for the shootdown.
-    pub(super) async fn done(&self) {
-        poll_fn(|context| {
-            self.waiter.register(context.waker());
-            // Acquire: pairs with the AcqRel of the last acknowledgement.
-            match self.waiting_for.load(Ordering::Acquire) {
-                0 => Poll::Ready(()),
-                _ => Poll::Pending,
-            }
-        })
-        .await;
+    /// The last word is there.
+    fn end(&self) {
+        let sent = self.sent.load(Ordering::Relaxed);
+        let taken = arch::clock().saturating_sub(sent);
+        BOXES.get().latency.record(taken);
+        mem::take(&mut *self.retired.lock())
+            .into_iter()
+            .for_each(|retired| retired.release(Receipt::all_forgot(), sent));
+        // Release: who sees the new round sees that the references are gone.
+        self.round.fetch_add(1, Ordering::Release);
     }
-}
-
-/// The requests to one CPU.
-struct Inbox {
-    requests: SegQueue<Arc<Shootdown>>,
-    /// The CPU has been told to look; cleared by itself before it looks.
-    asked: AtomicBool,
-}
-
-static INBOXES: PerMachine<Vec<CachePadded<Inbox>>> = PerMachine::new();
-
-pub(super) fn init() {
-    let inbox = || Inbox {
-        requests: SegQueue::new(),
-        asked: AtomicBool::new(false),
-    };
-    INBOXES.init(
-        (0..arch::cpu_count())
-            .map(|_| CachePadded::new(inbox()))
-            .collect(),
-    );
 }
 
 impl Inbox {
-    fn ask(&self, cpu: CpuId, shootdown: Arc<Shootdown>) {
-        self.requests.push(shootdown);
-        // SeqCst, as in `serve`: either we find the flag cleared and send an interrupt, or
-        // the CPU has yet to clear it and then finds the request.
-        if !self.asked.swap(true, Ordering::SeqCst) {
+    fn ask(&self, cpu: CpuId, asker: CpuId, slot: u32) {
+        // SeqCst, as in `serve`: either we find nobody there and send an interrupt, or the CPU
+        // has yet to take the askers, and finds the slot afterwards.
+        self.from[asker.0].fetch_or(slot, Ordering::SeqCst);
+        let before = self
+            .askers
+            .fetch_or(CpuSet::only(asker).0, Ordering::SeqCst);
+        if before != 0 {
+            count(Counter::ShootdownsMerged);
+        } else if !planted(Planted::LostKick) {
             count(Counter::ShootdownInterrupts);
-            if planted(Planted::LostKick) {
-                return;
-            }
             arch::kick(cpu);
         }
+    }
+
+    /// Takes the requests out: whose, and which of its slots.
+    fn take(&self) -> ArrayVec<(CpuId, u32), MAX_CPUS> {
+        let askers = CpuSet(self.askers.swap(0, Ordering::SeqCst));
+        let requests = askers.iter().map(|asker| {
+            let slots = self.from[asker.0].swap(0, Ordering::SeqCst);
+            (asker, slots)
+        });
+        requests.collect()
     }
 }
 
@@ -222,40 +285,50 @@ impl Inbox {
 /// user mode or a halt, and between polls.
 pub fn serve() {
     let cpu = arch::cpu();
-    let inbox = &INBOXES.get()[cpu.0];
-    if !inbox.asked.load(Ordering::Relaxed) {
+    let boxes = BOXES.get();
+    let inbox = &boxes.inboxes[cpu.0];
+    // Relaxed: what comes later brings its own interrupt.
+    if inbox.askers.load(Ordering::Relaxed) == 0 {
         return;
     }
-    inbox.asked.swap(false, Ordering::SeqCst);
-    let mut requests: ArrayVec<Arc<Shootdown>, 16> = ArrayVec::new();
-    loop {
-        requests.extend(core::iter::from_fn(|| inbox.requests.pop()).take(16));
-        match requests.as_slice() {
-            [] => return,
-            [one] => one.range.flush_here(),
-            _ => arch::flush_all(),
+    let requests = inbox.take();
+    // Flushing for an address space that this CPU has left meanwhile does no harm; it left
+    // CR3 as well.
+    match requests.as_slice() {
+        [(asker, slots)] if slots.is_power_of_two() => {
+            let slot = slots.trailing_zeros() as usize;
+            boxes.outboxes[asker.0].slots[slot].range().flush_here();
         }
-        // Flushing for an address space that this CPU has left meanwhile does no harm; it left
-        // CR3 as well.
-        requests
-            .drain(..)
-            .for_each(|request| request.acknowledge(cpu));
+        _ => arch::flush_all(),
+    }
+    for (asker, slots) in requests {
+        for index in (0..SLOTS).filter(|index| slots & 1 << index != 0) {
+            boxes.outboxes[asker.0].acknowledge(index, cpu);
+        }
     }
 }
 
 /// Whether the CPU has been asked for something and has not looked yet.
 #[cfg(test)]
 pub(super) fn is_asked(cpu: usize) -> bool {
-    INBOXES.get()[cpu].asked.load(Ordering::SeqCst)
+    BOXES.get().inboxes[cpu].askers.load(Ordering::SeqCst) != 0
 }
 
-/// Whether nothing is asked of any CPU.
+/// Whether no shootdown is under way: a slot is free again when its references have been
+/// released.
 pub fn is_settled() -> bool {
-    INBOXES.get().iter().all(|inbox| inbox.requests.is_empty())
+    let outboxes = &BOXES.get().outboxes;
+    outboxes
+        .iter()
+        .all(|outbox| outbox.free.load(Ordering::Acquire) == ALL_FREE)
 }
 
-/// Whether this CPU may serve requests now: it must not be inside an access to user
-/// memory.
+/// The latency that `percent` of all shootdowns did not exceed, in nanoseconds.
+pub(super) fn latency(percent: u64) -> u64 {
+    BOXES.get().latency.quantile(percent)
+}
+
+/// The kernel touches user memory only where this CPU is asked for every change of it.
 pub(super) fn assert_active(space: &super::space::AddressSpace) {
     debug_assert!(
         active::is_current(space),

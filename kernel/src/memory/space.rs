@@ -20,10 +20,11 @@
 
 use super::active::{Activity, is_current};
 use super::counters::{Counter, count};
+use super::flush::{Range, RetiredBatch};
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
 use super::planted::{Planted, planted};
 use super::reclaim::{Receipt, Retired};
-use super::shootdown::{Range, RetiredBatch};
+use super::shootdown::{self, over};
 use super::vma::VmaMap;
 use super::{FRAME_SIZE, Frame};
 use crate::arch;
@@ -98,16 +99,17 @@ impl AddressSpace {
         frames::admit()?;
         let layout = self.layout.write().await;
         let child = AddressSpace::with_layout(layout.clone())?;
+        let ready = shootdown::ready().await;
         let shared = self.share_with(&child);
         // Even if it failed half-way some entries have lost their writable bit, so that the flush
         // is due.
-        if !planted(Planted::ForkWithoutFlush)
-            && let Some(shootdown) = self
-                .activity
-                .flush_and_release(Range::ALL, &mut RetiredBatch::new())
-        {
-            shootdown.done().await;
-        }
+        let shootdown = if planted(Planted::ForkWithoutFlush) {
+            None
+        } else {
+            self.activity
+                .flush_and_release(ready, Range::ALL, &mut RetiredBatch::new())
+        };
+        over(shootdown).await;
         drop(layout);
         shared?;
         count(Counter::Forks);
@@ -225,10 +227,11 @@ impl Drop for AddressSpace {
         // was has loaded another CR3 since, which made it forget.
         debug_assert!(self.activity.cpus().is_empty());
         let root = self.root_table();
+        let since = arch::clock();
         for index in 0..USER_ENTRIES {
             if let Some(frame) = root.load(index).frame() {
                 root.swap(index, Entry::EMPTY);
-                Retired::new(frame, Level::ROOT.below()).release(Receipt::all_forgot());
+                Retired::new(frame, Level::ROOT.below()).release(Receipt::all_forgot(), since);
             }
         }
     }

@@ -15,10 +15,10 @@
 //! writable bit, which only goes.
 
 use super::counters::{Counter, count};
+use super::flush::RetiredBatch;
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
 use super::planted::{Planted, planted};
 use super::reclaim::Retired;
-use super::shootdown::RetiredBatch;
 use super::space::AddressSpace;
 use crate::arch::level::Level;
 use crate::arch::paging::{Bits, ENTRIES, Entry, Table};

@@ -298,8 +298,8 @@ fn vmstat() -> String {
     let mut text = String::new();
     // A String takes everything.
     let _ = writeln!(text, "nr_free_pages {}", memory::free_frames());
-    for &(counter, name) in memory::COUNTERS {
-        let _ = writeln!(text, "{name} {}", memory::total(counter));
+    for (name, value) in memory::statistics() {
+        let _ = writeln!(text, "{name} {value}");
     }
     text
 }

@@ -197,9 +197,57 @@ fn m7_a_cpu_that_is_asked_already_gets_no_second_interrupt() {
     let mut second = pin!(other.unmap(BASE, PAGE));
     assert!(waits(second.as_mut()));
     assert!(!sim::take_kick(1), "one interrupt for many requests");
+    assert_eq!(total(Counter::ShootdownsMerged), 1);
     sim::on(1, serve);
     now(first).unwrap();
     now(second).unwrap();
+}
+
+/// Nothing is allocated for a shootdown: a CPU has room for so many, and who wants one more
+/// waits before it changes anything. That those who asked were killed does not matter.
+#[test]
+fn m2_a_cpu_whose_shootdowns_are_all_under_way_waits_and_changes_nothing() {
+    let _machine = sim::Machine::start(2, 1024);
+    let shared = space(100);
+    (0..100).for_each(|n| store(&shared, BASE + n * PAGE, 7).unwrap());
+    sim::on(1, || activate(&shared));
+    let mut waiting = 0;
+    for n in 0..100 {
+        let mut unmap = pin!(shared.unmap(BASE + n * PAGE, PAGE));
+        assert!(waits(unmap.as_mut()));
+        waiting += usize::from(shared.frame_at(BASE + n * PAGE).is_none());
+    }
+    assert!((2..100).contains(&waiting), "{waiting} are under way");
+    let mut last = pin!(shared.unmap(BASE + 99 * PAGE, PAGE));
+    assert!(waits(last.as_mut()));
+    sim::on(1, || {
+        serve();
+        leave();
+    });
+    now(last).unwrap();
+    sim::on(1, reclaim_here);
+    reclaim_here();
+    assert!(shootdown::is_settled() && is_settled());
+    assert_clean(core::slice::from_ref(&shared), &[]);
+}
+
+#[test]
+fn m2_what_is_under_way_is_not_settled_though_it_is_in_no_inbox() {
+    let (_machine, parent, child) = on_two_cpus();
+    {
+        let mut fault = pin!(parent.fault(BASE, Access::Write));
+        assert!(waits(fault.as_mut()));
+    }
+    assert!(!shootdown::is_settled());
+    sim::on(1, serve);
+    assert!(shootdown::is_settled());
+    assert!(
+        !sim::on(1, is_settled),
+        "what it released is still to be dropped"
+    );
+    sim::on(1, reclaim_here);
+    assert!(is_settled());
+    drop(child);
 }
 
 /// A child of vfork that is killed in the middle of munmap leaves the memory to its

@@ -1,0 +1,112 @@
+//! Forgetting translations after a change of entries (rules M2, M5, M7).
+//!
+//! Whoever has changed an entry calls [`Activity::flush_and_release`]. It flushes this CPU,
+//! and when the address space is active nowhere else that is all: the references that
+//! were taken out of the tables are released at once. Otherwise a
+//! [shootdown](super::shootdown) takes them, and is sent to the other CPUs.
+//!
+//! A shootdown needs a place, and a reference that has been taken out of an entry cannot
+//! wait for one: who holds it may be killed. So the place is made sure of first, by
+//! [`ready`](super::shootdown::ready), before anything is changed.
+
+use super::FRAME_SIZE;
+use super::active::{Activity, CpuSet};
+use super::counters::{Counter, count};
+use super::planted::{Planted, planted};
+use super::reclaim::{Receipt, Retired};
+use super::shootdown::{Ready, Ticket};
+use crate::arch;
+use crate::arch::level::page_of;
+use arrayvec::ArrayVec;
+
+/// References that one shootdown releases at the most.
+pub(super) const BATCH: usize = 64;
+/// References on their way to a shootdown.
+pub(super) type RetiredBatch = ArrayVec<Retired, BATCH>;
+
+/// From this many pages on everything is flushed at once (rule M7). An INVLPG costs about
+/// as much as a few misses do; Linux uses 33 too (tlb_single_page_flush_ceiling).
+const FULL_FLUSH: usize = 33;
+
+/// The addresses whose translations have changed; `end` is exclusive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Range {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl Range {
+    /// All that a user program can address.
+    pub(super) const ALL: Range = Range {
+        start: 0,
+        end: usize::MAX,
+    };
+
+    /// The page at this address.
+    pub(super) fn page(address: usize) -> Range {
+        let start = page_of(address);
+        Range {
+            start,
+            end: start + FRAME_SIZE,
+        }
+    }
+
+    pub(super) fn flush_here(self) {
+        if self.end - self.start >= FULL_FLUSH * FRAME_SIZE {
+            arch::flush_all();
+        } else {
+            // Each INVLPG also drops all entries of the paging-structure caches (Intel SDM vol. 3,
+            // 4.10.4.1), so this is enough for tables that were replaced, too.
+            (self.start..self.end)
+                .step_by(FRAME_SIZE)
+                .for_each(arch::flush_page);
+        }
+    }
+}
+
+impl Activity {
+    /// Flushes after a change of entries in the range, and releases the references as soon
+    /// as nobody can use them. Returns what there is to wait for, if anything is.
+    pub(super) fn flush_and_release(
+        &self,
+        ready: Ready,
+        range: Range,
+        retired: &mut RetiredBatch,
+    ) -> Option<Ticket> {
+        let others = self.flush(range);
+        if others.is_empty() {
+            release_all(retired);
+            return None;
+        }
+        if planted(Planted::DroppedBeforeAcks) {
+            release_all(retired);
+        }
+        Some(ready.send(others, range, retired))
+    }
+
+    /// Flushes this CPU, and says who else has to. If nobody has, no CPU has the old
+    /// translations any more.
+    fn flush(&self, range: Range) -> CpuSet {
+        count(Counter::ShootdownsAsked);
+        let here = arch::cpu();
+        let active = self.advance();
+        if active.contains(here) {
+            range.flush_here();
+        }
+        let others = active.without(here);
+        if others.is_empty() {
+            count(Counter::ShootdownsAvoided);
+        }
+        others
+    }
+}
+
+/// Releases references of which `flush` has said that no CPU can use them.
+fn release_all(retired: &mut RetiredBatch) {
+    if !retired.is_empty() {
+        let since = arch::clock();
+        retired
+            .drain(..)
+            .for_each(|retired| retired.release(Receipt::all_forgot(), since));
+    }
+}
