@@ -1,13 +1,15 @@
 //! Address space: mapping, unmapping, rights, the break.
 
 use linux_raw_sys::general::{
-    __NR_brk, __NR_mmap, __NR_mprotect, __NR_munmap, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE,
-    MAP_SHARED, PROT_EXEC, PROT_NONE, PROT_READ, PROT_WRITE,
+    __NR_brk, __NR_madvise, __NR_mmap, __NR_mprotect, __NR_munmap, MAP_ANONYMOUS, MAP_FIXED,
+    MAP_PRIVATE, MAP_SHARED, PROT_EXEC, PROT_NONE, PROT_READ, PROT_WRITE,
 };
 
 use super::Result;
 use super::file::Fd;
 use super::raw::syscall;
+
+pub use linux_raw_sys::general::MADV_NOHUGEPAGE;
 
 /// The size of a page.
 pub const PAGE: usize = 4096;
@@ -85,6 +87,14 @@ pub unsafe fn unmap(address: usize, length: usize) -> Result<()> {
 /// What the program still does with the range is allowed by the new rights, or meant to fail.
 pub unsafe fn protect(address: usize, length: usize, protection: Protection) -> Result<()> {
     syscall!(__NR_mprotect, address, length, protection.0).map(drop)
+}
+
+/// Tells the kernel how a range will be used (man 2 madvise).
+///
+/// # Safety
+/// Nothing that the advice does to the range's contents matters to what Rust knows of.
+pub unsafe fn advise(address: usize, length: usize, advice: u32) -> Result<()> {
+    syscall!(__NR_madvise, address, length, advice).map(drop)
 }
 
 /// Moves the end of the heap; returns where it is now, which is the old place on failure.

@@ -1,12 +1,13 @@
 //! Processes: fork, exec, exit, wait.
 
+use core::arch::asm;
 use core::ffi::{CStr, c_char};
 use core::fmt;
 
 use linux_raw_sys::general::{
     __NR_clone, __NR_execve, __NR_exit_group, __NR_fork, __NR_getpid, __NR_getppid, __NR_gettid,
-    __NR_getuid, __NR_kill, __NR_sched_yield, __NR_setpgid, __NR_setsid, __NR_wait4, SIGCHLD,
-    WNOHANG,
+    __NR_getuid, __NR_kill, __NR_sched_yield, __NR_setpgid, __NR_setsid, __NR_vfork, __NR_wait4,
+    SIGCHLD, WNOHANG,
 };
 
 use super::raw::syscall;
@@ -178,6 +179,46 @@ pub fn execute(path: &CStr, arguments: &[&CStr]) -> Errno {
     // SAFETY: an empty list.
     let environment = unsafe { StringList::new(&[core::ptr::null()]) };
     execve(path, arguments, environment)
+}
+
+/// Starts a program in a child by `vfork`: the child runs on this program's own stack until it has
+/// become the other one, and this program waits meanwhile. A child that cannot ends with 127.
+pub fn vfork_execve(
+    path: &CStr,
+    arguments: StringList<'_>,
+    environment: StringList<'_>,
+) -> Result<Pid> {
+    let result: isize;
+    // SAFETY: between the two returns of vfork nothing is done but system calls, and nothing is
+    // written to the stack that parent and child share. The pointers are of borrowed C strings
+    // and of lists of them.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "mov eax, {execve}",
+            "syscall",
+            "mov edi, 127",
+            "mov eax, {exit_group}",
+            "syscall",
+            "ud2",
+            "2:",
+            execve = const __NR_execve,
+            exit_group = const __NR_exit_group,
+            inlateout("rax") __NR_vfork as usize => result,
+            in("rdi") path.as_ptr(),
+            in("rsi") arguments.as_ptr(),
+            in("rdx") environment.as_ptr(),
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    match u16::try_from(-result) {
+        Ok(errno) if errno > 0 => Err(Errno::new(errno)),
+        _ => Ok(Pid(result as i32)),
+    }
 }
 
 pub fn kill(pid: Pid, signal: Signal) -> Result<()> {

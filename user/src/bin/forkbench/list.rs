@@ -1,0 +1,93 @@
+//! The benchmarks by name, with the metrics that each reports.
+
+use user::testing::Verdict;
+
+use crate::bench::Bench;
+use crate::{calls, faults, forks, programs, snapshot, storms};
+
+/// Something to measure.
+pub struct Benchmark {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// What it reports, in the order of [`Bench::report`]'s numbers.
+    pub metrics: &'static [&'static str],
+    /// Whether it makes sense with counted instructions on one CPU.
+    pub counts: bool,
+    pub run: fn(&mut Bench) -> Verdict,
+}
+
+impl Benchmark {
+    /// Whether `name` is its name or that of one of its metrics.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.name == name || self.metrics.contains(&name)
+    }
+}
+
+macro_rules! benchmarks {
+    ($($name:literal, $kind:ident, $about:literal, [$($metric:literal),*], $run:expr;)*) => {
+        &[$(Benchmark {
+            name: $name,
+            about: $about,
+            metrics: &[$($metric),*],
+            counts: benchmarks!(@ $kind),
+            run: $run,
+        }),*]
+    };
+    (@ counted) => { true };
+    (@ timed) => { false };
+}
+
+pub static BENCHMARKS: &[Benchmark] = benchmarks! {
+    "memory", timed, "what is free when nothing runs",
+        ["memory.free"], calls::free_memory;
+    "syscall", counted, "getppid, 100 in a row",
+        ["syscall"], calls::system_call;
+    "pipe-1", counted, "a byte to another process and back, both on one CPU",
+        ["pipe.1-cpu"], |bench| calls::ping_pong(bench, 1);
+    "pipe-2", timed, "the same on two CPUs",
+        ["pipe.2-cpus"], |bench| calls::ping_pong(bench, 2);
+    "fork-0", counted, "fork, exit and wait of a small process",
+        ["fork.0M", "fork-wait.0M"], |bench| forks::sized(bench, 0);
+    "fork-1", counted, "the same with 1 MiB touched",
+        ["fork.1M", "fork-wait.1M"], |bench| forks::sized(bench, 1);
+    "fork-16", counted, "the same with 16 MiB touched",
+        ["fork.16M", "fork-wait.16M"], |bench| forks::sized(bench, 16);
+    "fork-64", counted, "the same with 64 MiB touched",
+        ["fork.64M", "fork-wait.64M"], |bench| forks::sized(bench, 64);
+    "fork-256", counted, "the same with 256 MiB touched",
+        ["fork.256M", "fork-wait.256M"], |bench| forks::sized(bench, 256);
+    "fork-huge", timed, "the same where the kernel may use huge pages",
+        ["fork.256M-huge", "fork-wait.256M-huge"], |bench| forks::huge(bench, 256);
+    "fork-touch", counted, "fork, child writes a part of 64 MiB, exit and wait",
+        ["fork-touch.1%", "fork-touch.10%", "fork-touch.100%"], forks::touched_by_child;
+    "retouch", counted, "fork, exit and wait; then the parent writes all of its 64 MiB: the writes",
+        ["retouch.64M"], forks::retouched_by_parent;
+    "cow-copy", counted, "first write to a page that a child shares",
+        ["cow.copy"], faults::copy;
+    "cow-take", counted, "first write to a page whose other holder is gone",
+        ["cow.take-over"], faults::take_over;
+    "touch", counted, "first write, and first read, of fresh memory, per page",
+        ["touch.write", "touch.read"], faults::first_touch;
+    "execve", counted, "from execve to the new program's main",
+        ["execve"], programs::execve;
+    "vfork", counted, "vfork with execve: until vfork returns, and until the child was waited for",
+        ["vfork-execve", "vfork-execve-wait"], programs::vfork;
+    "forkers-1", timed, "fork, exit and wait, a second",
+        ["forkers.1"], |bench| storms::forkers(bench, 1, 0);
+    "forkers-2", timed, "the same by two processes at once",
+        ["forkers.2"], |bench| storms::forkers(bench, 2, 0);
+    "forkers-4", timed, "the same by four",
+        ["forkers.4"], |bench| storms::forkers(bench, 4, 0);
+    "forkers-8", timed, "the same by eight",
+        ["forkers.8"], |bench| storms::forkers(bench, 8, 0);
+    "forkers-1-64", timed, "fork, exit and wait with 64 MiB touched, a second",
+        ["forkers.1-64M"], |bench| storms::forkers(bench, 1, 64);
+    "forkers-2-64", timed, "the same by two processes at once",
+        ["forkers.2-64M"], |bench| storms::forkers(bench, 2, 64);
+    "forkers-4-64", timed, "the same by four",
+        ["forkers.4-64M"], |bench| storms::forkers(bench, 4, 64);
+    "forkers-8-64", timed, "the same by eight",
+        ["forkers.8-64M"], |bench| storms::forkers(bench, 8, 64);
+    "snapshot", timed, "random writes to 64 MiB while a child reads all of it",
+        ["snapshot.write"], snapshot::writes;
+};
