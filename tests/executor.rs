@@ -47,6 +47,31 @@ fn table(text: &str) -> Vec<Vec<&str>> {
     lines.map(|line| line.split('\t').collect()).collect()
 }
 
+/// A timer that has gone off on a CPU that never halts is over: it does not end the slices of
+/// the programs that run from then on. They had some thousand slices a second before.
+#[test]
+fn a_timer_that_has_gone_off_ends_no_further_slice() {
+    const SLICES_PER_SECOND: u64 = 100;
+    let outcome = Boot::new()
+        .cpus(1)
+        .exec("spin & sleep 1; cat /proc/executor; spin 2; cat /proc/executor; kill -9 $!")
+        .run();
+    outcome.assert_status(0);
+    let console = outcome.console();
+    let polls: Vec<u64> = table(&console)
+        .iter()
+        .filter(|row| row.first() == Some(&"0"))
+        .filter_map(|row| row.get(1)?.parse().ok())
+        .collect();
+    outcome.assert(polls.len() == 2, "two tables");
+    // Twice the slices, and some for what the shell does.
+    let polled = polls[1] - polls[0];
+    outcome.assert(
+        polled < 2 * 2 * SLICES_PER_SECOND + 100,
+        &format!("fewer polls than {polled}"),
+    );
+}
+
 #[test]
 fn the_kernel_shows_its_tasks() {
     let outcome = Boot::new()

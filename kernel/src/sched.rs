@@ -65,11 +65,7 @@ pub fn begin_slice() {
 
 /// To be called after an interrupt.
 pub fn note_interrupt() {
-    executor()
-        .platform()
-        .timer()
-        .armed
-        .store(NEVER, Ordering::Relaxed);
+    executor().platform().timer().disarm(arch::clock());
 }
 
 /// The CPUs but this one.
@@ -103,6 +99,16 @@ impl Machine {
 }
 
 impl Timer {
+    /// After an interrupt: the hardware counts as not armed. A wish whose time has come is
+    /// fulfilled; kept, it would end every slice at its start until the CPU halts. The executor
+    /// looks at its timers before each poll without being reminded.
+    fn disarm(&self, now: u64) {
+        self.armed.store(NEVER, Ordering::Relaxed);
+        if self.wanted.load(Ordering::Relaxed) <= now {
+            self.wanted.store(NEVER, Ordering::Relaxed);
+        }
+    }
+
     /// Makes sure that the hardware goes off at `deadline` or when the executor wants it,
     /// whichever comes first.
     fn arm_by(&self, deadline: u64) {
