@@ -57,7 +57,7 @@
 //! - `tests/stress.rs`: 1, 2, 4 and 8 host threads. `tests/channels.rs` and
 //!   `time/tests.rs`: any sequence of operations against plain reference
 //!   models.
-//! - `cargo +nightly miri test --package executor --test stress` looks for
+//! - `cargo +nightly miri test --package executor --test stress --test machine` looks for
 //!   undefined behaviour and leaks in what the tests happen to do; it does not
 //!   look for all interleavings.
 //! - `benches`: against tokio and `async-executor`.
