@@ -16,15 +16,16 @@
 //! be written.
 
 use super::FRAME_SIZE;
+use super::area::{Backing, Protection, Vma};
 use super::counters::{Counter, count};
 use super::flush::{Range, RetiredBatch};
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
+use super::layout::Layout;
 use super::object::PageError;
 use super::planted::{Planted, planted};
 use super::reclaim::{self, Retired};
 use super::shootdown::{self, Ready, Ticket};
-use super::space::{AddressSpace, Layout};
-use super::vma::{Backing, Protection, Vma};
+use super::space::AddressSpace;
 use crate::arch;
 use crate::arch::Access;
 use crate::arch::level::{Level, page_of};

@@ -1,21 +1,25 @@
-//! Changing what is mapped where: mmap, munmap, mprotect, brk (rules M2, M5, M10).
+//! Changing what is mapped where: mmap and munmap (rules M2, M5, M10).
 //!
-//! All of them hold the layout's lock alone. First everything that can fail is done
+//! All that changes the layout holds its lock alone. First everything that can fail is done
 //! (areas counted, paths un-shared), then the change itself, which cannot. Rights that go
-//! are gone on every CPU before the lock is let go, so a range is not handed out again
-//! before.
+//! are gone on every CPU before the lock is let go, or, when the thread is killed before,
+//! given to anybody else (`layout.rs`): so a range is not handed out again before.
+//!
+//! A call that waits half-way leaves pages, areas and what other CPUs have been asked for
+//! in step at each of its waits, as it may be killed there.
 
 use super::FRAME_SIZE;
-use super::fault::leaf_bits;
+use super::area::{Backing, Protection, Traits, Vma};
 use super::flush::{BATCH, Range, RetiredBatch};
 use super::frames::{self, OutOfMemory};
+use super::layout::Layout;
 use super::planted::{Planted, planted};
 use super::reclaim::Retired;
-use super::shootdown::{self, Ready, Ticket, over};
-use super::space::{AddressSpace, Layout};
-use super::vma::{Backing, LOWEST, Protection, TooManyAreas, Vma, checked_end};
-use crate::arch::level::{LEAF_REACH, Level, USER_END};
-use crate::arch::paging::{Bits, Entry, Table};
+use super::shootdown::{self, Ready};
+use super::space::AddressSpace;
+use super::vma::{LOWEST, TooManyAreas, checked_end};
+use crate::arch::level::Level;
+use crate::arch::paging::{Entry, Table};
 
 /// Where a mapping shall go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +34,22 @@ pub enum Place {
     FixedNoReplace(usize),
 }
 
+/// A mapping that is asked for.
+pub struct MapRequest {
+    /// Where.
+    pub place: Place,
+    /// How many bytes; rounded up to pages.
+    pub length: usize,
+    /// What the program may do there.
+    pub protection: Protection,
+    /// What it may ever be allowed to do there.
+    pub allowed: Protection,
+    /// Where its pages come from.
+    pub backing: Backing,
+    /// What else is wanted.
+    pub traits: Traits,
+}
+
 /// Why a mapping cannot be changed so.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MapError {
@@ -39,6 +59,10 @@ pub enum MapError {
     Occupied,
     /// Nothing is mapped in part of the range.
     NotMapped,
+    /// The range is not part of one area.
+    NotOneArea,
+    /// This kind of area has no such operation.
+    BadKind,
     /// A right that the mapping can never have.
     NotAllowed,
     /// No memory, no room, or too many areas.
@@ -57,6 +81,18 @@ impl From<TooManyAreas> for MapError {
     }
 }
 
+/// What becomes of the areas whose pages are taken away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Areas {
+    /// They stay, and begin anew.
+    Stay,
+    /// They go as well.
+    Go,
+}
+
+/// Areas that are taken out in one go, at the most.
+const AREAS_AT_ONCE: usize = 64;
+
 impl AddressSpace {
     /// Maps `length` bytes and returns where. Nothing is allocated yet but the area. It
     /// can get every right later.
@@ -67,51 +103,41 @@ impl AddressSpace {
         protection: Protection,
         backing: Backing,
     ) -> Result<usize, MapError> {
-        self.map_limited(place, length, protection, Protection::all(), backing)
-            .await
+        self.map_as(MapRequest {
+            place,
+            length,
+            protection,
+            allowed: Protection::all(),
+            backing,
+            traits: Traits::empty(),
+        })
+        .await
     }
 
-    /// The same, for a mapping that can never have other rights than those `allowed`.
-    pub async fn map_limited(
-        &self,
-        place: Place,
-        length: usize,
-        protection: Protection,
-        allowed: Protection,
-        backing: Backing,
-    ) -> Result<usize, MapError> {
-        if !allowed.contains(protection) {
+    /// The same with all that can be said of a mapping.
+    pub async fn map_as(&self, request: MapRequest) -> Result<usize, MapError> {
+        if !request.allowed.contains(request.protection) {
             return Err(MapError::NotAllowed);
         }
         let mut layout = self.layout.write().await;
         may_change(&layout)?;
         frames::admit()?;
-        let start = match place {
+        let length = request.length;
+        let (start, end) = match request.place {
             Place::Fixed(start) => {
                 let end = checked_end(start, length).ok_or(MapError::BadRange)?;
-                self.unmap_locked(&mut layout, start, end).await?;
-                start
+                self.clear(&mut layout, start, end, Areas::Go).await?;
+                (start, end)
             }
-            Place::FixedNoReplace(start) => {
-                let end = checked_end(start, length).ok_or(MapError::BadRange)?;
-                if !layout.vmas.is_free(start, end) {
-                    return Err(MapError::Occupied);
-                }
-                start
-            }
-            Place::Hint(start) => match checked_end(start, length) {
-                Some(end) if start >= LOWEST && layout.vmas.is_free(start, end) => start,
-                _ => find_place(&layout, length)?,
-            },
-            Place::Any => find_place(&layout, length)?,
+            place => place_for(&layout, place, length)?,
         };
-        let end = checked_end(start, length).ok_or(MapError::BadRange)?;
         layout.vmas.insert(Vma {
             start,
             end,
-            protection,
-            allowed,
-            backing,
+            protection: request.protection,
+            allowed: request.allowed,
+            backing: request.backing,
+            traits: request.traits,
         });
         Ok(start)
     }
@@ -122,53 +148,69 @@ impl AddressSpace {
         let end = checked_end(start, length).ok_or(MapError::BadRange)?;
         let mut layout = self.layout.write().await;
         may_change(&layout)?;
-        self.unmap_locked(&mut layout, start, end).await
+        Ok(self.clear(&mut layout, start, end, Areas::Go).await?)
     }
 
-    async fn unmap_locked(
+    /// Takes all pages in the range out of the tables. When it returns no CPU can use them
+    /// any more. Fails before it has changed anything.
+    pub(super) async fn clear(
         &self,
         layout: &mut Layout,
         start: usize,
         end: usize,
-    ) -> Result<(), MapError> {
+        areas: Areas,
+    ) -> Result<(), OutOfMemory> {
         if layout.vmas.is_free(start, end) {
             return Ok(());
         }
+        let range = Range { start, end };
         let mut ready = shootdown::ready().await;
         let mut retired = RetiredBatch::new();
         // Only at its two ends the range can cover a table in part; after this, clearing cannot
         // fail.
         let opened = self.open_edges(start, end, &mut retired);
-        let mut at = start;
-        while opened.is_ok() && at < end {
-            let done = self.clear_some(at, end, &mut retired);
-            // The areas go with their pages: whoever is killed in the wait below leaves no page
-            // without an area to a process with which it shares its memory (vfork).
-            layout.vmas.remove(at, done);
-            at = done;
-            if at < end {
-                over(self.shoot_down(ready, start, end, &mut retired)).await;
-                ready = shootdown::ready().await;
-            }
+        if opened.is_err() {
+            self.forget(layout, ready, range, &mut retired);
+            layout.settle().await;
+            return opened;
         }
-        over(self.shoot_down(ready, start, end, &mut retired)).await;
-        Ok(opened?)
+        let mut at = start;
+        loop {
+            let done = self.clear_some(at, end, &mut retired);
+            self.forget(layout, ready, range, &mut retired);
+            // The areas go with their pages: whoever is killed in a wait leaves no page without
+            // an area to the others who use this memory.
+            while areas == Areas::Go && at < done {
+                at = layout.vmas.remove_some(at, done, AREAS_AT_ONCE);
+                if at < done {
+                    executor::spend_budget().await;
+                }
+            }
+            at = done;
+            layout.settle().await;
+            if at == end {
+                return Ok(());
+            }
+            ready = shootdown::ready().await;
+        }
     }
 
-    /// Flushes for what is in `retired`, if anything is, and returns what there is to wait for.
-    fn shoot_down(
+    /// Makes all CPUs forget the range and releases `retired` then; the layout knows what
+    /// there is to wait for. To be called before any wait.
+    pub(super) fn forget(
         &self,
+        layout: &mut Layout,
         ready: Ready,
-        start: usize,
-        end: usize,
+        range: Range,
         retired: &mut RetiredBatch,
-    ) -> Option<Ticket> {
+    ) {
         if retired.is_empty() {
-            return None;
+            return;
         }
-        self.activity
-            .flush_and_release(ready, Range { start, end }, retired)
-            .filter(|_| !planted(Planted::UnmapWithoutWaiting))
+        let shootdown = self.activity.flush_and_release(ready, range, retired);
+        if !planted(Planted::UnmapWithoutWaiting) {
+            layout.expect(shootdown);
+        }
     }
 
     /// Un-shares the tables on the way to the first and to the last page, as far as there
@@ -219,137 +261,11 @@ impl AddressSpace {
         }
         at.min(end)
     }
-
-    /// Changes what a program may do with a range that is mapped without a gap.
-    pub async fn protect(
-        &self,
-        start: usize,
-        length: usize,
-        protection: Protection,
-    ) -> Result<(), MapError> {
-        let end = checked_end(start, length).ok_or(MapError::BadRange)?;
-        let mut layout = self.layout.write().await;
-        if !layout.vmas.covers(start, end) {
-            return Err(MapError::NotMapped);
-        }
-        if !layout.vmas.allow(start, end, protection) {
-            return Err(MapError::NotAllowed);
-        }
-        may_change(&layout)?;
-        let mut ready = shootdown::ready().await;
-        let mut retired = RetiredBatch::new();
-        let mut opened = Ok(());
-        let mut at = start;
-        while opened.is_ok()
-            && let Some((from, _)) = self.next_leaf_table(at, end)
-        {
-            opened = self.unshare_path(from, &mut retired).map(|_| ());
-            at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
-            if retired.len() > BATCH - 4 {
-                over(self.shoot_down(ready, start, end, &mut retired)).await;
-                executor::yield_now().await;
-                ready = shootdown::ready().await;
-            }
-        }
-        over(self.shoot_down(ready, start, end, &mut retired)).await;
-        let ready = shootdown::ready().await;
-        opened?;
-        layout.vmas.protect(start, end, protection);
-        if self.change_rights(start, end, protection) && !planted(Planted::ProtectWithoutFlush) {
-            // Rule M5: a right that goes is gone everywhere when the call returns.
-            let range = Range { start, end };
-            let shootdown = self
-                .activity
-                .flush_and_release(ready, range, &mut RetiredBatch::new());
-            over(shootdown).await;
-        }
-        Ok(())
-    }
-
-    /// Sets the rights of all leaf entries in the range, whose tables are our own. The
-    /// right to write is only taken; who may have it gets it by a fault. Says whether
-    /// any entry lost a right.
-    fn change_rights(&self, start: usize, end: usize, protection: Protection) -> bool {
-        let wanted = leaf_bits(protection);
-        let mut lost = false;
-        let mut at = start;
-        while let Some((from, table)) = self.next_leaf_table(at, end) {
-            at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
-            let first = Level::LEAF_TABLE.index(from);
-            let last = Level::LEAF_TABLE.index(at.min(end) - FRAME_SIZE);
-            for index in first..=last {
-                if !table.load(index).is_present() {
-                    continue;
-                }
-                let mut gone = Bits::USER.union(Bits::NO_EXECUTE).difference(wanted);
-                gone.set(Bits::WRITE, !protection.contains(Protection::WRITE));
-                let before = table.remove(index, gone);
-                table.add(index, wanted);
-                let had = before.bits();
-                lost |= had.intersects(gone.intersection(Bits::USER | Bits::WRITE))
-                    || (!had.contains(Bits::NO_EXECUTE) && wanted.contains(Bits::NO_EXECUTE));
-            }
-        }
-        lost
-    }
-
-    /// Moves the end of the heap, and returns where it is then; it stays where it is when
-    /// the wish cannot be fulfilled (brk(2)).
-    pub async fn set_break(&self, wish: usize) -> usize {
-        let mut layout = self.layout.write().await;
-        let (old, new) = (layout.heap_end, wish);
-        if new < layout.heap_start || new >= USER_END {
-            return old;
-        }
-        let (old_page, new_page) = (
-            old.next_multiple_of(FRAME_SIZE),
-            new.next_multiple_of(FRAME_SIZE),
-        );
-        if new_page > old_page {
-            let free = layout.vmas.is_free(old_page, new_page)
-                && may_change(&layout).is_ok()
-                && frames::admit().is_ok()
-                && (new_page - old_page) / FRAME_SIZE <= frames::managed_frames();
-            if !free {
-                return old;
-            }
-            layout.vmas.insert(Vma {
-                start: old_page,
-                end: new_page,
-                protection: Protection::READ | Protection::WRITE,
-                allowed: Protection::all(),
-                backing: Backing::Anonymous,
-            });
-        } else if new_page < old_page {
-            if may_change(&layout).is_err() {
-                return old;
-            }
-            // First, so that a wait which is given up leaves no end beyond what is mapped.
-            layout.heap_end = new;
-            if self
-                .unmap_locked(&mut layout, new_page, old_page)
-                .await
-                .is_err()
-            {
-                layout.heap_end = old;
-                return old;
-            }
-        }
-        layout.heap_end = new;
-        new
-    }
-
-    /// Places an empty heap behind the program.
-    pub async fn place_heap(&self, start: usize) {
-        let mut layout = self.layout.write().await;
-        layout.heap_start = start;
-        layout.heap_end = start;
-    }
 }
 
 /// Whether areas can be cut and added: their number, and, where the map has to be copied
 /// first, memory for that. A program can drive that copy to megabytes (rule M10).
-fn may_change(layout: &Layout) -> Result<(), MapError> {
+pub(super) fn may_change(layout: &Layout) -> Result<(), MapError> {
     layout.vmas.has_room()?;
     match layout.vmas.cost_of_change() {
         0 => Ok(()),
@@ -357,12 +273,36 @@ fn may_change(layout: &Layout) -> Result<(), MapError> {
     }
 }
 
-fn find_place(layout: &Layout, length: usize) -> Result<usize, MapError> {
+/// A free range for a mapping; one at a fixed place must be free already.
+pub(super) fn place_for(
+    layout: &Layout,
+    place: Place,
+    length: usize,
+) -> Result<(usize, usize), MapError> {
+    match place {
+        Place::Fixed(start) | Place::FixedNoReplace(start) => {
+            let end = checked_end(start, length).ok_or(MapError::BadRange)?;
+            if !layout.vmas.is_free(start, end) {
+                return Err(MapError::Occupied);
+            }
+            return Ok((start, end));
+        }
+        Place::Hint(start) => {
+            if let Some(end) = checked_end(start, length)
+                && start >= LOWEST
+                && layout.vmas.has_place(start, end)
+            {
+                return Ok((start, end));
+            }
+        }
+        Place::Any => {}
+    }
     let length = length
         .checked_next_multiple_of(FRAME_SIZE)
         .ok_or(MapError::OutOfMemory)?;
-    layout
+    let start = layout
         .vmas
         .find_free(length, layout.map_top)
-        .ok_or(MapError::OutOfMemory)
+        .ok_or(MapError::OutOfMemory)?;
+    Ok((start, start + length))
 }

@@ -8,7 +8,8 @@
 //! | `contents` | the bytes in a frame | M9 |
 //! | `space` | the tree of tables; `fork` copies its root | M1, M3 |
 //! | `unshare`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
-//! | `vma`, `map` | what may be mapped where; mmap, munmap, mprotect, brk | M5, M10 |
+//! | `area`, `vma`, `layout` | what may be mapped where, and the lock around it | M5 |
+//! | `map`, `protect`, `brk`, `remap`, `advise`, `inherit` | the calls that change it | M5, M10 |
 //! | `active`, `flush`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
 //! | `reclaim` | references are dropped after the shootdown, by tasks | M2, M11 |
 //! | `user`, `transfer` | the kernel's access to user memory | M8 |
@@ -18,7 +19,10 @@
 //! Nothing in here knows a register; see [`arch`](crate::arch) for what the machine does.
 
 mod active;
+mod advise;
+mod area;
 mod audit;
+mod brk;
 mod contents;
 mod count;
 mod counters;
@@ -28,10 +32,14 @@ mod frames;
 #[cfg(target_os = "none")]
 mod heap;
 mod histogram;
+mod inherit;
+mod layout;
 mod map;
 mod object;
 mod planted;
+mod protect;
 mod reclaim;
+mod remap;
 mod shootdown;
 mod space;
 mod transfer;
@@ -45,6 +53,8 @@ mod tests;
 pub use crate::arch::level::{Level, USER_END, USER_ENTRIES, page_of};
 pub use crate::arch::{FRAME_SIZE, Frame};
 pub use active::{activate, is_current, leave};
+pub use advise::Advice;
+pub use area::{Backing, Protection, Traits, Vma};
 pub use audit::{Audit, audit};
 pub use counters::{Counter, count, statistics, total};
 pub use fault::FaultError;
@@ -52,16 +62,17 @@ pub use frames::{
     FrameRef, OutOfMemory, Purpose, admit, admit_bytes, fail_allocation, free_frames, heap_frames,
     holders, managed_frames,
 };
-pub use map::{MapError, Place};
+pub use map::{MapError, MapRequest, Place};
 pub use object::{Object, PageError};
 pub use reclaim::{
     help_a_little as reclaim_a_little, is_settled, make_room, run as run_reclaimer, settle,
 };
+pub use remap::{Remap, Target};
 pub use shootdown::serve;
 pub use space::AddressSpace;
 pub use transfer::{Sink, Source};
 pub use user::UserBuf;
-pub use vma::{Backing, Protection, Vma, VmaMap};
+pub use vma::VmaMap;
 
 use crate::arch::BootInfo;
 

@@ -20,6 +20,11 @@ pub(super) enum Planted {
     UnmapWithoutWaiting,
     /// mprotect does not flush (rule M5).
     ProtectWithoutFlush,
+    /// What a killed thread has unmapped is handed out while its shootdown is under way
+    /// (rule M5).
+    ReusedBeforeAcks,
+    /// mremap does not wait until the old place is forgotten (rules M2, M5).
+    MoveWithoutWaiting,
     /// A CPU loads CR3 before it enters the set of active CPUs (rule M6).
     LateEntry,
     /// The interrupt for a request is not sent (rule M7).

@@ -13,59 +13,36 @@
 //! protects everything below it. That is all that [`fork`](AddressSpace::fork) does.
 //! Whoever wants to *change* something first un-shares the path to it (`unshare.rs`).
 //!
-//! **The lock.** `layout` guards what may be mapped where. Faults hold it shared, and
-//! change entries by compare-and-exchange; all that takes rights away or shares (fork,
-//! munmap, mprotect) holds it alone, across its wait for other CPUs. It is an async lock:
-//! a fault that finds it taken waits as a task.
+//! **The lock.** `layout` guards what may be mapped where (`layout.rs`). Faults hold it
+//! shared, and change entries by compare-and-exchange; all that takes rights away or
+//! shares holds it alone, across its wait for other CPUs.
 
 use super::active::{Activity, is_current};
 use super::counters::{Counter, count};
 use super::flush::{Range, RetiredBatch};
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
+use super::layout::{Layout, LayoutLock};
 use super::planted::{Planted, planted};
 use super::reclaim::{Receipt, Retired};
-use super::shootdown::{self, over};
+use super::shootdown;
 use super::vma::VmaMap;
 use super::{FRAME_SIZE, Frame};
 use crate::arch;
-use crate::arch::level::{LEAF_REACH, Level, USER_END, USER_ENTRIES};
+use crate::arch::level::{LEAF_REACH, Level, USER_ENTRIES};
 use crate::arch::paging::{Bits, Entry, Table};
 use alloc::sync::Arc;
-use executor::sync::RwLock;
-
-/// What may be mapped where.
-#[derive(Clone)]
-pub struct Layout {
-    /// The areas.
-    pub vmas: VmaMap,
-    /// Where the heap that `brk` moves begins.
-    pub heap_start: usize,
-    /// Where it ends; not page-aligned.
-    pub heap_end: usize,
-    /// Mappings without a wish are placed below this address.
-    pub map_top: usize,
-}
 
 /// An address space.
 pub struct AddressSpace {
     root: FrameRef,
     pub(super) activity: Activity,
-    pub(super) layout: RwLock<Layout>,
+    pub(super) layout: LayoutLock,
 }
-
-/// Room for the stack and its growth below the end of user memory.
-const STACK_ROOM: usize = 64 << 20;
 
 impl AddressSpace {
     /// An empty one.
     pub fn new() -> Result<Arc<AddressSpace>, OutOfMemory> {
-        let layout = Layout {
-            vmas: VmaMap::default(),
-            heap_start: 0,
-            heap_end: 0,
-            map_top: USER_END - STACK_ROOM,
-        };
-        AddressSpace::with_layout(layout).map(Arc::new)
+        AddressSpace::with_layout(Layout::empty()).map(Arc::new)
     }
 
     fn with_layout(layout: Layout) -> Result<AddressSpace, OutOfMemory> {
@@ -74,7 +51,7 @@ impl AddressSpace {
         Ok(AddressSpace {
             root,
             activity: Activity::new(),
-            layout: RwLock::new(layout),
+            layout: LayoutLock::new(layout),
         })
     }
 
@@ -97,21 +74,20 @@ impl AddressSpace {
     /// from copying a frame that is still being written.
     pub async fn fork(&self) -> Result<Arc<AddressSpace>, OutOfMemory> {
         frames::admit()?;
-        let layout = self.layout.write().await;
-        let child = AddressSpace::with_layout(layout.clone())?;
+        let mut layout = self.layout.write().await;
+        let child = AddressSpace::with_layout(layout.for_child())?;
         let ready = shootdown::ready().await;
         let shared = self.share_with(&child);
         // Even if it failed half-way some entries have lost their writable bit, so that the flush
         // is due.
-        let shootdown = if planted(Planted::ForkWithoutFlush) {
-            None
-        } else {
-            self.activity
-                .flush_and_release(ready, Range::ALL, &mut RetiredBatch::new())
-        };
-        over(shootdown).await;
+        if !planted(Planted::ForkWithoutFlush) {
+            let none = &mut RetiredBatch::new();
+            layout.expect(self.activity.flush_and_release(ready, Range::ALL, none));
+        }
+        layout.settle().await;
         drop(layout);
         shared?;
+        child.give_up_what_is_not_inherited().await?;
         count(Counter::Forks);
         Ok(Arc::new(child))
     }
@@ -169,7 +145,7 @@ impl AddressSpace {
         } else {
             0
         };
-        (layout.vmas.pages() * FRAME_SIZE, resident)
+        (layout.vmas.totals().all * FRAME_SIZE, resident)
     }
 
     /// The areas, for /proc: none if somebody changes them right now. Costs nothing: who

@@ -37,9 +37,19 @@ impl AddressSpace {
         address: usize,
         retired: &mut RetiredBatch,
     ) -> Result<Table, OutOfMemory> {
+        self.unshare_down_to(Level::LEAF_TABLE, address, retired)
+    }
+
+    /// The same for the path that ends at the table of that level.
+    pub(super) fn unshare_down_to(
+        &self,
+        last: Level,
+        address: usize,
+        retired: &mut RetiredBatch,
+    ) -> Result<Table, OutOfMemory> {
         let mut table = self.root_table();
         let mut level = Level::ROOT;
-        while level != Level::LEAF_TABLE {
+        while level != last {
             table = own_child(table, level, level.index(address), retired)?;
             level = level.below();
         }

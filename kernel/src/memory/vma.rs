@@ -4,106 +4,10 @@
 //! shared by `fork` and copied by the first of the two that changes it.
 
 use super::FRAME_SIZE;
-use super::object::Object;
+use super::area::{Protection, Traits, Vma};
 use crate::arch::level::USER_END;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use bitflags::bitflags;
-
-bitflags! {
-    /// What a program may do with an area.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-    pub struct Protection: u8 {
-        /// Loads.
-        const READ = 1;
-        /// Stores.
-        const WRITE = 2;
-        /// Instruction fetches.
-        const EXECUTE = 4;
-    }
-}
-
-/// Where the pages of an area come from.
-#[derive(Clone)]
-pub enum Backing {
-    /// Fresh zeroes, private.
-    Anonymous,
-    /// The contents of an object from this byte on, private: a write makes a copy.
-    Private(Arc<Object>, u64),
-    /// The contents of an object from this byte on, shared by all who map it.
-    Shared(Arc<Object>, u64),
-}
-
-impl Backing {
-    /// The same contents, seen from `bytes` further on.
-    fn advanced(&self, bytes: usize) -> Backing {
-        match self {
-            Backing::Anonymous => Backing::Anonymous,
-            Backing::Private(object, offset) => {
-                Backing::Private(object.clone(), offset + bytes as u64)
-            }
-            Backing::Shared(object, offset) => {
-                Backing::Shared(object.clone(), offset + bytes as u64)
-            }
-        }
-    }
-
-    /// Whether writes are seen by all who map it.
-    pub fn is_shared(&self) -> bool {
-        matches!(self, Backing::Shared(..))
-    }
-
-    /// Where in the object it begins, in bytes.
-    pub fn offset(&self) -> u64 {
-        match self {
-            Backing::Anonymous => 0,
-            Backing::Private(_, offset) | Backing::Shared(_, offset) => *offset,
-        }
-    }
-
-    fn continues_as(&self, bytes: usize, other: &Backing) -> bool {
-        match (self, other) {
-            (Backing::Anonymous, Backing::Anonymous) => true,
-            (Backing::Private(a, from), Backing::Private(b, to))
-            | (Backing::Shared(a, from), Backing::Shared(b, to)) => {
-                Arc::ptr_eq(a, b) && from + bytes as u64 == *to
-            }
-            _ => false,
-        }
-    }
-}
-
-/// One area: whole pages, `start` included, `end` not.
-#[derive(Clone)]
-pub struct Vma {
-    /// The first address.
-    pub start: usize,
-    /// One past the last address.
-    pub end: usize,
-    /// What the program may do there.
-    pub protection: Protection,
-    /// What it may be allowed to do there by a later change of rights.
-    pub allowed: Protection,
-    /// Where its pages come from.
-    pub backing: Backing,
-}
-
-impl Vma {
-    /// Bytes.
-    pub fn size(&self) -> usize {
-        self.end - self.start
-    }
-
-    fn cut(&self, start: usize, end: usize) -> Vma {
-        Vma {
-            start,
-            end,
-            protection: self.protection,
-            allowed: self.allowed,
-            backing: self.backing.advanced(start - self.start),
-        }
-    }
-}
 
 /// The most areas of one address space, as Linux's vm.max_map_count.
 const MAX_AREAS: usize = 65530;
@@ -111,10 +15,62 @@ const MAX_AREAS: usize = 65530;
 /// vm.mmap_min_addr.
 pub const LOWEST: usize = 0x10000;
 
+/// Free bytes below an area that grows: nothing is placed there, and it does not grow nearer
+/// than that to another area, as Linux's stack_guard_gap.
+pub const GUARD_GAP: usize = 256 * FRAME_SIZE;
+
 /// All areas of an address space. Cloning is O(1).
 #[derive(Clone, Default)]
 pub struct VmaMap {
     areas: Arc<BTreeMap<usize, Vma>>,
+    totals: Totals,
+}
+
+/// Pages in the areas of some kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Totals {
+    /// All.
+    pub all: usize,
+    /// What counts for RLIMIT_DATA: private, may be written, and is no stack.
+    pub data: usize,
+    /// Locked ones.
+    pub locked: usize,
+    /// Those that a fork treats in some way of its own.
+    pub of_fork: usize,
+}
+
+impl Totals {
+    /// The pages of one area.
+    pub fn of(vma: &Vma) -> Totals {
+        let pages = vma.pages();
+        let pages_if = |counts| if counts { pages } else { 0 };
+        Totals {
+            all: pages,
+            data: pages_if(vma.is_data()),
+            locked: pages_if(vma.traits.contains(Traits::LOCKED)),
+            of_fork: pages_if(vma.traits.intersects(Traits::OF_FORK)),
+        }
+    }
+
+    /// Both together.
+    pub fn plus(self, other: Totals) -> Totals {
+        Totals {
+            all: self.all + other.all,
+            data: self.data + other.data,
+            locked: self.locked + other.locked,
+            of_fork: self.of_fork + other.of_fork,
+        }
+    }
+
+    /// What is left without those of `other`, which are part of it.
+    pub fn minus(self, other: Totals) -> Totals {
+        Totals {
+            all: self.all - other.all,
+            data: self.data - other.data,
+            locked: self.locked - other.locked,
+            of_fork: self.of_fork - other.of_fork,
+        }
+    }
 }
 
 /// Too many areas.
@@ -176,10 +132,11 @@ impl VmaMap {
 
     /// Adds an area where nothing is mapped, and joins it to neighbours that continue it.
     pub fn insert(&mut self, mut vma: Vma) {
-        debug_assert!(self.overlapping(vma.start, vma.end).next().is_none());
+        debug_assert!(self.is_free(vma.start, vma.end));
+        self.totals = self.totals.plus(Totals::of(&vma));
         let areas = Arc::make_mut(&mut self.areas);
         if let Some((&start, before)) = areas.range(..vma.start).next_back()
-            && joins(before, &vma)
+            && before.joins(&vma)
         {
             vma = Vma {
                 start,
@@ -188,7 +145,7 @@ impl VmaMap {
             };
         }
         if let Some(after) = areas.get(&vma.end)
-            && joins(&vma, after)
+            && vma.joins(after)
         {
             let key = vma.end;
             vma.end = after.end;
@@ -197,36 +154,58 @@ impl VmaMap {
         areas.insert(vma.start, vma);
     }
 
-    /// Takes out everything in the range, cutting areas that reach beyond it.
-    pub fn remove(&mut self, start: usize, end: usize) {
+    /// Takes out what is in the range, cutting areas that reach beyond it, and at most so
+    /// many areas. Returns how far it came.
+    pub fn remove_some(&mut self, start: usize, end: usize, most: usize) -> usize {
         if self.is_free(start, end) {
-            return;
+            return end;
         }
-        let areas = Arc::make_mut(&mut self.areas);
-        cut_at(areas, start);
-        cut_at(areas, end);
-        // One by one: a list of them all might be more than the kernel's heap can give.
-        while let Some((&first, _)) = areas.range(start..end).next() {
-            areas.remove(&first);
+        self.cut(start, end);
+        let mut at = start;
+        for _ in 0..most {
+            match self.take_first(at, end) {
+                Some(vma) => at = vma.end,
+                None => return end,
+            }
+        }
+        at
+    }
+
+    /// Changes the areas in the range, cutting those that reach beyond it. None moves.
+    pub fn change(&mut self, start: usize, end: usize, change: impl Fn(&mut Vma)) {
+        self.cut(start, end);
+        let mut at = start;
+        while let Some(mut vma) = self.take_first(at, end) {
+            at = vma.end;
+            change(&mut vma);
+            self.insert(vma);
         }
     }
 
-    /// Changes what the program may do with the areas in the range, cutting those that
-    /// reach beyond it.
-    pub fn protect(&mut self, start: usize, end: usize, protection: Protection) {
+    fn cut(&mut self, start: usize, end: usize) {
         let areas = Arc::make_mut(&mut self.areas);
         cut_at(areas, start);
         cut_at(areas, end);
-        let mut at = start;
-        loop {
-            let areas = Arc::make_mut(&mut self.areas);
-            let next = areas.range(at..end).next().map(|(&first, _)| first);
-            let Some(vma) = next.and_then(|first| areas.remove(&first)) else {
-                return;
-            };
-            at = vma.end;
-            self.insert(Vma { protection, ..vma });
-        }
+    }
+
+    /// Takes out the first area that begins in the range.
+    fn take_first(&mut self, start: usize, end: usize) -> Option<Vma> {
+        let areas = Arc::make_mut(&mut self.areas);
+        let first = areas.range(start..end).next().map(|(&first, _)| first)?;
+        let vma = areas.remove(&first)?;
+        self.totals = self.totals.minus(Totals::of(&vma));
+        Some(vma)
+    }
+
+    /// The first area in the range that has one of these traits.
+    pub fn first_with(&self, traits: Traits, start: usize, end: usize) -> Option<&Vma> {
+        self.overlapping(start, end)
+            .find(|vma| vma.traits.intersects(traits))
+    }
+
+    /// Whether a fork has to look at the areas one by one.
+    pub fn concern_fork(&self) -> bool {
+        self.totals.of_fork != 0
     }
 
     /// Bytes of the kernel's heap that the next change takes, at the most: all areas have
@@ -241,9 +220,11 @@ impl VmaMap {
         }
     }
 
-    /// A free range of `length` bytes, the highest one that ends at or below `top`.
+    /// A free range of `length` bytes, the highest one that ends at or below `top` and keeps
+    /// its distance from areas that grow.
     pub fn find_free(&self, length: usize, top: usize) -> Option<usize> {
-        let mut end = top;
+        let above = self.areas.range(top..).next();
+        let mut end = above.map_or(top, |(_, vma)| top.min(vma.border()));
         for vma in self.areas.range(..top).rev().map(|(_, vma)| vma) {
             if end
                 .checked_sub(length)
@@ -251,9 +232,16 @@ impl VmaMap {
             {
                 break;
             }
-            end = end.min(vma.start);
+            end = end.min(vma.border());
         }
         end.checked_sub(length).filter(|&start| start >= LOWEST)
+    }
+
+    /// Whether an area may be placed there without being told to: nothing is there, and it
+    /// keeps its distance from an area that grows.
+    pub fn has_place(&self, start: usize, end: usize) -> bool {
+        let above = self.areas.range(start..).next();
+        self.is_free(start, end) && above.is_none_or(|(_, vma)| vma.border() >= end)
     }
 
     /// Whether nothing is mapped in the range.
@@ -261,9 +249,16 @@ impl VmaMap {
         self.overlapping(start, end).next().is_none()
     }
 
-    /// Pages in all areas.
-    pub fn pages(&self) -> usize {
-        self.iter().map(|vma| vma.size() / FRAME_SIZE).sum()
+    /// Pages in the areas.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Pages in the part of the areas that lies in the range.
+    pub fn totals_within(&self, start: usize, end: usize) -> Totals {
+        self.overlapping(start, end)
+            .map(|vma| Totals::of(&vma.part(vma.start.max(start), vma.end.min(end))))
+            .fold(Totals::default(), Totals::plus)
     }
 }
 
@@ -273,17 +268,10 @@ fn cut_at(areas: &mut BTreeMap<usize, Vma>, address: usize) {
         return;
     };
     if vma.end > address {
-        let tail = vma.cut(address, vma.end);
+        let tail = vma.part(address, vma.end);
         vma.end = address;
         areas.insert(address, tail);
     }
-}
-
-fn joins(before: &Vma, after: &Vma) -> bool {
-    before.end == after.start
-        && before.protection == after.protection
-        && before.allowed == after.allowed
-        && before.backing.continues_as(before.size(), &after.backing)
 }
 
 /// The end of `length` bytes from `start`, when both are page-aligned, not empty, and in
@@ -296,6 +284,7 @@ pub fn checked_end(start: usize, length: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::area::Backing;
     use super::*;
     use alloc::vec::Vec;
 
@@ -306,6 +295,7 @@ mod tests {
             protection: Protection::READ,
             allowed: Protection::all(),
             backing: Backing::Anonymous,
+            traits: Traits::empty(),
         }
     }
 
@@ -327,7 +317,7 @@ mod tests {
         let mut map = VmaMap::default();
         map.insert(area(0x1000, 0x5000));
         let copy = map.clone();
-        map.remove(0x2000, 0x3000);
+        assert_eq!(map.remove_some(0x2000, 0x3000, 9), 0x3000);
         assert_eq!(ranges(&map), [(0x1000, 0x2000), (0x3000, 0x5000)]);
         assert_eq!(
             ranges(&copy),
@@ -346,12 +336,12 @@ mod tests {
             protection: Protection::WRITE,
             ..area(0x3000, 0x4000)
         });
-        map.protect(0x2000, 0x5000, Protection::EXECUTE);
+        map.change(0x2000, 0x5000, |vma| vma.protection = Protection::EXECUTE);
         assert_eq!(
             ranges(&map),
             [(0x1000, 0x2000), (0x2000, 0x5000), (0x5000, 0x6000)]
         );
-        map.protect(0x1000, 0x6000, Protection::READ);
+        map.change(0x1000, 0x6000, |vma| vma.protection = Protection::READ);
         assert_eq!(ranges(&map), [(0x1000, 0x6000)]);
     }
 
@@ -362,5 +352,45 @@ mod tests {
         assert_eq!(map.find_free(0x1000, 0xa0000), Some(0x9f000));
         assert_eq!(map.find_free(0x20000, 0xa0000), Some(0x60000));
         assert_eq!(map.find_free(0x80000, 0xa0000), None);
+    }
+    #[test]
+    fn nothing_is_placed_close_below_what_grows() {
+        let mut map = VmaMap::default();
+        let stack = 0x4000_0000;
+        map.insert(Vma {
+            traits: Traits::GROWS_DOWN,
+            ..area(stack, stack + 0x1000)
+        });
+        let lowest = stack - GUARD_GAP;
+        for top in [stack + 0x1000, stack, stack - 0x1000] {
+            assert_eq!(
+                map.find_free(0x1000, top),
+                Some(lowest - 0x1000),
+                "{top:#x}"
+            );
+        }
+        assert!(map.has_place(lowest - 0x1000, lowest));
+        assert!(!map.has_place(lowest, lowest + 0x1000));
+        assert!(map.has_place(stack + 0x1000, stack + 0x2000));
+    }
+
+    #[test]
+    fn the_totals_follow_every_change() {
+        let mut map = VmaMap::default();
+        let recount = |map: &VmaMap| {
+            map.iter()
+                .map(Totals::of)
+                .fold(Totals::default(), Totals::plus)
+        };
+        map.insert(area(0x1000, 0x5000));
+        map.insert(area(0x5000, 0x9000));
+        map.change(0x2000, 0x7000, |vma| vma.protection = Protection::WRITE);
+        assert_eq!((map.totals().all, map.totals().data), (8, 5));
+        map.change(0x3000, 0x4000, |vma| vma.traits = Traits::LOCKED);
+        map.remove_some(0x1000, 0x3000, 9);
+        assert_eq!(map.totals(), recount(&map));
+        assert_eq!(map.totals_within(0x3000, 0x5000).locked, 1);
+        map.remove_some(0, 0x10000, 99);
+        assert_eq!(map.totals(), Totals::default());
     }
 }

@@ -1,15 +1,19 @@
-//! brk, mmap, munmap, mprotect.
+//! brk, mmap, munmap, mprotect, mremap, madvise.
 
 use crate::errno::{Errno, SysResult};
 use crate::fs::table::Fd;
-use crate::memory::{Backing, FRAME_SIZE, MapError, Object, Place, Protection};
+use crate::memory::{
+    Advice, Backing, FRAME_SIZE, MapError, MapRequest, Object, Place, Protection, Remap, Target,
+    Traits,
+};
 use crate::process::Thread;
 use linux_raw_sys::general as linux;
 
 impl From<MapError> for Errno {
     fn from(error: MapError) -> Errno {
         match error {
-            MapError::BadRange => Errno::EINVAL,
+            MapError::BadRange | MapError::BadKind => Errno::EINVAL,
+            MapError::NotOneArea => Errno::EFAULT,
             MapError::NotAllowed => Errno::EACCES,
             MapError::Occupied => Errno::EEXIST,
             MapError::NotMapped | MapError::OutOfMemory => Errno::ENOMEM,
@@ -91,7 +95,14 @@ pub async fn mmap(
         }
     };
     let space = thread.space();
-    let mapped = space.map_limited(place, length, protection, allowed, backing);
+    let mapped = space.map_as(MapRequest {
+        place,
+        length,
+        protection,
+        allowed,
+        backing,
+        traits: Traits::empty(),
+    });
     match mapped.await {
         // Out of a program's reach, as opposed to not aligned (mmap(2)).
         Err(MapError::BadRange) if address.is_multiple_of(FRAME_SIZE) => Err(Errno::ENOMEM),
@@ -126,6 +137,89 @@ pub async fn mprotect(
         return Ok(0);
     }
     match thread.space().protect(address, length, protection).await {
+        // What is out of reach is not mapped either.
+        Err(MapError::BadRange) => Err(Errno::ENOMEM),
+        outcome => Ok(outcome.map(|()| 0)?),
+    }
+}
+
+/// mremap(2).
+pub async fn mremap(
+    thread: &Thread,
+    start: usize,
+    old_length: usize,
+    new_length: usize,
+    flags: usize,
+    new_address: usize,
+) -> SysResult {
+    const FIXED: u32 = linux::MREMAP_FIXED;
+    const MAY_MOVE: u32 = linux::MREMAP_MAYMOVE;
+    const KEEPS_OLD: u32 = linux::MREMAP_DONTUNMAP;
+    let Ok(flags) = u32::try_from(flags) else {
+        return Err(Errno::EINVAL);
+    };
+    if flags & !(FIXED | MAY_MOVE | KEEPS_OLD) != 0
+        || (flags & (FIXED | KEEPS_OLD) != 0 && flags & MAY_MOVE == 0)
+    {
+        return Err(Errno::EINVAL);
+    }
+    let keeps_old = flags & KEEPS_OLD != 0;
+    let target = if flags & FIXED != 0 {
+        Target::At(Place::Fixed(new_address))
+    } else if keeps_old && new_address != 0 {
+        Target::At(Place::Hint(new_address))
+    } else if keeps_old {
+        Target::At(Place::Any)
+    } else if flags & MAY_MOVE != 0 {
+        Target::Anywhere
+    } else {
+        Target::Here
+    };
+    let remap = Remap {
+        start,
+        old_length,
+        new_length,
+        target,
+        keeps_old,
+    };
+    Ok(thread.space().remap(remap).await?)
+}
+
+/// madvise(2). What is only a hint is checked and changes nothing.
+pub async fn madvise(thread: &Thread, start: usize, length: usize, advice: usize) -> SysResult {
+    let what = match advice as u32 {
+        linux::MADV_DONTNEED => Some(Advice::Discard),
+        linux::MADV_FREE => Some(Advice::DiscardAnonymous),
+        linux::MADV_DONTFORK => Some(Advice::Inherit(false)),
+        linux::MADV_DOFORK => Some(Advice::Inherit(true)),
+        linux::MADV_WIPEONFORK => Some(Advice::KeepInChild(false)),
+        linux::MADV_KEEPONFORK => Some(Advice::KeepInChild(true)),
+        linux::MADV_NORMAL
+        | linux::MADV_RANDOM
+        | linux::MADV_SEQUENTIAL
+        | linux::MADV_WILLNEED
+        | linux::MADV_HUGEPAGE
+        | linux::MADV_NOHUGEPAGE
+        | linux::MADV_DONTDUMP
+        | linux::MADV_DODUMP
+        | linux::MADV_COLD
+        | linux::MADV_PAGEOUT => Some(Advice::Hint),
+        _ => None,
+    };
+    let Some(what) = what else {
+        return Err(Errno::EINVAL);
+    };
+    let rounded = length.checked_next_multiple_of(FRAME_SIZE);
+    let Some(rounded) = rounded.filter(|length| start.checked_add(*length).is_some()) else {
+        return Err(Errno::EINVAL);
+    };
+    if !start.is_multiple_of(FRAME_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    if rounded == 0 {
+        return Ok(0);
+    }
+    match thread.space().advise(start, length, what).await {
         // What is out of reach is not mapped either.
         Err(MapError::BadRange) => Err(Errno::ENOMEM),
         outcome => Ok(outcome.map(|()| 0)?),

@@ -23,10 +23,15 @@ use linux_raw_sys::general as nr;
 ///
 /// When it fails because memory is out, what waits to be dropped may be what is missing: then
 /// it is done once more (rule M10). That is sound as a call that fails with `ENOMEM` has
-/// done nothing.
+/// done nothing, or what can be done twice. The exception is mremap, which may have given
+/// places away.
 pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
+    let number = user.syscall_number() as u32;
     let outcome = call(thread, user).await;
-    if matches!(outcome, Outcome::Return(Err(Errno::ENOMEM))) && crate::memory::make_room().await {
+    if matches!(outcome, Outcome::Return(Err(Errno::ENOMEM)))
+        && number != nr::__NR_mremap
+        && crate::memory::make_room().await
+    {
         return call(thread, user).await;
     }
     outcome
@@ -116,6 +121,8 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_mmap => memory::mmap(thread, a, b, c, d, e, f).await,
         nr::__NR_munmap => memory::munmap(thread, a, b).await,
         nr::__NR_mprotect => memory::mprotect(thread, a, b, c).await,
+        nr::__NR_mremap => memory::mremap(thread, a, b, c, d, e).await,
+        nr::__NR_madvise => memory::madvise(thread, a, b, c).await,
 
         // Processes.
         nr::__NR_fork => clone::fork(thread, user).await,

@@ -88,7 +88,17 @@ fn a_limited_mapping_never_gets_more_rights() {
     let backing = Backing::Shared(object.clone(), 0);
     let half = |offset| Backing::Shared(object.clone(), offset);
     let all = Protection::all();
-    let limited = space.map_limited(Place::Fixed(at), 2 * PAGE, read, all - write, backing);
+    let limited_to = |place, length, protection, allowed, backing| {
+        space.map_as(MapRequest {
+            place,
+            length,
+            protection,
+            allowed,
+            backing,
+            traits: Traits::empty(),
+        })
+    };
+    let limited = limited_to(Place::Fixed(at), 2 * PAGE, read, all - write, backing);
     assert_eq!(now(limited), Ok(at));
     let (next, offset) = (at + 2 * PAGE, 2 * PAGE as u64);
     assert_eq!(
@@ -106,7 +116,7 @@ fn a_limited_mapping_never_gets_more_rights() {
     now(space.protect(next, 2 * PAGE, read | write)).unwrap();
     store(&space, next, 1).unwrap();
     let backing = half(0);
-    let wrong = space.map_limited(Place::Any, PAGE, write, read, backing);
+    let wrong = limited_to(Place::Any, PAGE, write, read, backing);
     assert_eq!(now(wrong), Err(MapError::NotAllowed));
     assert_clean(&[space], &[object]);
 }

@@ -1,7 +1,10 @@
 //! The memory system on the simulated machine. Tests are named for the behaviour that
 //! they hold, and cite the rule.
 
+mod advising;
+mod given_up;
 mod mapping;
+mod moving;
 mod reclaiming;
 mod several_cpus;
 mod sharing;

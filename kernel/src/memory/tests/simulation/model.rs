@@ -9,7 +9,7 @@
 //! which one is known when the child looks for the first time.
 
 use super::super::super::FaultError;
-use super::super::super::vma::Protection;
+use super::super::super::area::Protection;
 use crate::arch::Access;
 use core::cell::RefCell;
 use std::collections::BTreeMap;

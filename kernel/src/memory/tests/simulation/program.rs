@@ -1,8 +1,8 @@
 //! What the threads do: loads and stores of their own and by the kernel for them, fork,
 //! mmap, munmap, mprotect, new threads, and exit, each checked against the model.
 
+use super::super::super::area::{Backing, Protection};
 use super::super::super::shootdown;
-use super::super::super::vma::{Backing, Protection};
 use super::super::super::{MapError, Place};
 use super::super::PAGE;
 use super::model::{Model, WORDS, Wrong};

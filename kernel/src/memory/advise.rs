@@ -1,0 +1,91 @@
+//! madvise: what a program says about a range of its memory (rules M2, M5).
+//!
+//! Linux works through all mapped parts of the range
+//! and complains of the holes afterwards; so does this.
+
+use super::area::{Backing, Traits, Vma};
+use super::layout::Layout;
+use super::map::{Areas, MapError, may_change};
+use super::space::AddressSpace;
+use super::vma::checked_end;
+
+/// What a program says about a range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Advice {
+    /// Its contents are not needed: private pages are dropped, and begin again as zeroes or
+    /// as the file has them. What is shared stays with the others (`MADV_DONTNEED`).
+    Discard,
+    /// The same, for private anonymous memory only, and not needed at once (`MADV_FREE`).
+    /// Here it is done at once, as it may be.
+    DiscardAnonymous,
+    /// Children do not get it (`MADV_DONTFORK`), or do again (`MADV_DOFORK`).
+    Inherit(bool),
+    /// Children get it empty (`MADV_WIPEONFORK`), or with its contents again
+    /// (`MADV_KEEPONFORK`). Only private anonymous memory can be had empty.
+    KeepInChild(bool),
+    /// How it is going to be used: nothing is made of that here.
+    Hint,
+}
+
+impl Advice {
+    fn suits(self, vma: &Vma) -> bool {
+        let anonymous = matches!(vma.backing, Backing::Anonymous);
+        let locked = vma.traits.contains(Traits::LOCKED);
+        match self {
+            Advice::Discard => !locked,
+            Advice::DiscardAnonymous => !locked && anonymous,
+            Advice::KeepInChild(false) => anonymous,
+            Advice::Inherit(_) | Advice::KeepInChild(true) | Advice::Hint => true,
+        }
+    }
+}
+
+impl AddressSpace {
+    /// Does what `advice` says. What is discarded is gone on every CPU when it returns.
+    pub async fn advise(
+        &self,
+        start: usize,
+        length: usize,
+        advice: Advice,
+    ) -> Result<(), MapError> {
+        let end = checked_end(start, length).ok_or(MapError::BadRange)?;
+        let mut layout = self.layout.write().await;
+        let (end, outcome) = suited_part(&layout, start, end, advice);
+        if start == end {
+            return outcome;
+        }
+        let (which, value) = match advice {
+            Advice::Hint => return outcome,
+            Advice::Discard | Advice::DiscardAnonymous => {
+                self.clear(&mut layout, start, end, Areas::Stay).await?;
+                return outcome;
+            }
+            Advice::Inherit(inherit) => (Traits::NOT_INHERITED, !inherit),
+            Advice::KeepInChild(keep) => (Traits::EMPTY_IN_CHILD, !keep),
+        };
+        may_change(&layout)?;
+        layout
+            .vmas
+            .change(start, end, |vma| vma.traits.set(which, value));
+        outcome
+    }
+}
+
+/// Up to where the advice suits the areas of the range, and what is to be said when it has
+/// been followed there.
+fn suited_part(
+    layout: &Layout,
+    start: usize,
+    end: usize,
+    advice: Advice,
+) -> (usize, Result<(), MapError>) {
+    let mut areas = layout.vmas.overlapping(start, end);
+    if let Some(vma) = areas.find(|vma| !advice.suits(vma)) {
+        return (vma.start.max(start), Err(MapError::BadKind));
+    }
+    let outcome = match layout.vmas.covers(start, end) {
+        true => Ok(()),
+        false => Err(MapError::NotMapped),
+    };
+    (end, outcome)
+}

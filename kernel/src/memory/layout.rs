@@ -1,0 +1,116 @@
+//! What may be mapped where in an address space, and the lock around it (rules M3, M5).
+//!
+//! Faults hold the lock shared. All that takes rights away or shares (fork, munmap,
+//! mprotect, mremap, madvise) holds it alone, across its wait for other CPUs. It is an
+//! async lock: who finds it taken waits as a task.
+//!
+//! **A wait that is given up.** A thread may be killed while it waits, with the lock in its
+//! hands, and other threads and processes go on in the same memory. What it waited for is
+//! not over then: some CPU may still use a page that has lost its area, or write a page
+//! that a fork shares. So the shootdown is left in the layout, and the lock lets nobody in,
+//! shared or alone, before it is complete. Whoever has the lock knows that nothing is
+//! outstanding but what he asks for himself: a range is not handed out again before its
+//! shootdown is complete, whoever asked for that.
+
+use super::planted::{Planted, planted};
+use super::shootdown::{Ticket, over};
+use super::vma::VmaMap;
+use crate::arch::level::USER_END;
+use executor::sync::{ReadGuard, RwLock, WriteGuard};
+
+/// Room for the stack and its growth below the end of user memory.
+const STACK_ROOM: usize = 64 << 20;
+
+/// What may be mapped where.
+pub struct Layout {
+    /// The areas.
+    pub vmas: VmaMap,
+    /// Where the heap that `brk` moves begins.
+    pub heap_start: usize,
+    /// Where it ends; not page-aligned.
+    pub heap_end: usize,
+    /// Mappings without a wish are placed below this address.
+    pub map_top: usize,
+    /// What whoever had the lock alone waited for last, until it is complete.
+    outstanding: Option<Ticket>,
+}
+
+impl Layout {
+    /// One with nothing mapped.
+    pub(super) fn empty() -> Layout {
+        Layout {
+            vmas: VmaMap::default(),
+            heap_start: 0,
+            heap_end: 0,
+            map_top: USER_END - STACK_ROOM,
+            outstanding: None,
+        }
+    }
+
+    /// The layout of a child, which is active nowhere: nothing is outstanding there.
+    pub(super) fn for_child(&self) -> Layout {
+        Layout {
+            vmas: self.vmas.clone(),
+            outstanding: None,
+            ..*self
+        }
+    }
+
+    /// Whether nothing that was asked of other CPUs is still to come.
+    fn is_settled(&self) -> bool {
+        self.outstanding.is_none_or(Ticket::is_over)
+    }
+
+    /// Notes what there is to wait for before the lock may be let go, if anything is.
+    pub(super) fn expect(&mut self, shootdown: Option<Ticket>) {
+        debug_assert!(self.is_settled(), "one at a time");
+        self.outstanding = shootdown;
+    }
+
+    /// Waits for it. If the wait is given up, whoever takes the lock next goes on with it.
+    pub(super) async fn settle(&mut self) {
+        over(self.outstanding).await;
+        self.outstanding = None;
+    }
+}
+
+/// The lock of a layout.
+pub(super) struct LayoutLock(RwLock<Layout>);
+
+impl LayoutLock {
+    pub(super) fn new(layout: Layout) -> LayoutLock {
+        LayoutLock(RwLock::new(layout))
+    }
+
+    /// Takes the lock alone.
+    pub(super) async fn write(&self) -> WriteGuard<'_, Layout> {
+        let mut layout = self.0.write().await;
+        if planted(Planted::ReusedBeforeAcks) {
+            layout.outstanding = None;
+        }
+        layout.settle().await;
+        layout
+    }
+
+    /// Takes the lock shared.
+    pub(super) async fn read(&self) -> ReadGuard<'_, Layout> {
+        loop {
+            let layout = self.0.read().await;
+            if layout.is_settled() {
+                return layout;
+            }
+            drop(layout);
+            drop(self.write().await);
+        }
+    }
+
+    /// Takes the lock shared, if there is nothing to wait for.
+    pub(super) fn try_read(&self) -> Option<ReadGuard<'_, Layout>> {
+        self.0.try_read().filter(|layout| layout.is_settled())
+    }
+
+    /// Takes the lock alone, if there is nothing to wait for.
+    pub(super) fn try_write(&self) -> Option<WriteGuard<'_, Layout>> {
+        self.0.try_write().filter(|layout| layout.is_settled())
+    }
+}

@@ -1,0 +1,109 @@
+//! mprotect: rights that go are gone everywhere when it returns (rule M5).
+
+use super::FRAME_SIZE;
+use super::area::Protection;
+use super::fault::leaf_bits;
+use super::flush::{BATCH, Range, RetiredBatch};
+use super::map::{MapError, may_change};
+use super::planted::{Planted, planted};
+use super::shootdown;
+use super::space::AddressSpace;
+use super::vma::checked_end;
+use crate::arch::level::{LEAF_REACH, Level};
+use crate::arch::paging::Bits;
+
+/// Leaf tables that are changed between two waits, at the most.
+const TABLES_AT_ONCE: usize = 64;
+
+impl AddressSpace {
+    /// Changes what a program may do with a range that is mapped without a gap.
+    pub async fn protect(
+        &self,
+        start: usize,
+        length: usize,
+        protection: Protection,
+    ) -> Result<(), MapError> {
+        let end = checked_end(start, length).ok_or(MapError::BadRange)?;
+        let mut layout = self.layout.write().await;
+        if !layout.vmas.covers(start, end) {
+            return Err(MapError::NotMapped);
+        }
+        if !layout.vmas.allow(start, end, protection) {
+            return Err(MapError::NotAllowed);
+        }
+        may_change(&layout)?;
+        let range = Range { start, end };
+        let mut ready = shootdown::ready().await;
+        let mut retired = RetiredBatch::new();
+        let mut opened = Ok(());
+        let mut at = start;
+        while opened.is_ok()
+            && let Some((from, _)) = self.next_leaf_table(at, end)
+        {
+            opened = self.unshare_path(from, &mut retired).map(|_| ());
+            at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
+            if retired.len() > BATCH - 4 {
+                self.forget(&mut layout, ready, range, &mut retired);
+                layout.settle().await;
+                executor::spend_budget().await;
+                ready = shootdown::ready().await;
+            }
+        }
+        self.forget(&mut layout, ready, range, &mut retired);
+        layout.settle().await;
+        opened?;
+        let mut at = start;
+        while at < end {
+            let ready = shootdown::ready().await;
+            let (done, lost) = self.change_rights(at, end, protection);
+            if lost && !planted(Planted::ProtectWithoutFlush) {
+                let range = Range {
+                    start: at,
+                    end: done,
+                };
+                let none = &mut RetiredBatch::new();
+                layout.expect(self.activity.flush_and_release(ready, range, none));
+            }
+            // The areas change with their pages: who is killed in the wait leaves no page with
+            // more rights than its area has.
+            layout
+                .vmas
+                .change(at, done, |vma| vma.protection = protection);
+            // Rule M5: a right that goes is gone everywhere when the call returns.
+            layout.settle().await;
+            executor::spend_budget().await;
+            at = done;
+        }
+        Ok(())
+    }
+
+    /// Sets the rights of leaf entries in the range, whose tables are our own. The right to
+    /// write is only taken; who may have it gets it by a fault. Returns how far it came,
+    /// and whether any entry lost a right.
+    fn change_rights(&self, start: usize, end: usize, protection: Protection) -> (usize, bool) {
+        let wanted = leaf_bits(protection);
+        let mut lost = false;
+        let mut at = start;
+        for _ in 0..TABLES_AT_ONCE {
+            let Some((from, table)) = self.next_leaf_table(at, end) else {
+                return (end, lost);
+            };
+            at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
+            let first = Level::LEAF_TABLE.index(from);
+            let last = Level::LEAF_TABLE.index(at.min(end) - FRAME_SIZE);
+            for index in first..=last {
+                if !table.load(index).is_present() {
+                    continue;
+                }
+                let mut gone = Bits::USER.union(Bits::NO_EXECUTE).difference(wanted);
+                gone.set(Bits::WRITE, !protection.contains(Protection::WRITE));
+                let before = table.remove(index, gone);
+                table.add(index, wanted);
+                let had = before.bits();
+                lost |= had.intersects(gone.intersection(Bits::USER | Bits::WRITE))
+                    || (!had.contains(Bits::NO_EXECUTE) && wanted.contains(Bits::NO_EXECUTE));
+            }
+        }
+        (at.min(end), lost)
+    }
+}
