@@ -5,8 +5,8 @@ use core::mem::MaybeUninit;
 
 use linux_raw_sys::general::{
     __NR_clock_gettime, __NR_getrandom, __NR_mount, __NR_nanosleep, __NR_prlimit64, __NR_reboot,
-    __NR_sched_getaffinity, __NR_sched_setaffinity, __NR_uname, __kernel_timespec as Timespec,
-    CLOCK_MONOTONIC, LINUX_REBOOT_CMD_POWER_OFF, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2,
+    __NR_sched_getaffinity, __NR_uname, __kernel_timespec as Timespec, CLOCK_MONOTONIC,
+    LINUX_REBOOT_CMD_POWER_OFF, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2,
 };
 use linux_raw_sys::system::new_utsname;
 
@@ -132,14 +132,6 @@ pub fn cpus() -> Result<usize> {
         .take(bytes / 8)
         .map(|word| word.count_ones() as usize)
         .sum())
-}
-
-/// Lets the calling thread run on one CPU only.
-pub fn run_on(cpu: usize) -> Result<()> {
-    let mut set = [0u64; 16];
-    let word = set.get_mut(cpu / 64).ok_or(Errno::EINVAL)?;
-    *word = 1 << (cpu % 64);
-    syscall!(__NR_sched_setaffinity, 0, size_of_val(&set), set.as_ptr()).map(drop)
 }
 
 /// Turns the machine off. Returns only to say why not.

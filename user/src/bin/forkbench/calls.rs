@@ -3,7 +3,7 @@
 use user::fail;
 use user::sys::file::{self, Fd};
 use user::sys::process;
-use user::sys::system;
+use user::sys::{system, thread};
 use user::testing::{Explain, Verdict};
 
 use crate::bench::Bench;
@@ -33,7 +33,7 @@ pub fn ping_pong(bench: &mut Bench, cpus: usize) -> Verdict {
     // On a machine with one CPU there is nothing to ask for.
     let pin = |cpu: usize| match present {
         1 => Ok(()),
-        _ => system::run_on(cpu).or_fail("sched_setaffinity"),
+        _ => thread::pin_to(cpu).or_fail("sched_setaffinity"),
     };
     let (there, back) = (file::pipe().or_fail("pipe")?, file::pipe().or_fail("pipe")?);
     let pid = process::spawn(|| {

@@ -1,16 +1,17 @@
 //! Page faults, one by one.
 
-use user::sys::file;
-use user::sys::process::{self, Pid};
-use user::testing::vmstat;
-use user::testing::{Explain, Failure, Verdict};
+use user::testing::{Verdict, vmstat};
 
 use crate::bench::Bench;
+use crate::clock;
 use crate::output::Unit;
 use crate::region::Region;
+use crate::sleeper::Sleeper;
 
 /// Pages a round: those of one table.
 const PAGES: usize = 512;
+/// How many tables single pages are spread over.
+const TABLES: usize = 32;
 
 /// First writes to pages that a child shares: each copies one.
 pub fn copy(bench: &mut Bench) -> Verdict {
@@ -27,20 +28,32 @@ pub fn copy(bench: &mut Bench) -> Verdict {
     bench.report(Unit::Time, &series)
 }
 
-/// First writes to pages whose other holder has ended: each is taken over as it is.
+/// First writes to pages whose other holder has ended: each is taken over as it is. Once all pages
+/// of a table, per page, as a kernel may take the table over with all of them; and once single
+/// pages far from each other, each in a table of its own.
 pub fn take_over(bench: &mut Bench) -> Verdict {
-    let series = bench.series()?;
+    let (dense, single) = (bench.series()?, bench.series()?);
     for _ in 0..bench.times(20) {
         let region = Region::fresh(PAGES)?;
         region.touch_all();
         Sleeper::start()?.end()?;
         // The kernel may let go of what the child held in the background.
         vmstat::settle();
-        for page in 0..PAGES {
-            bench.time(&series, || region.write(page, 2));
+        let start = clock::now();
+        region.touch_all();
+        dense.push_batch(clock::between(start, clock::now()), PAGES as u64);
+
+        let region = Region::fresh(TABLES * PAGES)?;
+        let pages = || (0..TABLES * PAGES).step_by(PAGES);
+        pages().for_each(|page| region.write(page, 1));
+        Sleeper::start()?.end()?;
+        vmstat::settle();
+        for page in pages() {
+            bench.time(&single, || region.write(page, 2));
         }
     }
-    bench.report(Unit::Time, &series)
+    bench.report(Unit::Time, &dense)?;
+    bench.report(Unit::Time, &single)
 }
 
 /// First write, and first read, of fresh memory.
@@ -58,32 +71,4 @@ pub fn first_touch(bench: &mut Bench) -> Verdict {
     }
     bench.report(Unit::Time, &writes)?;
     bench.report(Unit::Time, &reads)
-}
-
-/// A child that does nothing and keeps what it shares.
-struct Sleeper {
-    pid: Pid,
-    gate: file::Pipe,
-}
-
-impl Sleeper {
-    fn start() -> Result<Self, Failure> {
-        let gate = file::pipe().or_fail("pipe")?;
-        let pid = process::spawn(|| {
-            // The read ends when the last writer is gone, and that is the parent.
-            let _ = file::close(gate.write);
-            i32::from(file::read(gate.read, &mut [0]).is_err())
-        })
-        .or_fail("fork")?;
-        // The child is asleep before anything is measured.
-        user::sys::system::sleep_ms(2);
-        Ok(Self { pid, gate })
-    }
-
-    fn end(self) -> Verdict {
-        file::close(self.gate.write).or_fail("close")?;
-        file::close(self.gate.read).or_fail("close")?;
-        process::wait_for(self.pid).or_fail("wait")?;
-        Ok(())
-    }
 }

@@ -3,7 +3,7 @@
 use user::testing::Verdict;
 
 use crate::bench::Bench;
-use crate::{calls, faults, forks, programs, snapshot, storms};
+use crate::{calls, faults, forks, programs, snapshot, storms, threads};
 
 /// Something to measure.
 pub struct Benchmark {
@@ -64,14 +64,26 @@ pub static BENCHMARKS: &[Benchmark] = benchmarks! {
         ["retouch.64M"], forks::retouched_by_parent;
     "cow-copy", counted, "first write to a page that a child shares",
         ["cow.copy"], faults::copy;
-    "cow-take", counted, "first write to a page whose other holder is gone",
-        ["cow.take-over"], faults::take_over;
+    "cow-take", counted, "first write to a page whose other holder is gone: all pages of a table, and single ones",
+        ["cow.take-over", "cow.take-over-single"], faults::take_over;
     "touch", counted, "first write, and first read, of fresh memory, per page",
         ["touch.write", "touch.read"], faults::first_touch;
     "execve", counted, "from execve to the new program's main",
         ["execve"], programs::execve;
     "vfork", counted, "vfork with execve: until vfork returns, and until the child was waited for",
         ["vfork-execve", "vfork-execve-wait"], programs::vfork;
+    "thread", counted, "a thread that ends at once: until it was joined",
+        ["thread.create-join"], threads::create_and_join;
+    "futex", counted, "a futex wake-up of another thread, and one back",
+        ["futex.round-trip"], threads::wake_ups;
+    "alone", counted, "munmap of a page, mprotect, and a COW fault, in a process of one thread",
+        ["munmap.0", "mprotect.0", "cow.copy.0"], |bench| threads::beside(bench, 0);
+    "beside-1", timed, "the same with another thread that spins",
+        ["munmap.1", "mprotect.1", "cow.copy.1"], |bench| threads::beside(bench, 1);
+    "beside-2", timed, "the same with two",
+        ["munmap.2", "mprotect.2", "cow.copy.2"], |bench| threads::beside(bench, 2);
+    "beside-3", timed, "the same with three",
+        ["munmap.3", "mprotect.3", "cow.copy.3"], |bench| threads::beside(bench, 3);
     "forkers-1", timed, "fork, exit and wait, a second",
         ["forkers.1"], |bench| storms::forkers(bench, 1, 0);
     "forkers-2", timed, "the same by two processes at once",

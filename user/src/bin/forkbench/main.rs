@@ -7,9 +7,10 @@
 //! guest instructions; it repeats less, and leaves out what only makes sense in time.
 //!
 //! In reading order: [`list`] names the benchmarks; [`bench`] is what each is given to measure
-//! and report with, made of [`clock`], [`series`] and [`output`]; [`region`] is memory to touch;
-//! the benchmarks themselves are in [`forks`], [`faults`], [`calls`], [`programs`], [`storms`]
-//! and [`snapshot`].
+//! and report with, made of [`clock`], [`series`] and [`output`]; [`region`] is memory to touch,
+//! [`sleeper`] a child that shares it;
+//! the benchmarks themselves are in [`forks`], [`faults`], [`calls`], [`programs`], [`threads`],
+//! [`storms`] and [`snapshot`].
 #![no_std]
 #![no_main]
 
@@ -25,8 +26,10 @@ mod output;
 mod programs;
 mod region;
 mod series;
+mod sleeper;
 mod snapshot;
 mod storms;
+mod threads;
 
 use alloc::vec::Vec;
 
