@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::bench::options::{self, Bench};
 use crate::error::{Error, Result};
 use crate::session::Options;
 
@@ -23,6 +24,8 @@ pub enum Command {
     Run(Options),
     /// Set up, build and boot the stress.
     Stress(Stress),
+    /// Set up, build and measure.
+    Bench(Bench),
 }
 
 /// How to stress.
@@ -37,14 +40,14 @@ pub struct Stress {
 }
 
 /// One option of ours.
-struct Flag {
-    name: &'static str,
+pub(crate) struct Flag {
+    pub(crate) name: &'static str,
     /// The name of its value, if it takes one.
-    value: Option<&'static str>,
-    help: &'static str,
+    pub(crate) value: Option<&'static str>,
+    pub(crate) help: &'static str,
 }
 
-const HELP: Flag = Flag {
+pub(crate) const HELP: Flag = Flag {
     name: "--help",
     value: None,
     help: "Print this help",
@@ -114,6 +117,7 @@ Commands:
   run     Build and boot: an interactive shell, or one command with --exec
   stress  Build and boot: concurrent forkers that check each other's memory, and
           a verdict
+  bench   Measure it, and Linux in the same machine, with the same program
   setup   Only set up what is missing: the Rust target, QEMU
   help    Print this help, or that of a command
 
@@ -123,6 +127,7 @@ Examples:
   cargo bootimage run --overlay my-bin --exec \"/mybench 3\"
   echo 'ls /bin' | cargo bootimage run
   cargo bootimage stress --seconds 60 -- -smp 4 -m 1G
+  cargo bootimage bench --vs linux -- -smp 4
 
 `cargo bootimage COMMAND --help` lists the options of a command.
 ";
@@ -170,9 +175,14 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command> {
         "setup" => plain(&arguments, Command::Setup),
         "run" => run(arguments),
         "stress" => stress(arguments),
+        "bench" => match options::parse(arguments)? {
+            Some(bench) => Ok(Command::Bench(bench)),
+            None => Ok(Command::Help(options::help())),
+        },
         "help" => match arguments.first().map(String::as_str) {
             Some("run") => Ok(Command::Help(run_help())),
             Some("stress") => Ok(Command::Help(stress_help())),
+            Some("bench") => Ok(Command::Help(options::help())),
             _ => Ok(Command::Help(MAIN_HELP.into())),
         },
         other => Err(Error::Usage(format!("there is no command `{other}`"))),
@@ -239,7 +249,7 @@ fn boot_option(options: &mut Options, name: &str, value: String) -> Result<()> {
 }
 
 /// Splits `arguments` into our options with their values, and QEMU's.
-fn split(
+pub(crate) fn split(
     flags: &[&Flag],
     arguments: Vec<String>,
     qemu: &mut Vec<String>,
@@ -277,7 +287,7 @@ fn split(
     Ok(ours)
 }
 
-fn number(name: &str, value: &str) -> Result<u32> {
+pub(crate) fn number(name: &str, value: &str) -> Result<u32> {
     match value.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err(Error::Usage(format!(
@@ -296,7 +306,7 @@ fn stress_help() -> String {
     format!("{STRESS_HELP}\nOptions:\n{flags}{BOOT_HELP}")
 }
 
-fn describe(flags: impl Iterator<Item = &'static Flag>) -> String {
+pub(crate) fn describe(flags: impl Iterator<Item = &'static Flag>) -> String {
     let mut text = String::new();
     for flag in flags {
         let name = match (flag.name, flag.value) {

@@ -29,7 +29,11 @@ pub fn build(parameters: &[(String, String)], exec: Option<&str>) -> Result<Comm
                 "--kernel-arg {key}={value}: a key cannot be empty or have spaces, and neither can have double quotes"
             )));
         }
-        words.push(format!("{key}={}", quoted(value)));
+        words.push(match value.as_str() {
+            // A switch, as Linux has many.
+            "" => key.clone(),
+            value => format!("{key}={}", quoted(value)),
+        });
     }
     let mut script = None;
     if let Some(exec) = exec {
@@ -80,6 +84,12 @@ mod tests {
         let line = build(&[], Some(r#"echo "a  b""#)).expect("a line");
         assert_eq!(line.text, r#"-- -c "sh /boot/command""#);
         assert_eq!(line.script.as_deref(), Some("echo \"a  b\"\n"));
+    }
+
+    #[test]
+    fn a_key_without_a_value_is_a_word_alone() {
+        let line = build(&[pair("quiet", ""), pair("panic", "-1")], None).expect("a line");
+        assert_eq!(line.text, "quiet panic=-1");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use crate::args::{Command, Stress};
+use crate::bench;
 use crate::console::Output;
 use crate::error::Result;
 use crate::image;
@@ -43,6 +44,7 @@ pub fn run(command: Command) -> Result<u8> {
             Ok(outcome.verdict.exit_code())
         }
         Command::Stress(stress) => run_stress(&workspace, stress),
+        Command::Bench(bench) => bench::run(&workspace, &bench),
     }
 }
 

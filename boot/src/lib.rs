@@ -12,6 +12,7 @@
 //!   kernel are called, [`console`] moves the guest's input and output,
 //!   [`follow`] shows its log, [`files`] are the files of a boot.
 //! - [`verdict`]: how it ended.
+//! - [`bench`]: measures it, and Linux beside it.
 //! - [`workspace`], [`progress`], [`error`]: used everywhere.
 //!
 //! # What it expects of the kernel
@@ -30,6 +31,7 @@
 //!   have sent everything.
 
 pub mod args;
+pub mod bench;
 pub mod command_line;
 pub mod commands;
 pub mod console;

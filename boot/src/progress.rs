@@ -31,6 +31,11 @@ impl Spinner {
         Self(ProgressBar::hidden())
     }
 
+    /// Shows another text.
+    pub fn say(&self, text: impl Into<String>) {
+        self.0.set_message(text.into());
+    }
+
     /// Clears the line.
     pub fn clear(&self) {
         self.0.finish_and_clear();

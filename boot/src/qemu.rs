@@ -152,7 +152,7 @@ fn defaults(options: &[String]) -> Vec<(&'static str, &'static str)> {
 }
 
 /// Whether one of `names` is among `options`. QEMU takes one dash or two.
-fn gives(options: &[String], names: &[&str]) -> bool {
+pub(crate) fn gives(options: &[String], names: &[&str]) -> bool {
     options.iter().any(|option| {
         let option = option
             .strip_prefix('-')
@@ -165,7 +165,7 @@ fn gives(options: &[String], names: &[&str]) -> bool {
 /// Whether KVM can run any kernel here: its device may be opened, and the CPU
 /// has hardware virtualisation. There are hosts with the one without the other
 /// (nested guests with paravirtual KVM), where only guests made for it run.
-fn kvm_is_usable() -> bool {
+pub(crate) fn kvm_is_usable() -> bool {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let hardware = cpu
         .lines()

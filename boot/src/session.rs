@@ -32,6 +32,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often the child is looked at.
 const TICK: Duration = Duration::from_millis(5);
 
+/// How often the console is shown to who watches it.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// What to boot, beside the image.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -197,8 +200,18 @@ impl Session {
     }
 
     /// Waits for the end, however it comes.
-    pub fn wait(mut self) -> Result<Outcome> {
+    pub fn wait(self) -> Result<Outcome> {
+        self.wait_watched(|_| ())
+    }
+
+    /// Waits for the end, and has a look at the console now and then meanwhile.
+    pub fn wait_watched(mut self, look: impl Fn(&Console)) -> Result<Outcome> {
+        let mut looked = Instant::now();
         let stopped = loop {
+            if looked.elapsed() > LOOK {
+                look(&self.console);
+                looked = Instant::now();
+            }
             if let Some(status) = self.qemu.try_wait().doing("wait for QEMU")? {
                 break Err(status);
             }

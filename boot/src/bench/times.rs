@@ -1,0 +1,246 @@
+//! Times: each kernel is booted in turn, round by round.
+
+use crate::bench::bars;
+use crate::bench::compare::{self, Kernel, Line};
+use crate::bench::guest::{Guest, Setting};
+use crate::bench::json;
+use crate::bench::linux::Linux;
+use crate::bench::options::Bench;
+use crate::bench::report::{Metric, Report, Unit};
+use crate::bench::round::{Machine, fair_cpu};
+use crate::bench::table::{Align, Table};
+use crate::error::Result;
+use crate::progress::step;
+use crate::qemu;
+use crate::workspace::Workspace;
+
+/// How much memory the machine has unless the person says otherwise.
+const MEMORY: &str = "1G";
+
+/// What a run has come to.
+#[derive(Clone, Debug)]
+pub struct Results {
+    /// Cowfork first.
+    pub kernels: Vec<Kernel>,
+    pub lines: Vec<Line>,
+    /// Where it was measured: title and value.
+    pub circumstances: Vec<(String, String)>,
+}
+
+/// `bench` without `--count`.
+pub fn run(workspace: &Workspace, bench: &Bench) -> Result<u8> {
+    let results = measure(workspace, bench)?;
+    print!("{}", table(&results).text());
+    for (title, value) in &results.circumstances {
+        println!("{title}: {value}");
+    }
+    if let Some(path) = &bench.json {
+        json::write_times(path, &results)?;
+    }
+    Ok(0)
+}
+
+fn measure(workspace: &Workspace, bench: &Bench) -> Result<Results> {
+    let mut command = String::from("forkbench --lines");
+    if bench.quick {
+        command.push_str(" --quick");
+    }
+    for name in &bench.only {
+        command.push_str(&format!(" --only {name}"));
+    }
+    let mut machine = Machine::new(workspace, command, bench.timeout)?;
+    machine.qemu = qemu_options(&bench.qemu);
+    let linux = match (&bench.linux_kernel, bench.vs_linux) {
+        (Some(file), _) => Some(Linux::at(file)?),
+        (None, true) => Some(Linux::debian(workspace)?),
+        (None, false) => None,
+    };
+    let mut guests = vec![Guest::Cowfork];
+    for setting in [Setting::AsBooted, Setting::Bare] {
+        guests.extend(linux.as_ref().map(|linux| Guest::Linux(linux, setting)));
+    }
+    let mut kernels: Vec<Kernel> = guests
+        .iter()
+        .map(|guest| Kernel {
+            name: guest.name(),
+            rounds: Vec::new(),
+        })
+        .collect();
+    for round in 0..bench.rounds as usize {
+        // Another one goes first in each round.
+        for turn in 0..guests.len() {
+            let index = (round + turn) % guests.len();
+            let title = format!(
+                "round {} of {}, {}",
+                round + 1,
+                bench.rounds,
+                kernels[index].name
+            );
+            step("Measuring", &title);
+            let mut report = machine.boot(guests[index], &title)?;
+            add_memory_in_use(&mut report, &machine.qemu);
+            kernels[index].rounds.push(report);
+        }
+    }
+    let mut circumstances = vec![
+        ("machine".into(), machine.qemu.join(" ")),
+        ("QEMU".into(), machine.qemu_version()),
+        ("rounds".into(), bench.rounds.to_string()),
+    ];
+    if let Some(linux) = &linux {
+        circumstances.push(("Linux".into(), linux.full_version().into()));
+    }
+    Ok(Results {
+        lines: compare::lines(&kernels),
+        kernels,
+        circumstances,
+    })
+}
+
+/// The person's options, with defaults that are the same for all kernels.
+fn qemu_options(own: &[String]) -> Vec<String> {
+    let mut options = Vec::new();
+    for (option, value) in [("-smp", "4"), ("-m", MEMORY), ("-cpu", fair_cpu())] {
+        if !qemu::gives(own, &[option]) {
+            options.extend([option.into(), value.into()]);
+        }
+    }
+    options.extend_from_slice(own);
+    options
+}
+
+/// What is not free, from what is free and what the machine has: the kernel itself,
+/// its tables, the root file system, the shell.
+fn add_memory_in_use(report: &mut Report, qemu: &[String]) {
+    let total = qemu
+        .windows(2)
+        .rfind(|pair| pair[0].trim_start_matches('-') == "m");
+    let total = total.and_then(|pair| kibibytes(&pair[1]));
+    if let (Some(total), Some(free)) = (total, report.get("memory.free"))
+        && total > free.median()
+    {
+        let used = total - free.median();
+        report.metrics.retain(|metric| metric.name != "memory.free");
+        report.metrics.push(Metric {
+            name: "memory.used".into(),
+            unit: Unit::Kibibytes,
+            count: 1,
+            mean: used,
+            quantiles: vec![(500, used)],
+        });
+    }
+}
+
+/// A size as QEMU's `-m` takes it; `None` for what is more than that.
+fn kibibytes(size: &str) -> Option<f64> {
+    let digits = size.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let factor = match &size[digits.len()..] {
+        "" | "M" | "m" => 1024.0,
+        "G" | "g" => 1024.0 * 1024.0,
+        _ => return None,
+    };
+    Some(digits.parse::<f64>().ok()? * factor)
+}
+
+/// The table: the metrics of all kernels, the ratios, the bars.
+#[must_use]
+pub fn table(results: &Results) -> Table {
+    let mut table = Table::new();
+    table.column("metric", Align::Left);
+    let Some((ours, others)) = results.kernels.split_first() else {
+        return table;
+    };
+    table.column(&ours.name, Align::Right);
+    for other in others {
+        table.column(&other.name, Align::Right);
+        table.column("ratio (min to max)", Align::Right);
+    }
+    if !others.is_empty() {
+        table.column("wanted", Align::Left);
+    }
+    for line in &results.lines {
+        let shown = |kernel| {
+            compare::value(kernel, line).map_or("-".into(), |value| show(value, line.unit))
+        };
+        let mut row = vec![line.title.clone(), shown(ours)];
+        let mut ratios = Vec::new();
+        for other in others {
+            row.push(shown(other));
+            let ratio = compare::ratio(ours, other, line);
+            ratios.extend(ratio.map(|ratio| ratio.median));
+            row.push(ratio.map_or("-".into(), |ratio| {
+                format!(
+                    "{} ({} to {})",
+                    figure(ratio.median),
+                    figure(ratio.min),
+                    figure(ratio.max)
+                )
+            }));
+        }
+        row.push(bars::verdict(bars::time(&line.title), &ratios));
+        table.row(row);
+    }
+    table
+}
+
+/// A value in a unit that suits it.
+#[must_use]
+pub fn show(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Nanoseconds if value >= 10_000_000.0 => format!("{:.1} ms", value / 1_000_000.0),
+        Unit::Nanoseconds if value >= 10_000.0 => format!("{:.1} us", value / 1_000.0),
+        Unit::Nanoseconds => format!("{value:.0} ns"),
+        Unit::Ticks => format!("{value:.0}"),
+        Unit::PerSecond => format!("{value:.0} /s"),
+        Unit::Kibibytes => format!("{:.1} MiB", value / 1024.0),
+    }
+}
+
+/// Two or three digits that count.
+#[must_use]
+pub fn figure(ratio: f64) -> String {
+    match ratio {
+        100.0.. => format!("{ratio:.0}"),
+        10.0.. => format!("{ratio:.1}"),
+        _ => format!("{ratio:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_kernels_get_the_same_machine() {
+        let own = ["-smp".into(), "2".into(), "--m".into(), "2G".into()];
+        let options = qemu_options(&own);
+        assert!(options.starts_with(&["-cpu".into()]), "{options:?}");
+        assert!(options.ends_with(&own), "{options:?}");
+    }
+
+    #[test]
+    fn memory_in_use_is_what_is_not_free() {
+        let text = "metric memory.free KiB n=1 mean=1048000.0 p50=1048000.0\nend 0\n";
+        let mut report = Report::parse(text).expect("a report");
+        add_memory_in_use(&mut report, &["-m".into(), "1G".into()]);
+        let used = report.get("memory.used").expect("the metric");
+        assert_eq!(used.median(), 576.0);
+        assert!(report.get("memory.free").is_none());
+    }
+
+    #[test]
+    fn sizes_as_qemu_takes_them() {
+        assert_eq!(kibibytes("512"), Some(512.0 * 1024.0));
+        assert_eq!(kibibytes("64M"), Some(64.0 * 1024.0));
+        assert_eq!(kibibytes("2G"), Some(2.0 * 1024.0 * 1024.0));
+        assert_eq!(kibibytes("1G,slots=2"), None);
+    }
+
+    #[test]
+    fn values_are_shown_in_units_that_suit_them() {
+        assert_eq!(show(531.4, Unit::Nanoseconds), "531 ns");
+        assert_eq!(show(20_500.0, Unit::Nanoseconds), "20.5 us");
+        assert_eq!(show(72_000_000.0, Unit::Nanoseconds), "72.0 ms");
+        assert_eq!(show(6_144.0, Unit::Kibibytes), "6.0 MiB");
+    }
+}
