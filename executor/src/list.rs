@@ -156,6 +156,17 @@ impl<T: Linked> List<T> {
         })
     }
 
+    /// The node after `node`.
+    ///
+    /// # Safety
+    ///
+    /// `node` is in this list.
+    pub(crate) unsafe fn after(&self, node: NonNull<T>) -> Option<NonNull<T>> {
+        // SAFETY: the node is in this list, hence alive; a shared borrow of the list is only had
+        // with the lock held.
+        unsafe { (*pointers(node)).next }
+    }
+
     /// Moves all nodes of this list into a new one.
     pub(crate) fn take(&mut self) -> Self {
         core::mem::replace(self, Self::new())

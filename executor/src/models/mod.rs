@@ -13,6 +13,7 @@
 
 mod channels;
 mod locks;
+mod parking;
 mod queues;
 mod task;
 mod timers;
