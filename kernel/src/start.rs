@@ -43,6 +43,7 @@ pub fn start(boot: BootInfo) -> ! {
     if let Some(symbols) = symbols(boot.initramfs) {
         kernel_panic::set_symbols(symbols);
     }
+    process::init();
     process::attach_procfs();
     sched::init();
     for cpu in 0..arch::cpu_count() {

@@ -12,7 +12,7 @@
 //! | `map`, `protect`, `brk`, `remap`, `advise`, `inherit` | the calls that change it | M5, M10 |
 //! | `active`, `flush`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
 //! | `reclaim` | references are dropped after the shootdown, by tasks | M2, M11 |
-//! | `user`, `transfer` | the kernel's access to user memory | M8 |
+//! | `user`, `word`, `transfer` | the kernel's access to user memory | M8 |
 //! | `object` | bytes of files and of shared memory | M1 |
 //! | `audit`, `counters`, `histogram` | does it add up; what has been done | M11 |
 //!
@@ -46,6 +46,7 @@ mod transfer;
 mod unshare;
 mod user;
 mod vma;
+mod word;
 
 #[cfg(test)]
 mod tests;
@@ -73,6 +74,7 @@ pub use space::AddressSpace;
 pub use transfer::{Sink, Source};
 pub use user::UserBuf;
 pub use vma::VmaMap;
+pub use word::check_word;
 
 use crate::arch::BootInfo;
 

@@ -19,14 +19,13 @@ use crate::arch::level::{USER_END, page_of};
 use crate::arch::paging::Bits;
 use crate::errno::Errno;
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicU32;
 
 /// The most segments of one vectored transfer, as Linux's UIO_MAXIOV.
 pub const MAX_SEGMENTS: usize = 1024;
 
 impl AddressSpace {
     /// The frame for an access that the tables allow right now.
-    fn translate(&self, address: usize, access: Access) -> Option<Frame> {
+    pub(super) fn translate(&self, address: usize, access: Access) -> Option<Frame> {
         if address >= USER_END {
             return None;
         }
@@ -68,7 +67,7 @@ impl AddressSpace {
         done
     }
 
-    async fn fault_in(&self, address: usize, access: Access) -> Result<(), Errno> {
+    pub(super) async fn fault_in(&self, address: usize, access: Access) -> Result<(), Errno> {
         if address >= USER_END {
             return Err(Errno::EFAULT);
         }
@@ -145,31 +144,6 @@ impl AddressSpace {
         Err(Errno::ENAMETOOLONG)
     }
 
-    /// Runs `f` on a 32-bit word of user memory, writable, as an atomic, with the frame
-    /// that it lies in (the key of a futex).
-    pub async fn with_word<T>(
-        &self,
-        address: usize,
-        f: impl FnOnce(&AtomicU32, Frame) -> T,
-    ) -> Result<T, Errno> {
-        check_range(address, 4)?;
-        if !address.is_multiple_of(4) {
-            return Err(Errno::EINVAL);
-        }
-        loop {
-            shootdown::assert_active(self);
-            if let Some(frame) = self.translate(address, Access::Write) {
-                // SAFETY: as in `put_ready`; the reference does not outlive the call of `f`, which
-                // does not wait.
-                return Ok(f(
-                    unsafe { contents::word(frame, address % FRAME_SIZE) },
-                    frame,
-                ));
-            }
-            self.fault_in(address, Access::Write).await?;
-        }
-    }
-
     /// Writes to an address space that nobody is in yet: a program's first stack.
     pub fn write_while_private(&self, address: usize, bytes: &[u8]) -> Result<(), FaultError> {
         let mut done = 0;
@@ -206,7 +180,7 @@ impl AddressSpace {
 }
 
 /// No user range wraps or reaches beyond a program's addresses.
-fn check_range(address: usize, length: usize) -> Result<(), Errno> {
+pub(super) fn check_range(address: usize, length: usize) -> Result<(), Errno> {
     match address.checked_add(length) {
         Some(end) if end <= USER_END => Ok(()),
         _ => Err(Errno::EFAULT),

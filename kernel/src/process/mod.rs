@@ -3,13 +3,15 @@
 //! In reading order: [`Process`] (`state`) is what a process owns, [`Thread`] and [`Tcb`] are
 //! what runs in it, and `thread_group` keeps a process's threads together to their end; `run`
 //! is the future that a thread is; `fork` (with `newborn`) makes processes and threads, `exec`
-//! replaces programs, `exit` ends processes and waits for them; `signal` is how they are ended
+//! replaces programs, `exit` ends processes and waits for them;
+//! `futex` is how threads wait for each other; `signal` is how they are ended
 //! from outside; `ids` numbers and finds them; `procfs` shows them.
 
 mod elf;
 mod exec;
 mod exit;
 mod fork;
+pub mod futex;
 mod ids;
 mod newborn;
 mod procfs;
@@ -30,3 +32,8 @@ pub use run::{Outcome, end_all, start_init};
 pub use signal::{Disposition, Signal, send, send_to_all, send_to_group};
 pub use state::Process;
 pub use thread::{Tcb, Thread};
+
+/// Makes what all processes share. Called once, when there is a heap.
+pub fn init() {
+    futex::init();
+}

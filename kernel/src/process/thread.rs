@@ -33,6 +33,8 @@ pub struct Tcb {
     is_doomed: AtomicBool,
     /// Woken when there is something that the thread has to look at.
     attention: WaitQueue,
+    /// Where the list of the locks that it holds begins (set_robust_list(2)).
+    robust_list: AtomicUsize,
     /// The CPU that polls it, or [`NO_CPU`].
     cpu: AtomicUsize,
     /// Nanoseconds that it was polled, in user mode or for it in the kernel. Only its own
@@ -51,6 +53,7 @@ impl Tcb {
             is_doomed: AtomicBool::new(false),
             // Whoever waits for something is told of signals besides.
             attention: WaitQueue::labelled(&Label("")),
+            robust_list: AtomicUsize::new(0),
             cpu: AtomicUsize::new(NO_CPU),
             cpu_time: AtomicU64::new(0),
             task: AtomicU64::new(NO_TASK),
@@ -86,6 +89,22 @@ impl Tcb {
 
     pub(super) fn set_task(&self, task: TaskId) {
         self.task.store(task.get(), Ordering::Relaxed);
+    }
+
+    /// Where the list of the locks that it holds begins, or 0.
+    pub fn robust_list(&self) -> usize {
+        // Relaxed: a number that stands for itself.
+        self.robust_list.load(Ordering::Relaxed)
+    }
+
+    /// Changes that. Only for the thread itself.
+    pub fn set_robust_list(&self, head: usize) {
+        self.robust_list.store(head, Ordering::Relaxed);
+    }
+
+    /// Forgets the list, and says where it began.
+    pub(super) fn take_robust_list(&self) -> usize {
+        self.robust_list.swap(0, Ordering::Relaxed)
     }
 
     /// Makes the thread look at what has come for it: it wakes up if it waits, and leaves
@@ -206,18 +225,6 @@ impl Thread {
     /// left it.
     pub(super) fn activate(&self) {
         memory::activate(&self.space);
-    }
-
-    /// To be called when the thread is about to leave its memory, by its end or for another
-    /// program: tells those who stay (set_tid_address(2)). A bad address is the program's
-    /// own loss.
-    pub(super) async fn tell_it_leaves(&self) {
-        let address = self.clear_tid.swap(0, Ordering::Relaxed);
-        let process = self.process();
-        let somebody_stays = process.threads.len() > 1 || process.shares_memory();
-        if address != 0 && somebody_stays {
-            let _ = self.space.write_bytes(address, &[0; 4]).await;
-        }
     }
 
     /// Becomes another program.

@@ -7,6 +7,7 @@
 
 mod clone;
 mod file;
+mod futex;
 mod memory;
 mod process;
 mod signal;
@@ -139,7 +140,9 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_getsid => process::getsid(thread, a),
         nr::__NR_setsid => process::setsid(thread),
         nr::__NR_set_tid_address => process::set_tid_address(thread, a),
-        nr::__NR_set_robust_list => process::set_robust_list(b),
+        nr::__NR_set_robust_list => futex::set_robust_list(thread, a, b),
+        nr::__NR_get_robust_list => futex::get_robust_list(thread, a, b, c).await,
+        nr::__NR_futex => futex::futex(thread, [a, b, c, d, e, f]).await,
         nr::__NR_arch_prctl => process::arch_prctl(thread, user, a, b).await,
         nr::__NR_sched_yield => process::sched_yield().await,
         nr::__NR_sched_getaffinity => process::sched_getaffinity(thread, a, b, c).await,

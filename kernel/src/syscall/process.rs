@@ -194,15 +194,6 @@ pub fn set_tid_address(thread: &Thread, address: usize) -> SysResult {
     gettid(thread)
 }
 
-/// set_robust_list(2): with one thread there is nobody to tell, so the list is never
-/// walked.
-pub fn set_robust_list(size: usize) -> SysResult {
-    match size == size_of::<linux::robust_list_head>() {
-        true => Ok(0),
-        false => Err(Errno::EINVAL),
-    }
-}
-
 // asm/prctl.h; the bindings have the one of the first only.
 const ARCH_SET_GS: u32 = 0x1001;
 const ARCH_SET_FS: u32 = linux::ARCH_SET_FS;

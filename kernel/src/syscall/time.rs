@@ -10,7 +10,8 @@ const SECOND: u64 = 1_000_000_000;
 /// Ticks per second in `times`, as AT_CLKTCK says.
 const TICKS: u64 = 100;
 
-async fn read_timespec(thread: &Thread, address: usize) -> Result<u64, Errno> {
+/// A `struct timespec` in nanoseconds.
+pub(super) async fn read_timespec(thread: &Thread, address: usize) -> Result<u64, Errno> {
     let space = thread.space();
     let seconds = space.read_word(address).await? as i64;
     let nanoseconds = space.read_word(address.wrapping_add(8)).await? as i64;
@@ -40,9 +41,8 @@ fn read_clock(thread: &Thread, clock: usize) -> Result<u64, Errno> {
         | linux::CLOCK_MONOTONIC_RAW
         | linux::CLOCK_MONOTONIC_COARSE
         | linux::CLOCK_BOOTTIME => Ok(arch::clock()),
-        linux::CLOCK_PROCESS_CPUTIME_ID | linux::CLOCK_THREAD_CPUTIME_ID => {
-            Ok(thread.process().cpu_time())
-        }
+        linux::CLOCK_PROCESS_CPUTIME_ID => Ok(thread.process().cpu_time()),
+        linux::CLOCK_THREAD_CPUTIME_ID => Ok(thread.tcb().cpu_time()),
         _ => Err(Errno::EINVAL),
     }
 }

@@ -1,0 +1,65 @@
+//! Which word is meant: two programs, or two addresses of one, can mean the same.
+
+use super::Place;
+use crate::errno::Errno;
+use crate::memory::{AddressSpace, Object};
+use alloc::sync::Arc;
+
+/// Who can mean the same word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// The threads of the address space (`FUTEX_PRIVATE_FLAG`): the address says all, whatever
+    /// is mapped there.
+    Private,
+    /// All who have the memory.
+    Shared,
+}
+
+/// The name of a word. An address space is known by where it is: those who wait in it keep it.
+#[derive(Clone)]
+pub(super) enum Key {
+    /// An address, for those who wait privately.
+    Private(usize, usize),
+    /// An address in private memory, for the others. Linux keeps these two apart as well.
+    Anonymous(usize, usize),
+    /// A place in an object, which is kept as long as somebody waits.
+    Shared(Arc<Object>, u64),
+}
+
+impl Key {
+    pub(super) async fn of(space: &AddressSpace, place: Place) -> Result<Key, Errno> {
+        let (identity, address) = (core::ptr::from_ref(space).addr(), place.address);
+        if place.scope == Scope::Private {
+            return Ok(Key::Private(identity, address));
+        }
+        Ok(match space.shared_place(address).await? {
+            Some((object, offset)) => Key::Shared(object, offset),
+            None => Key::Anonymous(identity, address),
+        })
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        match (self, other) {
+            (Key::Private(a, at), Key::Private(b, there))
+            | (Key::Anonymous(a, at), Key::Anonymous(b, there)) => a == b && at == there,
+            (Key::Shared(a, at), Key::Shared(b, there)) => Arc::ptr_eq(a, b) && at == there,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Key {}
+
+impl executor::sync::Key for Key {
+    fn hash(&self) -> usize {
+        let (base, at) = match self {
+            Key::Private(space, address) | Key::Anonymous(space, address) => (*space, *address),
+            Key::Shared(object, offset) => (Arc::as_ptr(object).addr(), *offset as usize),
+        };
+        // Words are four bytes apart, and programs often have one in each page or cache line: the
+        // product's upper half depends on all bits (Fibonacci hashing).
+        (base ^ at >> 2).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+    }
+}
