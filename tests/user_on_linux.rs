@@ -169,6 +169,27 @@ fn threadtest_passes() {
 }
 
 #[test]
+fn litmus_finds_nothing_on_linux() {
+    if !on_linux() {
+        return;
+    }
+    let list = user("litmus", &["--list"], "");
+    assert_eq!(list.status, 0, "{list:#?}");
+    let outcome = user("litmus", &["--all", "--milliseconds", "200"], "");
+    for line in list.output.lines() {
+        let name = line.split(' ').next().unwrap_or_default();
+        let passed = format!("ok {name}: ");
+        assert!(outcome.output.contains(&passed), "{name}: {outcome:#?}");
+    }
+    let last = format!(
+        "{} passed, 0 failed, 0 skipped\n",
+        list.output.lines().count()
+    );
+    assert!(outcome.output.ends_with(&last), "{outcome:#?}");
+    assert_eq!((outcome.status, outcome.errors.as_str()), (0, ""));
+}
+
+#[test]
 fn cases_run_by_name() {
     if !on_linux() {
         return;
@@ -259,6 +280,8 @@ fn wrong_options_are_refused() {
         ("sleep", ["a", "while"]),
         ("kill", ["-NOSUCH", "1"]),
         ("top", ["-n", "x"]),
+        ("litmus", ["no-such-case", "--all"]),
+        ("litmus", ["--cpus", "1"]),
     ] {
         let outcome = user(name, &arguments, "");
         assert_eq!(outcome.status, 2, "{name} {arguments:?}: {outcome:#?}");

@@ -21,14 +21,16 @@ global_asm!(
     "ret",
     "access_load_both:",
     "mov rcx, rdx",
+    // No fault for this one between the two reads.
+    "mov qword ptr [rcx], 0",
     "fld1",
     ".rept 60",
     "fsqrt",
     ".endr",
     "fstp st(0)",
     "mov r8, [rdi]",
-    "mov rax, [rsi]",
     "mov [rcx], r8",
+    "mov rax, [rsi]",
     "xor edx, edx",
     "ret",
     "access_leave:",
@@ -69,7 +71,7 @@ pub unsafe fn store(address: usize, value: u64) -> Outcome {
     unsafe { access_store(address, value) }
 }
 
-/// Reads two words; the first one is stored in `seen`, unless the second one faults.
+/// Reads two words; the first one is stored in `seen`, also when the second one faults.
 ///
 /// # Safety
 /// As [`load`]; `first` and `seen` are good.

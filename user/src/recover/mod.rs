@@ -8,6 +8,7 @@
 mod access;
 
 use core::marker::PhantomData;
+use core::sync::atomic::AtomicU64;
 
 use crate::sys::Result;
 use crate::sys::handler::{self, Context, Info};
@@ -79,13 +80,10 @@ impl Recovery {
         unsafe { access::store(address, value) }.result().map(drop)
     }
 
-    /// Reads the word `first`, and then, with nothing but a few instructions in between, the one
-    /// at `address`; returns both. Before the two comes some work in a single run of instructions:
-    /// an emulator takes interrupts at the end of such a run only, so the two are read together
-    /// while an interrupt may wait. (To a real CPU it is a short delay.)
+    /// As [`load_two`], the second one being whatever is at the address.
     pub fn load_both(
         &self,
-        first: &core::sync::atomic::AtomicU64,
+        first: &AtomicU64,
         address: usize,
     ) -> (u64, core::result::Result<u64, Fault>) {
         let mut seen = 0;
@@ -93,6 +91,18 @@ impl Recovery {
         let outcome = unsafe { access::load_both(first.as_ptr(), address, &raw mut seen) };
         (seen, outcome.result())
     }
+}
+
+/// Reads two words, the second one right after the first one. Before them comes
+/// some work in a single run of instructions: an emulator takes interrupts at the end of such a run
+/// only, so the two are read together while an interrupt may be waiting. (To a real CPU it is a
+/// short delay.)
+pub fn load_two(first: &AtomicU64, second: &AtomicU64) -> (u64, u64) {
+    let mut seen = 0;
+    // SAFETY: all three are there, so nothing faults.
+    let outcome =
+        unsafe { access::load_both(first.as_ptr(), second.as_ptr() as usize, &raw mut seen) };
+    (seen, outcome.value)
 }
 
 impl Drop for Recovery {

@@ -1,15 +1,16 @@
 //! Address space: mapping, unmapping, rights, the break.
 
 use linux_raw_sys::general::{
-    __NR_brk, __NR_madvise, __NR_mmap, __NR_mprotect, __NR_munmap, MAP_ANONYMOUS, MAP_FIXED,
-    MAP_PRIVATE, MAP_SHARED, PROT_EXEC, PROT_NONE, PROT_READ, PROT_WRITE,
+    __NR_brk, __NR_madvise, __NR_mmap, __NR_mprotect, __NR_mremap, __NR_munmap, MAP_ANONYMOUS,
+    MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MREMAP_FIXED, MREMAP_MAYMOVE, PROT_EXEC, PROT_NONE,
+    PROT_READ, PROT_WRITE,
 };
 
 use super::Result;
 use super::file::Fd;
 use super::raw::syscall;
 
-pub use linux_raw_sys::general::MADV_NOHUGEPAGE;
+pub use linux_raw_sys::general::{MADV_DONTNEED, MADV_NOHUGEPAGE};
 
 /// The size of a page.
 pub const PAGE: usize = 4096;
@@ -73,6 +74,20 @@ pub fn map_file(fd: Fd, length: usize, protection: Protection, sharing: Sharing)
     syscall!(__NR_mmap, 0, length, protection.0, sharing.flag(), fd.0, 0)
 }
 
+/// Maps the beginning of an open file privately at `address`, in place of what is there.
+///
+/// # Safety
+/// As [`map_at`].
+pub unsafe fn map_file_at(
+    address: usize,
+    fd: Fd,
+    length: usize,
+    protection: Protection,
+) -> Result<usize> {
+    let flags = MAP_PRIVATE | MAP_FIXED;
+    syscall!(__NR_mmap, address, length, protection.0, flags, fd.0, 0)
+}
+
 /// Takes the mapping of a range away.
 ///
 /// # Safety
@@ -89,10 +104,20 @@ pub unsafe fn protect(address: usize, length: usize, protection: Protection) -> 
     syscall!(__NR_mprotect, address, length, protection.0).map(drop)
 }
 
-/// Tells the kernel how a range will be used (man 2 madvise).
+/// Moves a mapping to just that place, in place of what is there, and gives it a new length.
 ///
 /// # Safety
-/// Nothing that the advice does to the range's contents matters to what Rust knows of.
+/// Nothing in the old range is used afterwards but by the new addresses, and nothing that Rust
+/// knows of lives in the new one.
+pub unsafe fn move_to(address: usize, length: usize, new: usize, new_length: usize) -> Result<()> {
+    let flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+    syscall!(__NR_mremap, address, length, new_length, flags, new).map(drop)
+}
+
+/// Tells the kernel how a range will be used, or what is to become of it (man 2 madvise).
+///
+/// # Safety
+/// Nothing that Rust knows of lives in the range, if the advice changes contents.
 pub unsafe fn advise(address: usize, length: usize, advice: u32) -> Result<()> {
     syscall!(__NR_madvise, address, length, advice).map(drop)
 }

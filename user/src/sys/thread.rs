@@ -98,6 +98,11 @@ impl CpuSet {
         self
     }
 
+    /// The first `count` of them.
+    pub fn first(&self, count: usize) -> Self {
+        self.iter().take(count).fold(Self::EMPTY, Self::with)
+    }
+
     pub fn count(&self) -> usize {
         self.iter().count()
     }

@@ -3,6 +3,8 @@
 //! All access is volatile and by address: what is looked at is what the kernel does with the
 //! pages, and the compiler must not reason about it.
 
+use core::sync::atomic::AtomicU64;
+
 use crate::ensure;
 use crate::random::mix;
 use crate::sys::memory::{self, PAGE, Protection, Sharing};
@@ -66,6 +68,13 @@ impl Area {
     fn word(&self, page: usize, word: usize) -> *mut u64 {
         assert!(word < WORDS);
         (self.page(page) + word * size_of::<u64>()) as *mut u64
+    }
+
+    /// A word that several threads, or processes when the area is shared, use at a time.
+    pub fn atom(&self, page: usize, word: usize) -> &AtomicU64 {
+        // SAFETY: within the mapping, aligned; and whoever else has a reference has one to the same
+        // atomic.
+        unsafe { AtomicU64::from_ptr(self.word(page, word)) }
     }
 
     pub fn get(&self, page: usize, word: usize) -> u64 {

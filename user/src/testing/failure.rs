@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 use crate::sys::{self, Errno};
 
 /// Small enough to be passed around by value.
-const CAPACITY: usize = 120;
+const CAPACITY: usize = 124;
 
 /// What a case, or a step of one, comes to.
 pub type Verdict = Result<(), Failure>;
