@@ -119,7 +119,7 @@ pub fn activate(space: &Arc<AddressSpace>) {
     }
     if planted(Planted::LateEntry) {
         arch::load_root(space.root());
-        arch::scheduling_point();
+        (0..8).for_each(|_| arch::scheduling_point());
     }
     space.activity.enter(cpu);
     if !planted(Planted::LateEntry) {

@@ -14,8 +14,21 @@
 //! runs to its end without waiting, unless the address space is active on other CPUs when
 //! a page has to be copied: then they have to forget the old page before the new one may
 //! be written.
+//!
+//! **Side by side.** Faults of several threads go on at the same time. Each holds the
+//! layout's lock shared, also while it waits for acknowledgements, and changes entries by
+//! compare-and-exchange only. While anybody holds the lock so
+//!
+//! * an entry above the leaves is made, replaced by a copy or given the writable bit; it
+//!   never loses it, and never points to the same table again;
+//! * a leaf entry is filled, replaced by an unsettled copy, settled, or given the
+//!   writable bit; likewise.
+//!
+//! All else (fork, munmap, mprotect) holds the lock alone, and so begins when no copy is
+//! waited for any more. Two threads that write the same page: one of them installs its
+//! copy, the other finds it unsettled and waits for a shootdown of its own, which
+//! mostly goes with the first.
 
-use super::FRAME_SIZE;
 use super::area::{Backing, Protection, Vma};
 use super::counters::{Counter, count};
 use super::flush::{Range, RetiredBatch};
@@ -26,6 +39,7 @@ use super::planted::{Planted, planted};
 use super::reclaim::{self, Retired};
 use super::shootdown::{self, Ready, Ticket};
 use super::space::AddressSpace;
+use super::{FRAME_SIZE, Frame};
 use crate::arch;
 use crate::arch::Access;
 use crate::arch::level::{Level, page_of};
@@ -50,36 +64,47 @@ impl From<OutOfMemory> for FaultError {
     }
 }
 
-/// How the layout's lock is held.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hold {
-    /// Other threads of this address space may be in the same code.
-    Shared,
-    /// Nobody else is.
-    Alone,
-    /// Nobody else is, and what was found unsettled before has been acknowledged since.
-    AloneAfterAcks,
-}
-
-/// How far one attempt came.
+/// What became of a fault.
 enum Resolved {
     /// The access is possible now.
     Done,
-    /// It needs the layout's lock alone.
-    Contended,
-    /// A copy is in place, and becomes writable by the next attempt, after these
-    /// acknowledgements.
-    AfterShootdown(Ticket),
+    /// It is when the page is settled, and that is when this shootdown is over.
+    Unsettled(Unsettled, Ticket),
 }
 
 /// What was done to the leaf entry.
 enum Leaf {
     /// All that was wanted.
     Ready,
-    /// A copy is mapped read-only and unsettled, to be made writable after a flush.
-    Unsettled(Table, usize),
-    /// See [`Resolved::Contended`].
-    Contended,
+    /// A copy is mapped read-only, to be settled after a flush.
+    Unsettled(Unsettled),
+}
+
+/// A copy that is mapped read-only while some CPU may still use what was mapped before.
+#[derive(Clone, Copy)]
+struct Unsettled {
+    table: Table,
+    index: usize,
+    copy: Frame,
+}
+
+impl Unsettled {
+    /// Makes the copy writable. The caller knows that no CPU has the old translation any more
+    /// (rule M4), and has held the layout's lock, shared, since it found the copy in the
+    /// entry: nobody has forked or unmapped since. Another thread may have been faster.
+    fn settle(self) {
+        let mut entry = self.table.load(self.index);
+        while entry.frame() == Some(self.copy) && entry.bits().contains(Bits::UNSETTLED) {
+            let settled = entry
+                .with(Bits::WRITE | Bits::DIRTY)
+                .without(Bits::UNSETTLED);
+            match self.table.compare_exchange(self.index, entry, settled) {
+                Ok(()) => return,
+                // The processor has set the accessed bit.
+                Err(found) => entry = found,
+            }
+        }
+    }
 }
 
 impl AddressSpace {
@@ -96,35 +121,21 @@ impl AddressSpace {
     }
 
     async fn attempt(&self, address: usize, access: Access) -> Result<(), FaultError> {
+        let layout = match self.layout.try_read() {
+            Some(layout) => layout,
+            None => self.layout.read().await,
+        };
+        let ready = shootdown::ready().await;
+        if let Resolved::Unsettled(page, shootdown) =
+            self.resolve(&layout, address, access, ready)?
         {
-            let layout = match self.layout.try_read() {
-                Some(layout) => layout,
-                None => self.layout.read().await,
-            };
-            match self.resolve(
-                &layout,
-                address,
-                access,
-                Hold::Shared,
-                shootdown::ready().await,
-            )? {
-                Resolved::Done => return Ok(()),
-                Resolved::Contended => {}
-                Resolved::AfterShootdown(shootdown) => shootdown.over().await,
-            }
+            // If this thread is killed here, the copy stays unsettled, and the next who wants to
+            // write it sends a shootdown for it.
+            shootdown.over().await;
+            page.settle();
+            self.forget_here(address);
         }
-        // Rule M4, in an address space that is active elsewhere: other faults are held until the
-        // copy is writable. If this thread is killed while it waits, the copy stays
-        // unsettled, and the next who wants to write it comes here too.
-        let layout = self.layout.write().await;
-        let mut hold = Hold::Alone;
-        loop {
-            match self.resolve(&layout, address, access, hold, shootdown::ready().await)? {
-                Resolved::AfterShootdown(shootdown) => shootdown.over().await,
-                Resolved::Done | Resolved::Contended => return Ok(()),
-            }
-            hold = Hold::AloneAfterAcks;
-        }
+        Ok(())
     }
 
     /// As [`fault`](Self::fault), for an address space that is active nowhere and that
@@ -135,14 +146,8 @@ impl AddressSpace {
         access: Access,
     ) -> Result<(), FaultError> {
         let layout = self.layout.try_write().ok_or(FaultError::NotAllowed)?;
-        self.resolve(
-            &layout,
-            address,
-            access,
-            Hold::Alone,
-            Ready::nobody_to_ask(),
-        )
-        .map(|_| ())
+        self.resolve(&layout, address, access, Ready::nobody_to_ask())
+            .map(|_| ())
     }
 
     fn resolve(
@@ -150,7 +155,6 @@ impl AddressSpace {
         layout: &Layout,
         address: usize,
         access: Access,
-        hold: Hold,
         ready: Ready,
     ) -> Result<Resolved, FaultError> {
         let vma = layout.vmas.find(address).ok_or(FaultError::NotMapped)?;
@@ -168,9 +172,9 @@ impl AddressSpace {
             return Ok(Resolved::Done);
         }
         let mut retired = RetiredBatch::new();
-        let leaf = self.resolve_leaf(vma, address, access, hold, &mut retired);
+        let leaf = self.resolve_leaf(vma, address, access, &mut retired);
         // Also when it failed half-way: what was taken out of the tables has to be released.
-        let shootdown = if retired.is_empty() && !matches!(leaf, Ok(Leaf::Unsettled(..))) {
+        let shootdown = if retired.is_empty() && !matches!(leaf, Ok(Leaf::Unsettled(_))) {
             self.forget_here(address);
             None
         } else {
@@ -178,19 +182,16 @@ impl AddressSpace {
                 .flush_and_release(ready, Range::page(address), &mut retired)
         };
         match (leaf?, shootdown) {
+            (Leaf::Unsettled(page), Some(shootdown)) if !planted(Planted::WritableBeforeAcks) => {
+                Ok(Resolved::Unsettled(page, shootdown))
+            }
+            (Leaf::Unsettled(page), _) => {
+                page.settle();
+                Ok(Resolved::Done)
+            }
+            // Tables alone were replaced. Their references wait for the acknowledgements, the thread
+            // need not.
             (Leaf::Ready, _) => Ok(Resolved::Done),
-            (Leaf::Contended, _) => Ok(Resolved::Contended),
-            (Leaf::Unsettled(table, index), Some(_)) if planted(Planted::WritableBeforeAcks) => {
-                table.add(index, Bits::WRITE | Bits::DIRTY);
-                Ok(Resolved::Done)
-            }
-            (Leaf::Unsettled(..), Some(shootdown)) => Ok(Resolved::AfterShootdown(shootdown)),
-            (Leaf::Unsettled(table, index), None) => {
-                // Rule M4: the old translation is gone everywhere.
-                table.add(index, Bits::WRITE | Bits::DIRTY);
-                table.remove(index, Bits::UNSETTLED);
-                Ok(Resolved::Done)
-            }
         }
     }
 
@@ -207,7 +208,6 @@ impl AddressSpace {
         vma: &Vma,
         address: usize,
         access: Access,
-        hold: Hold,
         retired: &mut RetiredBatch,
     ) -> Result<Leaf, FaultError> {
         let table = self.unshare_path(address, retired)?;
@@ -236,11 +236,12 @@ impl AddressSpace {
             }
             if vma.backing.is_shared() || frames::is_sole(frame) {
                 if entry.bits().contains(Bits::UNSETTLED) && !planted(Planted::HastyTakeover) {
-                    match hold {
-                        Hold::Shared => return Ok(Leaf::Contended),
-                        Hold::Alone => return Ok(Leaf::Unsettled(table, index)),
-                        Hold::AloneAfterAcks => {}
-                    }
+                    // Another thread waits for the acknowledgements, or was killed while it did.
+                    return Ok(Leaf::Unsettled(Unsettled {
+                        table,
+                        index,
+                        copy: frame,
+                    }));
                 }
                 let writable = entry.with(Bits::WRITE | Bits::DIRTY);
                 if table
@@ -252,9 +253,6 @@ impl AddressSpace {
                 }
                 continue;
             }
-            if hold == Hold::Shared && self.is_active_elsewhere() {
-                return Ok(Leaf::Contended);
-            }
             // SAFETY: the leaf table holds the frame, and as this CPU is active here (or nobody is)
             // the frame is not dropped before this CPU acknowledges (see `look_up`).
             let copy = unsafe { FrameRef::copy_of(frame)? };
@@ -263,16 +261,12 @@ impl AddressSpace {
                 .compare_exchange(index, entry, Entry::new(copy.frame(), read_only))
                 .is_ok()
             {
-                let _ = copy.into_entry();
                 count(Counter::CowCopies);
                 retired.push(Retired::new(frame, Level::PAGE));
-                return Ok(Leaf::Unsettled(table, index));
+                let copy = copy.into_entry();
+                return Ok(Leaf::Unsettled(Unsettled { table, index, copy }));
             }
         }
-    }
-
-    fn is_active_elsewhere(&self) -> bool {
-        !self.activity.cpus().without(arch::cpu()).is_empty()
     }
 }
 

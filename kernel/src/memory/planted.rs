@@ -11,6 +11,9 @@ pub(super) enum Planted {
     DroppedBeforeAcks,
     /// Fork leaves writable translations in the TLBs (rule M3).
     ForkWithoutFlush,
+    /// Who copies a table takes the writable bits out of the original before it knows that no other
+    /// thread has taken that over (rule M3).
+    ProtectedBeforeWon,
     /// A copy is writable at once (rule M4).
     WritableBeforeAcks,
     /// A page that is not shared any more is written in place while a shootdown for it may

@@ -13,6 +13,14 @@
 //! that they point to gets one more holder. Other holders of the old table may do the
 //! same at the same time; none changes an entry of a table that is shared, except for the
 //! writable bit, which only goes.
+//!
+//! Several threads of one address space may do the same step at once. Who puts its copy
+//! into the entry above has won; the others throw theirs away. Only the winner
+//! takes the bits out of the old table, afterwards: until its compare-and-exchange
+//! nobody knows whether another thread, having found itself the last holder, has taken
+//! the table over and writes the pages below it. Afterwards is early enough: the old
+//! table keeps our reference until the shootdown is over, so no other holder
+//! takes it over before.
 
 use super::counters::{Counter, count};
 use super::flush::RetiredBatch;
@@ -22,6 +30,7 @@ use super::reclaim::Retired;
 use super::space::AddressSpace;
 use crate::arch::level::Level;
 use crate::arch::paging::{Bits, ENTRIES, Entry, Table};
+use core::ops::Range;
 
 /// What an entry that points to a table allows; the leaf decides.
 const TABLE_BITS: Bits = Bits::PRESENT.union(Bits::WRITE).union(Bits::USER);
@@ -114,13 +123,17 @@ fn own_child(
             }
             continue;
         }
-        let copy = copy_table(child, level.below())?;
+        let (copy, writable) = copy_table(child, level.below())?;
         let copied = copy.frame();
+        if planted(Planted::ProtectedBeforeWon) {
+            write_protect(child, writable.clone());
+        }
         if table
             .compare_exchange(index, entry, Entry::new(copied, TABLE_BITS))
             .is_ok()
         {
             count(Counter::TablesUnshared);
+            write_protect(child, writable);
             // Rule M2: another CPU may still walk the old table.
             retired.push(Retired::new(frame, level.below()));
             return Ok(copy);
@@ -129,27 +142,39 @@ fn own_child(
     }
 }
 
-/// A copy of a shared table, in which nothing is writable, as in the original from now
-/// on. The caller gets the one reference to it.
-fn copy_table(original: Table, level: Level) -> Result<Table, OutOfMemory> {
+/// A copy of a shared table, in which nothing is writable, and the entries of the original
+/// among which are all that are. The caller gets the one reference to the copy.
+fn copy_table(original: Table, level: Level) -> Result<(Table, Range<usize>), OutOfMemory> {
     let fresh = FrameRef::zeroed(Purpose::User)?;
     // SAFETY: zeroed, and ours alone until the caller links it.
     let copy = unsafe { Table::new(fresh.into_entry()) };
     debug_assert!(level != Level::PAGE);
+    let mut writable = ENTRIES..ENTRIES;
     for index in 0..ENTRIES {
-        let mut entry = original.load(index);
-        if entry.is_writable() {
-            entry = original.write_protect(index);
-        }
+        let entry = original.load(index);
         let Some(child) = entry.frame() else { continue };
-        // Rule M1: the original holds the child, and we hold the original.
+        // Rule M1: the original holds the child, or did a moment ago; what was taken out of it
+        // since is not dropped before this CPU acknowledges. And we hold the original.
         if !planted(Planted::UncountedChild) && frames::take(child).is_err() {
             discard(copy, index);
             return Err(OutOfMemory);
         }
         copy.swap(index, entry.without(Bits::WRITE));
+        if entry.is_writable() {
+            writable = writable.start.min(index)..index + 1;
+        }
     }
-    Ok(copy)
+    Ok((copy, writable))
+}
+
+/// Clears the writable bits of a table that was left for a copy. Where there was none before
+/// there is none now: nobody sets one in a table that is shared.
+fn write_protect(original: Table, entries: Range<usize>) {
+    for index in entries {
+        if original.load(index).is_writable() {
+            original.write_protect(index);
+        }
+    }
 }
 
 /// Undoes `copy_table` for the first `entries` entries. Nobody has seen the copy, so no
@@ -157,8 +182,8 @@ fn copy_table(original: Table, level: Level) -> Result<Table, OutOfMemory> {
 fn discard(copy: Table, entries: usize) {
     for index in 0..entries {
         if let Some(child) = copy.load(index).frame() {
-            // SAFETY: `copy_table` took this reference, and no CPU ever walked the copy. The
-            // original holds the child as well.
+            // SAFETY: `copy_table` took this reference, and no CPU ever walked the copy. It is not
+            // the last: the original's is dropped after this CPU's acknowledgement at the earliest.
             drop(unsafe { FrameRef::from_entry(child) });
         }
     }

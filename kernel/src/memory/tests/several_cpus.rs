@@ -144,6 +144,66 @@ fn m3_fork_waits_until_no_cpu_can_write() {
     assert_eq!(load(&child, BASE), Ok(3));
 }
 
+/// A child of vfork that is killed in the middle of fork leaves the memory to its parent.
+#[test]
+fn m3_after_a_fork_that_was_given_up_no_page_is_copied_while_it_can_be_written() {
+    let _machine = sim::Machine::start(2, 1024);
+    let shared = space(1);
+    store(&shared, BASE, 1).unwrap();
+    sim::on(1, || {
+        activate(&shared);
+        store(&shared, BASE, 2).unwrap();
+    });
+    {
+        let mut fork = pin!(shared.fork());
+        assert!(waits(fork.as_mut()));
+    }
+    let mut fault = pin!(shared.fault(BASE, Access::Write));
+    assert!(waits(fault.as_mut()));
+    sim::on(1, || sim::store(BASE, 3).unwrap());
+    sim::on(1, serve);
+    while waits(fault.as_mut()) {
+        sim::on(1, serve);
+    }
+    assert_eq!(load(&shared, BASE), Ok(3));
+}
+
+#[test]
+fn m4_faults_of_two_threads_wait_side_by_side_and_fork_waits_for_both() {
+    let _machine = sim::Machine::start(3, 1024);
+    let parent = space(2);
+    let pages = [BASE, BASE + PAGE];
+    for page in pages {
+        store(&parent, page, 1).unwrap();
+    }
+    let child = now(parent.fork()).unwrap();
+    sim::on(1, || activate(&parent));
+    sim::on(2, || activate(&parent));
+    let mut first = pin!(parent.fault(BASE, Access::Write));
+    assert!(waits(first.as_mut()));
+    let mut second = pin!(parent.fault(BASE + PAGE, Access::Write));
+    assert!(sim::on(1, || waits(second.as_mut())));
+    for (page, frame) in pages.map(|page| (page, parent.frame_at(page).unwrap())) {
+        assert_eq!(holders(frame), 1, "{page:#x} has its copy already");
+    }
+    let mut fork = pin!(parent.fork());
+    assert!(sim::on(2, || waits(fork.as_mut())));
+    (0..3).for_each(|cpu| sim::on(cpu, serve));
+    assert!(sim::on(2, || waits(fork.as_mut())));
+    now(first).unwrap();
+    sim::store(BASE, 2).unwrap();
+    assert!(sim::on(2, || waits(fork.as_mut())));
+    sim::on(1, || now(second)).unwrap();
+    assert!(sim::on(2, || waits(fork.as_mut())), "this CPU can write");
+    assert!(sim::on(0, || sim::store(BASE, 3)).is_ok());
+    (0..2).for_each(|cpu| sim::on(cpu, serve));
+    let grandchild = sim::on(2, || now(fork)).unwrap();
+    assert!(sim::on(0, || sim::store(BASE, 4)).is_err());
+    drop(child);
+    activate(&grandchild);
+    assert_eq!(load(&grandchild, BASE), Ok(3));
+}
+
 #[test]
 fn m5_munmap_returns_when_the_other_cpu_has_forgotten() {
     let (_machine, parent, _child) = on_two_cpus();

@@ -14,6 +14,7 @@ mod model;
 mod planted;
 mod program;
 mod takeover;
+mod unsharing;
 mod world;
 
 use super::super::{audit, free_frames, is_settled, reclaim, shootdown};
