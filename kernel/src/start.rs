@@ -5,7 +5,7 @@ use crate::arch::{self, BootInfo};
 use crate::cmdline::CommandLine;
 use crate::fs::cpio::Archive;
 use crate::memory::{self, Audit};
-use crate::process::{self, ExitStatus, Signal};
+use crate::process::{self, ExitStatus, SigInfo, Signal};
 use crate::{fs, log as kernel_log, panic as kernel_panic, sched, selftest};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -66,7 +66,7 @@ fn symbols(initramfs: &'static [u8]) -> Option<&'static [u8]> {
 /// What a key on the terminal does.
 fn signal_group(group: i32, signal: u32) {
     if let Some(signal) = Signal::new(signal as usize) {
-        process::send_to_group(group as u32, Some(signal));
+        process::send_to_group(group as u32, Some(SigInfo::kernel(signal)));
     }
 }
 

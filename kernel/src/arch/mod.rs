@@ -13,10 +13,12 @@
 //! itself (a defect: panic).
 
 mod frame;
+mod handler;
 pub mod level;
 pub mod paging;
 
 pub use frame::{FRAME_SIZE, Frame};
+pub use handler::{BadFrame, FloatError, HandlerCall, HandlerFrame, StackNote};
 
 #[cfg(target_os = "none")]
 mod x86_64;
@@ -44,7 +46,7 @@ pub use machine::{
     scheduling_point, zero_page,
 };
 // User mode.
-pub use machine::{FpuState, UserContext};
+pub use machine::{FpuState, SavedFrame, UserContext};
 // The world outside.
 pub use machine::{
     console_write, log_write, power_off, random, resume_console_input, set_console_input,
@@ -122,14 +124,20 @@ pub enum Trap {
 /// What a program did that the processor answered with an exception.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Violation {
-    /// It divided by zero, or an unmasked floating-point exception came up.
-    Arithmetic,
-    /// It is being debugged: a breakpoint, a single step.
-    Debug,
+    /// It divided by zero, or the quotient has no room.
+    Division,
+    /// An unmasked floating-point exception came up.
+    Float,
+    /// It is stepped through.
+    Step,
+    /// A breakpoint.
+    Breakpoint,
     /// There is no such instruction.
     Instruction,
-    /// A segment that is not there, a stack beyond its segment, a misaligned access.
-    Bus,
+    /// A segment that is not there, a stack beyond its segment.
+    Segment,
+    /// A misaligned access.
+    Alignment,
     /// Anything else that is not allowed.
     Protection,
 }
@@ -138,10 +146,13 @@ impl Violation {
     /// The meaning of an exception's number (Intel SDM vol. 3, table 6-1).
     pub fn of(vector: u8) -> Violation {
         match vector {
-            0 | 16 | 19 => Violation::Arithmetic,
-            1 | 3 => Violation::Debug,
+            0 => Violation::Division,
+            1 => Violation::Step,
+            3 => Violation::Breakpoint,
             6 => Violation::Instruction,
-            11 | 12 | 17 => Violation::Bus,
+            11 | 12 => Violation::Segment,
+            16 | 19 => Violation::Float,
+            17 => Violation::Alignment,
             _ => Violation::Protection,
         }
     }

@@ -12,7 +12,7 @@
 //! it.
 
 use super::ids::{self, Pid};
-use super::signal::{self, Signal};
+use super::signal::{self, ChildEvent, SigInfo, Signal};
 use super::state::Process;
 use crate::errno::Errno;
 use crate::memory;
@@ -176,7 +176,12 @@ impl Process {
             }
         }
         self.family.children_changed.wake_all();
-        signal::send(self, Signal::CHLD);
+        let Some(status) = child.exit_status() else {
+            return;
+        };
+        let info = SigInfo::child(ChildEvent::Ended(status), child.pid, child.cpu_time());
+        // One that is pending already tells of children too: nothing is lost.
+        let _ = signal::send(self, info);
     }
 }
 

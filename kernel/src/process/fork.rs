@@ -3,7 +3,6 @@
 
 use super::ids::{self, NotEntered, Pid};
 use super::newborn::{Beginning, Newborn, Registers};
-use super::signal::Signals;
 use super::state::{Parts, Process};
 use super::thread::Thread;
 use crate::arch::UserContext;
@@ -83,19 +82,24 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
         umask: parent.umask.load(Ordering::Relaxed),
         group: None,
         session: Some(parent.session.load(Ordering::Relaxed)),
-        signals: Signals::new(parent.signals.ignored()),
+        signals: parent.signals.fork(),
         parent: Some(parent.clone()),
         names: parent.names(),
+    };
+    let signals = thread.tcb().signals.inherited();
+    let signals = match request.borrows_memory && !request.waits {
+        true => signals.without_stack(),
+        false => signals,
     };
     // A signal to the group that comes now finds the child, or has found the parent and ends
     // both (see `ids`). So the group is looked up there.
     let tcb = ids::enter(
-        || !thread.has_to_end(),
+        || !thread.tcb().has_to_end(),
         |pid| {
             let group = Some(parent.group.load(Ordering::Relaxed));
             Arc::new(Process::new(pid, Parts { group, ..parts }))
         },
-        thread.tcb().blocked.load(Ordering::Relaxed),
+        signals,
     )
     .map_err(ForkError::from)?;
     let child = tcb.process().clone();
@@ -125,8 +129,8 @@ pub async fn add_thread(
 ) -> Result<Pid, Errno> {
     memory::admit().map_err(ForkError::from)?;
     let registers = Registers::copy(thread, user, beginning).map_err(ForkError::from)?;
-    let blocked = thread.tcb().blocked.load(Ordering::Relaxed);
-    let tcb = ids::enter_thread(thread.process(), blocked).map_err(ForkError::from)?;
+    let signals = thread.tcb().signals.inherited().without_stack();
+    let tcb = ids::enter_thread(thread.process(), signals).map_err(ForkError::from)?;
     let tid = tcb.tid();
     let newborn = Newborn::new(tcb, thread.space().clone(), registers, beginning);
     tell_number(thread, tid, beginning).await;

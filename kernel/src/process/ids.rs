@@ -9,6 +9,7 @@
 //! made, or finds the child in the table. Under this lock only wait queues are locked, and
 //! nothing is dropped.
 
+use super::signal::InheritedSignals;
 use super::state::Process;
 use super::thread::Tcb;
 use super::thread_group::NotJoined;
@@ -121,7 +122,7 @@ impl From<NotJoined> for NotEntered {
 pub(super) fn enter(
     may: impl FnOnce() -> bool,
     make: impl FnOnce(Pid) -> Arc<Process>,
-    blocked: u64,
+    signals: InheritedSignals,
 ) -> Result<Arc<Tcb>, NotEntered> {
     let mut table = TABLE.lock();
     if !may() {
@@ -129,7 +130,7 @@ pub(super) fn enter(
     }
     let pid = table.free_number().ok_or(NotEntered::NoPid)?;
     let process = make(pid);
-    let leader = Arc::new(Tcb::new(process.clone(), pid, blocked));
+    let leader = Arc::new(Tcb::new(process.clone(), pid, signals));
     process.threads.join(leader.clone())?;
     table.numbers.insert(pid, Numbered::Process(process));
     table.made += 1;
@@ -138,10 +139,13 @@ pub(super) fn enter(
 
 /// Makes a further thread of a process, under a number of its own, unless all its threads
 /// have to go.
-pub(super) fn enter_thread(process: &Arc<Process>, blocked: u64) -> Result<Arc<Tcb>, NotEntered> {
+pub(super) fn enter_thread(
+    process: &Arc<Process>,
+    signals: InheritedSignals,
+) -> Result<Arc<Tcb>, NotEntered> {
     let mut table = TABLE.lock();
     let tid = table.free_number().ok_or(NotEntered::NoPid)?;
-    let thread = Arc::new(Tcb::new(process.clone(), tid, blocked));
+    let thread = Arc::new(Tcb::new(process.clone(), tid, signals));
     process.threads.join(thread.clone())?;
     table.numbers.insert(tid, Numbered::Thread(thread.clone()));
     table.made += 1;
@@ -195,7 +199,7 @@ pub fn next(after: Pid) -> Option<Arc<Process>> {
 }
 
 /// Visits all processes at one moment, zombies included. `visit` is called under the
-/// table's lock, perhaps on an interrupt's path: it neither allocates nor waits.
+/// table's lock, perhaps on an interrupt's path: it does not wait, and goes on where it finds no memory.
 pub fn for_each(visit: impl FnMut(&Process)) {
     let table = TABLE.lock();
     table.processes().map(|p| &**p).for_each(visit);

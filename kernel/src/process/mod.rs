@@ -3,9 +3,9 @@
 //! In reading order: [`Process`] (`state`) is what a process owns, [`Thread`] and [`Tcb`] are
 //! what runs in it, and `thread_group` keeps a process's threads together to their end; `run`
 //! is the future that a thread is; `fork` (with `newborn`) makes processes and threads, `exec`
-//! replaces programs, `exit` ends processes and waits for them;
-//! `futex` is how threads wait for each other; `signal` is how they are ended
-//! from outside; `ids` numbers and finds them; `procfs` shows them.
+//! replaces programs, `exit` ends processes and waits for them; `futex` is how threads wait for
+//! each other; `signal` is how they are told of things, and ended from outside; `ids` numbers
+//! and finds them; `procfs` shows them.
 
 mod elf;
 mod exec;
@@ -29,7 +29,9 @@ pub use ids::{Pid, any, count as process_count, find, find_thread};
 pub use newborn::Beginning;
 pub use procfs::attach as attach_procfs;
 pub use run::{Outcome, end_all, start_init};
-pub use signal::{Disposition, Signal, send, send_to_all, send_to_group};
+pub use signal::{
+    Action, Disposition, QueueFull, SigInfo, Signal, send, send_to_all, send_to_group,
+};
 pub use state::Process;
 pub use thread::{Tcb, Thread};
 

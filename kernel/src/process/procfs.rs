@@ -210,7 +210,7 @@ fn process_status(process: &Process) -> Result<Vec<u8>, Errno> {
         text,
         "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\n\
          TracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t{}\nVmSize:\t{:8} kB\nVmRSS:\t{:8} kB\nThreads:\t{}\n\
-         SigPnd:\t{:016x}\nSigIgn:\t{:016x}\nCpus_allowed:\t{:x}\n",
+         ShdPnd:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\nCpus_allowed:\t{:x}\n",
         String::from_utf8_lossy(&names.short),
         process.umask.load(Ordering::Relaxed),
         process.files().limit(),
@@ -219,6 +219,7 @@ fn process_status(process: &Process) -> Result<Vec<u8>, Errno> {
         process.thread_count(),
         process.pending(),
         process.ignored(),
+        process.handled(),
         u64::MAX >> (64 - arch::cpu_count()),
         pid = process.pid,
     );

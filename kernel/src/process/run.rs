@@ -8,10 +8,10 @@
 use super::exec::{self, Program};
 use super::exit::{End, ExitStatus};
 use super::ids::{self, Pid};
-use super::signal::{self, Signal, Signals};
+use super::signal::{self, InheritedSignals, SigInfo, Signal, Signals};
 use super::state::{Names, Parts, Process};
 use super::thread::Thread;
-use crate::arch::{self, Access, FpuState, Trap, UserContext, Violation};
+use crate::arch::{self, Access, FloatError, FpuState, Trap, UserContext, Violation};
 use crate::errno::{Errno, SysResult};
 use crate::fs;
 use crate::fs::table::{FdTable, OnExec};
@@ -25,7 +25,7 @@ use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::pin::pin;
 use futures_util::future::{Either, select};
-use linux_raw_sys::general::O_RDWR;
+use linux_raw_sys::general as linux;
 
 /// Lines about programs that crash.
 static CRASHES: Rationed = Rationed::new();
@@ -86,12 +86,16 @@ pub async fn start_init(
         umask: 0o022,
         group: None,
         session: None,
-        signals: Signals::new(0),
+        signals: Signals::new(),
         parent: None,
         names: Arc::new(Names::default()),
     };
-    let tcb = ids::enter(|| true, |pid| Arc::new(Process::new(pid, parts)), 0)
-        .map_err(|_| exec::ExecError::OutOfMemory)?;
+    let tcb = ids::enter(
+        || true,
+        |pid| Arc::new(Process::new(pid, parts)),
+        InheritedSignals::NOTHING,
+    )
+    .map_err(|_| exec::ExecError::OutOfMemory)?;
     let process = tcb.process().clone();
     assert!(process.pid == Pid::INIT, "init is not the first process");
     let program = exec::exec_first(&process, path, arguments).await?;
@@ -111,7 +115,7 @@ async fn open_console(files: &FdTable) -> Result<(), Errno> {
         directory: fs::tree().root(),
         caller: 1,
     };
-    let console = fs::open::open(fs::tree(), start, b"/dev/console", O_RDWR, 0).await?;
+    let console = fs::open::open(fs::tree(), start, b"/dev/console", linux::O_RDWR, 0).await?;
     for _ in 0..3 {
         files.add(console.clone(), OnExec::Keep)?;
     }
@@ -175,7 +179,7 @@ enum Next {
 async fn run(thread: &Thread, user: &mut UserContext) -> Next {
     loop {
         if thread.has_signals()
-            && let Some(status) = thread.take_signals().await
+            && let Some(status) = thread.take_signals(user).await
         {
             return Next::End(End::Process(status));
         }
@@ -196,7 +200,10 @@ async fn run(thread: &Thread, user: &mut UserContext) -> Next {
                 executor::yield_now().await;
                 None
             }
-            Trap::Exception { vector, error } => exception(thread, user, vector, error),
+            Trap::Exception { vector, error } => {
+                exception(thread, user, vector, error);
+                None
+            }
         };
         if let Some(status) = ended {
             return Next::End(End::Process(status));
@@ -208,7 +215,7 @@ async fn run(thread: &Thread, user: &mut UserContext) -> Next {
 async fn system_call(thread: &Thread, user: &mut UserContext) -> Option<Next> {
     let outcome = {
         let call = pin!(syscall::dispatch(thread, user));
-        let killed = pin!(thread.must_end());
+        let killed = pin!(thread.tcb().must_end());
         match select(call, killed).await {
             Either::Left((outcome, _)) => outcome,
             // The loop finds out why, which is the end.
@@ -235,50 +242,69 @@ async fn page_fault(
     let error = {
         let space = thread.space();
         let fault = pin!(space.fault(address, access));
-        let killed = pin!(thread.must_end());
+        let killed = pin!(thread.tcb().must_end());
         match select(fault, killed).await {
             Either::Left((Ok(()), _)) | Either::Right(_) => return None,
             Either::Left((Err(error), _)) => error,
         }
     };
-    let process = thread.process();
-    let (signal, why) = match error {
-        FaultError::NotMapped => (Signal::SEGV, "nothing is mapped there"),
-        FaultError::NotAllowed => (Signal::SEGV, "not allowed"),
-        FaultError::BeyondEnd => (Signal::BUS, "beyond the end of the file"),
+    let (signal, code, why) = match error {
+        FaultError::NotMapped => (Signal::SEGV, linux::SEGV_MAPERR, "nothing is mapped there"),
+        FaultError::NotAllowed => (Signal::SEGV, linux::SEGV_ACCERR, "not allowed"),
+        FaultError::BeyondEnd => (Signal::BUS, linux::BUS_ADRERR, "beyond the end of the file"),
         FaultError::OutOfMemory => {
             memory::count(Counter::OutOfMemoryKills);
             log::warn!(
                 "out of memory: process {} is killed, {} frames are free",
-                process.pid,
+                thread.process().pid,
                 memory::free_frames()
             );
             return Some(ExitStatus::Signal(Signal::KILL));
         }
     };
-    CRASHES.info(format_args!(
-        "process {}: {access:?} at {address:#x} by {:#x}: {why}",
-        process.pid,
-        user.ip()
-    ));
-    Some(ExitStatus::Signal(signal))
+    if !thread.catches(signal) {
+        CRASHES.info(format_args!(
+            "process {}: {access:?} at {address:#x} by {:#x}: {why}",
+            thread.process().pid,
+            user.ip()
+        ));
+    }
+    thread.force(SigInfo::fault(signal, code, address));
+    None
 }
 
 /// The signal for an exception, as Linux has it (arch/x86/kernel/traps.c).
-fn exception(thread: &Thread, user: &UserContext, vector: u8, error: u64) -> Option<ExitStatus> {
-    let signal = match Violation::of(vector) {
-        Violation::Arithmetic => Signal::FPE,
-        Violation::Debug => Signal::TRAP,
-        Violation::Instruction => Signal::ILL,
-        Violation::Bus => Signal::BUS,
-        Violation::Protection => Signal::SEGV,
+fn exception(thread: &Thread, user: &UserContext, vector: u8, error: u64) {
+    let here = |signal, code| SigInfo::fault(signal, code, user.ip());
+    let info = match Violation::of(vector) {
+        Violation::Division => here(Signal::FPE, linux::FPE_INTDIV),
+        Violation::Float => here(Signal::FPE, float_code(thread, vector)),
+        Violation::Step => here(Signal::TRAP, linux::TRAP_TRACE),
+        Violation::Breakpoint => SigInfo::kernel(Signal::TRAP),
+        Violation::Instruction => here(Signal::ILL, linux::ILL_ILLOPN),
+        Violation::Segment => SigInfo::kernel(Signal::BUS),
+        Violation::Alignment => SigInfo::fault(Signal::BUS, linux::BUS_ADRALN, 0),
+        Violation::Protection => SigInfo::kernel(Signal::SEGV),
     };
-    CRASHES.info(format_args!(
-        "process {}: exception {vector}, error code {error:#x}, at {:#x}",
-        thread.process().pid,
-        user.ip()
-    ));
-    Some(ExitStatus::Signal(signal))
+    if !thread.catches(info.signal()) {
+        CRASHES.info(format_args!(
+            "process {}: exception {vector}, error code {error:#x}, at {:#x}",
+            thread.process().pid,
+            user.ip()
+        ));
+    }
+    thread.force(info);
+}
+
+fn float_code(thread: &Thread, vector: u8) -> u32 {
+    match thread.fpu.lock().float_error(vector) {
+        FloatError::Invalid => linux::FPE_FLTINV,
+        FloatError::DivideByZero => linux::FPE_FLTDIV,
+        FloatError::Overflow => linux::FPE_FLTOVF,
+        FloatError::Underflow => linux::FPE_FLTUND,
+        FloatError::Inexact => linux::FPE_FLTRES,
+        FloatError::Unknown => linux::FPE_FLTUNK,
+    }
 }
 
 /// Kills everybody but init, and waits until they are gone.

@@ -8,6 +8,7 @@
 use super::exec::Program;
 use super::exit::End;
 use super::ids::{self, Pid};
+use super::signal::{InheritedSignals, ThreadSignals};
 use super::state::Process;
 use crate::arch::{self, CpuId, FpuState, UserContext};
 use crate::memory::{self, AddressSpace};
@@ -27,8 +28,7 @@ pub struct Tcb {
     process: Arc<Process>,
     /// Its number. It changes once at the most, when the thread becomes the leader (execve(2)).
     tid: AtomicU32,
-    /// Signals that are held back.
-    pub blocked: AtomicU64,
+    pub(super) signals: ThreadSignals,
     /// It has to end; never taken back.
     is_doomed: AtomicBool,
     /// Woken when there is something that the thread has to look at.
@@ -45,11 +45,11 @@ pub struct Tcb {
 }
 
 impl Tcb {
-    pub(super) fn new(process: Arc<Process>, tid: Pid, blocked: u64) -> Tcb {
+    pub(super) fn new(process: Arc<Process>, tid: Pid, signals: InheritedSignals) -> Tcb {
         Tcb {
             process,
             tid: AtomicU32::new(tid.0),
-            blocked: AtomicU64::new(blocked),
+            signals: ThreadSignals::new(signals),
             is_doomed: AtomicBool::new(false),
             // Whoever waits for something is told of signals besides.
             attention: WaitQueue::labelled(&Label("")),
@@ -239,6 +239,8 @@ impl Thread {
         drop((ours, mine));
         *user = UserContext::new(program.entry, program.sp);
         self.fpu.get_mut().reset();
+        process.signals.exec();
+        self.tcb.signals.exec();
     }
 
     /// The end of its life.

@@ -150,8 +150,12 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
 
         // Signals.
         nr::__NR_kill => signal::kill(thread, a, b),
-        nr::__NR_tkill => signal::tkill(a, b),
-        nr::__NR_tgkill => signal::tgkill(a, b, c),
+        nr::__NR_tkill => signal::tkill(thread, a, b),
+        nr::__NR_tgkill => signal::tgkill(thread, a, b, c),
+        nr::__NR_rt_sigqueueinfo => signal::rt_sigqueueinfo(thread, a, b, c).await,
+        nr::__NR_rt_tgsigqueueinfo => signal::rt_tgsigqueueinfo(thread, a, b, c, d).await,
+        nr::__NR_rt_sigreturn => return signal::rt_sigreturn(thread, user).await,
+        nr::__NR_sigaltstack => signal::sigaltstack(thread, user, a, b).await,
         nr::__NR_rt_sigaction => signal::rt_sigaction(thread, a, b, c, d).await,
         nr::__NR_rt_sigprocmask => signal::rt_sigprocmask(thread, a, b, c, d).await,
         nr::__NR_rt_sigpending => signal::rt_sigpending(thread, a, b).await,

@@ -1,13 +1,19 @@
-//! Signals: sending, holding back, ignoring. Handlers are not there yet.
+//! Signals: sending them, and what is to be done with them.
 
-use super::not_yet;
+use crate::arch::{StackNote, UserContext};
 use crate::errno::{Errno, SysResult};
-use crate::process::{self, Disposition, Pid, Signal, Thread};
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::process::{self, Action, Outcome, Pid, QueueFull, SigInfo, Signal, Thread};
+use core::sync::atomic::Ordering;
 use linux_raw_sys::general as linux;
 
-const SIG_DFL: usize = 0;
-const SIG_IGN: usize = 1;
+/// The bytes of a set of signals, as the kernel has it.
+const SET_SIZE: usize = 8;
+
+impl From<QueueFull> for Errno {
+    fn from(_: QueueFull) -> Errno {
+        Errno::EAGAIN
+    }
+}
 
 fn checked(number: usize) -> Result<Option<Signal>, Errno> {
     // Zero sends nothing, and asks whether one could.
@@ -19,17 +25,17 @@ fn checked(number: usize) -> Result<Option<Signal>, Errno> {
 
 /// kill(2).
 pub fn kill(thread: &Thread, pid: usize, signal: usize) -> SysResult {
-    let signal = checked(signal)?;
     let own = thread.process();
+    let info = checked(signal)?.map(|signal| SigInfo::user(signal, own.pid));
     let any = match pid as i32 {
-        0 => process::send_to_group(own.group.load(Ordering::Relaxed), signal),
-        -1 => process::send_to_all(own.pid, signal),
+        0 => process::send_to_group(own.group.load(Ordering::Relaxed), info),
+        -1 => process::send_to_all(own.pid, info),
         i32::MIN => false,
-        group if group < 0 => process::send_to_group(group.unsigned_abs(), signal),
+        group if group < 0 => process::send_to_group(group.unsigned_abs(), info),
         pid => {
             let process = process::find(Pid(pid as u32)).ok_or(Errno::ESRCH)?;
-            if let Some(signal) = signal {
-                process::send(&process, signal);
+            if let Some(info) = info {
+                process::send(&process, info)?;
             }
             true
         }
@@ -38,34 +44,86 @@ pub fn kill(thread: &Thread, pid: usize, signal: usize) -> SysResult {
 }
 
 /// tkill(2).
-pub fn tkill(tid: usize, signal: usize) -> SysResult {
+pub fn tkill(thread: &Thread, tid: usize, signal: usize) -> SysResult {
+    let info = checked(signal)?.map(|signal| SigInfo::thread(signal, thread.process().pid));
     if (tid as i32) <= 0 {
         return Err(Errno::EINVAL);
     }
-    send_to_thread(None, tid, signal)
+    send_to_thread(None, tid, info)
 }
 
 /// tgkill(2).
-pub fn tgkill(group: usize, tid: usize, signal: usize) -> SysResult {
+pub fn tgkill(thread: &Thread, group: usize, tid: usize, signal: usize) -> SysResult {
+    let info = checked(signal)?.map(|signal| SigInfo::thread(signal, thread.process().pid));
     if (group as i32) <= 0 || (tid as i32) <= 0 {
         return Err(Errno::EINVAL);
     }
-    send_to_thread(Some(Pid(group as u32)), tid, signal)
+    send_to_thread(Some(Pid(group as u32)), tid, info)
 }
 
 /// Sends a signal to a thread; its default actions are those of the whole process.
-fn send_to_thread(group: Option<Pid>, tid: usize, signal: usize) -> SysResult {
-    let signal = checked(signal)?;
-    let (process, _thread) = process::find_thread(Pid(tid as u32))
+fn send_to_thread(group: Option<Pid>, tid: usize, info: Option<SigInfo>) -> SysResult {
+    let (_, thread) = process::find_thread(Pid(tid as u32))
         .filter(|(process, _)| group.is_none_or(|group| process.pid == group))
         .ok_or(Errno::ESRCH)?;
-    if let Some(signal) = signal {
-        process::send(&process, signal);
+    // A leader that has left before the others still has its number.
+    if let (Some(thread), Some(info)) = (thread, info) {
+        thread.send(info)?;
     }
     Ok(0)
 }
 
-/// rt_sigaction(2): the default and ignoring.
+/// rt_sigqueueinfo(2).
+pub async fn rt_sigqueueinfo(
+    thread: &Thread,
+    pid: usize,
+    signal: usize,
+    address: usize,
+) -> SysResult {
+    let info = given(thread, pid, signal, address).await?;
+    let process = process::find(Pid(pid as u32)).ok_or(Errno::ESRCH)?;
+    if let Some(info) = info {
+        process::send(&process, info)?;
+    }
+    Ok(0)
+}
+
+/// rt_tgsigqueueinfo(2).
+pub async fn rt_tgsigqueueinfo(
+    thread: &Thread,
+    group: usize,
+    tid: usize,
+    signal: usize,
+    address: usize,
+) -> SysResult {
+    if (group as i32) <= 0 || (tid as i32) <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let info = given(thread, group, signal, address).await?;
+    send_to_thread(Some(Pid(group as u32)), tid, info)
+}
+
+/// What a program says about a signal. Only to itself may it pretend to be the kernel, or
+/// `tgkill`.
+async fn given(
+    thread: &Thread,
+    pid: usize,
+    signal: usize,
+    address: usize,
+) -> Result<Option<SigInfo>, Errno> {
+    crate::memory::admit().map_err(|_| Errno::ENOMEM)?;
+    let mut bytes = [0; SigInfo::SIZE];
+    thread.space().read_bytes(address, &mut bytes).await?;
+    // Without a signal there is nothing to say, but the question is checked all the same.
+    let info = SigInfo::given(Signal::KILL, bytes);
+    let pretends = info.code() >= 0 || info.code() == linux::SI_TKILL;
+    if pretends && pid as u32 != thread.process().pid.0 {
+        return Err(Errno::EPERM);
+    }
+    Ok(checked(signal)?.map(|signal| SigInfo::given(signal, bytes)))
+}
+
+/// rt_sigaction(2).
 pub async fn rt_sigaction(
     thread: &Thread,
     signal: usize,
@@ -73,35 +131,62 @@ pub async fn rt_sigaction(
     old: usize,
     set_size: usize,
 ) -> SysResult {
-    static ONCE: AtomicU64 = AtomicU64::new(0);
-    let signal = Signal::new(signal as u32 as usize).ok_or(Errno::EINVAL)?;
-    if set_size != 8 || (new != 0 && (signal == Signal::KILL || signal == Signal::STOP)) {
+    if set_size != SET_SIZE {
         return Err(Errno::EINVAL);
     }
-    let process = thread.process();
     let space = thread.space();
-    let wanted = if new != 0 {
-        Some(space.read_word(new).await?)
-    } else {
-        None
+    let mut wanted = None;
+    if new != 0 {
+        let mut bytes = [0; Action::SIZE];
+        space.read_bytes(new, &mut bytes).await?;
+        // The table may have to be made, or copied.
+        crate::memory::admit().map_err(|_| Errno::ENOMEM)?;
+        wanted = Some(Action::from_bytes(&bytes));
+    }
+    let signal = Signal::new(signal as u32 as usize).ok_or(Errno::EINVAL)?;
+    let process = thread.process();
+    let before = match wanted {
+        Some(_) if signal == Signal::KILL || signal == Signal::STOP => return Err(Errno::EINVAL),
+        Some(action) => process.set_action(signal, action),
+        None => process.action(signal),
     };
-    if wanted.is_some_and(|handler| handler > SIG_IGN) {
-        return Err(not_yet(&ONCE, "signal handlers"));
-    }
     if old != 0 {
-        let handler = match process.disposition(signal) {
-            Disposition::Default => SIG_DFL,
-            Disposition::Ignore => SIG_IGN,
-        };
-        // struct kernel_sigaction: handler, flags, restorer, mask.
-        let mut action = [0; 32];
-        action[..8].copy_from_slice(&handler.to_le_bytes());
-        space.write_bytes(old, &action).await?;
+        space.write_bytes(old, &before.to_bytes()).await?;
     }
-    match wanted {
-        Some(SIG_DFL) => process.set_disposition(signal, Disposition::Default),
-        Some(_) => process.set_disposition(signal, Disposition::Ignore),
-        None => {}
+    Ok(0)
+}
+
+/// rt_sigreturn(2): what a handler returns to.
+pub async fn rt_sigreturn(thread: &Thread, user: &mut UserContext) -> Outcome {
+    if thread.return_from_handler(user).await.is_err() {
+        thread.force(SigInfo::kernel(Signal::SEGV));
+    }
+    Outcome::Resume
+}
+
+/// sigaltstack(2).
+pub async fn sigaltstack(thread: &Thread, user: &UserContext, new: usize, old: usize) -> SysResult {
+    // stack_t: the base, the flags and a gap, the size.
+    let mut bytes = [0; 24];
+    let space = thread.space();
+    let wanted = match new {
+        0 => None,
+        address => {
+            space.read_bytes(address, &mut bytes).await?;
+            let [base, flags, size] = [0, 1, 2].map(|word| {
+                let word = bytes.get(8 * word..).and_then(|rest| rest.first_chunk());
+                word.copied().map_or(0, usize::from_ne_bytes)
+            });
+            let flags = flags as u32;
+            Some(StackNote { base, flags, size })
+        }
+    };
+    let before = thread.change_stack(wanted, user.sp())?;
+    if old != 0 {
+        bytes[..8].copy_from_slice(&before.base.to_ne_bytes());
+        bytes[8..16].copy_from_slice(&u64::from(before.flags).to_ne_bytes());
+        bytes[16..].copy_from_slice(&before.size.to_ne_bytes());
+        space.write_bytes(old, &bytes).await?;
     }
     Ok(0)
 }
@@ -114,22 +199,19 @@ pub async fn rt_sigprocmask(
     old: usize,
     set_size: usize,
 ) -> SysResult {
-    if set_size != 8 {
+    if set_size != SET_SIZE {
         return Err(Errno::EINVAL);
     }
     let space = thread.space();
-    let before = thread.tcb().blocked.load(Ordering::Relaxed);
+    let before = thread.blocked();
     if new != 0 {
         let set = space.read_word(new).await? as u64;
-        let blocked = match how as u32 {
+        thread.set_blocked(match how as u32 {
             linux::SIG_BLOCK => before | set,
             linux::SIG_UNBLOCK => before & !set,
             linux::SIG_SETMASK => set,
             _ => return Err(Errno::EINVAL),
-        };
-        // Those two are left out without an error (sigprocmask(2)).
-        let blocked = blocked & !(Signal::KILL.bit() | Signal::STOP.bit());
-        thread.tcb().blocked.store(blocked, Ordering::Relaxed);
+        });
     }
     if old != 0 {
         space.write_bytes(old, &before.to_le_bytes()).await?;
@@ -139,11 +221,10 @@ pub async fn rt_sigprocmask(
 
 /// rt_sigpending(2).
 pub async fn rt_sigpending(thread: &Thread, address: usize, set_size: usize) -> SysResult {
-    if set_size > 8 {
+    if set_size > SET_SIZE {
         return Err(Errno::EINVAL);
     }
-    let pending = thread.process().pending() & thread.tcb().blocked.load(Ordering::Relaxed);
-    let set = pending.to_le_bytes();
+    let set = thread.pending().to_le_bytes();
     thread
         .space()
         .write_bytes(address, &set[..set_size])

@@ -23,7 +23,7 @@ use caches::Caches;
 pub use caches::Pcid;
 pub use cell::PerMachine;
 pub use processor::{PageFault, load, load_word, store, store_word, translate};
-pub use user::{FpuState, UserContext};
+pub use user::{FpuState, SavedFrame, UserContext};
 
 use super::paging::{Bits, ENTRIES, Entry, Table};
 use super::{BootInfo, CpuId, PhysRange, Wanted};

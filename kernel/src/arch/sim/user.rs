@@ -1,6 +1,6 @@
 //! User mode is not simulated: a test plays the program itself.
 
-use super::super::Trap;
+use super::super::{BadFrame, FloatError, HandlerCall, HandlerFrame, StackNote, Trap};
 
 /// The registers that the kernel looks at.
 #[derive(Clone, Default)]
@@ -39,6 +39,30 @@ impl UserContext {
     /// Sets the result.
     pub fn set_result(&mut self, value: usize) {
         self.result = value;
+    }
+
+    /// Nothing to repeat.
+    pub fn repeat_call(&mut self) {}
+
+    /// Nothing to call.
+    pub fn call_instead(&mut self, _number: usize) {}
+
+    /// There are no handlers.
+    pub fn handler_frame(&self, _: &mut FpuState, _: &HandlerCall<'_>) -> Option<HandlerFrame> {
+        None
+    }
+
+    /// Nothing.
+    pub fn enter_handler(&mut self, _call: &HandlerCall<'_>, _address: usize) {}
+
+    /// Nowhere.
+    pub fn frame_address(&self) -> usize {
+        0
+    }
+
+    /// Nothing to go back to.
+    pub fn restore(&mut self, _saved: &SavedFrame) -> Result<(), BadFrame> {
+        Err(BadFrame)
     }
 
     /// Where the program is.
@@ -93,4 +117,52 @@ impl FpuState {
 
     /// Nothing.
     pub fn copy_from(&mut self, _other: &FpuState) {}
+}
+
+impl FpuState {
+    /// Nothing.
+    pub const LEGACY: usize = 0;
+
+    /// Nothing.
+    pub fn image_length(_legacy: &[u8; FpuState::LEGACY]) -> usize {
+        0
+    }
+
+    /// Nothing.
+    pub fn restore_image(&mut self, _image: &[u8]) -> Result<(), BadFrame> {
+        Ok(())
+    }
+
+    /// No floating point.
+    pub fn float_error(&mut self, _vector: u8) -> FloatError {
+        FloatError::Unknown
+    }
+}
+
+/// The frame of a handler, of which there are none.
+pub struct SavedFrame;
+
+impl SavedFrame {
+    /// Nothing.
+    pub const SIZE: usize = 0;
+
+    /// Nothing.
+    pub fn new(_bytes: &[u8; 0]) -> SavedFrame {
+        SavedFrame
+    }
+
+    /// Nothing.
+    pub fn mask(&self) -> u64 {
+        0
+    }
+
+    /// None.
+    pub fn stack(&self) -> StackNote {
+        StackNote::default()
+    }
+
+    /// None.
+    pub fn fpu_address(&self) -> usize {
+        0
+    }
 }

@@ -13,26 +13,38 @@ use alloc::alloc::{alloc_zeroed, dealloc};
 use core::alloc::Layout;
 use core::arch::asm;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// XSAVE wants 64 (Intel SDM vol. 1, 13.4), FXSAVE 16.
 const ALIGN: usize = 64;
 /// The legacy area, which FXSAVE and XSAVE have in common.
-const LEGACY: usize = 512;
-const FCW: usize = 0;
-const MXCSR: usize = 24;
+pub(super) const LEGACY: usize = 512;
+pub(super) const FCW: usize = 0;
+pub(super) const MXCSR: usize = 24;
+const MXCSR_MASK: usize = 28;
+/// All exceptions masked; x87 with 64 bits of precision.
+pub(super) const INITIAL_FCW: u16 = 0x37f;
+const INITIAL_MXCSR: u32 = 0x1f80;
 /// x87, SSE, AVX, the three parts of AVX-512.
 const WANTED: u64 = 0b1110_0111;
-const X87_SSE: u64 = 0b11;
+pub(super) const X87_SSE: u64 = 0b11;
 const AVX: u64 = 1 << 2;
 const AVX512: u64 = 0b1110_0000;
 
 /// How large a state is, and which components it has; set once at boot.
 static SIZE: AtomicUsize = AtomicUsize::new(LEGACY);
-static COMPONENTS: AtomicU64 = AtomicU64::new(0);
+pub(super) static COMPONENTS: AtomicU64 = AtomicU64::new(0);
+/// The bits of MXCSR that may be set.
+static MXCSR_BITS: AtomicU32 = AtomicU32::new(0);
+
+/// The bits of MXCSR that a program may set; the others make XRSTOR fault.
+pub(super) fn mxcsr_mask() -> u32 {
+    MXCSR_BITS.load(Ordering::Relaxed)
+}
 
 /// Turns the components on, on this CPU.
 pub fn init() {
+    note_mxcsr_mask();
     if !Features::get().contains(Features::XSAVE) {
         return;
     }
@@ -60,6 +72,22 @@ pub fn init() {
     SIZE.store(size as usize, Ordering::Relaxed);
 }
 
+/// Asks for the bits of MXCSR (Intel SDM vol. 1, 11.6.6).
+fn note_mxcsr_mask() {
+    #[repr(align(16))]
+    struct Area([u8; LEGACY]);
+    let mut area = Area([0; LEGACY]);
+    // SAFETY: the area has FXSAVE's size and alignment; CR4.OSFXSR is on.
+    unsafe { asm!("fxsave64 [{}]", in(reg) &raw mut area, options(nostack)) };
+    let bytes = area.0.get(MXCSR_MASK..).and_then(|rest| rest.first_chunk());
+    // Zero is the default of old.
+    let mask = match bytes.copied().map_or(0, u32::from_le_bytes) {
+        0 => 0xffbf,
+        mask => mask,
+    };
+    MXCSR_BITS.store(mask, Ordering::Relaxed);
+}
+
 /// One thread's FPU registers, in the format of XSAVE (or FXSAVE).
 pub struct FpuState {
     area: NonNull<u8>,
@@ -70,7 +98,7 @@ pub struct FpuState {
 // SAFETY: the area belongs to the value alone.
 unsafe impl Send for FpuState {}
 
-fn layout() -> Layout {
+pub(super) fn image_layout() -> Layout {
     // SIZE does not change once there are states.
     Layout::from_size_align(SIZE.load(Ordering::Relaxed), ALIGN).unwrap_or(Layout::new::<u64>())
 }
@@ -79,7 +107,7 @@ impl FpuState {
     /// The state of a new program, or `None` without memory for it.
     pub fn new() -> Option<FpuState> {
         // SAFETY: the layout's size is at least LEGACY.
-        let area = NonNull::new(unsafe { alloc_zeroed(layout()) })?;
+        let area = NonNull::new(unsafe { alloc_zeroed(image_layout()) })?;
         let mut state = FpuState { area, stamp: 0 };
         state.set_initial_words();
         Some(state)
@@ -88,24 +116,23 @@ impl FpuState {
     /// Makes this the state of a new program again.
     pub fn reset(&mut self) {
         // SAFETY: the area has this size and is ours.
-        unsafe { self.area.write_bytes(0, layout().size()) };
+        unsafe { self.area.write_bytes(0, image_layout().size()) };
         self.set_initial_words();
         self.stamp = 0;
     }
 
     /// With all else zero, components are in their initial state.
     fn set_initial_words(&mut self) {
-        // SAFETY: both words are inside of the legacy area. All exceptions
-        // masked; x87 with 64 bits of precision.
+        // SAFETY: both words are inside of the legacy area.
         unsafe {
-            self.area.add(FCW).cast::<u16>().write(0x37f);
-            self.area.add(MXCSR).cast::<u32>().write(0x1f80);
+            self.area.add(FCW).cast::<u16>().write(INITIAL_FCW);
+            self.area.add(MXCSR).cast::<u32>().write(INITIAL_MXCSR);
         }
     }
 
     /// Makes this state the same as `other`, which must have been saved.
     pub fn copy_from(&mut self, other: &FpuState) {
-        let size = layout().size();
+        let size = image_layout().size();
         // SAFETY: two areas of `size` bytes, of which one belongs to `self`
         // alone.
         unsafe { self.area.copy_from_nonoverlapping(other.area, size) };
@@ -146,8 +173,8 @@ impl FpuState {
         let components = COMPONENTS.load(Ordering::Relaxed);
         let (low, high) = (components as u32, (components >> 32) as u32);
         let area = self.area.as_ptr();
-        // SAFETY: the area was made by `new` or saved by the CPU, so its header
-        // and MXCSR are valid. The registers hold nothing of the kernel's.
+        // SAFETY: the area was made by `new`, saved by the CPU, or checked (`fpuframe`), so
+        // its header and MXCSR are valid. The registers hold nothing of the kernel's.
         unsafe {
             if Features::get().contains(Features::XSAVE) {
                 asm!("xrstor64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
@@ -159,12 +186,22 @@ impl FpuState {
         cpu.fpu.set(self.stamp);
     }
 
+    /// Replaces the state: all zeroes, and then what `change` makes of it. That must be an image
+    /// that the CPU accepts.
+    pub(super) fn overwrite(&mut self, change: impl FnOnce(&mut [u8])) {
+        self.reset();
+        // SAFETY: the area has this size, is initialised and borrowed with `self`.
+        change(unsafe {
+            core::slice::from_raw_parts_mut(self.area.as_ptr(), image_layout().size())
+        });
+    }
+
     /// The state as the CPU writes it, brought up to date.
     pub fn bytes(&mut self) -> &[u8] {
         self.save_if_loaded();
         // SAFETY: the area has this size, is initialised and borrowed with
         // `self`.
-        unsafe { core::slice::from_raw_parts(self.area.as_ptr(), layout().size()) }
+        unsafe { core::slice::from_raw_parts(self.area.as_ptr(), image_layout().size()) }
     }
 }
 
@@ -172,6 +209,6 @@ impl Drop for FpuState {
     fn drop(&mut self) {
         // SAFETY: allocated by `new` with the same layout. A CPU that still has
         // the stamp compares it with other stamps only.
-        unsafe { dealloc(self.area.as_ptr(), layout()) };
+        unsafe { dealloc(self.area.as_ptr(), image_layout()) };
     }
 }

@@ -8,7 +8,7 @@
 //! * `features`: what the CPU has. `paging`: the kernel's tables. `percpu`: each
 //!   CPU's own data.
 //! * `interrupts`: the way in from everywhere. `registers`, `user`, `fpu`: user
-//!   mode.
+//!   mode; `sigframe`, `fpuframe`: what a signal handler finds on its stack.
 //! * `apic`, `smp`, `time`, `rtc`, `calendar`: controllers, other CPUs, clocks.
 //! * `serial`, `random`, `power`, `fault`: the world outside, and the end.
 //!
@@ -24,6 +24,7 @@ mod entry;
 mod fault;
 mod features;
 mod fpu;
+mod fpuframe;
 mod interrupts;
 mod layout;
 mod machine;
@@ -35,6 +36,7 @@ mod ranges;
 mod registers;
 mod rtc;
 mod serial;
+mod sigframe;
 mod smp;
 mod time;
 mod user;
@@ -55,6 +57,7 @@ pub use power::power_off;
 pub use random::random;
 pub use registers::General;
 pub use serial::{console_write, log_write, resume_console_input, set_console_input};
+pub use sigframe::SavedFrame;
 pub use smp::start_cpus;
 pub use time::{clock, set_timer};
 pub use user::UserContext;

@@ -57,9 +57,11 @@ const MASKED_FLAGS: RFlags = RFlags::INTERRUPT_FLAG
 /// The state of a program outside of its memory and its FPU registers.
 #[repr(C)]
 pub struct UserContext {
-    frame: TrapFrame,
+    pub(super) frame: TrapFrame,
     fs_base: u64,
     gs_base: u64,
+    /// The address of the last page fault.
+    pub(super) cr2: u64,
     /// Says on which CPU, if any, the bases are in the registers; 0 is nowhere.
     stamp: u64,
 }
@@ -86,6 +88,7 @@ impl UserContext {
             },
             fs_base: 0,
             gs_base: 0,
+            cr2: 0,
             stamp: 0,
         }
     }
@@ -96,14 +99,10 @@ impl UserContext {
     /// the CPU would not accept reports general protection, as if the program had
     /// jumped there.
     pub fn run(&mut self, fpu: &mut FpuState) -> Trap {
-        let refused = Trap::Exception {
-            vector: GENERAL_PROTECTION,
-            error: 0,
-        };
         // SYSRET to a non-canonical address would fault in ring 0 on the user's
         // stack (Intel).
         if !is_user(self.frame.rip as usize) {
-            return refused;
+            return self.refused();
         }
         let cpu = percpu::this();
         if cpu.segments.get() != self.stamp {
@@ -111,7 +110,7 @@ impl UserContext {
                 VirtAddr::try_new(self.fs_base),
                 VirtAddr::try_new(self.gs_base),
             ) else {
-                return refused;
+                return self.refused();
             };
             load_bases(fs, gs);
             self.stamp = cpu.stamp();
@@ -130,16 +129,29 @@ impl UserContext {
         self.trap()
     }
 
+    /// What the CPU would have said.
+    fn refused(&mut self) -> Trap {
+        self.frame.vector = u64::from(GENERAL_PROTECTION);
+        self.frame.error = 0;
+        Trap::Exception {
+            vector: GENERAL_PROTECTION,
+            error: 0,
+        }
+    }
+
     /// Why user mode was left; serves the interrupt if it was one.
-    fn trap(&self) -> Trap {
+    fn trap(&mut self) -> Trap {
         match self.frame.vector {
             SYSCALL => Trap::Syscall,
-            // No other fault can have come in between: CR2 is still the
-            // program's.
-            PAGE_FAULT => Trap::PageFault {
-                address: Cr2::read_raw() as usize,
-                access: access(self.frame.error),
-            },
+            PAGE_FAULT => {
+                // No other fault can have come in between: CR2 is still the
+                // program's.
+                self.cr2 = Cr2::read_raw();
+                Trap::PageFault {
+                    address: self.cr2 as usize,
+                    access: access(self.frame.error),
+                }
+            }
             vector @ 0..EXCEPTIONS => Trap::Exception {
                 vector: vector as u8,
                 error: self.frame.error,
@@ -176,6 +188,18 @@ impl UserContext {
     /// Sets the result of the system call (`rax`).
     pub fn set_result(&mut self, value: usize) {
         self.frame.general.rax = value as u64;
+    }
+
+    /// Makes the program do its last system call again: its number is still in `rax`.
+    pub fn repeat_call(&mut self) {
+        const SYSCALL_LENGTH: u64 = 2;
+        self.frame.rip = self.frame.rip.wrapping_sub(SYSCALL_LENGTH);
+    }
+
+    /// As [`repeat_call`](Self::repeat_call), but with another number.
+    pub fn call_instead(&mut self, number: usize) {
+        self.frame.general.rax = number as u64;
+        self.repeat_call();
     }
 
     /// The next instruction.

@@ -4,7 +4,7 @@ use super::file;
 use crate::errno::{Errno, SysResult};
 use crate::fs::file::{OpenFile, Whence};
 use crate::memory::UserBuf;
-use crate::process::{self, Signal, Thread};
+use crate::process::{SigInfo, Signal, Thread};
 use linux_raw_sys::general as abi;
 
 /// The most bytes of one call (read(2)).
@@ -152,7 +152,10 @@ fn position(argument: usize) -> Result<u64, Errno> {
 /// A write into a pipe that nobody reads kills, unless the program has said otherwise (pipe(7)).
 fn written(thread: &Thread, file: &OpenFile, result: SysResult) -> SysResult {
     if result == Err(Errno::EPIPE) && file.is_pipe() {
-        process::send(thread.process(), Signal::PIPE);
+        // An ordinary signal always has room.
+        let _ = thread
+            .tcb()
+            .send(SigInfo::user(Signal::PIPE, thread.process().pid));
     }
     result
 }

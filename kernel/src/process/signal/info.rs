@@ -1,0 +1,125 @@
+//! What is told about a signal (`siginfo_t`, sigaction(2)).
+
+use super::number::Signal;
+use crate::process::exit::ExitStatus;
+use crate::process::ids::Pid;
+use linux_raw_sys::general as linux;
+
+/// The part of a `siginfo_t` that says something; what follows is zero. A program that sends a
+/// signal with a value may fill it as it likes (rt_sigqueueinfo(2)), so it is kept as bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SigInfo {
+    signal: Signal,
+    bytes: [u8; SigInfo::SIZE],
+}
+
+// Where the fields are (include/uapi/asm-generic/siginfo.h).
+const NUMBER: usize = 0;
+const CODE: usize = 8;
+const PID: usize = 16;
+const UID: usize = 20;
+const STATUS: usize = 24;
+const USER_TIME: usize = 32;
+const ADDRESS: usize = 16;
+
+/// Nanoseconds of a tick, in which `si_utime` counts.
+const TICK: u64 = 10_000_000;
+
+/// What happened to a child.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChildEvent {
+    /// It has ended.
+    Ended(ExitStatus),
+    /// A signal has stopped it.
+    Stopped(Signal),
+    /// It goes on.
+    Continued,
+}
+
+impl SigInfo {
+    /// How many bytes of a `siginfo_t` are used.
+    pub const SIZE: usize = 48;
+
+    fn new(signal: Signal, code: i32) -> SigInfo {
+        let mut info = SigInfo {
+            signal,
+            bytes: [0; SigInfo::SIZE],
+        };
+        info.put(NUMBER, signal.number());
+        info.put(CODE, code as u32);
+        info
+    }
+
+    fn put(&mut self, at: usize, value: u32) {
+        self.bytes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+
+    fn put_long(&mut self, at: usize, value: u64) {
+        self.bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
+    }
+
+    /// From the kernel.
+    pub fn kernel(signal: Signal) -> SigInfo {
+        SigInfo::new(signal, linux::SI_KERNEL as i32)
+    }
+
+    /// From a process, by kill(2).
+    pub fn user(signal: Signal, sender: Pid) -> SigInfo {
+        let mut info = SigInfo::new(signal, linux::SI_USER as i32);
+        info.put(PID, sender.0);
+        info
+    }
+
+    /// From a process to one thread, by tgkill(2).
+    pub fn thread(signal: Signal, sender: Pid) -> SigInfo {
+        let mut info = SigInfo::new(signal, linux::SI_TKILL);
+        info.put(PID, sender.0);
+        info
+    }
+
+    /// Something that the program did at this address, which is `si_addr`.
+    pub fn fault(signal: Signal, code: u32, address: usize) -> SigInfo {
+        let mut info = SigInfo::new(signal, code as i32);
+        info.put_long(ADDRESS, address as u64);
+        info
+    }
+
+    /// `SIGCHLD`, with the child's CPU time in nanoseconds.
+    pub fn child(event: ChildEvent, child: Pid, cpu_time: u64) -> SigInfo {
+        let (code, status) = match event {
+            ChildEvent::Ended(ExitStatus::Code(code)) => (linux::CLD_EXITED, u32::from(code)),
+            ChildEvent::Ended(ExitStatus::Signal(signal)) => (linux::CLD_KILLED, signal.number()),
+            ChildEvent::Stopped(signal) => (linux::CLD_STOPPED, signal.number()),
+            ChildEvent::Continued => (linux::CLD_CONTINUED, linux::SIGCONT),
+        };
+        let mut info = SigInfo::new(Signal::CHLD, code as i32);
+        info.put(PID, child.0);
+        info.put(UID, 0);
+        info.put(STATUS, status);
+        info.put_long(USER_TIME, cpu_time / TICK);
+        info
+    }
+
+    /// What a program says itself (rt_sigqueueinfo(2)).
+    pub fn given(signal: Signal, bytes: [u8; SigInfo::SIZE]) -> SigInfo {
+        let mut info = SigInfo { signal, bytes };
+        info.put(NUMBER, signal.number());
+        info
+    }
+
+    /// The signal.
+    pub fn signal(&self) -> Signal {
+        self.signal
+    }
+
+    /// `si_code`.
+    pub fn code(&self) -> i32 {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|n| self.bytes[CODE + n]);
+        i32::from_ne_bytes([a, b, c, d])
+    }
+
+    /// The bytes of the `siginfo_t`.
+    pub fn bytes(&self) -> &[u8; SigInfo::SIZE] {
+        &self.bytes
+    }
+}

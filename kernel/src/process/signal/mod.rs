@@ -1,0 +1,30 @@
+//! Signals (signal(7)).
+//!
+//! In reading order: `number` and `info` are what a signal is; `action` is what a process wants
+//! done with it; `queue` holds those that were sent and not taken; `state` is all of that for a
+//! process and for each of its threads, under one lock; `send` puts signals in, `take` gets them
+//! out and does what they say; `handler` and `altstack` are how a program's function is called
+//! and returned from; `mask` is holding back, and waiting for signals.
+//!
+//! A signal is sent to a process or to one of its threads, and stays pending until a thread takes
+//! it, which threads do before they enter user mode. A system call that waits is given up when a
+//! signal is pending that ends the process.
+
+mod action;
+mod altstack;
+mod handler;
+mod info;
+mod mask;
+mod number;
+mod queue;
+mod send;
+mod state;
+mod take;
+
+pub use action::{Action, Disposition};
+pub use info::{ChildEvent, SigInfo};
+pub use number::Signal;
+pub use queue::QueueFull;
+pub(super) use send::kill_all;
+pub use send::{send, send_to_all, send_to_group};
+pub(super) use state::{InheritedSignals, Signals, ThreadSignals};

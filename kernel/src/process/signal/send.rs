@@ -1,0 +1,161 @@
+//! Sending signals.
+//!
+//! A signal that would do nothing is not even queued, unless somebody holds it back: it may mean
+//! something by the time it is let in. `SIGCONT` continues a stopped process when it is sent, and
+//! takes back what would stop it; what stops takes back `SIGCONT`.
+
+use super::action::Disposition;
+use super::info::SigInfo;
+use super::number::{DefaultAction, STOPPING, Signal};
+use super::queue::QueueFull;
+use super::state::State;
+use crate::process::ids::{self, Pid};
+use crate::process::state::Process;
+use crate::process::thread::{Tcb, Thread};
+use core::sync::atomic::Ordering;
+
+/// Sends a signal to a process. To a zombie it does nothing.
+///
+/// # Errors
+/// When there is no room for what is sent with it. For a signal without a value that makes no
+/// difference.
+pub fn send(process: &Process, info: SigInfo) -> Result<(), QueueFull> {
+    process.post(None, info)
+}
+
+/// Sends a signal, if any, to all processes of a group, also to those that are being made.
+/// Says whether there were any.
+pub fn send_to_group(group: u32, info: Option<SigInfo>) -> bool {
+    send_to_many(info, |process| {
+        process.group.load(Ordering::Relaxed) == group
+    })
+}
+
+/// The same for all processes but init and this one.
+pub fn send_to_all(but: Pid, info: Option<SigInfo>) -> bool {
+    send_to_many(info, |process| {
+        process.pid != but && process.pid != Pid::INIT
+    })
+}
+
+fn send_to_many(info: Option<SigInfo>, selected: impl Fn(&Process) -> bool) -> bool {
+    let mut any = false;
+    ids::for_each(|process| {
+        if selected(process) {
+            any = true;
+            if let Some(info) = info {
+                // Without room the others get it all the same.
+                let _ = send(process, info);
+            }
+        }
+    });
+    any
+}
+
+/// Ends everybody but init: the machine is about to stop.
+pub(in crate::process) fn kill_all() {
+    ids::for_each(|process| {
+        if process.pid != Pid::INIT {
+            // It has no value that could be too much.
+            let _ = send(process, SigInfo::kernel(Signal::KILL));
+        }
+    });
+}
+
+impl Process {
+    /// Puts a signal into the queue of the process or of one of its threads, and wakes who may
+    /// take it.
+    fn post(&self, to: Option<&Tcb>, info: SigInfo) -> Result<(), QueueFull> {
+        let signal = info.signal();
+        let continues = signal == Signal::CONT;
+        let queued = {
+            let mut state = self.signals.state.lock();
+            if continues {
+                state.forget(&self.threads, STOPPING);
+                state.stopped = false;
+            } else if signal.bit() & STOPPING != 0 {
+                state.forget(&self.threads, Signal::CONT.bit());
+            }
+            let queued = match to {
+                _ if self.is_indifferent(&state, to, signal) => Ok(false),
+                Some(thread) => thread
+                    .signals
+                    .change(&mut state, |queue| queue.push(info))
+                    .map(|()| true),
+                None => state.queue.push(info).map(|()| true),
+            };
+            self.signals.publish(&state);
+            queued?
+        };
+        match to {
+            _ if continues => self.threads.alert(),
+            Some(thread) if queued => thread.alert(),
+            None if queued => self.threads.for_each(|thread| {
+                if thread.signals.wants(signal) {
+                    thread.alert();
+                }
+            }),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the signal would do nothing, now and later.
+    fn is_indifferent(&self, state: &State, to: Option<&Tcb>, signal: Signal) -> bool {
+        let disposition = state.actions.get(signal).disposition();
+        // Init gets only what it has asked for (signal(7), kill(2)).
+        if self.pid == Pid::INIT && disposition == Disposition::Default {
+            return true;
+        }
+        let holds_back = |thread: &Tcb| thread.signals.blocked() & signal.bit() != 0;
+        let held_back = match to {
+            Some(thread) => holds_back(thread),
+            None => {
+                let mut any = false;
+                self.threads.for_each(|thread| any |= holds_back(thread));
+                any
+            }
+        };
+        if held_back {
+            return false;
+        }
+        match disposition {
+            Disposition::Ignore => true,
+            Disposition::Default => signal.default_action() == DefaultAction::Ignore,
+            Disposition::Handler(_) => false,
+        }
+    }
+}
+
+impl Tcb {
+    /// Sends the thread alone a signal.
+    ///
+    /// # Errors
+    /// As [`send`].
+    pub fn send(&self, info: SigInfo) -> Result<(), QueueFull> {
+        self.process().post(Some(self), info)
+    }
+}
+
+impl Thread {
+    /// Sends the thread a signal for what it has just done. It cannot hold that back or ignore it:
+    /// then it is its end (signal(7)).
+    pub fn force(&self, info: SigInfo) {
+        let signals = &self.process().signals;
+        let bit = info.signal().bit();
+        let mut state = signals.state.lock();
+        let blocked = self.blocked() & bit != 0;
+        if blocked || state.actions.ignored & bit != 0 {
+            state.actions.reset(info.signal());
+            self.set_blocked(self.blocked() & !bit);
+        }
+        // An ordinary signal always has room.
+        let _ = self.signals().change(&mut state, |queue| queue.push(info));
+        signals.publish(&state);
+    }
+
+    /// Whether the program has a handler for it, and lets it in.
+    pub fn catches(&self, signal: Signal) -> bool {
+        self.process().handled() & !self.blocked() & signal.bit() != 0
+    }
+}

@@ -1,0 +1,325 @@
+//! What a process and its threads know of signals.
+//!
+//! One lock for each process guards all of it: what is pending for the process, what is to be
+//! done with each signal, and whether it is stopped. What is pending for one thread alone is under
+//! a lock of the thread's own, which is only taken with the first one held. The list of threads
+//! (`thread_group`) is locked between the two. None is held while anybody is woken.
+//!
+//! Whoever only wants to know whether there is something to do looks at copies, which are
+//! atomics. Who changes something writes the copy under the lock (Release), and wakes afterwards;
+//! who looks reads it (Acquire), and takes the lock when it says that there is something.
+
+use super::action::{Action, Actions, Disposition};
+use super::altstack::AltStack;
+use super::info::SigInfo;
+use super::number::{DefaultAction, Set, Signal, TERMINATING, UNSTOPPABLE};
+use super::queue::Queue;
+use crate::process::state::Process;
+use crate::process::thread::{Tcb, Thread};
+use crate::process::thread_group::ThreadGroup;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use linux_raw_sys::general as linux;
+use spin::Mutex;
+
+/// The signals of a process.
+pub(in crate::process) struct Signals {
+    pub(super) state: Mutex<State>,
+    /// Copy of `state.queue.set()`.
+    pending: AtomicU64,
+    /// Copies of what the actions say.
+    ignored: AtomicU64,
+    handled: AtomicU64,
+    /// Copy of `state.stopped`.
+    stopped: AtomicBool,
+}
+
+pub(super) struct State {
+    /// Signals to the process as a whole: whichever thread comes first takes them.
+    pub(super) queue: Queue,
+    pub(super) actions: Actions,
+    /// It was stopped and not continued.
+    pub(super) stopped: bool,
+}
+
+/// The signals of a thread.
+pub(in crate::process) struct ThreadSignals {
+    /// Signals that are held back. Only the thread itself changes it.
+    blocked: AtomicU64,
+    /// Signals that it waits for by name although they are held back (sigtimedwait(2)).
+    pub(super) awaited: AtomicU64,
+    /// Signals to this thread alone.
+    pub(super) queue: Mutex<Queue>,
+    /// Copy of `queue.set()`.
+    pending: AtomicU64,
+    /// The mask to go back to after the next handler, or after none (sigsuspend(2)). Only the
+    /// thread itself uses it.
+    pub(super) saved_mask: Mutex<Option<Set>>,
+    /// Only the thread itself uses it.
+    pub(super) stack: Mutex<AltStack>,
+}
+
+impl Signals {
+    pub(in crate::process) fn new() -> Signals {
+        Signals::with(Actions::default())
+    }
+
+    fn with(actions: Actions) -> Signals {
+        Signals {
+            pending: AtomicU64::new(0),
+            ignored: AtomicU64::new(actions.ignored),
+            handled: AtomicU64::new(actions.handled),
+            stopped: AtomicBool::new(false),
+            state: Mutex::new(State {
+                queue: Queue::default(),
+                actions,
+                stopped: false,
+            }),
+        }
+    }
+
+    /// For a child: the same actions, nothing pending.
+    pub(in crate::process) fn fork(&self) -> Signals {
+        Signals::with(self.state.lock().actions.clone())
+    }
+
+    /// For a new program: no handlers any more. What is pending stays.
+    pub(in crate::process) fn exec(&self) {
+        let mut state = self.state.lock();
+        state.actions = state.actions.without_handlers();
+        self.publish(&state);
+    }
+
+    /// Writes the copies. To be called under the lock after a change.
+    pub(super) fn publish(&self, state: &State) {
+        self.pending.store(state.queue.set(), Ordering::Release);
+        self.ignored.store(state.actions.ignored, Ordering::Release);
+        self.handled.store(state.actions.handled, Ordering::Release);
+        self.stopped.store(state.stopped, Ordering::Release);
+    }
+
+    /// The signals that are ignored.
+    pub(super) fn ignored(&self) -> Set {
+        self.ignored.load(Ordering::Acquire)
+    }
+
+    /// The signals that have a handler.
+    pub(super) fn handled(&self) -> Set {
+        self.handled.load(Ordering::Acquire)
+    }
+
+    /// The signals that end the process when they are taken.
+    fn ending(&self) -> Set {
+        TERMINATING & !self.ignored() & !self.handled()
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Whether dead children are forgotten at once: `SIGCHLD` is ignored, or has
+    /// `SA_NOCLDWAIT` (sigaction(2)).
+    pub(in crate::process) fn reaps_children(&self) -> bool {
+        self.ignored() & Signal::CHLD.bit() != 0
+            || self.action(Signal::CHLD).has(linux::SA_NOCLDWAIT)
+    }
+
+    pub(super) fn action(&self, signal: Signal) -> Action {
+        self.state.lock().actions.get(signal)
+    }
+}
+
+/// What a new thread has from the one that made it.
+#[derive(Clone, Copy)]
+pub(in crate::process) struct InheritedSignals {
+    blocked: Set,
+    stack: AltStack,
+}
+
+impl InheritedSignals {
+    /// Nothing held back, no alternative stack.
+    pub(in crate::process) const NOTHING: InheritedSignals = InheritedSignals {
+        blocked: 0,
+        stack: AltStack::NONE,
+    };
+
+    /// Without the alternative stack: the new thread runs in the same memory.
+    pub(in crate::process) fn without_stack(self) -> InheritedSignals {
+        InheritedSignals {
+            stack: AltStack::NONE,
+            ..self
+        }
+    }
+}
+
+impl ThreadSignals {
+    pub(in crate::process) fn new(from: InheritedSignals) -> ThreadSignals {
+        ThreadSignals {
+            blocked: AtomicU64::new(from.blocked),
+            awaited: AtomicU64::new(0),
+            queue: Mutex::new(Queue::default()),
+            pending: AtomicU64::new(0),
+            saved_mask: Mutex::new(None),
+            stack: Mutex::new(from.stack),
+        }
+    }
+
+    /// Signals that are held back.
+    pub(in crate::process) fn blocked(&self) -> Set {
+        self.blocked.load(Ordering::Relaxed)
+    }
+
+    /// Changes that. Only by the thread itself, before it goes back to user mode: then it
+    /// looks what it may take.
+    pub(super) fn set_blocked(&self, set: Set) {
+        self.blocked.store(set & !UNSTOPPABLE, Ordering::Relaxed);
+    }
+
+    /// What a new thread or process has from this one.
+    pub(in crate::process) fn inherited(&self) -> InheritedSignals {
+        InheritedSignals {
+            blocked: self.blocked(),
+            stack: *self.stack.lock(),
+        }
+    }
+
+    /// For a new program: no alternative stack.
+    pub(in crate::process) fn exec(&self) {
+        *self.stack.lock() = AltStack::NONE;
+    }
+
+    /// Signals to this thread alone.
+    pub(super) fn pending(&self) -> Set {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    /// Changes the thread's queue. With the process's lock held.
+    pub(super) fn change<T>(&self, _: &mut State, change: impl FnOnce(&mut Queue) -> T) -> T {
+        let mut queue = self.queue.lock();
+        let result = change(&mut queue);
+        self.pending.store(queue.set(), Ordering::Release);
+        result
+    }
+
+    /// Whether the thread would take the signal, or waits for it.
+    pub(super) fn wants(&self, signal: Signal) -> bool {
+        let held_back = self.blocked() & !self.awaited.load(Ordering::Acquire);
+        held_back & signal.bit() == 0
+    }
+}
+
+impl Process {
+    /// What is to be done with the signal.
+    pub fn action(&self, signal: Signal) -> Action {
+        self.signals.action(signal)
+    }
+
+    /// Changes what is to be done with the signal, and says what it was. Not for `SIGKILL`
+    /// and `SIGSTOP`. What is ignored from now on is not pending any more (sigaction(2)).
+    pub fn set_action(&self, signal: Signal, action: Action) -> Action {
+        let signals = &self.signals;
+        let mut state = signals.state.lock();
+        let old = state.actions.get(signal);
+        state.actions.set(signal, action);
+        let nothing = match action.disposition() {
+            Disposition::Ignore => true,
+            Disposition::Default => signal.default_action() == DefaultAction::Ignore,
+            Disposition::Handler(_) => false,
+        };
+        if nothing {
+            state.forget(&self.threads, signal.bit());
+        }
+        signals.publish(&state);
+        old
+    }
+
+    /// The set of signals that are ignored.
+    pub fn ignored(&self) -> u64 {
+        self.signals.ignored()
+    }
+
+    /// The set of signals that have a handler.
+    pub fn handled(&self) -> u64 {
+        self.signals.handled()
+    }
+
+    /// Whether it was stopped and not continued.
+    pub fn is_stopped(&self) -> bool {
+        self.signals.is_stopped()
+    }
+
+    /// Signals to the process that have been sent and not taken.
+    pub fn pending(&self) -> u64 {
+        self.signals.pending.load(Ordering::Acquire)
+    }
+}
+
+impl State {
+    /// Forgets signals, wherever they are pending.
+    pub(super) fn forget(&mut self, threads: &ThreadGroup, set: Set) {
+        self.queue.remove(set);
+        threads.for_each(|thread| thread.signals.change(self, |queue| queue.remove(set)));
+    }
+
+    /// Which signal of a set is to be taken first by the thread, and whether it was sent to it
+    /// alone.
+    pub(super) fn first(&self, thread: &ThreadSignals, set: Set) -> Option<(Signal, bool)> {
+        let own = thread.pending() & set;
+        let shared = self.queue.set() & set;
+        if own != 0 && shared & Signal::KILL.bit() == 0 {
+            return Some((Signal::first_of(own)?, true));
+        }
+        Some((Signal::first_of(shared)?, false))
+    }
+
+    /// Takes it.
+    pub(super) fn take(
+        &mut self,
+        thread: &ThreadSignals,
+        (signal, own): (Signal, bool),
+    ) -> SigInfo {
+        match own {
+            true => thread.change(self, |queue| queue.take(signal)),
+            false => self.queue.take(signal),
+        }
+    }
+}
+
+impl Tcb {
+    /// Signals that it would take now.
+    pub(super) fn deliverable(&self) -> Set {
+        let pending = self.process().pending() | self.signals.pending();
+        pending & !self.signals.blocked()
+    }
+
+    /// Whether it has to end: somebody has decided so, or there is a signal to be taken that
+    /// ends the process.
+    pub(in crate::process) fn has_to_end(&self) -> bool {
+        self.is_doomed() || self.deliverable() & self.process().signals.ending() != 0
+    }
+
+    /// Waits until it has to end.
+    pub(in crate::process) async fn must_end(&self) {
+        self.attend(|| self.has_to_end().then_some(())).await;
+    }
+}
+
+impl Thread {
+    pub(super) fn signals(&self) -> &ThreadSignals {
+        &self.tcb().signals
+    }
+
+    /// Whether anything has to be taken before user mode is entered. A few loads.
+    pub(in crate::process) fn has_signals(&self) -> bool {
+        self.tcb().deliverable() != 0 || self.process().is_stopped()
+    }
+
+    /// Signals that have been sent and are held back.
+    pub fn pending(&self) -> u64 {
+        (self.process().pending() | self.signals().pending()) & self.blocked()
+    }
+
+    /// Signals that are held back.
+    pub fn blocked(&self) -> u64 {
+        self.signals().blocked()
+    }
+}

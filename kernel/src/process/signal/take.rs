@@ -1,0 +1,105 @@
+//! Taking signals: what happens to a thread before it goes back to user mode.
+
+use super::action::{Action, Disposition};
+use super::info::SigInfo;
+use super::number::{DefaultAction, SYNCHRONOUS, Signal};
+use crate::arch::UserContext;
+use crate::process::exit::ExitStatus;
+use crate::process::ids::Pid;
+use crate::process::thread::Thread;
+use linux_raw_sys::general as linux;
+
+/// What a thread has to do.
+enum Next {
+    Call(SigInfo, Action),
+    End(Signal),
+    /// The process is stopped.
+    Stop,
+    /// Nothing is left to do.
+    GoOn,
+}
+
+impl Thread {
+    /// Takes what is pending: says how the process ends if it does, waits while it is stopped,
+    /// and makes the program go on in its handlers. Of several the last one runs first, as it
+    /// interrupts the others at their first instruction.
+    pub(in crate::process) async fn take_signals(
+        &self,
+        user: &mut UserContext,
+    ) -> Option<ExitStatus> {
+        loop {
+            match self.next() {
+                // It has to end, which the caller sees.
+                _ if self.tcb().is_doomed() => return None,
+                Next::GoOn => break,
+                Next::End(signal) => return Some(ExitStatus::Signal(signal)),
+                Next::Stop => self.wait_while_stopped().await,
+                Next::Call(info, action) => {
+                    if self.call_handler(user, &info, &action).await.is_err() {
+                        self.force_after(info.signal());
+                    }
+                }
+            }
+        }
+        self.go_back_to_saved_mask();
+        None
+    }
+
+    /// Takes the next signal. Taking one that stops, and stopping, are one step. One that ends the
+    /// process stays, so that the other threads see it, too, until they see that they are
+    /// doomed.
+    fn next(&self) -> Next {
+        let signals = &self.process().signals;
+        let mut state = signals.state.lock();
+        let next = loop {
+            if state.stopped && self.tcb().deliverable() & Signal::KILL.bit() == 0 {
+                return Next::Stop;
+            }
+            let Some(first) = state.first(self.signals(), !self.blocked()) else {
+                break Next::GoOn;
+            };
+            let signal = first.0;
+            let action = state.actions.get(signal);
+            match (action.disposition(), signal.default_action()) {
+                (Disposition::Handler(_), _) => {
+                    let info = state.take(self.signals(), first);
+                    if action.has(linux::SA_RESETHAND) {
+                        state.actions.reset(signal);
+                    }
+                    break Next::Call(info, action);
+                }
+                (Disposition::Ignore, _) | (_, DefaultAction::Ignore) => {}
+                // What comes from outside is nothing to init, if it has no handler.
+                _ if self.process().pid == Pid::INIT && signal.bit() & SYNCHRONOUS == 0 => {}
+                (_, DefaultAction::Stop) => state.stopped = true,
+                (_, DefaultAction::Terminate) => break Next::End(signal),
+            }
+            state.take(self.signals(), first);
+            // For the look at the top.
+            signals.publish(&state);
+        };
+        signals.publish(&state);
+        next
+    }
+
+    async fn wait_while_stopped(&self) {
+        let tcb = self.tcb();
+        let goes_on = || {
+            let killed = tcb.deliverable() & Signal::KILL.bit() != 0;
+            (killed || tcb.is_doomed() || !self.process().is_stopped()).then_some(())
+        };
+        tcb.attend(goes_on).await;
+    }
+
+    /// The frame of a handler could not be written: `SIGSEGV`, which for its own handler is the
+    /// end.
+    fn force_after(&self, signal: Signal) {
+        if signal == Signal::SEGV {
+            let signals = &self.process().signals;
+            let mut state = signals.state.lock();
+            state.actions.reset(signal);
+            signals.publish(&state);
+        }
+        self.force(SigInfo::kernel(Signal::SEGV));
+    }
+}
