@@ -34,9 +34,6 @@ struct Members {
     verdict: Option<ExitStatus>,
     /// A thread is about to be the only one (execve(2)).
     is_closing: bool,
-    /// What the leader has said when it left alone. It is the status of the process, unless
-    /// there is a verdict (wait(2)).
-    leader_status: ExitStatus,
     /// Nanoseconds of CPU time of those who have left.
     time_of_the_left: u64,
 }
@@ -57,7 +54,6 @@ impl ThreadGroup {
                 threads: Vec::new(),
                 verdict: None,
                 is_closing: false,
-                leader_status: ExitStatus::Code(0),
                 time_of_the_left: 0,
             }),
             left: WaitQueue::labelled(&Label("end of threads")),
@@ -100,12 +96,11 @@ impl ThreadGroup {
             let place = threads.position(|other| core::ptr::eq(&**other, thread));
             let gone = place.map(|place| members.threads.swap_remove(place));
             members.time_of_the_left += thread.cpu_time();
-            if let End::Thread(status) = end
-                && thread.is_leader()
-            {
-                members.leader_status = status;
-            }
-            let status = members.verdict.unwrap_or(members.leader_status);
+            // Who leaves of its own is asked last, as Linux does since 6.0.
+            let status = members.verdict.unwrap_or(match end {
+                End::Thread(status) | End::Process(status) => status,
+                End::Doomed => ExitStatus::Code(0),
+            });
             (gone, members.threads.is_empty().then_some(status))
         };
         // Not under the lock.
