@@ -22,6 +22,7 @@ use boot::console::Output;
 use boot::image::{self, Image};
 use boot::session::{self, Input, Options, Session};
 use boot::setup::{self, Tools};
+use boot::trace::Trace;
 use boot::verdict::Verdict;
 use boot::workspace::Workspace;
 
@@ -130,6 +131,12 @@ impl Boot {
     /// Gives the kernel a parameter.
     pub fn kernel_arg(mut self, key: &str, value: &str) -> Self {
         self.options.kernel_args.push((key.into(), value.into()));
+        self
+    }
+
+    /// Has the kernel record so many events of each CPU.
+    pub fn trace(mut self, records: u32) -> Self {
+        self.options.trace = Some(records);
         self
     }
 
@@ -272,6 +279,12 @@ impl Outcome {
     #[must_use]
     pub fn log(&self) -> &str {
         &self.0.log
+    }
+
+    /// What the kernel recorded, if it was to.
+    #[must_use]
+    pub fn trace(&self) -> Option<&Trace> {
+        self.0.trace.as_ref()
     }
 
     /// How it ended.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::bench::options::{self, Bench};
 use crate::error::{Error, Result};
 use crate::session::Options;
+use crate::trace::options::{self as trace, TraceRun};
 
 /// What a person wants.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub enum Command {
     Stress(Stress),
     /// Set up, build and measure.
     Bench(Bench),
+    /// Set up, build, boot, and write down what the kernel did.
+    Trace(TraceRun),
 }
 
 /// How to stress.
@@ -53,7 +56,7 @@ pub(crate) const HELP: Flag = Flag {
     help: "Print this help",
 };
 
-const BOOT_FLAGS: &[Flag] = &[
+pub(crate) const BOOT_FLAGS: &[Flag] = &[
     Flag {
         name: "--overlay",
         value: Some("DIR"),
@@ -86,7 +89,7 @@ const BOOT_FLAGS: &[Flag] = &[
     HELP,
 ];
 
-const RUN_FLAG: Flag = Flag {
+pub(crate) const EXEC_FLAG: Flag = Flag {
     name: "--exec",
     value: Some("COMMAND"),
     help: "Have the shell run COMMAND instead of coming up, then\n\
@@ -118,6 +121,7 @@ Commands:
   stress  Build and boot: concurrent forkers that check each other's memory, and
           a verdict
   bench   Measure it, and Linux in the same machine, with the same program
+  trace   Build, boot, and write what the kernel did to a file for Perfetto
   setup   Only set up what is missing: the Rust target, QEMU
   help    Print this help, or that of a command
 
@@ -128,6 +132,7 @@ Examples:
   echo 'ls /bin' | cargo bootimage run
   cargo bootimage stress --seconds 60 -- -smp 4 -m 1G
   cargo bootimage bench --vs linux -- -smp 4
+  cargo bootimage trace --exec \"forkstorm --seconds 1\" --out trace.json
 
 `cargo bootimage COMMAND --help` lists the options of a command.
 ";
@@ -151,7 +156,7 @@ mismatch and the kernel's audit is clean.
 Usage: cargo bootimage stress [OPTIONS] [-- QEMU OPTIONS]
 ";
 
-const BOOT_HELP: &str = "
+pub(crate) const BOOT_HELP: &str = "
 Options that are not listed go to QEMU as they are, and so does everything after
 `--`. Unless they say otherwise it gets -smp 4 -m 512M -cpu max, and KVM where
 that works. The environment variable QEMU names another qemu-system-x86_64.
@@ -179,10 +184,15 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command> {
             Some(bench) => Ok(Command::Bench(bench)),
             None => Ok(Command::Help(options::help())),
         },
+        "trace" => match trace::parse(arguments)? {
+            Some(run) => Ok(Command::Trace(run)),
+            None => Ok(Command::Help(trace::help())),
+        },
         "help" => match arguments.first().map(String::as_str) {
             Some("run") => Ok(Command::Help(run_help())),
             Some("stress") => Ok(Command::Help(stress_help())),
             Some("bench") => Ok(Command::Help(options::help())),
+            Some("trace") => Ok(Command::Help(trace::help())),
             _ => Ok(Command::Help(MAIN_HELP.into())),
         },
         other => Err(Error::Usage(format!("there is no command `{other}`"))),
@@ -202,7 +212,7 @@ fn plain(arguments: &[String], command: Command) -> Result<Command> {
 
 fn run(arguments: Vec<String>) -> Result<Command> {
     let mut options = Options::default();
-    let flags: Vec<&Flag> = std::iter::once(&RUN_FLAG).chain(BOOT_FLAGS).collect();
+    let flags: Vec<&Flag> = std::iter::once(&EXEC_FLAG).chain(BOOT_FLAGS).collect();
     for (name, value) in split(&flags, arguments, &mut options.qemu)? {
         match name {
             "--help" => return Ok(Command::Help(run_help())),
@@ -232,7 +242,7 @@ fn stress(arguments: Vec<String>) -> Result<Command> {
 }
 
 /// Takes one of [`BOOT_FLAGS`].
-fn boot_option(options: &mut Options, name: &str, value: String) -> Result<()> {
+pub(crate) fn boot_option(options: &mut Options, name: &str, value: String) -> Result<()> {
     match name {
         "--overlay" => options.overlays.push(PathBuf::from(value)),
         "--timeout" => {
@@ -297,7 +307,7 @@ pub(crate) fn number(name: &str, value: &str) -> Result<u32> {
 }
 
 fn run_help() -> String {
-    let flags = describe(std::iter::once(&RUN_FLAG).chain(BOOT_FLAGS));
+    let flags = describe(std::iter::once(&EXEC_FLAG).chain(BOOT_FLAGS));
     format!("{RUN_HELP}\nOptions:\n{flags}{BOOT_HELP}")
 }
 
@@ -412,7 +422,7 @@ mod tests {
             );
         }
         let help = run_help();
-        for flag in std::iter::once(&RUN_FLAG).chain(BOOT_FLAGS) {
+        for flag in std::iter::once(&EXEC_FLAG).chain(BOOT_FLAGS) {
             assert!(help.contains(flag.name), "{}", flag.name);
         }
     }

@@ -1,16 +1,19 @@
 //! What each command does.
 
-use std::io::{self, IsTerminal};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use crate::args::{Command, Stress};
 use crate::bench;
 use crate::console::Output;
-use crate::error::Result;
+use crate::error::{Doing, Result};
 use crate::image;
 use crate::progress::note;
 use crate::qemu::{GDB_PORT, Qemu};
 use crate::session::{Input, Options, Outcome, Session};
 use crate::setup;
+use crate::trace::chrome;
+use crate::trace::options::TraceRun;
 use crate::verdict::Verdict;
 use crate::workspace::Workspace;
 
@@ -23,7 +26,7 @@ pub fn run(command: Command) -> Result<u8> {
     match command {
         Command::Help(text) => {
             // Whoever closes the output has read enough.
-            let _ = io::Write::write_all(&mut io::stdout(), text.as_bytes());
+            let _ = io::stdout().write_all(text.as_bytes());
             Ok(0)
         }
         Command::Setup => {
@@ -45,6 +48,7 @@ pub fn run(command: Command) -> Result<u8> {
         }
         Command::Stress(stress) => run_stress(&workspace, stress),
         Command::Bench(bench) => bench::run(&workspace, &bench),
+        Command::Trace(run) => run_trace(&workspace, run),
     }
 }
 
@@ -67,6 +71,31 @@ fn run_stress(workspace: &Workspace, stress: Stress) -> Result<u8> {
         verdict => note(&format!("stress: FAILED: {verdict}")),
     }
     Ok(code)
+}
+
+fn run_trace(workspace: &Workspace, run: TraceRun) -> Result<u8> {
+    let outcome = boot(workspace, &run.options)?;
+    if let Some(trace) = &outcome.trace {
+        let file = File::create(&run.out).on("create", &run.out)?;
+        let mut file = BufWriter::new(file);
+        chrome::write(trace, &mut file)
+            .and_then(|()| file.flush())
+            .on("write", &run.out)?;
+        let lost: u64 = trace.lost.iter().sum();
+        note(&format!(
+            "trace: {}, {} events",
+            run.out.display(),
+            trace.events.len()
+        ));
+        if lost > 0 {
+            note(&format!(
+                "trace: {lost} older events were overwritten; --records keeps more"
+            ));
+        }
+    } else {
+        note("there is no trace: the kernel did not come so far");
+    }
+    Ok(outcome.verdict.exit_code())
 }
 
 /// Sets up, builds, boots, and tells what a person needs to know.

@@ -12,13 +12,15 @@ use crate::workspace::Workspace;
 /// How many files of earlier boots are kept.
 const KEPT: usize = 100;
 
-/// The files of one boot. Its logs outlive it, its own root file system does not.
+/// The files of one boot. Its logs outlive it, its memory and its own root file system do not.
 #[derive(Debug)]
 pub struct Files {
     /// What the kernel logs.
     pub kernel_log: PathBuf,
     /// What QEMU logs when CPUs are reset: their registers, and "Triple fault".
     pub reset_log: PathBuf,
+    /// The machine's memory, if it is to be looked at afterwards.
+    pub memory: PathBuf,
     /// A root file system that only this boot has.
     pub initramfs: PathBuf,
 }
@@ -35,6 +37,7 @@ impl Files {
         let files = Self {
             kernel_log: name("kernel.log"),
             reset_log: name("resets.log"),
+            memory: name("memory"),
             initramfs: name("initramfs.cpio"),
         };
         // An earlier process may have had our number.
@@ -48,6 +51,7 @@ impl Files {
 impl Drop for Files {
     fn drop(&mut self) {
         // Most boots have none.
+        let _ = fs::remove_file(&self.memory);
         let _ = fs::remove_file(&self.initramfs);
     }
 }

@@ -13,6 +13,7 @@
 //!   [`follow`] shows its log, [`files`] are the files of a boot.
 //! - [`verdict`]: how it ended.
 //! - [`bench`]: measures it, and Linux beside it.
+//! - [`trace`]: what the kernel's event trace says, as a file for Perfetto.
 //! - [`workspace`], [`progress`], [`error`]: used everywhere.
 //!
 //! # What it expects of the kernel
@@ -27,6 +28,8 @@
 //! - `console=terminal` or `console=stream` tells whether a person sits before
 //!   the console. What comes in by a stream is not echoed, and what goes out is
 //!   not changed (no `\r` before `\n`).
+//! - With `trace=on` or `trace=N` the log has a line `trace: BYTES bytes at ADDRESS`. The
+//!   physical memory there has the events. See [`trace`].
 //! - The end: `0x10`, `0x11` or `0x12` to the port `0xf4`, when both serial ports
 //!   have sent everything.
 
@@ -45,5 +48,6 @@ pub mod qemu;
 pub mod session;
 pub mod setup;
 pub mod symbols;
+pub mod trace;
 pub mod verdict;
 pub mod workspace;

@@ -12,6 +12,9 @@ pub const PROGRAM: &str = "qemu-system-x86_64";
 /// Where gdb finds the machine with `--gdb`.
 pub const GDB_PORT: u16 = 1234;
 
+/// The machine's memory unless a person says otherwise.
+const DEFAULT_MEMORY: &str = "512M";
+
 /// A QEMU that is there.
 #[derive(Clone, Debug)]
 pub struct Qemu {
@@ -32,6 +35,8 @@ pub struct Boot<'a> {
     pub kernel_log: &'a Path,
     /// Where QEMU logs resets of the CPUs.
     pub reset_log: &'a Path,
+    /// The file that the machine's memory shall be, if any.
+    pub memory: Option<&'a Path>,
     /// Wait for gdb before the first instruction.
     pub gdb: bool,
     /// The person's own options. They win over the defaults here.
@@ -116,6 +121,12 @@ impl Qemu {
         command.arg("-kernel").arg(boot.kernel);
         command.arg("-initrd").arg(boot.initramfs);
         command.arg("-append").arg(boot.command_line);
+        if let Some(path) = boot.memory {
+            let size = memory_size(boot.options);
+            let object = format!("memory-backend-file,id=memory,share=on,size={size},mem-path=");
+            command.arg("-object").arg(with_path(&object, path));
+            command.args(["-machine", "memory-backend=memory"]);
+        }
         if boot.gdb {
             command
                 .arg("-gdb")
@@ -134,7 +145,7 @@ fn defaults(options: &[String]) -> Vec<(&'static str, &'static str)> {
         defaults.push(("-smp", "4"));
     }
     if !gives(options, &["-m"]) {
-        defaults.push(("-m", "512M"));
+        defaults.push(("-m", DEFAULT_MEMORY));
     }
     if !gives(options, &["-cpu"]) {
         defaults.push(("-cpu", "max"));
@@ -149,6 +160,20 @@ fn defaults(options: &[String]) -> Vec<(&'static str, &'static str)> {
         defaults.push(("-accel", accel));
     }
     defaults
+}
+
+/// How much memory the machine has, as QEMU writes sizes for objects: there a number
+/// without a unit is bytes, while `-m` takes it for megabytes.
+fn memory_size(options: &[String]) -> String {
+    let last = options.windows(2).rfind(|pair| gives(&pair[..1], &["-m"]));
+    let value = last.map_or(DEFAULT_MEMORY, |pair| &pair[1]);
+    let size = value.split(',').next().unwrap_or(value);
+    let size = size.strip_prefix("size=").unwrap_or(size);
+    if size.bytes().all(|byte| byte.is_ascii_digit()) {
+        format!("{size}M")
+    } else {
+        size.to_owned()
+    }
 }
 
 /// Whether one of `names` is among `options`. QEMU takes one dash or two.
@@ -213,6 +238,7 @@ mod tests {
             command_line: "-- -c \"ls\"",
             kernel_log: Path::new("a,b.log"),
             reset_log: Path::new("reset.log"),
+            memory: Some(Path::new("memory")),
             gdb: false,
             options: &options,
         });
@@ -247,6 +273,19 @@ mod tests {
         assert_eq!(values(&own, "--m"), ["64M"]);
         assert_eq!(values(&own, "-accel"), ["tcg,thread=single"]);
         assert!(values(&arguments(&["-machine", "q35,accel=tcg"]), "-accel").is_empty());
+    }
+
+    #[test]
+    fn the_file_of_the_memory_is_as_large_as_the_memory() {
+        for (options, size) in [
+            (&[][..], "512M"),
+            (&["-m", "64", "--m", "1G"], "1G"),
+            (&["-m", "256"], "256M"),
+            (&["-m", "size=2G,slots=2"], "2G"),
+        ] {
+            let object = &values(&arguments(options), "-object")[0];
+            assert!(object.contains(&format!("size={size},")), "{object}");
+        }
     }
 
     #[test]

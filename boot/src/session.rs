@@ -23,6 +23,7 @@ use crate::follow::Follower;
 use crate::image::Image;
 use crate::progress::Spinner;
 use crate::qemu::{Boot, Qemu};
+use crate::trace::Trace;
 use crate::verdict::{Verdict, Word};
 use crate::workspace::Workspace;
 
@@ -48,6 +49,8 @@ pub struct Options {
     pub qemu: Vec<String>,
     /// Stop after so long.
     pub timeout: Option<Duration>,
+    /// Have the kernel record so many events for each CPU.
+    pub trace: Option<u32>,
     /// Wait for gdb.
     pub gdb: bool,
     /// Copy the kernel's log to the standard error as it comes.
@@ -75,6 +78,8 @@ pub struct Outcome {
     pub log: String,
     /// The file that the log is in.
     pub log_path: PathBuf,
+    /// The kernel's trace of events, if there was to be one and the kernel came so far.
+    pub trace: Option<Trace>,
     /// QEMU's log of resets, where it tells of a triple fault.
     pub reset_log: Option<PathBuf>,
     /// From the start of QEMU to its end.
@@ -233,6 +238,7 @@ impl Session {
             (false, false) => Word::Nothing,
         };
         Ok(Outcome {
+            trace: Trace::read(&self.files.memory, &log)?,
             verdict: match stopped {
                 Ok(verdict) => verdict,
                 Err(status) => Verdict::of(status, &log, word),
@@ -297,6 +303,9 @@ fn command(
     if parameters.iter().all(|(key, _)| key != "console") {
         parameters.push(("console".into(), console.into()));
     }
+    if let Some(records) = options.trace {
+        parameters.push(("trace".into(), records.to_string()));
+    }
     let line = command_line::build(&parameters, options.exec.as_deref())?;
     let mut initramfs = &image.initramfs;
     if !options.overlays.is_empty() || line.script.is_some() {
@@ -316,6 +325,7 @@ fn command(
         command_line: &line.text,
         kernel_log: &files.kernel_log,
         reset_log: &files.reset_log,
+        memory: options.trace.map(|_| files.memory.as_path()),
         gdb: options.gdb,
         options: &options.qemu,
     });

@@ -1,5 +1,7 @@
 //! What the executor needs of the machine beneath it.
 
+use crate::task::TaskId;
+
 /// The machine: who runs, what time it is, how to halt and how to be woken.
 ///
 /// # Safety
@@ -52,4 +54,19 @@ pub unsafe trait Platform: Send + Sync + 'static {
 
     /// Called when this CPU has found nothing to do and is about to halt.
     fn before_idle(&self) {}
+
+    /// Called when a poll of `task` begins on this CPU: for a trace of events.
+    /// Like the next two it does nothing and costs nothing unless it is
+    /// implemented.
+    fn poll_begins(&self, task: TaskId, name: &'static str) {
+        let _ = (task, name);
+    }
+
+    /// Called when that poll has ended. The task may be gone.
+    fn poll_ends(&self) {}
+
+    /// Called when this CPU has taken `tasks` tasks from the CPU `victim`.
+    fn stole(&self, victim: usize, tasks: usize) {
+        let _ = (victim, tasks);
+    }
 }

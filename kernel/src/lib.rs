@@ -14,7 +14,7 @@
 //! In reading order: [`memory`] is what the kernel exists for. [`process`] has threads
 //! and processes, [`sched`] puts them on the executor. [`syscall`] is the way in for
 //! programs, [`fs`] their files. [`arch`] is the machine, `start` the
-//! beginning and the end.
+//! beginning and the end. [`trace`] records what all of them do.
 #![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
@@ -34,6 +34,7 @@ mod selftest;
 #[cfg(target_os = "none")]
 mod start;
 pub mod syscall;
+pub mod trace;
 
 #[cfg(target_os = "none")]
 pub use start::start;

@@ -13,6 +13,9 @@ use spin::Once;
 /// What QEMU is told.
 pub const EXIT_PANIC: u8 = 0x12;
 
+/// How many of the last events of each CPU are reported, if there is a trace.
+const EVENTS: usize = 8;
+
 static SYMBOLS: Once<&'static [u8]> = Once::new();
 
 /// Gives the table of symbols: lines of `address name`, the address with 16 hexadecimal
@@ -47,6 +50,7 @@ fn report(what: fmt::Arguments<'_>, more: impl FnOnce(&mut Port) -> fmt::Result)
     // The port takes everything.
     let _ = writeln!(Port, "\nPANIC: {} on {}", what, arch::cpu());
     let _ = more(&mut Port);
+    let _ = crate::trace::report(&mut Port, EVENTS);
     arch::power_off(EXIT_PANIC)
 }
 

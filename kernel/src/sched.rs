@@ -9,10 +9,11 @@
 
 use crate::arch::{self, CpuId, PerMachine};
 use crate::memory;
+use crate::trace::{self, Kind};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
-use executor::{Executor, Platform};
+use executor::{Executor, Platform, TaskId};
 
 /// How long a thread may stay in user mode while others wait for its CPU.
 const SLICE: u64 = 10_000_000;
@@ -139,6 +140,7 @@ unsafe impl Platform for Machine {
     }
 
     fn kick(&self, cpu: usize) {
+        trace::event(Kind::Kick, [cpu as u64]);
         arch::kick(CpuId(cpu));
     }
 
@@ -167,5 +169,20 @@ unsafe impl Platform for Machine {
     fn before_idle(&self) {
         // Rule M6: nobody shall have to wake this CPU for a shootdown.
         memory::leave();
+    }
+
+    fn poll_begins(&self, task: TaskId, name: &'static str) {
+        if trace::is_on() {
+            let [first, second] = trace::name(name.as_bytes());
+            trace::event(Kind::PollBegin, [task.get(), first, second]);
+        }
+    }
+
+    fn poll_ends(&self) {
+        trace::event(Kind::PollEnd, []);
+    }
+
+    fn stole(&self, victim: usize, tasks: usize) {
+        trace::event(Kind::Steal, [victim as u64, tasks as u64]);
     }
 }

@@ -6,6 +6,7 @@ use crate::cmdline::CommandLine;
 use crate::fs::cpio::Archive;
 use crate::memory::{self, Audit};
 use crate::process::{self, ExitStatus, SigInfo, Signal};
+use crate::trace::{self, Kind};
 use crate::{fs, log as kernel_log, panic as kernel_panic, sched, selftest};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -17,7 +18,10 @@ const EXIT_AUDIT_FAILED: u8 = 0x11;
 /// Starts everything. Called by `arch` on the first CPU.
 pub fn start(boot: BootInfo) -> ! {
     kernel_log::init();
-    memory::init(&boot);
+    let aside = memory::init(&boot, trace::bytes_wanted(&boot));
+    let counters: Vec<&str> = memory::statistics().map(|(name, _)| name).collect();
+    // SAFETY: the memory system has set it aside for this.
+    unsafe { trace::init(aside, &counters) };
     let line = CommandLine::parse(boot.command_line);
     if let Some(level) = line.get("log") {
         kernel_log::set_level(level);
@@ -124,6 +128,9 @@ async fn power_off(status: ExitStatus) {
     }
     let clean = is_clean(&audit);
     report(&audit, clean);
+    for (number, (_, value)) in (0..).zip(memory::statistics()) {
+        trace::event(Kind::Total, [number, value]);
+    }
     kernel_log::plain(format_args!(
         "power-off: status {}",
         status.to_shell_status()

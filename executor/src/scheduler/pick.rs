@@ -148,11 +148,8 @@ impl<P: Platform> Shared<P> {
             if victim == cpu {
                 continue;
             }
-            let Some(victim) = self.workers.get(victim) else {
-                continue;
-            };
             // SAFETY: on our own CPU, with an empty ring.
-            if let Some(task) = unsafe { Self::raid(worker, victim) } {
+            if let Some(task) = unsafe { self.raid(worker, victim) } {
                 return Some(task);
             }
         }
@@ -164,7 +161,8 @@ impl<P: Platform> Shared<P> {
     /// # Safety
     ///
     /// As for [`steal`](Self::steal).
-    unsafe fn raid(worker: &Worker, victim: &Worker) -> Option<Runnable> {
+    unsafe fn raid(&self, worker: &Worker, number: usize) -> Option<Runnable> {
+        let victim = self.workers.get(number)?;
         let before = worker.ring.len();
         // SAFETY: on our own CPU, with an empty ring.
         let mut first = unsafe { victim.ring.steal_into(&worker.ring) };
@@ -185,6 +183,7 @@ impl<P: Platform> Shared<P> {
             let moved = worker.ring.len().saturating_sub(before) + 1;
             worker.tally.steals.add(1);
             worker.tally.stolen.add(moved as u64);
+            self.platform.stole(number, moved);
         }
         first
     }

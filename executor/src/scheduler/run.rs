@@ -56,7 +56,9 @@ impl<P: Platform> Shared<P> {
         }
         worker.begin_poll(header, now);
         worker.tally.polls.add(1);
+        self.platform.poll_begins(header.id, header.name);
         let ran = task.run(now);
+        self.platform.poll_ends();
         worker.end_poll();
         match ran {
             Ran::Gone(ended) => ended,

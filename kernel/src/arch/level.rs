@@ -23,6 +23,11 @@ impl Level {
     /// The tables that address spaces share, from the bottom up.
     pub const TABLES: [Level; 3] = [Level(1), Level(2), Level(3)];
 
+    /// The height as a number.
+    pub fn height(self) -> u8 {
+        self.0
+    }
+
     /// The level of what the entries of a table of this level point to.
     pub fn below(self) -> Level {
         Level(self.0.saturating_sub(1))

@@ -13,6 +13,7 @@
 use super::planted::{Planted, planted};
 use super::space::AddressSpace;
 use crate::arch::{self, CpuId, PerMachine};
+use crate::trace::{self, Kind};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -125,6 +126,7 @@ pub fn activate(space: &Arc<AddressSpace>) {
     if !planted(Planted::LateEntry) {
         arch::load_root(space.root());
     }
+    trace::event(Kind::Switch, [space.root().number().into()]);
     let old = slot.replace(space.clone());
     drop(slot);
     // The last reference may go here, and with it the whole address space: not under the
@@ -139,6 +141,7 @@ pub fn leave() {
         let mut slot = CURRENT.get()[cpu.0].lock();
         if slot.is_some() {
             arch::load_kernel_root();
+            trace::event(Kind::Switch, [0]);
         }
         slot.take()
     };

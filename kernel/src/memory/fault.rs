@@ -44,6 +44,7 @@ use crate::arch;
 use crate::arch::Access;
 use crate::arch::level::{Level, page_of};
 use crate::arch::paging::{Bits, Entry, Table};
+use crate::trace::{self, Kind};
 
 /// Why an access is not possible.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,6 +112,7 @@ impl AddressSpace {
     /// Makes `access` to `address` possible, or says why it cannot be.
     pub async fn fault(&self, address: usize, access: Access) -> Result<(), FaultError> {
         count(Counter::Faults);
+        let _span = trace::fault(address, access == Access::Write);
         match self.attempt(address, access).await {
             // Rule M10: what waits to be dropped may be what is missing.
             Err(FaultError::OutOfMemory) if reclaim::make_room().await => {
@@ -249,6 +251,7 @@ impl AddressSpace {
                     .is_ok()
                 {
                     count(Counter::CowTakeovers);
+                    trace::event(Kind::TakeOver, [address as u64, frame.number().into()]);
                     return Ok(Leaf::Ready);
                 }
                 continue;
@@ -262,12 +265,18 @@ impl AddressSpace {
                 .is_ok()
             {
                 count(Counter::CowCopies);
-                retired.push(Retired::new(frame, Level::PAGE));
                 let copy = copy.into_entry();
+                trace_copy(address, frame, copy);
+                retired.push(Retired::new(frame, Level::PAGE));
                 return Ok(Leaf::Unsettled(Unsettled { table, index, copy }));
             }
         }
     }
+}
+
+fn trace_copy(address: usize, from: Frame, to: Frame) {
+    let (from, to) = (from.number(), to.number());
+    trace::event(Kind::Copy, [address as u64, from.into(), to.into()]);
 }
 
 /// How many waiting references a fault drops at the most before it copies.
@@ -306,6 +315,7 @@ fn first_mapping(vma: &Vma, address: usize, access: Access) -> Result<FrameRef, 
     match &vma.backing {
         Backing::Anonymous => {
             count(Counter::ZeroFills);
+            trace::event(Kind::ZeroFill, [address as u64]);
             Ok(FrameRef::zeroed(Purpose::User)?)
         }
         Backing::Shared(object, offset) => page(object, *offset),
@@ -315,9 +325,11 @@ fn first_mapping(vma: &Vma, address: usize, access: Access) -> Result<FrameRef, 
             if access != Access::Write {
                 return Ok(original);
             }
-            count(Counter::CowCopies);
             // SAFETY: `original` holds the frame during the call.
-            Ok(unsafe { FrameRef::copy_of(original.frame())? })
+            let copy = unsafe { FrameRef::copy_of(original.frame())? };
+            count(Counter::CowCopies);
+            trace_copy(address, original.frame(), copy.frame());
+            Ok(copy)
         }
     }
 }

@@ -51,8 +51,13 @@ impl Range {
         }
     }
 
+    /// How many pages it has.
+    pub(super) fn pages(self) -> usize {
+        (self.end - self.start) / FRAME_SIZE
+    }
+
     pub(super) fn flush_here(self) {
-        if self.end - self.start >= FULL_FLUSH * FRAME_SIZE {
+        if self.pages() >= FULL_FLUSH {
             arch::flush_all();
         } else {
             // Each INVLPG also drops all entries of the paging-structure caches (Intel SDM vol. 3,

@@ -15,7 +15,7 @@
 use super::count::{Dropped, RefCount, TooManyHolders};
 use super::planted::{Planted, planted};
 use super::{FRAME_SIZE, Frame, contents};
-use crate::arch::{self, BootInfo, PerMachine};
+use crate::arch::{self, BootInfo, PerMachine, PhysRange};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use core::mem;
@@ -138,19 +138,21 @@ impl Chain {
     }
 }
 
-/// Sets the frame table up, in the first free range that has room for it.
+/// Sets the frame table up, in the first free range that has room for it and for `aside`
+/// bytes more, which are not managed. Returns where those are.
 ///
 /// # Panics
-/// If no free range can hold the table: the machine is too small to run anything.
-pub(super) fn init(boot: &BootInfo) {
+/// If no free range can hold them: the machine is too small to run anything.
+pub(super) fn init(boot: &BootInfo, aside: usize) -> PhysRange {
     let bytes = boot.frames * mem::size_of::<FrameInfo>();
-    let size = bytes.next_multiple_of(FRAME_SIZE) as u64;
+    let table = bytes.next_multiple_of(FRAME_SIZE) as u64;
+    let size = table + aside.next_multiple_of(FRAME_SIZE) as u64;
     let home = boot
         .free
         .iter()
         .find(|range| range.end - range.start >= size)
         .expect("no free range of memory has room for the frame table");
-    for number in 0..size / FRAME_SIZE as u64 {
+    for number in 0..table / FRAME_SIZE as u64 {
         // SAFETY: the range is free memory that nobody else uses yet.
         unsafe { contents::zero(Frame::containing(home.start).add(number as u32)) };
     }
@@ -187,6 +189,10 @@ pub(super) fn init(boot: &BootInfo) {
         heap: AtomicUsize::new(0),
         fail_in: AtomicUsize::new(0),
     });
+    PhysRange {
+        start: home.start + table,
+        end: home.start + size,
+    }
 }
 
 impl FrameTable {

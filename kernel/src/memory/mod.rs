@@ -76,14 +76,18 @@ pub use user::UserBuf;
 pub use vma::VmaMap;
 pub use word::check_word;
 
-use crate::arch::BootInfo;
+use crate::arch::{BootInfo, PhysRange};
 
 /// Sets the memory system up. Called once, on the first CPU, before there is a heap.
-pub fn init(boot: &BootInfo) {
-    frames::init(boot);
+///
+/// `aside` bytes of physical memory, in whole frames, are left to the caller for good;
+/// returns where they are.
+pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
+    let aside = frames::init(boot, aside);
     frames::init_caches();
     counters::init();
     active::init();
     reclaim::init();
     shootdown::init();
+    aside
 }

@@ -25,6 +25,7 @@ use super::frames::{self, Chain};
 use crate::arch::level::Level;
 use crate::arch::paging::{ENTRIES, Table};
 use crate::arch::{self, PerMachine};
+use crate::trace::{self, Kind};
 use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -51,12 +52,20 @@ pub struct Retired {
 /// Made by the shootdown code when all acks are in, or when the address space is active
 /// nowhere else; never by the passing of time.
 #[derive(Clone, Copy, Debug)]
-pub struct Receipt(());
+pub struct Receipt {
+    /// The shootdown's number in the trace, or 0.
+    shootdown: u64,
+}
 
 impl Receipt {
     /// For the shootdown code only: all CPUs have forgotten.
     pub(super) fn all_forgot() -> Receipt {
-        Receipt(())
+        Receipt { shootdown: 0 }
+    }
+
+    /// The same, by the shootdown with this number in the trace.
+    pub(super) fn all_acknowledged(shootdown: u64) -> Receipt {
+        Receipt { shootdown }
     }
 }
 
@@ -65,14 +74,20 @@ impl Retired {
     /// an entry.
     pub(super) fn new(frame: Frame, level: Level) -> Retired {
         count(Counter::ReferencesRetired);
+        let (number, height) = (frame.number(), level.height());
+        trace::event(Kind::Retire, [number.into(), height.into()]);
         Retired { frame, level }
     }
 
     /// Queues the reference, which was retired at `since`, to be dropped.
-    pub(super) fn release(self, _proof: Receipt, since: u64) {
+    pub(super) fn release(self, receipt: Receipt, since: u64) {
         let lane = RECLAIMER.get().here();
-        let retired = ManuallyDrop::new(self);
-        match lane.queue.push(Released { retired, since }) {
+        let released = Released {
+            retired: ManuallyDrop::new(self),
+            receipt,
+            since,
+        };
+        match lane.queue.push(released) {
             // One wake-up for many references: when the queue stops being empty. Only this CPU
             // pushes here, so a queue that is longer already has its wake-up on the way.
             Ok(()) if lane.queue.len() == 1 => {
@@ -98,6 +113,7 @@ impl Drop for Retired {
 /// A retired reference that nothing can use any more.
 struct Released {
     retired: ManuallyDrop<Retired>,
+    receipt: Receipt,
     /// When it was retired.
     since: u64,
 }
@@ -105,7 +121,11 @@ struct Released {
 impl Released {
     fn drop_reference(self) {
         count(Counter::ReferencesDropped);
-        drop_reference(self.retired.frame, self.retired.level);
+        let Retired { frame, level } = *self.retired;
+        let (number, height) = (frame.number(), level.height());
+        let shootdown = self.receipt.shootdown;
+        trace::event(Kind::Drop, [number.into(), height.into(), shootdown]);
+        drop_reference(frame, level);
     }
 }
 

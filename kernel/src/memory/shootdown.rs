@@ -30,6 +30,7 @@ use super::histogram::Histogram;
 use super::planted::{Planted, planted};
 use super::reclaim::Receipt;
 use crate::arch::{self, CpuId, MAX_CPUS, PerMachine};
+use crate::trace::{self, Kind};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use core::marker::PhantomData;
@@ -56,6 +57,8 @@ struct Slot {
     start: AtomicUsize,
     end: AtomicUsize,
     sent: AtomicU64,
+    /// Its name in the trace.
+    number: AtomicU64,
     /// Filled by who asks, emptied by who acknowledges last, so never contended.
     retired: Mutex<RetiredBatch>,
     waiters: WaitQueue,
@@ -95,6 +98,7 @@ pub(super) fn init() {
             start: AtomicUsize::new(0),
             end: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
+            number: AtomicU64::new(0),
             retired: Mutex::new(RetiredBatch::new()),
             waiters: WaitQueue::labelled(&Label("shootdown")),
         })
@@ -145,6 +149,8 @@ impl Ready {
     /// Asks these CPUs to forget the range. The references are released when they have.
     pub(super) fn send(self, cpus: CpuSet, range: Range, retired: &mut RetiredBatch) -> Ticket {
         count(Counter::ShootdownsSent);
+        let number = trace::number();
+        trace::event(Kind::Shootdown, [number, cpus.0, range.pages() as u64]);
         let here = arch::cpu();
         let boxes = BOXES.get();
         let outbox = &boxes.outboxes[here.0];
@@ -157,6 +163,7 @@ impl Ready {
         slot.start.store(range.start, Ordering::Relaxed);
         slot.end.store(range.end, Ordering::Relaxed);
         slot.sent.store(arch::clock(), Ordering::Relaxed);
+        slot.number.store(number, Ordering::Relaxed);
         slot.waiting_for.store(cpus.0, Ordering::Relaxed);
         *slot.retired.lock() = mem::take(retired);
         let ticket = Ticket {
@@ -217,12 +224,16 @@ impl Outbox {
     fn acknowledge(&self, index: usize, cpu: CpuId) {
         let slot = &self.slots[index];
         let bit = CpuSet::only(cpu).0;
+        // Before the word is given: afterwards the slot may be somebody else's.
+        let number = slot.number.load(Ordering::Relaxed);
         // AcqRel: what every CPU did through the old translations happens before the release
         // below.
-        if slot.waiting_for.fetch_and(!bit, Ordering::AcqRel) != bit {
+        let is_last = slot.waiting_for.fetch_and(!bit, Ordering::AcqRel) == bit;
+        trace::event(Kind::Ack, [number, is_last.into()]);
+        if !is_last {
             return;
         }
-        slot.end();
+        slot.end(Receipt::all_acknowledged(number));
         // Release: pairs with the Acquire in `send`. From here on the slot may be in use again,
         // and who is woken for nothing then waits on.
         self.free.fetch_or(1 << index, Ordering::Release);
@@ -242,13 +253,13 @@ impl Slot {
     }
 
     /// The last word is there.
-    fn end(&self) {
+    fn end(&self, receipt: Receipt) {
         let sent = self.sent.load(Ordering::Relaxed);
         let taken = arch::clock().saturating_sub(sent);
         BOXES.get().latency.record(taken);
         mem::take(&mut *self.retired.lock())
             .into_iter()
-            .for_each(|retired| retired.release(Receipt::all_forgot(), sent));
+            .for_each(|retired| retired.release(receipt, sent));
         // Release: who sees the new round sees that the references are gone.
         self.round.fetch_add(1, Ordering::Release);
     }
@@ -266,6 +277,7 @@ impl Inbox {
             count(Counter::ShootdownsMerged);
         } else if !planted(Planted::LostKick) {
             count(Counter::ShootdownInterrupts);
+            trace::event(Kind::Interrupt, [cpu.0 as u64]);
             arch::kick(cpu);
         }
     }

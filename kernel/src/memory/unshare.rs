@@ -30,6 +30,7 @@ use super::reclaim::Retired;
 use super::space::AddressSpace;
 use crate::arch::level::Level;
 use crate::arch::paging::{Bits, ENTRIES, Entry, Table};
+use crate::trace::{self, Kind};
 use core::ops::Range;
 
 /// What an entry that points to a table allows; the leaf decides.
@@ -119,6 +120,8 @@ fn own_child(
                 .is_ok()
             {
                 count(Counter::TablesTakenOver);
+                let height = level.below().height();
+                trace::event(Kind::TableTakeOver, [height.into(), frame.number().into()]);
                 return Ok(child);
             }
             continue;
@@ -133,6 +136,9 @@ fn own_child(
             .is_ok()
         {
             count(Counter::TablesUnshared);
+            let height = level.below().height();
+            let (from, to) = (frame.number(), copied.number());
+            trace::event(Kind::TableCopy, [height.into(), from.into(), to.into()]);
             write_protect(child, writable);
             // Rule M2: another CPU may still walk the old table.
             retired.push(Retired::new(frame, level.below()));

@@ -16,6 +16,7 @@ use super::signal::{self, ChildEvent, SigInfo, Signal};
 use super::state::Process;
 use crate::errno::Errno;
 use crate::memory;
+use crate::trace::{self, Kind};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::mem;
@@ -118,6 +119,8 @@ impl Process {
     /// Ends the process, whose last thread has left: its memory and files are given back,
     /// its children go to init, its parent is told.
     pub(super) fn end(self: &Arc<Process>, status: ExitStatus) {
+        let word = status.to_wait_status();
+        trace::event(Kind::Exit, [self.pid.0.into(), word.into()]);
         self.files().clear();
         // This CPU leaves the address space, so that the last reference to it can go.
         memory::leave();

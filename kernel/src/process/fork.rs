@@ -8,6 +8,7 @@ use super::thread::Thread;
 use crate::arch::UserContext;
 use crate::errno::Errno;
 use crate::memory::{self, OutOfMemory};
+use crate::trace::{self, Kind};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
@@ -104,6 +105,7 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
     .map_err(ForkError::from)?;
     let child = tcb.process().clone();
     let pid = child.pid;
+    trace::event(Kind::Fork, [parent.pid.0.into(), pid.0.into()]);
     parent.family.add_child(child.clone());
     if request.borrows_memory {
         parent.begins_sharing_memory();

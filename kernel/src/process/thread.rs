@@ -12,6 +12,7 @@ use super::signal::{InheritedSignals, ThreadSignals};
 use super::state::Process;
 use crate::arch::{self, CpuId, FpuState, UserContext};
 use crate::memory::{self, AddressSpace};
+use crate::trace::{self, Kind};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use executor::sync::WaitQueue;
@@ -88,6 +89,8 @@ impl Tcb {
     }
 
     pub(super) fn set_task(&self, task: TaskId) {
+        let (pid, tid) = (self.process.pid.0, self.tid().0);
+        trace::event(Kind::Thread, [task.get(), pid.into(), tid.into()]);
         self.task.store(task.get(), Ordering::Relaxed);
     }
 
@@ -230,6 +233,8 @@ impl Thread {
     /// Becomes another program.
     pub(super) fn replace(&mut self, program: Program, user: &mut UserContext) {
         let process = self.tcb.process();
+        let [name, more] = trace::name(&program.names.short);
+        trace::event(Kind::Exec, [process.pid.0.into(), name, more]);
         process.set_names(program.names);
         let ours = process.set_space(Some(program.space.clone()));
         process.stops_sharing_memory();

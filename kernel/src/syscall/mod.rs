@@ -17,6 +17,7 @@ mod time;
 use crate::arch::UserContext;
 use crate::errno::{Errno, SysResult};
 use crate::process::{Outcome, Thread};
+use crate::trace;
 use core::sync::atomic::{AtomicU64, Ordering};
 use linux_raw_sys::general as nr;
 
@@ -27,13 +28,17 @@ use linux_raw_sys::general as nr;
 /// done nothing, or what can be done twice. The exception is mremap, which may have given
 /// places away.
 pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
-    let number = user.syscall_number() as u32;
-    let outcome = call(thread, user).await;
+    let number = user.syscall_number();
+    let mut span = trace::call(number, thread.process().pid.0, thread.tid().0);
+    let mut outcome = call(thread, user).await;
     if matches!(outcome, Outcome::Return(Err(Errno::ENOMEM)))
-        && number != nr::__NR_mremap
+        && number as u32 != nr::__NR_mremap
         && crate::memory::make_room().await
     {
-        return call(thread, user).await;
+        outcome = call(thread, user).await;
+    }
+    if let Outcome::Return(result) = &outcome {
+        span.result = result.unwrap_or_else(|errno| errno.to_return()) as u64;
     }
     outcome
 }

@@ -117,12 +117,13 @@ impl Machine {
             start: FRAME_SIZE as u64,
             end: (frames * FRAME_SIZE) as u64,
         }];
-        crate::memory::init(&BootInfo {
+        let boot = BootInfo {
             free: Box::leak(free.into_boxed_slice()),
             initramfs: &[],
             command_line: "",
             frames,
-        });
+        };
+        crate::memory::init(&boot, 0);
         Machine(())
     }
 }
