@@ -42,8 +42,8 @@ use self::sim as machine;
 pub use machine::{clock, cpu, cpu_count, idle, kick, set_timer, start_cpus, wall_clock_offset};
 // Memory.
 pub use machine::{
-    PerMachine, copy_page, flush_all, flush_page, frame_ptr, load_kernel_root, load_root, new_root,
-    scheduling_point, zero_page,
+    PerMachine, copy_page, flush_all, flush_page, frame_ptr, load_kernel_root, load_root,
+    load_root_keeping, load_root_tagged, new_root, pcids, scheduling_point, zero_page,
 };
 // User mode.
 pub use machine::{FpuState, SavedFrame, UserContext};
@@ -63,6 +63,10 @@ pub const MAX_CPUS: usize = 64;
 /// A logical CPU, counted from 0 in the order in which the CPUs were found.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct CpuId(pub usize);
+
+/// A process-context identifier: the tag of a translation (Intel SDM vol. 3, 4.10.1). 0 is in use
+/// where nothing else is said.
+pub type Pcid = u16;
 
 /// A range of physical memory, in bytes; `end` is exclusive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

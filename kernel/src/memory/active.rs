@@ -6,12 +6,15 @@
 //! activates enters the set first and loads CR3 after. So either the asker sees the CPU
 //! in the set and asks it, or the CPU begins to walk the tables after the change.
 //!
-//! Loading CR3 drops all translations but the kernel's global ones, so a CPU that comes
-//! back to an address space brings nothing stale with it. (With PCIDs it would: it has to
-//! compare generations then. The counter is there; PCIDs are not used yet.)
+//! With PCIDs a CPU may bring translations with it from its last visit. Between entering the
+//! set and loading CR3 it reads the generation, and keeps what it has only if that is the one
+//! that it knows (`tags.rs`). So if the asker did not see it, it sees the new generation.
 
+use super::Frame;
+use super::flush::Range;
 use super::planted::{Planted, planted};
 use super::space::AddressSpace;
+use super::tags::{self, Change, SpaceId};
 use crate::arch::{self, CpuId, PerMachine};
 use crate::trace::{self, Kind};
 use alloc::sync::Arc;
@@ -61,24 +64,31 @@ impl CpuSet {
 
 /// The part of an address space that CPUs contend for when they switch.
 pub(super) struct Activity {
+    id: SpaceId,
     cpus: AtomicU64,
     generation: AtomicU64,
 }
 
 impl Activity {
-    pub(super) const fn new() -> Activity {
+    pub(super) fn new() -> Activity {
         Activity {
+            id: SpaceId::fresh(),
             cpus: AtomicU64::new(0),
             generation: AtomicU64::new(0),
         }
     }
 
-    /// To be called after an entry was changed and before anything relies on it: counts
-    /// the generation up and returns who may hold translations from before.
-    pub(super) fn advance(&self) -> CpuSet {
+    /// To be called after entries in the range were changed and before anything relies on
+    /// it: counts the generation up and returns who may hold translations from before.
+    pub(super) fn advance(&self, range: Range) -> (Change, CpuSet) {
         // SeqCst: orders the change before the read of the set (the Dekker pair above).
-        self.generation.fetch_add(1, Ordering::SeqCst);
-        CpuSet(self.cpus.load(Ordering::SeqCst))
+        let before = self.generation.fetch_add(1, Ordering::SeqCst);
+        let change = Change {
+            space: self.id,
+            generation: before + 1,
+            range,
+        };
+        (change, CpuSet(self.cpus.load(Ordering::SeqCst)))
     }
 
     /// Who is active now. Only a hint, unless the caller knows why it cannot change.
@@ -87,8 +97,13 @@ impl Activity {
     }
 
     fn enter(&self, cpu: CpuId) {
-        // SeqCst: orders the entry into the set before the first walk.
+        // SeqCst: orders the entry into the set before the look at the generation, and before
+        // the first walk.
         self.cpus.fetch_or(CpuSet::only(cpu).0, Ordering::SeqCst);
+    }
+
+    fn load(&self, root: Frame) {
+        tags::here().enter(root, self.id, self.generation.load(Ordering::SeqCst));
     }
 
     fn leave(&self, cpu: CpuId) {
@@ -119,12 +134,12 @@ pub fn activate(space: &Arc<AddressSpace>) {
         return;
     }
     if planted(Planted::LateEntry) {
-        arch::load_root(space.root());
+        space.activity.load(space.root());
         (0..8).for_each(|_| arch::scheduling_point());
     }
     space.activity.enter(cpu);
     if !planted(Planted::LateEntry) {
-        arch::load_root(space.root());
+        space.activity.load(space.root());
     }
     trace::event(Kind::Switch, [space.root().number().into()]);
     let old = slot.replace(space.clone());
@@ -142,6 +157,7 @@ pub fn leave() {
         if slot.is_some() {
             arch::load_kernel_root();
             trace::event(Kind::Switch, [0]);
+            tags::here().leave();
         }
         slot.take()
     };

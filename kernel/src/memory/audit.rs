@@ -83,6 +83,10 @@ struct Recount {
 impl Recount {
     /// Counts a holder of the frame. Says whether it is the first.
     fn add(&mut self, frame: Frame) -> bool {
+        if frames::is_zeroes(frame) {
+            // Its holders are not counted.
+            return false;
+        }
         let Some(holders) = self.holders.get_mut(frame.number() as usize) else {
             return false;
         };

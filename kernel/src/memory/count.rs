@@ -5,6 +5,8 @@
 //! another; nobody else may, so a count never rises from 0 but in the allocator. Both
 //! ends are watched: dropping below 0 is a defect of the kernel and panics; the maximum
 //! is an error that the process gets which drove the count there.
+//!
+//! One frame is exempt, the frame of zeroes: it is *permanent*, never free, and not counted.
 
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 
@@ -32,6 +34,20 @@ impl RefCount {
     /// it.
     pub const MAX: u32 = 1 << 31;
 
+    /// Says that the frame is never free, and that nobody counts its holders: there may be any
+    /// number, on all CPUs, and none has to write this word.
+    const PERMANENT: u32 = u32::MAX;
+
+    /// Makes the frame permanent. Nobody else has it yet.
+    pub fn make_permanent(&self) {
+        self.0.store(Self::PERMANENT, Ordering::Relaxed);
+    }
+
+    /// Whether the frame is permanent. Once it is it stays so.
+    pub fn is_permanent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::PERMANENT
+    }
+
     /// Makes the allocator's frame the caller's: 0 becomes 1.
     pub fn claim(&self) {
         // Relaxed: the frame came to this CPU through the free list's lock.
@@ -41,6 +57,9 @@ impl RefCount {
 
     /// Takes one more reference; the caller holds one already.
     pub fn take(&self) -> Result<(), TooManyHolders> {
+        if self.is_permanent() {
+            return Ok(());
+        }
         // Relaxed: the reference that the caller holds already keeps the frame; nothing is
         // published by counting (compare `Arc::clone`).
         let old = self.0.fetch_add(1, Ordering::Relaxed);
@@ -54,6 +73,9 @@ impl RefCount {
 
     /// Drops the caller's reference.
     pub fn drop_one(&self) -> Dropped {
+        if self.is_permanent() {
+            return Dropped::Shared;
+        }
         // Release: all that this holder did to the frame happens before whoever
         // finds itself alone (`is_sole`) or frees the frame (the fence below).
         let old = self.0.fetch_sub(1, Ordering::Release);
@@ -111,6 +133,16 @@ mod tests {
         c.take().unwrap();
         assert_eq!(c.take(), Err(TooManyHolders));
         assert_eq!(c.get(), RefCount::MAX);
+    }
+
+    #[test]
+    fn a_permanent_frame_has_any_number_of_holders_and_is_nobodys_alone() {
+        let c = count(0);
+        c.make_permanent();
+        c.take().unwrap();
+        assert_eq!(c.drop_one(), Dropped::Shared);
+        assert_eq!(c.drop_one(), Dropped::Shared);
+        assert!(!c.is_sole() && c.is_permanent());
     }
 
     #[test]

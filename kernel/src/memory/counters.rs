@@ -34,6 +34,8 @@ counters! {
     TablesTakenOver = "tables_taken_over",
     /// Fresh pages mapped.
     ZeroFills = "zero_fills",
+    /// Places that were read before they were written, where the frame of zeroes was mapped.
+    ZeroPageMaps = "zero_page_maps",
     /// Pages of a file mapped.
     FileMaps = "file_maps",
     /// Changes of tables that asked for a flush.
@@ -46,6 +48,8 @@ counters! {
     ShootdownsMerged = "shootdowns_merged",
     /// Interrupts sent for shootdowns.
     ShootdownInterrupts = "shootdown_interrupts",
+    /// Times that a CPU came back to an address space and kept its translations.
+    TranslationsKept = "tlb_kept",
     /// References taken out of table entries.
     ReferencesRetired = "references_retired",
     /// Of these, those dropped since.

@@ -4,7 +4,7 @@
 //! ```text
 //!  fault ── area? right? ──no──> SIGSEGV
 //!    │ un-share the path (unshare.rs)
-//!    ├─ nothing there:      fresh zeroes, or the object's page
+//!    ├─ nothing there:      fresh zeroes (for a read: the one frame of zeroes), or the object's page
 //!    ├─ only we hold it:    take over: writable in place
 //!    └─ shared:             copy ─> map the copy read-only ─> flush ─> writable ─> thread goes on
 //!                                                              └> old reference retired ─> reclaimer
@@ -233,7 +233,9 @@ impl AddressSpace {
             count(Counter::CowFaults);
             // A reference that waits to be dropped on this very CPU may be all that stands between
             // us and the page: drop it now instead of copying.
-            if !frames::is_sole(frame) && !vma.backing.is_shared() && reclaim::waits_here() {
+            let zeroes = frames::is_zeroes(frame);
+            let copies = !zeroes && !vma.backing.is_shared() && !frames::is_sole(frame);
+            if copies && reclaim::waits_here() {
                 reclaim::help(HELP);
             }
             if vma.backing.is_shared() || frames::is_sole(frame) {
@@ -256,18 +258,28 @@ impl AddressSpace {
                 }
                 continue;
             }
-            // SAFETY: the leaf table holds the frame, and as this CPU is active here (or nobody is)
-            // the frame is not dropped before this CPU acknowledges (see `look_up`).
-            let copy = unsafe { FrameRef::copy_of(frame)? };
+            let copy = if zeroes {
+                FrameRef::zeroed(Purpose::User)?
+            } else {
+                // SAFETY: the leaf table holds the frame, and as this CPU is active here (or nobody
+                // is) the frame is not dropped before this CPU acknowledges (see `look_up`).
+                unsafe { FrameRef::copy_of(frame)? }
+            };
             let read_only = leaf_bits(vma.protection) | Bits::ACCESSED | Bits::UNSETTLED;
             if table
                 .compare_exchange(index, entry, Entry::new(copy.frame(), read_only))
                 .is_ok()
             {
-                count(Counter::CowCopies);
                 let copy = copy.into_entry();
-                trace_copy(address, frame, copy);
-                retired.push(Retired::new(frame, Level::PAGE));
+                if zeroes {
+                    // Nobody counts the holders of the old frame, so there is nothing to drop.
+                    count(Counter::ZeroFills);
+                    trace::event(Kind::ZeroFill, [address as u64]);
+                } else {
+                    count(Counter::CowCopies);
+                    trace_copy(address, frame, copy);
+                    retired.push(Retired::new(frame, Level::PAGE));
+                }
                 return Ok(Leaf::Unsettled(Unsettled { table, index, copy }));
             }
         }
@@ -313,6 +325,10 @@ fn first_mapping(vma: &Vma, address: usize, access: Access) -> Result<FrameRef, 
             })
     };
     match &vma.backing {
+        Backing::Anonymous if access != Access::Write => {
+            count(Counter::ZeroPageMaps);
+            Ok(FrameRef::zeroes())
+        }
         Backing::Anonymous => {
             count(Counter::ZeroFills);
             trace::event(Kind::ZeroFill, [address as u64]);

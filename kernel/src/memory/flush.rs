@@ -15,6 +15,7 @@ use super::counters::{Counter, count};
 use super::planted::{Planted, planted};
 use super::reclaim::{Receipt, Retired};
 use super::shootdown::{Ready, Ticket};
+use super::tags::{self, Change};
 use crate::arch;
 use crate::arch::level::page_of;
 use arrayvec::ArrayVec;
@@ -78,7 +79,7 @@ impl Activity {
         range: Range,
         retired: &mut RetiredBatch,
     ) -> Option<Ticket> {
-        let others = self.flush(range);
+        let (change, others) = self.flush(range);
         if others.is_empty() {
             release_all(retired);
             return None;
@@ -86,23 +87,20 @@ impl Activity {
         if planted(Planted::DroppedBeforeAcks) {
             release_all(retired);
         }
-        Some(ready.send(others, range, retired))
+        Some(ready.send(others, change, retired))
     }
 
     /// Flushes this CPU, and says who else has to. If nobody has, no CPU has the old
     /// translations any more.
-    fn flush(&self, range: Range) -> CpuSet {
+    fn flush(&self, range: Range) -> (Change, CpuSet) {
         count(Counter::ShootdownsAsked);
-        let here = arch::cpu();
-        let active = self.advance();
-        if active.contains(here) {
-            range.flush_here();
-        }
-        let others = active.without(here);
+        let (change, active) = self.advance(range);
+        tags::here().forget(change);
+        let others = active.without(arch::cpu());
         if others.is_empty() {
             count(Counter::ShootdownsAvoided);
         }
-        others
+        (change, others)
     }
 }
 

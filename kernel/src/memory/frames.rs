@@ -60,6 +60,9 @@ fn reserve_of(frames: usize) -> usize {
 
 struct FrameTable {
     info: &'static [FrameInfo],
+    /// The frame of zeroes: what programs read where they have never written. Nobody ever
+    /// writes it, it is never free, and its holders are not counted (rule M1).
+    zeroes: Frame,
     pool: Mutex<Chain>,
     /// How long the pool's chain is, for those who only want to know whether much is left.
     pooled: AtomicUsize,
@@ -146,13 +149,15 @@ impl Chain {
 pub(super) fn init(boot: &BootInfo, aside: usize) -> PhysRange {
     let bytes = boot.frames * mem::size_of::<FrameInfo>();
     let table = bytes.next_multiple_of(FRAME_SIZE) as u64;
-    let size = table + aside.next_multiple_of(FRAME_SIZE) as u64;
+    // The frame of zeroes comes behind the table.
+    let taken = table + FRAME_SIZE as u64;
+    let size = taken + aside.next_multiple_of(FRAME_SIZE) as u64;
     let home = boot
         .free
         .iter()
         .find(|range| range.end - range.start >= size)
         .expect("no free range of memory has room for the frame table");
-    for number in 0..table / FRAME_SIZE as u64 {
+    for number in 0..taken / FRAME_SIZE as u64 {
         // SAFETY: the range is free memory that nobody else uses yet.
         unsafe { contents::zero(Frame::containing(home.start).add(number as u32)) };
     }
@@ -167,6 +172,8 @@ pub(super) fn init(boot: &BootInfo, aside: usize) -> PhysRange {
             boot.frames,
         )
     };
+    let zeroes = Frame::containing(home.start + table);
+    info[zeroes.number() as usize].count.make_permanent();
     let mut pool = Chain::new();
     for range in boot.free.iter().rev() {
         let start = if range == home {
@@ -182,6 +189,7 @@ pub(super) fn init(boot: &BootInfo, aside: usize) -> PhysRange {
     let managed = pool.len;
     TABLE.init(FrameTable {
         info,
+        zeroes,
         pool: Mutex::new(pool),
         pooled: AtomicUsize::new(managed),
         reserve: reserve_of(managed),
@@ -190,7 +198,7 @@ pub(super) fn init(boot: &BootInfo, aside: usize) -> PhysRange {
         fail_in: AtomicUsize::new(0),
     });
     PhysRange {
-        start: home.start + table,
+        start: home.start + taken,
         end: home.start + size,
     }
 }
@@ -290,6 +298,11 @@ impl FrameRef {
         Ok(FrameRef(frame))
     }
 
+    /// The frame of zeroes, which is never written and has many holders.
+    pub fn zeroes() -> FrameRef {
+        FrameRef(TABLE.get().zeroes)
+    }
+
     /// A fresh frame with the contents of `original` (rule M9), which the caller holds or
     /// which this CPU can reach through the tables it is active on.
     ///
@@ -379,6 +392,11 @@ pub(super) fn is_sole(frame: Frame) -> bool {
     TABLE.get().info(frame).count.is_sole()
 }
 
+/// Whether it is the frame of zeroes.
+pub fn is_zeroes(frame: Frame) -> bool {
+    frame == TABLE.get().zeroes
+}
+
 /// How many holders the frame has at this moment.
 pub fn holders(frame: Frame) -> u32 {
     TABLE.get().info(frame).count.get()
@@ -394,11 +412,11 @@ pub fn managed_frames() -> usize {
     TABLE.get().managed
 }
 
-/// Every frame that somebody holds, with the number of holders and its mark, for the
-/// audit.
+/// Every frame that somebody holds, but the frame of zeroes, with the number of holders and
+/// its mark, for the audit.
 pub(super) fn held() -> impl Iterator<Item = (Frame, u32, u32)> {
     let all = TABLE.get().info.iter().enumerate();
-    all.filter(|(_, info)| info.count.get() != 0)
+    all.filter(|(_, info)| info.count.get() != 0 && !info.count.is_permanent())
         .map(|(number, info)| {
             (
                 Frame::new(number as u32),

@@ -10,7 +10,7 @@
 //! | `unshare`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
 //! | `area`, `vma`, `layout` | what may be mapped where, and the lock around it | M5 |
 //! | `map`, `protect`, `brk`, `remap`, `advise`, `inherit` | the calls that change it | M5, M10 |
-//! | `active`, `flush`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
+//! | `active`, `tags`, `flush`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
 //! | `reclaim` | references are dropped after the shootdown, by tasks | M2, M11 |
 //! | `user`, `word`, `transfer` | the kernel's access to user memory | M8 |
 //! | `object` | bytes of files and of shared memory | M1 |
@@ -42,6 +42,7 @@ mod reclaim;
 mod remap;
 mod shootdown;
 mod space;
+mod tags;
 mod transfer;
 mod unshare;
 mod user;
@@ -76,7 +77,7 @@ pub use user::UserBuf;
 pub use vma::VmaMap;
 pub use word::check_word;
 
-use crate::arch::{BootInfo, PhysRange};
+use crate::arch::{self, BootInfo, PhysRange};
 
 /// Sets the memory system up. Called once, on the first CPU, before there is a heap.
 ///
@@ -87,6 +88,11 @@ pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
     frames::init_caches();
     counters::init();
     active::init();
+    let without = boot
+        .command_line
+        .split_whitespace()
+        .any(|word| word == "nopcid");
+    tags::init(if without { 0 } else { arch::pcids() });
     reclaim::init();
     shootdown::init();
     aside

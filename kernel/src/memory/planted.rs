@@ -30,6 +30,8 @@ pub(super) enum Planted {
     MoveWithoutWaiting,
     /// A CPU loads CR3 before it enters the set of active CPUs (rule M6).
     LateEntry,
+    /// A CPU that comes back keeps what it had under the PCID (rule M6).
+    GenerationNotCompared,
     /// The interrupt for a request is not sent (rule M7).
     LostKick,
     /// A copy keeps what its frame held before (rule M9).

@@ -29,6 +29,7 @@ use super::flush::{Range, RetiredBatch};
 use super::histogram::Histogram;
 use super::planted::{Planted, planted};
 use super::reclaim::Receipt;
+use super::tags::{self, Change, SpaceId};
 use crate::arch::{self, CpuId, MAX_CPUS, PerMachine};
 use crate::trace::{self, Kind};
 use alloc::vec::Vec;
@@ -54,6 +55,8 @@ struct Slot {
     waiting_for: AtomicU64,
     /// What to forget, and when that was asked. Written before the slot's bit appears in an
     /// inbox, which publishes them.
+    space: AtomicU64,
+    generation: AtomicU64,
     start: AtomicUsize,
     end: AtomicUsize,
     sent: AtomicU64,
@@ -95,6 +98,8 @@ pub(super) fn init() {
         CachePadded::new(Slot {
             round: AtomicU64::new(0),
             waiting_for: AtomicU64::new(0),
+            space: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
             start: AtomicUsize::new(0),
             end: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
@@ -146,11 +151,14 @@ impl Ready {
         Ready(PhantomData)
     }
 
-    /// Asks these CPUs to forget the range. The references are released when they have.
-    pub(super) fn send(self, cpus: CpuSet, range: Range, retired: &mut RetiredBatch) -> Ticket {
+    /// Asks these CPUs to take note of the change. The references are released when they have.
+    pub(super) fn send(self, cpus: CpuSet, change: Change, retired: &mut RetiredBatch) -> Ticket {
         count(Counter::ShootdownsSent);
         let number = trace::number();
-        trace::event(Kind::Shootdown, [number, cpus.0, range.pages() as u64]);
+        trace::event(
+            Kind::Shootdown,
+            [number, cpus.0, change.range.pages() as u64],
+        );
         let here = arch::cpu();
         let boxes = BOXES.get();
         let outbox = &boxes.outboxes[here.0];
@@ -160,8 +168,10 @@ impl Ready {
         let bit = 1 << index;
         outbox.free.fetch_and(!bit, Ordering::Relaxed);
         // Relaxed: the SeqCst operations on the inboxes publish all of this.
-        slot.start.store(range.start, Ordering::Relaxed);
-        slot.end.store(range.end, Ordering::Relaxed);
+        slot.space.store(change.space.to_raw(), Ordering::Relaxed);
+        slot.generation.store(change.generation, Ordering::Relaxed);
+        slot.start.store(change.range.start, Ordering::Relaxed);
+        slot.end.store(change.range.end, Ordering::Relaxed);
         slot.sent.store(arch::clock(), Ordering::Relaxed);
         slot.number.store(number, Ordering::Relaxed);
         slot.waiting_for.store(cpus.0, Ordering::Relaxed);
@@ -245,10 +255,14 @@ impl Outbox {
 }
 
 impl Slot {
-    fn range(&self) -> Range {
-        Range {
-            start: self.start.load(Ordering::Relaxed),
-            end: self.end.load(Ordering::Relaxed),
+    fn change(&self) -> Change {
+        Change {
+            space: SpaceId::from_raw(self.space.load(Ordering::Relaxed)),
+            generation: self.generation.load(Ordering::Relaxed),
+            range: Range {
+                start: self.start.load(Ordering::Relaxed),
+                end: self.end.load(Ordering::Relaxed),
+            },
         }
     }
 
@@ -304,19 +318,30 @@ pub fn serve() {
         return;
     }
     let requests = inbox.take();
-    // Flushing for an address space that this CPU has left meanwhile does no harm; it left
-    // CR3 as well.
-    match requests.as_slice() {
-        [(asker, slots)] if slots.is_power_of_two() => {
-            let slot = slots.trailing_zeros() as usize;
-            boxes.outboxes[asker.0].slots[slot].range().flush_here();
-        }
-        _ => arch::flush_all(),
-    }
-    for (asker, slots) in requests {
-        for index in (0..SLOTS).filter(|index| slots & 1 << index != 0) {
-            boxes.outboxes[asker.0].acknowledge(index, cpu);
-        }
+    let asked = || {
+        requests.iter().flat_map(|&(asker, slots)| {
+            let outbox = &boxes.outboxes[asker.0];
+            let asked = (0..SLOTS).filter(move |index| slots & 1 << index != 0);
+            asked.map(move |index| (outbox, index))
+        })
+    };
+    forget(asked().map(|(outbox, index)| outbox.slots[index].change()));
+    asked().for_each(|(outbox, index)| outbox.acknowledge(index, cpu));
+}
+
+/// Takes note of all these changes, with one flush of everything if they are several (rule
+/// M7).
+fn forget(changes: impl Iterator<Item = Change>) {
+    let tags = tags::here();
+    let together = changes
+        .filter(|&change| tags.concerns(change))
+        .reduce(|one, other| Change {
+            generation: one.generation.max(other.generation),
+            range: Range::ALL,
+            ..one
+        });
+    if let Some(change) = together {
+        tags.forget(change);
     }
 }
 

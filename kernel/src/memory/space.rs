@@ -163,7 +163,8 @@ impl AddressSpace {
                 at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
                 pages += (from..at.min(vma.end))
                     .step_by(FRAME_SIZE)
-                    .filter(|&page| table.load(Level::LEAF_TABLE.index(page)).is_present())
+                    .filter_map(|page| table.load(Level::LEAF_TABLE.index(page)).frame())
+                    .filter(|&frame| !frames::is_zeroes(frame))
                     .count();
             }
         }

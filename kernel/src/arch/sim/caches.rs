@@ -12,12 +12,9 @@
 
 use super::random::Random;
 use crate::arch::level::Level;
-use crate::arch::{FRAME_SIZE, Frame};
+use crate::arch::{FRAME_SIZE, Frame, Pcid};
 use arrayvec::ArrayVec;
 use std::collections::BTreeMap;
-
-/// A process-context identifier. 0 is in use where the kernel uses none.
-pub type Pcid = u16;
 
 /// What the TLB holds of a page: the rights are those of all levels together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -20,7 +20,6 @@ pub mod stores;
 mod user;
 
 use caches::Caches;
-pub use caches::Pcid;
 pub use cell::PerMachine;
 pub use processor::{PageFault, load, load_word, store, store_word, translate};
 pub use user::{FpuState, SavedFrame, UserContext};
@@ -28,7 +27,7 @@ pub use user::{FpuState, SavedFrame, UserContext};
 use super::paging::{Bits, ENTRIES, Entry, Table};
 use super::{BootInfo, CpuId, PhysRange, Wanted};
 use crate::arch::level::USER_ENTRIES;
-use crate::arch::{FRAME_SIZE, Frame};
+use crate::arch::{FRAME_SIZE, Frame, Pcid};
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 use std::rc::Rc;
@@ -253,6 +252,11 @@ pub fn new_root(root: Frame) {
             Entry::new(Frame::new(0), Bits::PRESENT | Bits::GLOBAL),
         );
     }
+}
+
+/// How many PCIDs there are besides 0: few, so that they run out.
+pub fn pcids() -> usize {
+    3
 }
 
 /// Loads CR3, with PCID 0.

@@ -8,12 +8,12 @@
 //! further step hands over to another CPU, so an access and what a test notes about it are
 //! one.
 
-use super::caches::{Pcid, Structure, Translation};
+use super::caches::{Structure, Translation};
 use super::{Cpu, frame_ptr, step, with};
 use crate::arch::Access;
 use crate::arch::level::{Level, USER_END};
 use crate::arch::paging::{Bits, ENTRIES, Entry};
-use crate::arch::{FRAME_SIZE, Frame};
+use crate::arch::{FRAME_SIZE, Frame, Pcid};
 use crate::memory::holders;
 use core::sync::atomic::{AtomicU64, Ordering};
 

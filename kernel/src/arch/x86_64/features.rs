@@ -41,6 +41,8 @@ bitflags::bitflags! {
         const MACHINE_CHECK = 1 << 14;
         /// A hypervisor is below.
         const HYPERVISOR = 1 << 13;
+        /// Translations are tagged with an identifier and outlive a change of CR3.
+        const PCID = 1 << 15;
     }
 }
 
@@ -82,6 +84,7 @@ pub fn detect() {
         (seven_b & 1 << 0, Features::FSGSBASE),
         (xsave, Features::XSAVE),
         (if xsave != 0 { xsave_a & 1 } else { 0 }, Features::XSAVEOPT),
+        (basic_c & 1 << 17, Features::PCID),
         (basic_c & 1 << 21, Features::X2APIC),
         (basic_c & 1 << 24, Features::TSC_DEADLINE),
         (basic_c & 1 << 30, Features::RDRAND),
@@ -114,6 +117,9 @@ pub fn enable() {
         (Features::UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
         (Features::FSGSBASE, Cr4Flags::FSGSBASE),
         (Features::XSAVE, Cr4Flags::OSXSAVE),
+        // Allowed as CR3 has PCID 0 and none of the flags at that place: no boot table is
+        // uncached (Intel SDM vol. 3, 4.10.1).
+        (Features::PCID, Cr4Flags::PCID),
     ];
     let always =
         Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;

@@ -12,8 +12,8 @@
 //! * `apic`, `smp`, `time`, `rtc`, `calendar`: controllers, other CPUs, clocks.
 //! * `serial`, `random`, `power`, `fault`: the world outside, and the end.
 //!
-//! Not done: PCID, and separate tables for user mode (CPUs with the Meltdown
-//! defect are not protected).
+//! Not done: separate tables for user mode (CPUs with the Meltdown defect are not
+//! protected).
 
 mod apic;
 mod boot;
@@ -49,8 +49,8 @@ pub use fpu::FpuState;
 pub use interrupts::idle;
 pub use layout::{HEAP, frame_ptr};
 pub use paging::{
-    copy_page, flush_all, flush_page, load_kernel_root, load_root, map_kernel, new_root,
-    scheduling_point, zero_page,
+    copy_page, flush_all, flush_page, load_kernel_root, load_root, load_root_keeping,
+    load_root_tagged, map_kernel, new_root, pcids, scheduling_point, zero_page,
 };
 pub use percpu::{cpu, cpu_count};
 pub use power::power_off;

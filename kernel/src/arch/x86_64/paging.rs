@@ -9,7 +9,7 @@ use super::features::Features;
 use super::layout::{self, DEVICES, DIRECT_MAP, HEAP, KERNEL_BASE, STACKS, Stack};
 use crate::arch::level::USER_END;
 use crate::arch::paging::{Bits, ENTRIES, Entry, Table};
-use crate::arch::{FRAME_SIZE, Frame, PhysRange};
+use crate::arch::{FRAME_SIZE, Frame, Pcid, PhysRange};
 use core::arch::asm;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -214,12 +214,38 @@ pub fn new_root(root: Frame) {
     }
 }
 
-/// Makes `root` this CPU's address space. All translations but global ones are
-/// forgotten.
+/// How many PCIDs this CPU has besides 0: as many as fit into 12 bits, or none.
+pub fn pcids() -> usize {
+    if Features::get().contains(Features::PCID) {
+        (1 << 12) - 1
+    } else {
+        0
+    }
+}
+
+/// Makes `root` this CPU's address space, with PCID 0. All translations under it but global
+/// ones are forgotten.
 pub fn load_root(root: Frame) {
-    // SAFETY: a root made by `new_root` (or the kernel's own) maps the kernel as
-    // now; the user's half is the caller's business.
-    unsafe { asm!("mov cr3, {}", in(reg) root.address(), options(nostack, preserves_flags)) }
+    load_cr3(root.address());
+}
+
+/// Makes `root` this CPU's address space, with a PCID under which all translations are
+/// forgotten. For CPUs that have PCIDs.
+pub fn load_root_tagged(root: Frame, pcid: Pcid) {
+    load_cr3(root.address() | u64::from(pcid));
+}
+
+/// The same, but the translations under the PCID are kept.
+pub fn load_root_keeping(root: Frame, pcid: Pcid) {
+    /// Bit 63 of the value says so (Intel SDM vol. 3, 4.10.4.1).
+    const KEEP: u64 = 1 << 63;
+    load_cr3(root.address() | u64::from(pcid) | KEEP);
+}
+
+fn load_cr3(value: u64) {
+    // SAFETY: a root made by `new_root` (or the kernel's own) maps the kernel as now; the user's
+    // half, and which of its translations are kept, are the caller's business.
+    unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack, preserves_flags)) }
 }
 
 /// Leaves every address space.
@@ -234,10 +260,10 @@ pub fn flush_page(va: usize) {
     unsafe { asm!("invlpg [{}]", in(reg) va, options(nostack, preserves_flags)) }
 }
 
-/// Forgets all of this CPU's translations but global ones (user pages are never
-/// global).
+/// Forgets all of this CPU's translations under the current PCID but global ones (user pages are
+/// never global).
 pub fn flush_all() {
-    // SAFETY: CR3 is loaded with the value that it has.
+    // SAFETY: CR3 is loaded with the value that it has; bit 63 reads as 0.
     unsafe {
         asm!(
             "mov {0}, cr3",

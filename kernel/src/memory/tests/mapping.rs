@@ -292,8 +292,9 @@ fn what_is_not_there_costs_nothing() {
     let nothing = Protection::empty();
     now(space.map(Place::Fixed(at), length, nothing, Backing::Anonymous)).unwrap();
     let begin = std::time::Instant::now();
-    now(space.protect(at, length, Protection::READ)).unwrap();
-    load(&space, at + length / 2).unwrap();
+    let rights = Protection::READ | Protection::WRITE;
+    now(space.protect(at, length, rights)).unwrap();
+    store(&space, at + length / 2, 1).unwrap();
     assert_eq!(space.usage_now(), (length + PAGE, PAGE));
     now(space.unmap(at, length)).unwrap();
     // Table by table it would be minutes.

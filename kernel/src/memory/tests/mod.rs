@@ -6,6 +6,7 @@ mod given_up;
 mod mapping;
 mod moving;
 mod reclaiming;
+mod returning;
 mod several_cpus;
 mod sharing;
 mod simulation;

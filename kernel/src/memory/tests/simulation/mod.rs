@@ -17,7 +17,7 @@ mod takeover;
 mod unsharing;
 mod world;
 
-use super::super::{audit, free_frames, is_settled, reclaim, shootdown};
+use super::super::{audit, free_frames, is_settled, reclaim, shootdown, tags};
 use super::*;
 use crate::arch::sim::random::Random;
 use crate::arch::sim::schedule;
@@ -44,7 +44,9 @@ fn simulate(seed: u64, operations: usize) -> Run {
     let cpus = [1, 2, 2, 3, 3, 4, 4, 4][shape.below(8)];
     let threads = [20, 50, 80][shape.below(3)];
     let childhood = [usize::MAX, 2][shape.below(2)];
+    let pcids = [0, 1, 3, 6][shape.below(4)];
     let _machine = sim::Machine::start(cpus, 2048);
+    tags::set_pcids(pcids);
     let start = free_frames();
     let world = World::new(operations, threads, childhood);
     let mut pages = program::universe();

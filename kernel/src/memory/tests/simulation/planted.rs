@@ -48,6 +48,11 @@ fn m5_mprotect_without_a_flush() {
 }
 
 #[test]
+fn m6_a_cpu_that_comes_back_and_compares_nothing() {
+    found(Planted::GenerationNotCompared);
+}
+
+#[test]
 fn m7_an_interrupt_that_is_lost() {
     let wrong = found(Planted::LostKick);
     assert!(wrong.contains("M7"), "{wrong}");
