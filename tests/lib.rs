@@ -18,6 +18,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use boot::bench::counts::{self, Counts};
 use boot::console::Output;
 use boot::image::{self, Image};
 use boot::session::{self, Input, Options, Session};
@@ -69,6 +70,17 @@ pub fn scratch(name: &str) -> PathBuf {
 /// Makes sure of the C compilers: `gcc -static` and `musl-gcc -static`.
 pub fn need_c_compilers() {
     setup::ensure_for_tests(&shared().workspace).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The counts of instructions in the tree, and those of now.
+#[must_use]
+pub fn count_instructions() -> (Counts, Counts) {
+    let workspace = &shared().workspace;
+    let _slot = Slot::take();
+    let tree = counts::read(workspace).unwrap_or_else(|error| panic!("{error}"));
+    let report = counts::count(workspace, &[], PATIENCE);
+    let report = report.unwrap_or_else(|error| panic!("{error}"));
+    (tree, counts::counts(&report))
 }
 
 /// A boot to be.

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use boot::bench::report::Report;
 use boot::image;
 use boot::setup;
 use boot::workspace::{TARGET, Workspace};
@@ -240,6 +241,24 @@ fn forksize_prints_its_ratio() {
             .contains("ratio 16 MiB : 1 MiB, fork+exit+wait "),
         "{outcome:#?}"
     );
+}
+
+#[test]
+fn forkbench_measures_what_it_is_told() {
+    if !on_linux() {
+        return;
+    }
+    let arguments = ["--quick", "--lines", "--only", "fork-1", "--only", "futex"];
+    let outcome = user("forkbench", &arguments, "");
+    assert_eq!((outcome.status, outcome.errors.as_str()), (0, ""));
+    let report = Report::parse(&outcome.output).expect("results");
+    let names: Vec<&str> = report.metrics.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["fork.1M", "fork-wait.1M", "futex.round-trip"]);
+    let [fork, wait, _] = report.metrics.as_slice() else {
+        panic!("{outcome:#?}");
+    };
+    assert!(0.0 < fork.median() && fork.median() < wait.median());
+    assert!(wait.median() <= wait.quantile(990).unwrap_or(0.0));
 }
 
 #[test]

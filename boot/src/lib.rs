@@ -12,7 +12,7 @@
 //!   kernel are called, [`console`] moves the guest's input and output,
 //!   [`follow`] shows its log, [`files`] are the files of a boot.
 //! - [`verdict`]: how it ended.
-//! - [`bench`]: measures it, and Linux beside it.
+//! - [`mod@bench`]: measures it, and Linux beside it.
 //! - [`trace`]: what the kernel's event trace says, as a file for Perfetto.
 //! - [`workspace`], [`progress`], [`error`]: used everywhere.
 //!

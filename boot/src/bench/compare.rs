@@ -4,6 +4,8 @@
 //! kernels ran right after one another; what is shown is the median of these
 //! ratios, and their minimum and maximum.
 
+use std::cmp::Reverse;
+
 use crate::bench::report::{Metric, Report, Unit};
 
 /// What the rounds have measured of one kernel.
@@ -57,7 +59,10 @@ impl Statistic {
 pub fn lines(kernels: &[Kernel]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let reports = kernels.iter().flat_map(|kernel| &kernel.rounds);
-    for metric in reports.flat_map(|report| &report.metrics) {
+    // Who has measured most has most of the order in which they are listed.
+    let mut reports: Vec<&Report> = reports.collect();
+    reports.sort_by_key(|report| Reverse(report.metrics.len()));
+    for metric in reports.iter().flat_map(|report| &report.metrics) {
         if lines.iter().any(|line| line.metric == metric.name) {
             continue;
         }

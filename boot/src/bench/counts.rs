@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use crate::bench::bars;
 use crate::bench::guest::{Guest, Setting};
-use crate::bench::json;
 use crate::bench::linux::Linux;
 use crate::bench::options::Bench;
 use crate::bench::report::Report;
 use crate::bench::round::Machine;
 use crate::bench::table::{Align, Table, grouped};
+use crate::bench::{document, json};
 use crate::error::{Doing, Error, Result};
 use crate::progress::note;
 use crate::workspace::Workspace;
@@ -174,6 +174,9 @@ pub fn run(workspace: &Workspace, bench: &Bench) -> Result<u8> {
     print!("{}", table.text());
     if let Some(path) = &bench.json {
         json::write_counts(path, &machine.qemu_version(), &ours, &linux)?;
+    }
+    if bench.document {
+        document::write_counts(workspace, &machine.qemu_version(), &table)?;
     }
     if bench.update {
         let path = file(workspace);

@@ -10,15 +10,19 @@
 //! - [`counts`]: guest instructions, and the file in the tree that they must not
 //!   outgrow.
 //! - [`times`]: several rounds of several kernels. [`table`] writes for terminals
-//!   and Markdown, [`json`] for programs.
+//!   and Markdown, [`json`] for programs, [`html`] with [`plots`] for people,
+//!   [`document`] into `docs/performance.md`.
 
 pub mod bars;
 pub mod compare;
 pub mod counts;
+pub mod document;
 pub mod guest;
+pub mod html;
 pub mod json;
 pub mod linux;
 pub mod options;
+pub mod plots;
 pub mod report;
 pub mod round;
 pub mod table;

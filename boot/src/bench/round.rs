@@ -15,6 +15,9 @@ use crate::setup::{self, Tools};
 use crate::verdict::Verdict;
 use crate::workspace::Workspace;
 
+/// Linux powers off with its last lines still on their way to the console.
+const DRAIN: &str = "; sleep 1";
+
 /// What the boots of one run have in common.
 pub struct Machine<'a> {
     workspace: &'a Workspace,
@@ -54,7 +57,7 @@ impl<'a> Machine<'a> {
             image.kernel = linux.kernel().to_path_buf();
         }
         let options = Options {
-            exec: Some(self.command.clone()),
+            exec: Some(format!("{}{DRAIN}", self.command)),
             kernel_args: guest.parameters(),
             qemu: self.qemu.clone(),
             timeout: Some(self.timeout),

@@ -1,14 +1,16 @@
 //! Times: each kernel is booted in turn, round by round.
 
+use std::fs;
+
 use crate::bench::bars;
 use crate::bench::compare::{self, Kernel, Line};
 use crate::bench::guest::{Guest, Setting};
-use crate::bench::json;
 use crate::bench::linux::Linux;
 use crate::bench::options::Bench;
 use crate::bench::report::{Metric, Report, Unit};
 use crate::bench::round::{Machine, fair_cpu};
 use crate::bench::table::{Align, Table};
+use crate::bench::{document, html, json};
 use crate::error::Result;
 use crate::progress::step;
 use crate::qemu;
@@ -36,6 +38,12 @@ pub fn run(workspace: &Workspace, bench: &Bench) -> Result<u8> {
     }
     if let Some(path) = &bench.json {
         json::write_times(path, &results)?;
+    }
+    if let Some(path) = &bench.html {
+        html::write(path, &results)?;
+    }
+    if bench.document {
+        document::write_times(workspace, &results)?;
     }
     Ok(0)
 }
@@ -85,6 +93,7 @@ fn measure(workspace: &Workspace, bench: &Bench) -> Result<Results> {
     let mut circumstances = vec![
         ("machine".into(), machine.qemu.join(" ")),
         ("QEMU".into(), machine.qemu_version()),
+        ("host".into(), host()),
         ("rounds".into(), bench.rounds.to_string()),
     ];
     if let Some(linux) = &linux {
@@ -95,6 +104,17 @@ fn measure(workspace: &Workspace, bench: &Bench) -> Result<Results> {
         kernels,
         circumstances,
     })
+}
+
+/// What QEMU itself runs on.
+fn host() -> String {
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == "model name").then(|| value.trim())
+    });
+    format!("{cpus} CPUs, {}", model.unwrap_or("of an unknown kind"))
 }
 
 /// The person's options, with defaults that are the same for all kernels.

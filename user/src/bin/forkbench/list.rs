@@ -3,6 +3,7 @@
 use user::testing::Verdict;
 
 use crate::bench::Bench;
+use crate::storms::Storm;
 use crate::{calls, faults, forks, programs, snapshot, storms, threads};
 
 /// Something to measure.
@@ -85,21 +86,25 @@ pub static BENCHMARKS: &[Benchmark] = benchmarks! {
     "beside-3", timed, "the same with three",
         ["munmap.3", "mprotect.3", "cow.copy.3"], |bench| threads::beside(bench, 3);
     "forkers-1", timed, "fork, exit and wait, a second",
-        ["forkers.1"], |bench| storms::forkers(bench, 1, 0);
+        ["forkers.1"], |bench| storms::forkers(bench, Storm::of(1));
     "forkers-2", timed, "the same by two processes at once",
-        ["forkers.2"], |bench| storms::forkers(bench, 2, 0);
+        ["forkers.2"], |bench| storms::forkers(bench, Storm::of(2));
     "forkers-4", timed, "the same by four",
-        ["forkers.4"], |bench| storms::forkers(bench, 4, 0);
+        ["forkers.4"], |bench| storms::forkers(bench, Storm::of(4));
     "forkers-8", timed, "the same by eight",
-        ["forkers.8"], |bench| storms::forkers(bench, 8, 0);
+        ["forkers.8"], |bench| storms::forkers(bench, Storm::of(8));
     "forkers-1-64", timed, "fork, exit and wait with 64 MiB touched, a second",
-        ["forkers.1-64M"], |bench| storms::forkers(bench, 1, 64);
+        ["forkers.1-64M"], |bench| storms::forkers(bench, Storm::of(1).of_64_mib());
     "forkers-2-64", timed, "the same by two processes at once",
-        ["forkers.2-64M"], |bench| storms::forkers(bench, 2, 64);
+        ["forkers.2-64M"], |bench| storms::forkers(bench, Storm::of(2).of_64_mib());
     "forkers-4-64", timed, "the same by four",
-        ["forkers.4-64M"], |bench| storms::forkers(bench, 4, 64);
+        ["forkers.4-64M"], |bench| storms::forkers(bench, Storm::of(4).of_64_mib());
     "forkers-8-64", timed, "the same by eight",
-        ["forkers.8-64M"], |bench| storms::forkers(bench, 8, 64);
+        ["forkers.8-64M"], |bench| storms::forkers(bench, Storm::of(8).of_64_mib());
+    "forkers-on-1", timed, "four small forkers that share one CPU",
+        ["forkers.4-on-1"], |bench| storms::forkers(bench, Storm::of(4).on(1));
+    "forkers-on-2", timed, "the same on two CPUs",
+        ["forkers.4-on-2"], |bench| storms::forkers(bench, Storm::of(4).on(2));
     "snapshot", timed, "random writes to 64 MiB while a child reads all of it",
         ["snapshot.write"], snapshot::writes;
 };

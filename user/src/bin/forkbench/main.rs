@@ -6,7 +6,7 @@
 //! reports ticks of the time-stamp counter, which QEMU's `-icount shift=0` makes the number of
 //! guest instructions; it repeats less, and leaves out what only makes sense in time.
 //!
-//! In reading order: [`list`] names the benchmarks; [`bench`] is what each is given to measure
+//! In reading order: [`mod@list`] names the benchmarks; [`mod@bench`] is what each is given to measure
 //! and report with, made of [`clock`], [`series`] and [`output`]; [`region`] is memory to touch,
 //! [`sleeper`] a child that shares it;
 //! the benchmarks themselves are in [`forks`], [`faults`], [`calls`], [`programs`], [`threads`],

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use user::fail;
 use user::sys::process::{self, Pid};
 use user::sys::system;
+use user::sys::thread::{self, CpuSet};
 use user::testing::{Explain, Failure, Verdict, shared};
 
 use crate::bench::Bench;
@@ -32,12 +33,55 @@ fn stop(board: &Board) -> &AtomicU64 {
     &board[(MOST + 1) * APART]
 }
 
-/// So many forkers, each with so much memory touched: forks, exits and waits in a second.
-pub fn forkers(bench: &mut Bench, count: usize, mib: usize) -> Verdict {
+/// What the forkers are.
+#[derive(Clone, Copy)]
+pub struct Storm {
+    pub forkers: usize,
+    /// How much memory each has touched.
+    pub mib: usize,
+    /// How many CPUs they may use; all, if that is `None`.
+    pub cpus: Option<usize>,
+}
+
+impl Storm {
+    /// So many small forkers, on all CPUs.
+    pub const fn of(forkers: usize) -> Self {
+        Self {
+            forkers,
+            mib: 0,
+            cpus: None,
+        }
+    }
+
+    pub const fn of_64_mib(self) -> Self {
+        Self { mib: 64, ..self }
+    }
+
+    pub const fn on(self, cpus: usize) -> Self {
+        Self {
+            cpus: Some(cpus),
+            ..self
+        }
+    }
+}
+
+/// Forks, exits and waits in a second.
+pub fn forkers(bench: &mut Bench, storm: Storm) -> Verdict {
+    let count = storm.forkers;
+    if storm.cpus > Some(system::cpus().or_fail("sched_getaffinity")?) {
+        fail!("there are too few CPUs");
+    }
+    if storm.cpus.is_some() {
+        // Asks for nothing new, to see whether it can be asked for.
+        thread::allowed_cpus()
+            .and_then(|cpus| thread::run_on(&cpus))
+            .or_fail("sched_setaffinity")?;
+    }
     let board: &Board = shared::counters()?;
     let mut pids = [Pid(0); MOST];
     for (index, pid) in pids.iter_mut().enumerate().take(count) {
-        *pid = process::spawn(|| i32::from(forker(board, index, mib).is_err())).or_fail("fork")?;
+        *pid =
+            process::spawn(|| i32::from(forker(board, index, storm).is_err())).or_fail("fork")?;
     }
     let series = bench.series()?;
     let watched = watch(bench, board, count, &series);
@@ -75,8 +119,12 @@ fn watch(bench: &Bench, board: &Board, count: usize, series: &crate::series::Ser
     Ok(())
 }
 
-fn forker(board: &Board, index: usize, mib: usize) -> Result<(), Failure> {
-    let _region = Region::touched(mib)?;
+fn forker(board: &Board, index: usize, storm: Storm) -> Result<(), Failure> {
+    if let Some(cpus) = storm.cpus {
+        let set = (0..cpus).fold(CpuSet::EMPTY, CpuSet::with);
+        thread::run_on(&set).or_fail("sched_setaffinity")?;
+    }
+    let _region = Region::touched(storm.mib)?;
     ready(board).fetch_add(1, Relaxed);
     while stop(board).load(Relaxed) == 0 {
         let pid = process::spawn(|| 0).or_fail("fork")?;
