@@ -110,8 +110,17 @@ pub unsafe fn protect(address: usize, length: usize, protection: Protection) -> 
 /// Nothing in the old range is used afterwards but by the new addresses, and nothing that Rust
 /// knows of lives in the new one.
 pub unsafe fn move_to(address: usize, length: usize, new: usize, new_length: usize) -> Result<()> {
-    let flags = MREMAP_MAYMOVE | MREMAP_FIXED;
-    syscall!(__NR_mremap, address, length, new_length, flags, new).map(drop)
+    // SAFETY: the caller's promise.
+    unsafe {
+        remap(
+            address,
+            length,
+            new_length,
+            MREMAP_MAYMOVE | MREMAP_FIXED,
+            new,
+        )
+    }
+    .map(drop)
 }
 
 /// Tells the kernel how a range will be used, or what is to become of it (man 2 madvise).
@@ -120,6 +129,21 @@ pub unsafe fn move_to(address: usize, length: usize, new: usize, new_length: usi
 /// Nothing that Rust knows of lives in the range, if the advice changes contents.
 pub unsafe fn advise(address: usize, length: usize, advice: u32) -> Result<()> {
     syscall!(__NR_madvise, address, length, advice).map(drop)
+}
+
+/// Changes the length of a mapping or its place, as the flags of mremap(2) say; returns where it
+/// is then.
+///
+/// # Safety
+/// Nothing uses the old place afterwards, or what was mapped at the new one.
+pub unsafe fn remap(
+    start: usize,
+    old_length: usize,
+    new_length: usize,
+    flags: u32,
+    place: usize,
+) -> Result<usize> {
+    syscall!(__NR_mremap, start, old_length, new_length, flags, place)
 }
 
 /// Moves the end of the heap; returns where it is now, which is the old place on failure.

@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+mod advice;
 mod arguments;
 mod descriptors;
 mod directories;
@@ -17,6 +18,7 @@ mod files;
 mod growth;
 mod helper;
 mod memory;
+mod moving;
 mod pipes;
 mod proc_files;
 mod processes;
@@ -46,6 +48,8 @@ fn main(arguments: Arguments) -> i32 {
             pipes::CASES,
             descriptors::CASES,
             memory::CASES,
+            moving::CASES,
+            advice::CASES,
             rights::CASES,
             growth::CASES,
             files::CASES,
