@@ -23,9 +23,9 @@ global_asm!(
     "mov rcx, rdx",
     // No fault for this one between the two reads.
     "mov qword ptr [rcx], 0",
-    "fld1",
-    ".rept 60",
-    "fsqrt",
+    "fldln2",
+    ".rept 48",
+    "f2xm1",
     ".endr",
     "fstp st(0)",
     "mov r8, [rdi]",

@@ -5,6 +5,9 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use user::testing::{Failure, shared};
 
+/// After so many mismatches the rest is only counted.
+pub const MOST_REPORTS: u64 = 20;
+
 pub struct Counters {
     /// Processes made.
     pub forks: &'static AtomicU64,
@@ -16,19 +19,30 @@ pub struct Counters {
     pub checked: &'static AtomicU64,
     /// Pages with a word that is not their owner's.
     pub mismatches: &'static AtomicU64,
+    /// Rounds of writing by threads.
+    pub written: &'static AtomicU64,
     /// Processes that ended in a way that they should not have.
     pub crashes: &'static AtomicU64,
 }
 
 impl Counters {
     pub fn new() -> Result<Self, Failure> {
-        let [forks, refused, killed, checked, mismatches, crashes] = shared::counters::<6>()?;
+        let [
+            forks,
+            refused,
+            killed,
+            checked,
+            mismatches,
+            written,
+            crashes,
+        ] = shared::counters()?;
         Ok(Self {
             forks,
             refused,
             killed,
             checked,
             mismatches,
+            written,
             crashes,
         })
     }

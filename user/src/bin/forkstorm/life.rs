@@ -8,6 +8,7 @@ use user::sys::{Errno, system};
 
 use crate::counters::{Counters, count};
 use crate::memory::Memory;
+use crate::threads;
 
 pub struct Storm<'a> {
     pub counters: &'a Counters,
@@ -20,6 +21,9 @@ const ONE_IN_KILLED: u64 = 8;
 /// How many children a process has at most at once.
 const MOST_CHILDREN: usize = 3;
 
+/// How many threads one that is killed has at most.
+const THREADS_OF_VICTIMS: usize = 2;
+
 #[derive(Clone, Copy)]
 struct Child {
     pid: Pid,
@@ -28,7 +32,7 @@ struct Child {
 }
 
 /// Looks, writes, has children, and looks again. Says whether all was well here and below.
-pub fn live(storm: &Storm<'_>, memory: &mut Memory, random: &mut Random, depth: u64) -> bool {
+pub fn live(storm: &Storm<'_>, memory: &mut Memory<'_>, random: &mut Random, depth: u64) -> bool {
     let mut well = memory.check(storm.counters, "at the start");
     memory.write_some(random);
     if depth > 0 {
@@ -39,7 +43,7 @@ pub fn live(storm: &Storm<'_>, memory: &mut Memory, random: &mut Random, depth: 
 }
 
 /// Has some children, who live at the same time as their parent goes on writing.
-fn raise(storm: &Storm<'_>, memory: &mut Memory, random: &mut Random, depth: u64) -> bool {
+fn raise(storm: &Storm<'_>, memory: &mut Memory<'_>, random: &mut Random, depth: u64) -> bool {
     let mut children = [None; MOST_CHILDREN];
     let count = 1 + random.below(MOST_CHILDREN as u64) as usize;
     let mut well = true;
@@ -63,7 +67,7 @@ fn raise(storm: &Storm<'_>, memory: &mut Memory, random: &mut Random, depth: u64
 /// Makes one child.
 fn bear(
     storm: &Storm<'_>,
-    memory: &mut Memory,
+    memory: &mut Memory<'_>,
     random: &mut Random,
     depth: u64,
     victim: bool,
@@ -71,6 +75,9 @@ fn bear(
     let seed = random.draw();
     let pid = process::spawn(|| {
         let mut random = Random::new(seed);
+        if !memory.words.freeze(storm.counters) {
+            return 1;
+        }
         if victim {
             suffer(storm, memory, &mut random)
         }
@@ -130,9 +137,21 @@ fn part(storm: &Storm<'_>, random: &mut Random, child: Child) -> bool {
     }
 }
 
-/// The life of one who will be killed: writes, and has a child now and then, until then. A
-/// mismatch does not reach its parent's status, only the counters.
-fn suffer(storm: &Storm<'_>, memory: &mut Memory, random: &mut Random) -> ! {
+/// The life of one who will be killed: writes, and has a child now and then, until then, with some
+/// threads of its own where its forker has any. A mismatch does not reach its parent's status,
+/// only the counters.
+fn suffer(storm: &Storm<'_>, memory: &mut Memory<'_>, random: &mut Random) -> ! {
+    let threads = memory.words.threads().min(THREADS_OF_VICTIMS);
+    if threads > 0 {
+        let area = memory.words.thaw();
+        let suffering = || suffer_alone(storm, memory, random);
+        // Where there is no memory for threads it goes on without.
+        let _ = threads::beside(area, threads, storm.counters, suffering);
+    }
+    suffer_alone(storm, memory, random)
+}
+
+fn suffer_alone(storm: &Storm<'_>, memory: &mut Memory<'_>, random: &mut Random) -> ! {
     loop {
         memory.check(storm.counters, "before it is killed");
         memory.write_some(random);

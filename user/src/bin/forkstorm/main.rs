@@ -1,10 +1,11 @@
-//! `forkstorm [--forkers K] [--seconds S] [--seed N] [--depth D] [--pages P]`: K processes that
-//! build trees of children without rest, all over the same copied-on-write pages.
+//! `forkstorm [--forkers K] [--seconds S] [--seed N] [--depth D] [--pages P] [--threads T]`: K
+//! processes that build trees of children without rest, all over the same copied-on-write pages.
 //!
 //! Each process first looks whether every word of its pages is what its parent had at the fork,
 //! writes patterns of its own over some of them, has children, writes again while they live, and
 //! looks again at the end. Children end in random order; some are killed half-way, with children
-//! of their own. Any word that is not its owner's is a mismatch.
+//! of their own. Any word that is not its owner's is a mismatch. With `--threads` each forker, and
+//! each that is killed, has threads besides, which write all the time (`threads`).
 //!
 //! The verdict travels twice, by exit statuses up the trees and by counters in a shared page,
 //! and both must agree that all is well.
@@ -14,6 +15,7 @@
 mod counters;
 mod life;
 mod memory;
+mod threads;
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -28,11 +30,12 @@ use user::{Arguments, options, println, program};
 use counters::Counters;
 use life::Storm;
 use memory::{MOST_PAGES, Memory};
+use threads::{MOST_THREADS, Words};
 
 program!(main);
 
-const USAGE: &str =
-    "forkstorm [--forkers K] [--seconds S] [--seed N] [--depth D] [--pages P]  (K, P up to 64)";
+const USAGE: &str = "forkstorm [--forkers K] [--seconds S] [--seed N] [--depth D] [--pages P] [--threads T]  \
+     (K, P up to 64, T up to 16)";
 
 /// How many forkers there may be.
 const MOST_FORKERS: usize = 64;
@@ -43,6 +46,7 @@ struct Options {
     seed: u64,
     depth: u64,
     pages: u64,
+    threads: u64,
 }
 
 fn main(arguments: Arguments) -> i32 {
@@ -52,6 +56,7 @@ fn main(arguments: Arguments) -> i32 {
         seed: 1,
         depth: 3,
         pages: 16,
+        threads: 0,
     };
     let known = options::parse(
         arguments,
@@ -61,11 +66,13 @@ fn main(arguments: Arguments) -> i32 {
             ("seed", &mut options.seed),
             ("depth", &mut options.depth),
             ("pages", &mut options.pages),
+            ("threads", &mut options.threads),
         ],
         USAGE,
     );
     let within = (1..=MOST_FORKERS as u64).contains(&options.forkers)
         && (1..=MOST_PAGES as u64).contains(&options.pages)
+        && options.threads <= MOST_THREADS as u64
         && options.depth <= 16;
     if !known || !within {
         if known {
@@ -101,7 +108,7 @@ fn storm(options: &Options) -> Result<bool, Failure> {
     let mut started = 0;
     for (number, pid) in forkers.enumerate() {
         let seed = options.seed.wrapping_mul(1_000_003) + number as u64;
-        *pid = process::spawn(|| forker(&storm, options.pages as usize, seed, deadline))
+        *pid = process::spawn(|| forker(&storm, options, seed, deadline))
             .or_fail("fork of a forker")?;
         started += 1;
     }
@@ -121,21 +128,30 @@ fn storm(options: &Options) -> Result<bool, Failure> {
     Ok(well && counters.all_well())
 }
 
-/// A forker's process: one tree after the other.
-fn forker(storm: &Storm<'_>, pages: usize, seed: u64, deadline: u64) -> i32 {
-    let mut memory = match Memory::new(pages) {
-        Ok(memory) => memory,
+/// A forker's process.
+fn forker(storm: &Storm<'_>, options: &Options, seed: u64, deadline: u64) -> i32 {
+    match trees(storm, options, seed, deadline) {
+        Ok(well) => i32::from(!well),
         Err(failure) => {
             println!("forker: {failure}");
-            return 1;
+            1
         }
-    };
-    let mut random = Random::new(seed);
-    let mut well = true;
-    while system::now() < deadline {
-        well &= life::live(storm, &mut memory, &mut random, storm.depth);
     }
-    i32::from(!well)
+}
+
+/// One tree after the other, beside its threads. Says whether all was well.
+fn trees(storm: &Storm<'_>, options: &Options, seed: u64, deadline: u64) -> Result<bool, Failure> {
+    let area = threads::area()?;
+    let words = Words::new(&area, options.threads as usize);
+    let mut memory = Memory::new(options.pages as usize, words)?;
+    let mut random = Random::new(seed);
+    threads::beside(&area, options.threads as usize, storm.counters, || {
+        let mut well = true;
+        while system::now() < deadline {
+            well &= life::live(storm, &mut memory, &mut random, storm.depth);
+        }
+        well
+    })
 }
 
 fn report(counters: &Counters, nanoseconds: u64, before: &Vmstat, after: &Vmstat) {
@@ -147,6 +163,7 @@ fn report(counters: &Counters, nanoseconds: u64, before: &Vmstat, after: &Vmstat
     println!("killed {}", counters.killed.load(Relaxed));
     println!("refused {}", counters.refused.load(Relaxed));
     println!("pages checked {}", counters.checked.load(Relaxed));
+    println!("rounds of threads {}", counters.written.load(Relaxed));
     for (name, key) in [
         ("faults", "cow_faults"),
         ("copies", "cow_copies"),

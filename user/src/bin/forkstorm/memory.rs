@@ -9,14 +9,12 @@ use user::sys::memory::PAGE;
 use user::sys::process;
 use user::testing::{Area, Explain, Failure};
 
-use crate::counters::{Counters, count};
+use crate::counters::{Counters, MOST_REPORTS, count};
+use crate::threads::Words;
 
 pub const MOST_PAGES: usize = 64;
 
-/// After so many mismatches the rest is only counted.
-const MOST_REPORTS: u64 = 20;
-
-pub struct Memory {
+pub struct Memory<'a> {
     /// The pages that are tested.
     area: Area,
     pages: usize,
@@ -24,17 +22,20 @@ pub struct Memory {
     patterns: [u64; MOST_PAGES],
     /// Counts the patterns of this process.
     generation: u64,
+    /// What threads write, of this process or of one above.
+    pub words: Words<'a>,
 }
 
-impl Memory {
+impl<'a> Memory<'a> {
     /// Panics with more than [`MOST_PAGES`], which the command line excludes.
-    pub fn new(pages: usize) -> Result<Self, Failure> {
+    pub fn new(pages: usize, words: Words<'a>) -> Result<Self, Failure> {
         let area = Area::private(pages)?;
         let mut memory = Self {
             area,
             pages,
             patterns: [0; MOST_PAGES],
             generation: 0,
+            words,
         };
         for page in 0..pages {
             let pattern = memory.next_pattern();
@@ -87,7 +88,7 @@ impl Memory {
 
     /// Looks at every word; says whether all is as it should be.
     pub fn check(&self, counters: &Counters, when: &str) -> bool {
-        let mut well = true;
+        let mut well = self.words.check(counters);
         for (page, pattern) in self.patterns.iter().enumerate().take(self.pages) {
             count(counters.checked);
             if let Err(failure) = self.area.check(page, *pattern) {
