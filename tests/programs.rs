@@ -10,7 +10,8 @@ const PROGRAMS: &[&str] = &[
     "badaccess",
     "forktest",
     "usertests",
-    "forkstorm --forkers 8 --seconds 3",
+    "forkstorm --forkers 8 --seconds 2",
+    "forkstorm --forkers 4 --seconds 2 --threads 2",
 ];
 
 fn all_programs(cpus: usize, memory: &str) {

@@ -217,15 +217,18 @@ fn forkstorm_finds_no_mismatch() {
     if !on_linux() {
         return;
     }
-    let outcome = user("forkstorm", &["--forkers", "8", "--seconds", "3"], "");
-    assert!(
-        outcome.output.ends_with("crashes 0\nmismatches 0\n"),
-        "{outcome:#?}"
-    );
-    assert_eq!((outcome.status, outcome.errors.as_str()), (0, ""));
-    let forks = outcome.output.strip_prefix("forks ");
-    let forks = forks.and_then(|rest| rest.lines().next()?.parse::<u64>().ok());
-    assert!(forks.is_some_and(|forks| forks > 100), "{outcome:#?}");
+    for threads in ["0", "2"] {
+        let options = ["--forkers", "8", "--seconds", "2", "--threads", threads];
+        let outcome = user("forkstorm", &options, "");
+        assert!(
+            outcome.output.ends_with("crashes 0\nmismatches 0\n"),
+            "{outcome:#?}"
+        );
+        assert_eq!((outcome.status, outcome.errors.as_str()), (0, ""));
+        let forks = outcome.output.strip_prefix("forks ");
+        let forks = forks.and_then(|rest| rest.lines().next()?.parse::<u64>().ok());
+        assert!(forks.is_some_and(|forks| forks > 20), "{outcome:#?}");
+    }
 }
 
 #[test]

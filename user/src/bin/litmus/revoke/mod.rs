@@ -22,6 +22,11 @@
 //! - 60bae7370896: the same with `MADV_DONTNEED` (`dontneed`, `dontneed-twice`). Two
 //!   threads that drop overlapping ranges are the same once more (`munmap-overlapping`).
 //!
+//! Seen to catch, planted in cowfork, on four emulated CPUs within seconds: an `munmap` that does
+//! not wait for the other CPUs (`munmap`, `munmap-tables`, `munmap-overlapping`); an `mremap` that
+//! does not (`mremap`); an `mprotect` that does not flush (all three); references that are dropped
+//! before the acknowledgements (`munmap`, `dontneed`: the stranger's mark is read).
+//!
 mod accessor;
 mod leader;
 mod moment;
