@@ -15,7 +15,9 @@ pub enum Advice {
     /// Its contents are not needed: private pages are dropped, and begin again as zeroes or
     /// as the file has them. What is shared stays with the others (`MADV_DONTNEED`).
     Discard,
-    /// The same, for private anonymous memory only, and not needed at once (`MADV_FREE`).
+    /// The same, even of locked memory (`MADV_DONTNEED_LOCKED`).
+    DiscardEvenLocked,
+    /// The same as the first, for private anonymous memory only, and not needed at once (`MADV_FREE`).
     /// Here it is done at once, as it may be.
     DiscardAnonymous,
     /// Children do not get it (`MADV_DONTFORK`), or do again (`MADV_DOFORK`).
@@ -23,6 +25,9 @@ pub enum Advice {
     /// Children get it empty (`MADV_WIPEONFORK`), or with its contents again
     /// (`MADV_KEEPONFORK`). Only private anonymous memory can be had empty.
     KeepInChild(bool),
+    /// It is not going to be used soon: nothing is made of that here, but it contradicts a
+    /// lock (`MADV_COLD`, `MADV_PAGEOUT`).
+    NotSoon,
     /// How it is going to be used: nothing is made of that here.
     Hint,
 }
@@ -32,10 +37,13 @@ impl Advice {
         let anonymous = matches!(vma.backing, Backing::Anonymous);
         let locked = vma.traits.contains(Traits::LOCKED);
         match self {
-            Advice::Discard => !locked,
+            Advice::Discard | Advice::NotSoon => !locked,
             Advice::DiscardAnonymous => !locked && anonymous,
             Advice::KeepInChild(false) => anonymous,
-            Advice::Inherit(_) | Advice::KeepInChild(true) | Advice::Hint => true,
+            Advice::DiscardEvenLocked
+            | Advice::Inherit(_)
+            | Advice::KeepInChild(true)
+            | Advice::Hint => true,
         }
     }
 }
@@ -55,8 +63,8 @@ impl AddressSpace {
             return outcome;
         }
         let (which, value) = match advice {
-            Advice::Hint => return outcome,
-            Advice::Discard | Advice::DiscardAnonymous => {
+            Advice::Hint | Advice::NotSoon => return outcome,
+            Advice::Discard | Advice::DiscardEvenLocked | Advice::DiscardAnonymous => {
                 self.clear(&mut layout, start, end, Areas::Stay).await?;
                 return outcome;
             }

@@ -4,7 +4,9 @@ use super::FRAME_SIZE;
 use super::area::{Backing, Protection, Traits, Vma};
 use super::frames;
 use super::map::{Areas, may_change};
+use super::residence::Populate;
 use super::space::AddressSpace;
+use super::vma::Totals;
 use crate::arch::level::USER_END;
 
 impl AddressSpace {
@@ -21,22 +23,32 @@ impl AddressSpace {
             new.next_multiple_of(FRAME_SIZE),
         );
         if new_page > old_page {
-            // One page more, so that what follows is not joined.
-            let free = layout.vmas.has_place(old_page, new_page + FRAME_SIZE)
-                && may_change(&layout).is_ok()
-                && frames::admit().is_ok()
-                && (new_page - old_page) / FRAME_SIZE <= frames::managed_frames();
-            if !free {
-                return old;
-            }
-            layout.vmas.insert(Vma {
+            let area = Vma {
                 start: old_page,
                 end: new_page,
                 protection: Protection::READ | Protection::WRITE,
                 allowed: Protection::all(),
                 backing: Backing::Anonymous,
-                traits: Traits::empty(),
-            });
+                traits: layout.new_traits,
+            };
+            // One page stays free, so that what follows is not joined.
+            let free = layout.vmas.has_place(old_page, new_page + FRAME_SIZE)
+                && may_change(&layout).is_ok()
+                && frames::admit().is_ok()
+                && layout.limits.allow(layout.vmas.totals(), Totals::of(&area))
+                && (new_page - old_page) / FRAME_SIZE <= frames::managed_frames();
+            if !free {
+                return old;
+            }
+            let locked = area.traits.contains(Traits::LOCKED);
+            layout.vmas.insert(area);
+            layout.heap_end = new;
+            if locked {
+                drop(layout);
+                let (start, length) = (old_page, new_page - old_page);
+                let _ = self.populate(start, length, Populate::AsAllowed).await;
+            }
+            return new;
         } else if new_page < old_page {
             if may_change(&layout).is_err() {
                 return old;

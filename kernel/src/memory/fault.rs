@@ -33,6 +33,7 @@ use super::area::{Backing, Protection, Vma};
 use super::counters::{Counter, count};
 use super::flush::{Range, RetiredBatch};
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
+use super::grow;
 use super::layout::Layout;
 use super::object::PageError;
 use super::planted::{Planted, planted};
@@ -123,14 +124,19 @@ impl AddressSpace {
     }
 
     async fn attempt(&self, address: usize, access: Access) -> Result<(), FaultError> {
-        let layout = match self.layout.try_read() {
+        let mut layout = match self.layout.try_read() {
             Some(layout) => layout,
             None => self.layout.read().await,
         };
         let ready = shootdown::ready().await;
-        if let Resolved::Unsettled(page, shootdown) =
-            self.resolve(&layout, address, access, ready)?
-        {
+        let mut resolved = self.resolve(&layout, address, access, ready);
+        if matches!(resolved, Err(FaultError::NotMapped)) && grow::may_grow(&layout, address) {
+            drop(layout);
+            layout = self.grown(address).await?;
+            let ready = shootdown::ready().await;
+            resolved = self.resolve(&layout, address, access, ready);
+        }
+        if let Resolved::Unsettled(page, shootdown) = resolved? {
             // If this thread is killed here, the copy stays unsettled, and the next who wants to
             // write it sends a shootdown for it.
             shootdown.over().await;
@@ -147,7 +153,10 @@ impl AddressSpace {
         address: usize,
         access: Access,
     ) -> Result<(), FaultError> {
-        let layout = self.layout.try_write().ok_or(FaultError::NotAllowed)?;
+        let mut layout = self.layout.try_write().ok_or(FaultError::NotAllowed)?;
+        if layout.vmas.find(address).is_none() {
+            grow::grow(&mut layout, address)?;
+        }
         self.resolve(&layout, address, access, Ready::nobody_to_ask())
             .map(|_| ())
     }

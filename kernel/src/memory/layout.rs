@@ -12,14 +12,18 @@
 //! outstanding but what he asks for himself: a range is not handed out again before its
 //! shootdown is complete, whoever asked for that.
 
+use super::FRAME_SIZE;
+use super::area::Traits;
+use super::limits::Limits;
 use super::planted::{Planted, planted};
 use super::shootdown::{Ticket, over};
-use super::vma::VmaMap;
+use super::vma::{GUARD_GAP, VmaMap};
 use crate::arch::level::USER_END;
 use executor::sync::{ReadGuard, RwLock, WriteGuard};
 
-/// Room for the stack and its growth below the end of user memory.
-const STACK_ROOM: usize = 64 << 20;
+/// Room for the stack below the end of user memory: as much as it may grow, but not less than
+/// the first nor more than the second, as Linux has it.
+const STACK_ROOM: (usize, usize) = (128 << 20, USER_END / 6 * 5);
 
 /// What may be mapped where.
 pub struct Layout {
@@ -31,18 +35,25 @@ pub struct Layout {
     pub heap_end: usize,
     /// Mappings without a wish are placed below this address.
     pub map_top: usize,
+    /// What every new area is besides what is asked for (mlockall(2)).
+    pub new_traits: Traits,
+    /// How much may be mapped.
+    pub limits: Limits,
     /// What whoever had the lock alone waited for last, until it is complete.
     outstanding: Option<Ticket>,
 }
 
 impl Layout {
     /// One with nothing mapped.
-    pub(super) fn empty() -> Layout {
+    pub(super) fn empty(limits: Limits) -> Layout {
+        let room = limits.stack.clamp(STACK_ROOM.0, STACK_ROOM.1) & !(FRAME_SIZE - 1);
         Layout {
             vmas: VmaMap::default(),
             heap_start: 0,
             heap_end: 0,
-            map_top: USER_END - STACK_ROOM,
+            map_top: USER_END - room - GUARD_GAP,
+            new_traits: Traits::empty(),
+            limits,
             outstanding: None,
         }
     }
@@ -51,6 +62,7 @@ impl Layout {
     pub(super) fn for_child(&self) -> Layout {
         Layout {
             vmas: self.vmas.clone(),
+            new_traits: Traits::empty(),
             outstanding: None,
             ..*self
         }

@@ -15,9 +15,10 @@ use super::frames::{self, OutOfMemory};
 use super::layout::Layout;
 use super::planted::{Planted, planted};
 use super::reclaim::Retired;
+use super::residence::Populate;
 use super::shootdown::{self, Ready};
 use super::space::AddressSpace;
-use super::vma::{LOWEST, TooManyAreas, checked_end};
+use super::vma::{LOWEST, TooManyAreas, Totals, checked_end};
 use crate::arch::level::Level;
 use crate::arch::paging::{Entry, Table};
 
@@ -48,6 +49,8 @@ pub struct MapRequest {
     pub backing: Backing,
     /// What else is wanted.
     pub traits: Traits,
+    /// Whether its pages shall be there at once, as far as possible.
+    pub populated: bool,
 }
 
 /// Why a mapping cannot be changed so.
@@ -110,6 +113,7 @@ impl AddressSpace {
             allowed: Protection::all(),
             backing,
             traits: Traits::empty(),
+            populated: false,
         })
         .await
     }
@@ -122,23 +126,34 @@ impl AddressSpace {
         let mut layout = self.layout.write().await;
         may_change(&layout)?;
         frames::admit()?;
-        let length = request.length;
         let (start, end) = match request.place {
             Place::Fixed(start) => {
-                let end = checked_end(start, length).ok_or(MapError::BadRange)?;
-                self.clear(&mut layout, start, end, Areas::Go).await?;
+                let end = checked_end(start, request.length).ok_or(MapError::BadRange)?;
                 (start, end)
             }
-            place => place_for(&layout, place, length)?,
+            place => place_for(&layout, place, request.length)?,
         };
-        layout.vmas.insert(Vma {
+        let area = Vma {
             start,
             end,
             protection: request.protection,
             allowed: request.allowed,
             backing: request.backing,
-            traits: request.traits,
-        });
+            traits: request.traits | layout.new_traits,
+        };
+        let populated = request.populated || area.traits.contains(Traits::LOCKED);
+        let replaced = layout.vmas.totals_within(start, end);
+        let there = layout.vmas.totals().minus(replaced);
+        if !layout.limits.allow(there, Totals::of(&area)) {
+            return Err(MapError::OutOfMemory);
+        }
+        self.clear(&mut layout, start, end, Areas::Go).await?;
+        layout.vmas.insert(area);
+        drop(layout);
+        if populated {
+            // Only an offer (mmap(2)).
+            let _ = self.populate(start, end - start, Populate::AsAllowed).await;
+        }
         Ok(start)
     }
 

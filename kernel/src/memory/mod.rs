@@ -10,6 +10,8 @@
 //! | `unshare`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
 //! | `area`, `vma`, `layout` | what may be mapped where, and the lock around it | M5 |
 //! | `map`, `protect`, `brk`, `remap`, `advise`, `inherit` | the calls that change it | M5, M10 |
+//! | `grow`, `limits` | stacks that grow, and how much may be mapped | |
+//! | `residence` | pages before they are used: populate, mlock, mincore | |
 //! | `active`, `tags`, `flush`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
 //! | `reclaim` | references are dropped after the shootdown, by tasks | M2, M11 |
 //! | `user`, `word`, `transfer` | the kernel's access to user memory | M8 |
@@ -29,17 +31,20 @@ mod counters;
 mod fault;
 mod flush;
 mod frames;
+mod grow;
 #[cfg(target_os = "none")]
 mod heap;
 mod histogram;
 mod inherit;
 mod layout;
+mod limits;
 mod map;
 mod object;
 mod planted;
 mod protect;
 mod reclaim;
 mod remap;
+mod residence;
 mod shootdown;
 mod space;
 mod tags;
@@ -64,12 +69,14 @@ pub use frames::{
     FrameRef, OutOfMemory, Purpose, admit, admit_bytes, fail_allocation, free_frames, heap_frames,
     holders, managed_frames,
 };
+pub use limits::Limits;
 pub use map::{MapError, MapRequest, Place};
 pub use object::{Object, PageError};
 pub use reclaim::{
     help_a_little as reclaim_a_little, is_settled, make_room, run as run_reclaimer, settle,
 };
 pub use remap::{Remap, Target};
+pub use residence::Populate;
 pub use shootdown::serve;
 pub use space::AddressSpace;
 pub use transfer::{Sink, Source};

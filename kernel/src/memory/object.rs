@@ -69,6 +69,11 @@ impl Object {
             .map_err(|OutOfMemory| PageError::OutOfMemory)
     }
 
+    /// Whether page `index` takes memory already.
+    pub fn has_page(&self, index: u64) -> bool {
+        self.frames.lock().contains_key(&index)
+    }
+
     fn existing(&self, index: u64) -> Result<Option<FrameRef>, OutOfMemory> {
         let frames = self.frames.lock();
         frames

@@ -1,14 +1,15 @@
 //! mprotect: rights that go are gone everywhere when it returns (rule M5).
 
 use super::FRAME_SIZE;
-use super::area::Protection;
+use super::area::{Protection, Traits, Vma};
 use super::fault::leaf_bits;
 use super::flush::{BATCH, Range, RetiredBatch};
+use super::layout::Layout;
 use super::map::{MapError, may_change};
 use super::planted::{Planted, planted};
 use super::shootdown;
 use super::space::AddressSpace;
-use super::vma::checked_end;
+use super::vma::{Totals, checked_end};
 use crate::arch::level::{LEAF_REACH, Level};
 use crate::arch::paging::Bits;
 
@@ -25,13 +26,45 @@ impl AddressSpace {
     ) -> Result<(), MapError> {
         let end = checked_end(start, length).ok_or(MapError::BadRange)?;
         let mut layout = self.layout.write().await;
+        self.protect_locked(&mut layout, start, end, protection)
+            .await
+    }
+
+    /// The same for all of an area that grows, from its start on (`PROT_GROWSDOWN`).
+    pub async fn protect_grown(
+        &self,
+        start: usize,
+        length: usize,
+        protection: Protection,
+    ) -> Result<(), MapError> {
+        let end = checked_end(start, length).ok_or(MapError::BadRange)?;
+        let mut layout = self.layout.write().await;
+        let vma = layout.vmas.find(start).ok_or(MapError::NotMapped)?;
+        if !vma.traits.contains(Traits::GROWS_DOWN) {
+            return Err(MapError::BadKind);
+        }
+        let start = vma.start;
+        self.protect_locked(&mut layout, start, end, protection)
+            .await
+    }
+
+    async fn protect_locked(
+        &self,
+        layout: &mut Layout,
+        start: usize,
+        end: usize,
+        protection: Protection,
+    ) -> Result<(), MapError> {
         if !layout.vmas.covers(start, end) {
             return Err(MapError::NotMapped);
         }
         if !layout.vmas.allow(start, end, protection) {
             return Err(MapError::NotAllowed);
         }
-        may_change(&layout)?;
+        may_change(layout)?;
+        if protection.contains(Protection::WRITE) && !may_become_data(layout, start, end) {
+            return Err(MapError::OutOfMemory);
+        }
         let range = Range { start, end };
         let mut ready = shootdown::ready().await;
         let mut retired = RetiredBatch::new();
@@ -43,13 +76,13 @@ impl AddressSpace {
             opened = self.unshare_path(from, &mut retired).map(|_| ());
             at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
             if retired.len() > BATCH - 4 {
-                self.forget(&mut layout, ready, range, &mut retired);
+                self.forget(layout, ready, range, &mut retired);
                 layout.settle().await;
                 executor::spend_budget().await;
                 ready = shootdown::ready().await;
             }
         }
-        self.forget(&mut layout, ready, range, &mut retired);
+        self.forget(layout, ready, range, &mut retired);
         layout.settle().await;
         opened?;
         let mut at = start;
@@ -106,4 +139,22 @@ impl AddressSpace {
         }
         (at.min(end), lost)
     }
+}
+
+/// Whether all of the range may count as data, where it can (`RLIMIT_DATA`).
+fn may_become_data(layout: &Layout, start: usize, end: usize) -> bool {
+    let as_data = |vma: &Vma| {
+        let part = vma.part(vma.start.max(start), vma.end.min(end));
+        let written = Vma {
+            protection: Protection::WRITE,
+            ..part
+        };
+        Totals::of(&written)
+    };
+    let before = layout.vmas.totals_within(start, end);
+    let after = layout.vmas.overlapping(start, end).map(as_data);
+    let after = after.fold(Totals::default(), Totals::plus);
+    let there = layout.vmas.totals().minus(before);
+    // What is there already stays, even beyond a limit that has come later.
+    after.data <= before.data || layout.limits.allow(there, after)
 }

@@ -25,9 +25,10 @@ use super::layout::Layout;
 use super::map::{Areas, MapError, Place, may_change, place_for};
 use super::planted::{Planted, planted};
 use super::reclaim::{self, Retired};
+use super::residence::Populate;
 use super::shootdown;
 use super::space::AddressSpace;
-use super::vma::checked_end;
+use super::vma::{Totals, checked_end};
 use crate::arch::level::Level;
 use crate::arch::paging::{Entry, Table};
 
@@ -96,6 +97,16 @@ impl AddressSpace {
     /// A failure for lack of memory moves nothing, but as on Linux what was in the way at
     /// the new place, and what the new length cuts off, may be gone.
     pub async fn remap(&self, remap: Remap) -> Result<usize, MapError> {
+        let place = self.remap_areas(remap).await?;
+        let new_length = remap.new_length;
+        if new_length > remap.old_length && self.is_mapped(place, new_length).await.1 {
+            // Locked. As with mmap, only an offer.
+            let _ = self.populate(place, new_length, Populate::AsAllowed).await;
+        }
+        Ok(place)
+    }
+
+    async fn remap_areas(&self, remap: Remap) -> Result<usize, MapError> {
         let rounded = |length: usize| length.checked_next_multiple_of(FRAME_SIZE);
         let (Some(old_length), Some(new_length)) =
             (rounded(remap.old_length), rounded(remap.new_length))
@@ -126,7 +137,7 @@ impl AddressSpace {
             }
             return Ok(start);
         }
-        may_grow(&area, start, old_length, new_length)?;
+        may_be_longer(&layout, &area, start, old_length, new_length)?;
         let old_end = start + old_length;
         if old_end == area.end
             && let Some(end) = checked_end(start, new_length)
@@ -176,7 +187,10 @@ impl AddressSpace {
         }
         // Only now, as areas may have been cut.
         let area = layout.vmas.find(start).ok_or(MapError::NotOneArea)?.clone();
-        may_grow(&area, start, old_length, new_length)?;
+        may_be_longer(layout, &area, start, old_length, new_length)?;
+        if remap.keeps_old && !allowed(layout, &area, start, new_length) {
+            return Err(MapError::OutOfMemory);
+        }
         let (to, _) = place_for(layout, place, new_length)?;
         let way = Way {
             from: start,
@@ -368,7 +382,8 @@ fn run_of(way: Way, level: Level) -> usize {
 
 /// Whether part of an area, of which `old_length` bytes are named, may become `new_length`
 /// long.
-fn may_grow(
+fn may_be_longer(
+    layout: &Layout,
     area: &Vma,
     start: usize,
     old_length: usize,
@@ -381,8 +396,21 @@ fn may_grow(
         return Err(MapError::NotOneArea);
     }
     let offset = area.backing.offset() + (start - area.start) as u64;
-    match offset.checked_add(new_length as u64) {
-        Some(_) => Ok(()),
-        None => Err(MapError::BadRange),
+    if offset.checked_add(new_length as u64).is_none() {
+        return Err(MapError::BadRange);
     }
+    if new_length > old_length && !allowed(layout, area, start, new_length - old_length) {
+        return Err(MapError::OutOfMemory);
+    }
+    Ok(())
+}
+
+/// Whether there may be so much more of an area. As with mmap, what could never be there at
+/// once is refused.
+fn allowed(layout: &Layout, area: &Vma, start: usize, length: usize) -> bool {
+    let Some(end) = checked_end(start, length) else {
+        return false;
+    };
+    let more = Totals::of(&area.part(start, end));
+    more.data <= frames::managed_frames() && layout.limits.allow(layout.vmas.totals(), more)
 }

@@ -22,6 +22,7 @@ use super::counters::{Counter, count};
 use super::flush::{Range, RetiredBatch};
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
 use super::layout::{Layout, LayoutLock};
+use super::limits::Limits;
 use super::planted::{Planted, planted};
 use super::reclaim::{Receipt, Retired};
 use super::shootdown;
@@ -40,9 +41,14 @@ pub struct AddressSpace {
 }
 
 impl AddressSpace {
-    /// An empty one.
+    /// An empty one, with the usual limits.
     pub fn new() -> Result<Arc<AddressSpace>, OutOfMemory> {
-        AddressSpace::with_layout(Layout::empty()).map(Arc::new)
+        AddressSpace::limited(Limits::USUAL)
+    }
+
+    /// An empty one with these limits.
+    pub fn limited(limits: Limits) -> Result<Arc<AddressSpace>, OutOfMemory> {
+        AddressSpace::with_layout(Layout::empty(limits)).map(Arc::new)
     }
 
     fn with_layout(layout: Layout) -> Result<AddressSpace, OutOfMemory> {

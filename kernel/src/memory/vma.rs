@@ -87,6 +87,16 @@ impl VmaMap {
             .filter(|vma| address < vma.end)
     }
 
+    /// The first area that begins at the address or above.
+    pub fn first_from(&self, address: usize) -> Option<&Vma> {
+        self.areas.range(address..).next().map(|(_, vma)| vma)
+    }
+
+    /// The last area that begins below the address.
+    pub fn last_below(&self, address: usize) -> Option<&Vma> {
+        self.areas.range(..address).next_back().map(|(_, vma)| vma)
+    }
+
     /// How many areas there are.
     pub fn count(&self) -> usize {
         self.areas.len()
@@ -105,14 +115,19 @@ impl VmaMap {
 
     /// Whether the range is mapped without a gap.
     pub fn covers(&self, start: usize, end: usize) -> bool {
+        self.covered_until(start, end) == end
+    }
+
+    /// Up to where the range is mapped without a gap.
+    pub fn covered_until(&self, start: usize, end: usize) -> usize {
         let mut reached = start;
         for vma in self.overlapping(start, end) {
             if vma.start > reached {
-                return false;
+                break;
             }
-            reached = vma.end;
+            reached = vma.end.min(end);
         }
-        reached >= end
+        reached
     }
 
     /// Whether these rights may be given to all areas in the range.
@@ -223,8 +238,8 @@ impl VmaMap {
     /// A free range of `length` bytes, the highest one that ends at or below `top` and keeps
     /// its distance from areas that grow.
     pub fn find_free(&self, length: usize, top: usize) -> Option<usize> {
-        let above = self.areas.range(top..).next();
-        let mut end = above.map_or(top, |(_, vma)| top.min(vma.border()));
+        let above = self.first_from(top);
+        let mut end = above.map_or(top, |vma| top.min(vma.border()));
         for vma in self.areas.range(..top).rev().map(|(_, vma)| vma) {
             if end
                 .checked_sub(length)
@@ -240,8 +255,8 @@ impl VmaMap {
     /// Whether an area may be placed there without being told to: nothing is there, and it
     /// keeps its distance from an area that grows.
     pub fn has_place(&self, start: usize, end: usize) -> bool {
-        let above = self.areas.range(start..).next();
-        self.is_free(start, end) && above.is_none_or(|(_, vma)| vma.border() >= end)
+        let above = self.first_from(start);
+        self.is_free(start, end) && above.is_none_or(|vma| vma.border() >= end)
     }
 
     /// Whether nothing is mapped in the range.

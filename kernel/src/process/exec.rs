@@ -18,8 +18,8 @@ use crate::errno::Errno;
 use crate::fs;
 use crate::fs::walk::Start;
 use crate::memory::{
-    self, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, Object, OutOfMemory, Place,
-    Protection, USER_END,
+    self, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, MapRequest, Object, OutOfMemory,
+    Place, Protection, Traits, USER_END,
 };
 use alloc::sync::Arc;
 use alloc::vec;
@@ -87,11 +87,12 @@ impl From<MapError> for ExecError {
 
 /// Where the stack begins. The page above stays unmapped, so that running over the top is a fault.
 const STACK_TOP: usize = USER_END - FRAME_SIZE;
-/// Bytes of the stack that a program can grow into.
-const STACK_SIZE: usize = 8 << 20;
-/// Bytes of arguments and environment with their pointers, a quarter of the stack
-/// (execve(2)).
-const MAX_STRINGS: usize = STACK_SIZE / 4;
+/// Bytes of the stack below its contents that a program has from the start, as on Linux; the
+/// rest comes as it grows.
+const STACK_SPARE: usize = 128 << 10;
+/// Bytes of arguments and environment with their pointers, at least and at most; in between
+/// a quarter of what the stack may be (execve(2)).
+const MAX_STRINGS: (usize, usize) = (128 << 10, 6 << 20);
 /// Bytes of one string, MAX_ARG_STRLEN.
 const MAX_STRING: usize = 128 << 10;
 /// Bytes of arguments that are kept for /proc, as Linux did until 4.2: they are the
@@ -126,7 +127,9 @@ pub async fn exec(
 ) -> Result<Program, ExecError> {
     memory::admit()?;
     let old = thread.space();
-    let mut budget = MAX_STRINGS;
+    let process = thread.process();
+    let stack_limit = process.limits.of_memory().stack;
+    let mut budget = (stack_limit / 4).clamp(MAX_STRINGS.0, MAX_STRINGS.1);
     let mut strings = Strings {
         arguments: read_strings(old, arguments, &mut budget).await?,
         environment: read_strings(old, environment, &mut budget).await?,
@@ -137,7 +140,6 @@ pub async fn exec(
     }
     let count = strings.arguments.len() + strings.environment.len();
     memory::admit_bytes(count * STRING_COST)?;
-    let process = thread.process();
     let program = load(process, path, &mut strings).await?;
     let is_alone = process.threads.len() == 1;
     if is_alone {
@@ -267,7 +269,7 @@ async fn read_strings(
 /// Finds a program and builds its address space.
 async fn load(process: &Process, path: &[u8], strings: &mut Strings) -> Result<Program, ExecError> {
     let (image, names) = find_program(process, path, strings)?;
-    let space = AddressSpace::new()?;
+    let space = AddressSpace::limited(process.limits.of_memory())?;
     let bias = if image.is_relocatable {
         PROGRAM_BIAS
     } else {
@@ -301,16 +303,23 @@ async fn load(process: &Process, path: &[u8], strings: &mut Strings) -> Result<P
     }
     let mut rights = Protection::READ | Protection::WRITE;
     rights.set(Protection::EXECUTE, image.stack_executable);
-    let bottom = STACK_TOP - STACK_SIZE;
     space
-        .map(
-            Place::FixedNoReplace(bottom),
-            STACK_SIZE,
-            rights,
-            Backing::Anonymous,
-        )
+        .map_as(MapRequest {
+            place: Place::FixedNoReplace(STACK_TOP - FRAME_SIZE),
+            length: FRAME_SIZE,
+            protection: rights,
+            allowed: Protection::all(),
+            backing: Backing::Anonymous,
+            traits: Traits::GROWS_DOWN,
+            populated: false,
+        })
         .await?;
-    let sp = stack::build(&space, STACK_TOP, strings, &names.path, &facts)?;
+    let sp = match stack::build(&space, STACK_TOP, strings, &names.path, &facts) {
+        // The stack may not grow so far.
+        Err(ExecError::BadLayout) => return Err(ExecError::TooBig),
+        sp => sp?,
+    };
+    space.grow_while_private(sp - STACK_SPARE)?;
     Ok(Program {
         space,
         entry,

@@ -83,6 +83,7 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
         umask: parent.umask.load(Ordering::Relaxed),
         group: None,
         session: Some(parent.session.load(Ordering::Relaxed)),
+        limits: parent.limits.fork(request.borrows_memory),
         signals: parent.signals.fork(),
         parent: Some(parent.clone()),
         names: parent.names(),

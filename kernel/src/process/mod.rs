@@ -5,7 +5,7 @@
 //! is the future that a thread is; `fork` (with `newborn`) makes processes and threads, `exec`
 //! replaces programs, `exit` ends processes and waits for them; `futex` is how threads wait for
 //! each other; `signal` is how they are told of things, and ended from outside; `ids` numbers
-//! and finds them; `procfs` shows them.
+//! and finds them; `limits` are what each may use; `procfs` shows them.
 
 mod elf;
 mod exec;
@@ -13,6 +13,7 @@ mod exit;
 mod fork;
 pub mod futex;
 mod ids;
+mod limits;
 mod newborn;
 mod procfs;
 mod run;
@@ -26,6 +27,7 @@ pub use exec::{ExecError, Program, exec};
 pub use exit::{End, ExitStatus, Reaped, Selector, wait};
 pub use fork::{ForkError, ForkRequest, add_thread, fork};
 pub use ids::{Pid, any, count as process_count, find, find_thread};
+pub use limits::Limit;
 pub use newborn::Beginning;
 pub use procfs::attach as attach_procfs;
 pub use run::{Outcome, end_all, start_init};

@@ -8,6 +8,7 @@
 use super::exec::{self, Program};
 use super::exit::{End, ExitStatus};
 use super::ids::{self, Pid};
+use super::limits::Limits;
 use super::signal::{self, InheritedSignals, SigInfo, Signal, Signals};
 use super::state::{Names, Parts, Process};
 use super::thread::Thread;
@@ -86,6 +87,7 @@ pub async fn start_init(
         umask: 0o022,
         group: None,
         session: None,
+        limits: Limits::usual(),
         signals: Signals::new(),
         parent: None,
         names: Arc::new(Names::default()),

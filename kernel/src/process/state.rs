@@ -2,6 +2,7 @@
 
 use super::exit::{ExitStatus, Family};
 use super::ids::Pid;
+use super::limits::Limits;
 use super::signal::Signals;
 use super::thread_group::ThreadGroup;
 use crate::fs::node::Node;
@@ -28,6 +29,7 @@ pub struct Process {
     pub group: AtomicU32,
     /// The session.
     pub session: AtomicU32,
+    pub(super) limits: Limits,
     pub(super) signals: Signals,
     pub(super) family: Family,
     pub(super) threads: ThreadGroup,
@@ -93,6 +95,7 @@ impl Process {
             umask: AtomicU32::new(parts.umask),
             group: AtomicU32::new(parts.group.unwrap_or(pid.0)),
             session: AtomicU32::new(parts.session.unwrap_or(pid.0)),
+            limits: parts.limits,
             signals: parts.signals,
             family: Family::new(parts.parent),
             threads: ThreadGroup::new(),
@@ -111,6 +114,7 @@ impl Process {
 
     /// Changes the address space, and returns the one from before.
     pub(super) fn set_space(&self, space: Option<Arc<AddressSpace>>) -> Option<Arc<AddressSpace>> {
+        self.limits.memory_is_own();
         core::mem::replace(&mut *self.space.lock(), space)
     }
 
@@ -186,6 +190,7 @@ pub(super) struct Parts {
     pub(super) umask: u32,
     pub(super) group: Option<u32>,
     pub(super) session: Option<u32>,
+    pub(super) limits: Limits,
     pub(super) signals: Signals,
     pub(super) parent: Option<Arc<Process>>,
     pub(super) names: Arc<Names>,

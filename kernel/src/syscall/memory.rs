@@ -1,10 +1,14 @@
-//! brk, mmap, munmap, mprotect, mremap, madvise.
+//! brk, mmap, munmap, mprotect, mremap. What is said of memory that is mapped already is in
+//! `advice`.
+
+mod advice;
+
+pub use advice::{madvise, mincore, mlock, mlock2, mlockall, msync, munlock, munlockall};
 
 use crate::errno::{Errno, SysResult};
 use crate::fs::table::Fd;
 use crate::memory::{
-    Advice, Backing, FRAME_SIZE, MapError, MapRequest, Object, Place, Protection, Remap, Target,
-    Traits,
+    Backing, FRAME_SIZE, MapError, MapRequest, Object, Place, Protection, Remap, Target, Traits,
 };
 use crate::process::Thread;
 use linux_raw_sys::general as linux;
@@ -64,6 +68,15 @@ pub async fn mmap(
         linux::MAP_SHARED | linux::MAP_SHARED_VALIDATE => true,
         _ => return Err(Errno::EINVAL),
     };
+    // All memory of a stack is the program's own and fresh.
+    let grows_down = flags & linux::MAP_GROWSDOWN != 0;
+    if grows_down && (shared || flags & linux::MAP_ANONYMOUS == 0) {
+        return Err(Errno::EINVAL);
+    }
+    let mut traits = Traits::empty();
+    traits.set(Traits::GROWS_DOWN, grows_down);
+    traits.set(Traits::LOCKED, flags & linux::MAP_LOCKED != 0);
+    let at_once = flags & linux::MAP_POPULATE != 0 && flags & linux::MAP_NONBLOCK == 0;
     let mut allowed = Protection::all();
     let backing = match (flags & linux::MAP_ANONYMOUS != 0, shared) {
         (true, false) => Backing::Anonymous,
@@ -101,7 +114,8 @@ pub async fn mmap(
         protection,
         allowed,
         backing,
-        traits: Traits::empty(),
+        traits,
+        populated: at_once,
     });
     match mapped.await {
         // Out of a program's reach, as opposed to not aligned (mmap(2)).
@@ -123,9 +137,13 @@ pub async fn mprotect(
     length: usize,
     protection: usize,
 ) -> SysResult {
-    // PROT_SEM means nothing here, nor on Linux's x86. PROT_GROWSDOWN and PROT_GROWSUP are
-    // for mappings that grow, which there are none of.
-    let known = linux::PROT_READ | linux::PROT_WRITE | linux::PROT_EXEC | linux::PROT_SEM;
+    // PROT_SEM means nothing here, nor on Linux's x86, and nothing grows upwards.
+    let grown = protection & linux::PROT_GROWSDOWN as usize != 0;
+    let known = linux::PROT_READ
+        | linux::PROT_WRITE
+        | linux::PROT_EXEC
+        | linux::PROT_SEM
+        | linux::PROT_GROWSDOWN;
     if protection & !(known as usize) != 0 {
         return Err(Errno::EINVAL);
     }
@@ -136,7 +154,12 @@ pub async fn mprotect(
     if length == 0 {
         return Ok(0);
     }
-    match thread.space().protect(address, length, protection).await {
+    let space = thread.space();
+    let protected = match grown {
+        true => space.protect_grown(address, length, protection).await,
+        false => space.protect(address, length, protection).await,
+    };
+    match protected {
         // What is out of reach is not mapped either.
         Err(MapError::BadRange) => Err(Errno::ENOMEM),
         outcome => Ok(outcome.map(|()| 0)?),
@@ -183,47 +206,6 @@ pub async fn mremap(
         keeps_old,
     };
     Ok(thread.space().remap(remap).await?)
-}
-
-/// madvise(2). What is only a hint is checked and changes nothing.
-pub async fn madvise(thread: &Thread, start: usize, length: usize, advice: usize) -> SysResult {
-    let what = match advice as u32 {
-        linux::MADV_DONTNEED => Some(Advice::Discard),
-        linux::MADV_FREE => Some(Advice::DiscardAnonymous),
-        linux::MADV_DONTFORK => Some(Advice::Inherit(false)),
-        linux::MADV_DOFORK => Some(Advice::Inherit(true)),
-        linux::MADV_WIPEONFORK => Some(Advice::KeepInChild(false)),
-        linux::MADV_KEEPONFORK => Some(Advice::KeepInChild(true)),
-        linux::MADV_NORMAL
-        | linux::MADV_RANDOM
-        | linux::MADV_SEQUENTIAL
-        | linux::MADV_WILLNEED
-        | linux::MADV_HUGEPAGE
-        | linux::MADV_NOHUGEPAGE
-        | linux::MADV_DONTDUMP
-        | linux::MADV_DODUMP
-        | linux::MADV_COLD
-        | linux::MADV_PAGEOUT => Some(Advice::Hint),
-        _ => None,
-    };
-    let Some(what) = what else {
-        return Err(Errno::EINVAL);
-    };
-    let rounded = length.checked_next_multiple_of(FRAME_SIZE);
-    let Some(rounded) = rounded.filter(|length| start.checked_add(*length).is_some()) else {
-        return Err(Errno::EINVAL);
-    };
-    if !start.is_multiple_of(FRAME_SIZE) {
-        return Err(Errno::EINVAL);
-    }
-    if rounded == 0 {
-        return Ok(0);
-    }
-    match thread.space().advise(start, length, what).await {
-        // What is out of reach is not mapped either.
-        Err(MapError::BadRange) => Err(Errno::ENOMEM),
-        outcome => Ok(outcome.map(|()| 0)?),
-    }
 }
 
 /// The rights among these bits. mmap ignores all others, as Linux does.

@@ -129,6 +129,13 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_mprotect => memory::mprotect(thread, a, b, c).await,
         nr::__NR_mremap => memory::mremap(thread, a, b, c, d, e).await,
         nr::__NR_madvise => memory::madvise(thread, a, b, c).await,
+        nr::__NR_mincore => memory::mincore(thread, a, b, c).await,
+        nr::__NR_msync => memory::msync(thread, a, b, c).await,
+        nr::__NR_mlock => memory::mlock(thread, a, b).await,
+        nr::__NR_mlock2 => memory::mlock2(thread, a, b, c).await,
+        nr::__NR_munlock => memory::munlock(thread, a, b).await,
+        nr::__NR_mlockall => memory::mlockall(thread, a).await,
+        nr::__NR_munlockall => memory::munlockall(thread).await,
 
         // Processes.
         nr::__NR_fork => clone::fork(thread, user).await,
@@ -181,6 +188,7 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_getrandom => system::getrandom(thread, a, b, c).await,
         nr::__NR_prlimit64 => system::prlimit64(thread, a, b, c, d).await,
         nr::__NR_getrlimit => system::prlimit64(thread, 0, a, 0, b).await,
+        nr::__NR_setrlimit => system::prlimit64(thread, 0, a, b, 0).await,
         nr::__NR_getrusage => system::getrusage(thread, a, b).await,
 
         _ => unknown(thread, number),

@@ -3,7 +3,7 @@
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::memory::{self, FRAME_SIZE, Sink, UserBuf};
-use crate::process::{self, Pid, Thread};
+use crate::process::{self, Limit, Pid, Thread};
 use alloc::vec::Vec;
 use linux_raw_sys::general as linux;
 
@@ -69,7 +69,7 @@ pub async fn getrandom(thread: &Thread, address: usize, length: usize, flags: us
     Ok(buffer.done())
 }
 
-/// prlimit64(2): reading all limits, changing that of descriptors.
+/// prlimit64(2).
 pub async fn prlimit64(
     thread: &Thread,
     pid: usize,
@@ -81,45 +81,23 @@ pub async fn prlimit64(
         0 => thread.process().clone(),
         pid => process::find(Pid(pid as u32)).ok_or(Errno::ESRCH)?,
     };
+    let resource = resource as u32 as usize;
+    let before = process.limit(resource)?;
     let space = thread.space();
-    const UNLIMITED: u64 = u64::MAX;
-    let resource = resource as u32;
-    let (soft, hard) = match resource {
-        linux::RLIMIT_STACK => (8 << 20, 8 << 20),
-        linux::RLIMIT_NOFILE => {
-            let limit = process.files().limit() as u64;
-            (limit, crate::fs::table::MAX_LIMIT as u64)
-        }
-        linux::RLIMIT_CORE => (0, 0),
-        linux::RLIMIT_NPROC => (32767, 32767),
-        resource if resource < linux::RLIM_NLIMITS => (UNLIMITED, UNLIMITED),
-        _ => return Err(Errno::EINVAL),
-    };
-    let wanted = match new {
-        0 => None,
-        new => Some((
-            space.read_word(new).await? as u64,
-            space.read_word(new.wrapping_add(8)).await? as u64,
-        )),
-    };
+    if new != 0 {
+        let limit = Limit {
+            soft: space.read_word(new).await? as u64,
+            hard: space.read_word(new.wrapping_add(8)).await? as u64,
+        };
+        process.set_limit(resource, limit).await?;
+    }
     if old != 0 {
         let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&soft.to_le_bytes());
-        bytes[8..].copy_from_slice(&hard.to_le_bytes());
+        bytes[..8].copy_from_slice(&before.soft.to_le_bytes());
+        bytes[8..].copy_from_slice(&before.hard.to_le_bytes());
         space.write_bytes(old, &bytes).await?;
     }
-    match wanted {
-        None => Ok(0),
-        Some((new_soft, new_hard)) if new_soft > new_hard => Err(Errno::EINVAL),
-        Some((new_soft, _)) if resource == linux::RLIMIT_NOFILE => {
-            process
-                .files()
-                .set_limit(usize::try_from(new_soft).unwrap_or(usize::MAX))?;
-            Ok(0)
-        }
-        Some(same) if same == (soft, hard) => Ok(0),
-        Some(_) => Err(Errno::EPERM),
-    }
+    Ok(0)
 }
 
 /// getrusage(2): CPU time.

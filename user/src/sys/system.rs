@@ -14,7 +14,8 @@ use super::raw::syscall;
 use super::{Errno, Result};
 
 pub use linux_raw_sys::general::{
-    CLOCK_REALTIME, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK, rlimit64 as Limit,
+    CLOCK_REALTIME, RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_NPROC,
+    RLIMIT_STACK, rlimit64 as Limit,
 };
 
 const NANOSECONDS: u64 = 1_000_000_000;

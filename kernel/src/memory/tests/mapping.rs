@@ -96,6 +96,7 @@ fn a_limited_mapping_never_gets_more_rights() {
             allowed,
             backing,
             traits: Traits::empty(),
+            populated: false,
         })
     };
     let limited = limited_to(Place::Fixed(at), 2 * PAGE, read, all - write, backing);

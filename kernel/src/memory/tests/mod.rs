@@ -3,6 +3,7 @@
 
 mod advising;
 mod given_up;
+mod growing;
 mod mapping;
 mod moving;
 mod reclaiming;

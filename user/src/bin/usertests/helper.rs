@@ -8,6 +8,7 @@ use linux_raw_sys::auxvec::{AT_EXECFN, AT_PAGESZ, AT_PHDR, AT_RANDOM};
 use user::sys::file::{self, Fd};
 use user::sys::process;
 use user::sys::signal::{self, Disposition, Signal, SignalSet};
+use user::sys::system;
 use user::testing::Failure;
 use user::{Arguments, number, println};
 
@@ -73,6 +74,12 @@ pub fn main(arguments: Arguments) -> i32 {
         // `pid N`: that the number has not changed.
         Some(b"pid") => word(3).and_then(number::parse) == Some(process::getpid().0 as u64),
         Some(b"signals") => signals(),
+        // `limit RESOURCE SOFT`: that this is so.
+        Some(b"limit") => {
+            let resource = word(3).and_then(number::parse).unwrap_or(u64::MAX) as u32;
+            let limit = system::limit(resource);
+            limit.ok().map(|limit| limit.rlim_cur) == word(4).and_then(number::parse)
+        }
         Some(b"vector") => vector(arguments),
         // `directory PATH`: that this is the current one.
         Some(b"directory") => {

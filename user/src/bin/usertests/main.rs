@@ -17,9 +17,11 @@ mod exhaustion;
 mod files;
 mod growth;
 mod helper;
+mod limits;
 mod memory;
 mod moving;
 mod pipes;
+mod presence;
 mod proc_files;
 mod processes;
 mod rights;
@@ -52,6 +54,8 @@ fn main(arguments: Arguments) -> i32 {
             advice::CASES,
             rights::CASES,
             growth::CASES,
+            limits::CASES,
+            presence::CASES,
             files::CASES,
             directories::CASES,
             proc_files::CASES,

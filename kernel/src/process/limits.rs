@@ -1,0 +1,150 @@
+//! What a process may use at the most (getrlimit(2)): kept, inherited by `fork`, left alone by
+//! `execve`.
+//!
+//! | limit | what it does here |
+//! |---|---|
+//! | `AS`, `DATA`, `STACK` | kept by the memory system, which has its own copy |
+//! | `NOFILE` | kept by the table of descriptors |
+//! | `NPROC`, `MEMLOCK` | nothing, as on Linux for root, whom everyone is |
+//! | all others | nothing |
+
+use super::state::Process;
+use crate::errno::Errno;
+use crate::fs::table::MAX_LIMIT;
+use crate::memory::Limits as MemoryLimits;
+use core::sync::atomic::{AtomicBool, Ordering};
+use linux_raw_sys::general as linux;
+use spin::Mutex;
+
+/// No limit.
+const UNLIMITED: u64 = u64::MAX;
+/// How many limits there are.
+const COUNT: usize = linux::RLIM_NLIMITS as usize;
+
+/// One limit: what counts, and how far the process may raise that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limit {
+    /// What counts.
+    pub soft: u64,
+    /// What it can be raised to without a privilege, which everyone here has.
+    pub hard: u64,
+}
+
+impl Limit {
+    const NONE: Limit = Limit::of(UNLIMITED);
+
+    const fn of(value: u64) -> Limit {
+        Limit {
+            soft: value,
+            hard: value,
+        }
+    }
+}
+
+/// The limits of a process.
+pub(super) struct Limits {
+    /// By their numbers. Of `NOFILE` the table of descriptors has the soft one.
+    table: Mutex<[Limit; COUNT]>,
+    /// The address space is the parent's (vfork), whose limits count there.
+    borrows_memory: AtomicBool,
+}
+
+impl Limits {
+    /// Those of the first process.
+    pub(super) fn usual() -> Limits {
+        let mut table = [Limit::NONE; COUNT];
+        let mut set = |number: u32, limit| table[number as usize] = limit;
+        set(
+            linux::RLIMIT_STACK,
+            Limit {
+                soft: MemoryLimits::USUAL.stack as u64,
+                hard: UNLIMITED,
+            },
+        );
+        set(
+            linux::RLIMIT_CORE,
+            Limit {
+                soft: 0,
+                hard: UNLIMITED,
+            },
+        );
+        set(linux::RLIMIT_NOFILE, Limit::of(MAX_LIMIT as u64));
+        set(linux::RLIMIT_NPROC, Limit::of(32767));
+        set(linux::RLIMIT_NICE, Limit::of(0));
+        set(linux::RLIMIT_RTPRIO, Limit::of(0));
+        Limits {
+            table: Mutex::new(table),
+            borrows_memory: AtomicBool::new(false),
+        }
+    }
+
+    /// Those of a child.
+    pub(super) fn fork(&self, borrows_memory: bool) -> Limits {
+        Limits {
+            table: Mutex::new(*self.table.lock()),
+            borrows_memory: AtomicBool::new(borrows_memory),
+        }
+    }
+
+    /// The process has got memory of its own.
+    pub(super) fn memory_is_own(&self) {
+        // Relaxed: only the process's own calls ask.
+        self.borrows_memory.store(false, Ordering::Relaxed);
+    }
+
+    /// Those that the memory system keeps.
+    pub(super) fn of_memory(&self) -> MemoryLimits {
+        let table = self.table.lock();
+        let bytes = |value| usize::try_from(value).unwrap_or(usize::MAX);
+        let soft = |number: u32| bytes(table[number as usize].soft);
+        let data = table[linux::RLIMIT_DATA as usize];
+        MemoryLimits {
+            address_space: soft(linux::RLIMIT_AS),
+            // As Linux has it for valgrind's sake: with none at all the hard one counts.
+            data: bytes(if data.soft == 0 { data.hard } else { data.soft }),
+            stack: soft(linux::RLIMIT_STACK),
+        }
+    }
+}
+
+impl Process {
+    /// The limit with this number (`RLIMIT_...`).
+    ///
+    /// # Errors
+    /// `EINVAL` when there is no such limit.
+    pub fn limit(&self, number: usize) -> Result<Limit, Errno> {
+        let limit = self.limits.table.lock().get(number).copied();
+        let limit = limit.ok_or(Errno::EINVAL)?;
+        if number == linux::RLIMIT_NOFILE as usize {
+            let soft = self.files().limit() as u64;
+            return Ok(Limit { soft, ..limit });
+        }
+        Ok(limit)
+    }
+
+    /// Changes that limit.
+    ///
+    /// # Errors
+    /// `EINVAL` when there is none, or the soft one is above the hard one; `EPERM` for more
+    /// descriptors than there can be.
+    pub async fn set_limit(&self, number: usize, limit: Limit) -> Result<(), Errno> {
+        if number >= COUNT || limit.soft > limit.hard {
+            return Err(Errno::EINVAL);
+        }
+        if number == linux::RLIMIT_NOFILE as usize {
+            if limit.hard > MAX_LIMIT as u64 {
+                return Err(Errno::EPERM);
+            }
+            self.files().set_limit(limit.soft as usize)?;
+        }
+        self.limits.table.lock()[number] = limit;
+        let space = self.space();
+        // Relaxed: see `memory_is_own`.
+        if !self.limits.borrows_memory.load(Ordering::Relaxed)
+            && let Some(space) = space
+        {
+            space.set_limits(self.limits.of_memory()).await;
+        }
+        Ok(())
+    }
+}
