@@ -9,7 +9,8 @@
 //! | `space` | the tree of tables; `fork` copies its root | M1, M3 |
 //! | `unshare`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
 //! | `area`, `vma`, `layout` | what may be mapped where, and the lock around it | M5 |
-//! | `map`, `protect`, `brk`, `remap`, `advise`, `inherit` | the calls that change it | M5, M10 |
+//! | `map`, `protect`, `brk`, `advise`, `inherit` | the calls that change it | M5, M10 |
+//! | `remap`, `relocate` | mremap, and how entries move | M2, M5, M10 |
 //! | `grow`, `limits` | stacks that grow, and how much may be mapped | |
 //! | `residence` | pages before they are used: populate, mlock, mincore | |
 //! | `active`, `tags`, `flush`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
@@ -43,6 +44,7 @@ mod object;
 mod planted;
 mod protect;
 mod reclaim;
+mod relocate;
 mod remap;
 mod residence;
 mod shootdown;

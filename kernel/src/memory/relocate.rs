@@ -1,0 +1,178 @@
+//! Moving the entries of a range to another place (rules M1, M2, M5).
+//!
+//! What moves are entries, with the reference that each holds: no page is copied, and a
+//! page that is shared by copy-on-write stays so, without the right to write. Where both
+//! places are aligned alike, whole tables move.
+//!
+//! ```text
+//!   both paths made our own, tables made at the new place         (can fail: nothing has moved)
+//!   entries taken out of the old place and put into the new one   (cannot fail)
+//!   areas follow, other CPUs asked to forget the old place
+//!   ··· await ···
+//! ```
+//!
+//! A CPU that has not forgotten the old place uses the same frames by it as others do by
+//! the new one, so nothing is lost or torn meanwhile. But no such frame may be dropped, and
+//! no copy may take its place, before it has (CVE-2018-18281 was a page freed at the new
+//! place that was still written by way of the old one). Both need the layout's lock, or
+//! nobody else in the address space, and the lock is not to be had before.
+
+use super::flush::{BATCH, Range, RetiredBatch};
+use super::frames::OutOfMemory;
+use super::layout::Layout;
+use super::reclaim::Retired;
+use super::shootdown;
+use super::space::AddressSpace;
+use crate::arch::level::{LEAF_REACH, Level};
+use crate::arch::paging::{Entry, Table};
+
+/// Entries that are moved between two waits, about: a leaf table has 512.
+const ENTRIES_AT_ONCE: usize = 16 * 512;
+
+/// Two ranges of the same length, that which is moved and the place where it goes.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) length: usize,
+}
+
+impl Way {
+    /// The rest of the way when so many bytes have been moved.
+    pub(super) fn after(self, done: usize) -> Way {
+        Way {
+            from: self.from + done,
+            to: self.to + done,
+            length: self.length - done,
+        }
+    }
+
+    /// The highest level whose entries move whole at the beginning of this way.
+    fn level(self) -> Level {
+        let fits = |level: &Level| {
+            let size = level.entry_size();
+            (self.from | self.to).is_multiple_of(size) && self.length >= size
+        };
+        let levels = Level::TABLES.into_iter().chain([Level::ROOT]);
+        levels.rev().find(fits).unwrap_or(Level::LEAF_TABLE)
+    }
+}
+
+impl AddressSpace {
+    /// Makes all tables our own that entries have to be taken out of or put into, and makes
+    /// those that are missing at the new place.
+    pub(super) async fn open_way(&self, layout: &mut Layout, way: Way) -> Result<(), OutOfMemory> {
+        // The range matters only for entries of pages, and none changes here.
+        let range = Range::page(way.from);
+        let mut ready = shootdown::ready().await;
+        let mut retired = RetiredBatch::new();
+        let mut opened = Ok(());
+        let mut done = 0;
+        while opened.is_ok()
+            && let Some((step, level)) = self.next_step(way, done)
+        {
+            opened = self
+                .unshare_down_to(level, step.from, &mut retired)
+                .and_then(|_| self.unshare_down_to(level, step.to, &mut retired))
+                .map(|_| ());
+            done = way.length - step.after(run_of(step, level)).length;
+            if retired.len() > BATCH - 8 {
+                self.forget(layout, ready, range, &mut retired);
+                layout.settle().await;
+                ready = shootdown::ready().await;
+            }
+            // Not with references in our hands, which may be given up in a wait.
+            if retired.is_empty() {
+                executor::spend_budget().await;
+                ready = shootdown::ready().await;
+            }
+        }
+        self.forget(layout, ready, range, &mut retired);
+        layout.settle().await;
+        opened
+    }
+
+    /// Moves entries from the beginning of the way on; all tables for that are our own.
+    /// Returns how many bytes it has dealt with, and whether there was any entry.
+    pub(super) fn move_some(&self, way: Way, retired: &mut RetiredBatch) -> (usize, bool) {
+        let (mut done, mut looked_at, mut any) = (0, 0, false);
+        while let Some((step, level)) = self.next_step(way, done) {
+            if looked_at >= ENTRIES_AT_ONCE || retired.len() == BATCH {
+                return (way.length - step.length, any);
+            }
+            let run = run_of(step, level);
+            let (old, new) = (
+                self.own_table(level, step.from),
+                self.own_table(level, step.to),
+            );
+            if let (Some(old), Some(new)) = (old, new) {
+                let size = level.entry_size();
+                looked_at += run / size;
+                for at in (0..run).step_by(size) {
+                    let entry = old.swap(level.index(step.from + at), Entry::EMPTY);
+                    if !entry.is_present() {
+                        continue;
+                    }
+                    any = true;
+                    // Rule M1: the reference moves with its entry. Nothing is mapped at the new
+                    // place, but a table with nothing in it may be there.
+                    let empty = new.swap(level.index(step.to + at), entry);
+                    if let Some(table) = empty.frame() {
+                        retired.push(Retired::new(table, level.below()));
+                    }
+                }
+            }
+            done = way.length - step.after(run).length;
+        }
+        (way.length, any)
+    }
+
+    /// What to do next after `done` bytes: the rest of the way from where there is something
+    /// at the old place, and the level of the table whose entries are to be moved there.
+    fn next_step(&self, way: Way, done: usize) -> Option<(Way, Level)> {
+        let mut rest = way.after(done);
+        'next: while rest.length != 0 {
+            let last = rest.level();
+            let mut table = self.root_table();
+            let mut level = Level::ROOT;
+            while level != last {
+                let Some(frame) = table.load(level.index(rest.from)).frame() else {
+                    let size = level.entry_size();
+                    let hole = size - rest.from % size;
+                    rest = rest.after(hole.min(rest.length));
+                    continue 'next;
+                };
+                // SAFETY: above the lowest level entries point to tables; we hold the layout's
+                // lock alone, so they stay.
+                table = unsafe { Table::new(frame) };
+                level = level.below();
+            }
+            return Some((rest, last));
+        }
+        None
+    }
+
+    /// The table of that level on the way to the address, which `open_way` has made our own.
+    fn own_table(&self, last: Level, address: usize) -> Option<Table> {
+        let mut table = self.root_table();
+        let mut level = Level::ROOT;
+        while level != last {
+            let entry = table.load(level.index(address));
+            debug_assert!(entry.is_writable(), "a shared table on the way");
+            // SAFETY: as in `next_step`.
+            table = unsafe { Table::new(entry.frame()?) };
+            level = level.below();
+        }
+        Some(table)
+    }
+}
+
+/// How many bytes from the beginning of the way on lie in one table of that level at either
+/// end, and move by its entries. Above the lowest level one entry at a time.
+fn run_of(way: Way, level: Level) -> usize {
+    if level != Level::LEAF_TABLE {
+        return level.entry_size();
+    }
+    let left = |address: usize| LEAF_REACH - address % LEAF_REACH;
+    left(way.from).min(left(way.to)).min(way.length)
+}
