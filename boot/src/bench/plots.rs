@@ -35,74 +35,70 @@ const SIZES: [&str; 5] = ["0", "1", "16", "64", "256"];
 const FORKERS: [&str; 4] = ["1", "2", "4", "8"];
 const CPUS: [&str; 3] = ["1", "2", "4"];
 
+/// Shares of the samples: what they are called, and in thousandths.
+const SHARES: [&str; 9] = [
+    "best", "10 %", "25 %", "50 %", "75 %", "90 %", "99 %", "99.9 %", "worst",
+];
+const PER_MILLE: [u32; 9] = [0, 100, 250, 500, 750, 900, 990, 999, 1000];
+
 type Drawn = std::result::Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 /// All pictures that the results are enough for.
 pub fn all(results: &Results) -> Result<Vec<Plot>> {
-    let sized = |kind: &'static str| move |size: &str| vec![format!("{kind}.{size}M")];
-    let plots = [
-        ratios(results)?,
-        lines(
-            results,
-            "fork",
-            "fork alone, over the memory that the process has touched",
-            "MiB",
-            &SIZES,
-            sized("fork"),
-        )?,
-        lines(
-            results,
-            "fork-wait",
-            "fork + exit + wait, over the memory that the process has touched",
-            "MiB",
-            &SIZES,
-            sized("fork-wait"),
-        )?,
-        lines(
-            results,
-            "forkers",
-            "forks per second, over the number of forkers",
-            "forkers",
-            &FORKERS,
-            |count| vec![format!("forkers.{count}")],
-        )?,
-        lines(
-            results,
-            "forkers-64M",
-            "forks per second, over the number of forkers of 64 MiB each",
-            "forkers",
-            &FORKERS,
-            |count| vec![format!("forkers.{count}-64M")],
-        )?,
-        lines(
-            results,
-            "forkers-cpus",
-            "forks per second of four forkers, over the CPUs that they may use",
-            "CPUs",
-            &CPUS,
-            // On all CPUs it is the plain metric.
-            |cpus| vec![format!("forkers.4-on-{cpus}"), "forkers.4".into()],
-        )?,
-        distribution(
-            results,
-            "snapshot",
-            "a write while a child reads the snapshot",
-            "snapshot.write",
-        )?,
-        distribution(
-            results,
-            "latency-fork",
-            "fork + exit + wait, small process",
-            "fork-wait.0M",
-        )?,
-        distribution(
-            results,
-            "latency-cow",
-            "a COW fault that copies",
-            "cow.copy",
-        )?,
-    ];
-    Ok(plots.into_iter().flatten().collect())
+    let fork = |size: &str| vec![format!("fork.{size}M")];
+    let fork_wait = |size: &str| vec![format!("fork-wait.{size}M")];
+    let forkers = |count: &str| vec![format!("forkers.{count}")];
+    let large_forkers = |count: &str| vec![format!("forkers.{count}-64M")];
+    // On all CPUs it is the plain metric.
+    let on_cpus = |cpus: &str| vec![format!("forkers.4-on-{cpus}"), "forkers.4".into()];
+    let mut plots = Vec::new();
+    plots.extend(ratios(results)?);
+    for chart in [
+        Chart {
+            name: "fork",
+            title: "fork alone, over the memory that the process has touched",
+            axis: "MiB",
+            steps: &SIZES,
+        }
+        .medians(results, fork),
+        Chart {
+            name: "fork-wait",
+            title: "fork + exit + wait, over the memory that the process has touched",
+            axis: "MiB",
+            steps: &SIZES,
+        }
+        .medians(results, fork_wait),
+        Chart {
+            name: "forkers",
+            title: "forks per second, over the number of forkers",
+            axis: "forkers",
+            steps: &FORKERS,
+        }
+        .medians(results, forkers),
+        Chart {
+            name: "forkers-64M",
+            title: "forks per second, over the number of forkers of 64 MiB each",
+            axis: "forkers",
+            steps: &FORKERS,
+        }
+        .medians(results, large_forkers),
+        Chart {
+            name: "forkers-cpus",
+            title: "forks per second of four forkers, over the CPUs that they may use",
+            axis: "CPUs",
+            steps: &CPUS,
+        }
+        .medians(results, on_cpus),
+        Chart::of_shares("snapshot", "a write while a child reads the snapshot")
+            .distribution(results, "snapshot.write"),
+        Chart::of_shares("latency-fork", "fork + exit + wait, small process")
+            .distribution(results, "fork-wait.0M"),
+        Chart::of_shares("latency-cow", "a COW fault that copies")
+            .distribution(results, "cow.copy"),
+    ] {
+        plots.extend(chart?);
+    }
+    Ok(plots)
 }
 
 fn plot(
@@ -216,141 +212,114 @@ fn colour(kernel: usize) -> RGBColor {
     COLOURS.get(kernel).copied().unwrap_or(GREY)
 }
 
-/// Medians over something; `metrics` names those that may stand for a step, the
-/// first that was measured counts.
-fn lines(
-    results: &Results,
+/// A line for each kernel, over steps of the same width, on a logarithmic scale.
+struct Chart {
     name: &'static str,
     title: &'static str,
     axis: &'static str,
-    steps: &[&str],
-    metrics: impl Fn(&str) -> Vec<String>,
-) -> Result<Option<Plot>> {
-    let mut unit = Unit::Nanoseconds;
-    let mut series: Vec<Vec<(f64, f64)>> = Vec::new();
-    for kernel in &results.kernels {
-        let points = steps.iter().enumerate().filter_map(|(index, step)| {
-            let names = metrics(step);
-            let line = names
-                .iter()
-                .find_map(|name| results.lines.iter().find(|line| line.title == *name))?;
-            unit = line.unit;
-            Some((index as f64, compare::value(kernel, line)?))
-        });
-        series.push(points.collect());
-    }
-    let last = (steps.len() - 1) as f64;
-    draw_lines(results, name, title, axis, &series, last, unit, &|x| {
-        steps.get(x.round() as usize).copied().unwrap_or("").into()
-    })
+    steps: &'static [&'static str],
 }
 
-/// The whole distribution of a metric: its quantiles, of all rounds the middle one.
-fn distribution(
-    results: &Results,
-    name: &'static str,
-    title: &'static str,
-    metric: &str,
-) -> Result<Option<Plot>> {
-    /// Thousandths, and what they are called. Each step is as wide as the next.
-    const STEPS: [(u32, &str); 9] = [
-        (0, "best"),
-        (100, "10 %"),
-        (250, "25 %"),
-        (500, "50 %"),
-        (750, "75 %"),
-        (900, "90 %"),
-        (990, "99 %"),
-        (999, "99.9 %"),
-        (1000, "worst"),
-    ];
-    let quantile = |kernel: &Kernel, at: u32| {
-        let value = |report: &Report| report.get(metric)?.quantile(at);
-        let mut values: Vec<f64> = kernel.rounds.iter().filter_map(value).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
-    };
-    let series: Vec<Vec<(f64, f64)>> = results
-        .kernels
-        .iter()
-        .map(|kernel| {
-            let steps = STEPS.iter().enumerate();
-            steps
-                .filter_map(|(index, (at, _))| Some((index as f64, quantile(kernel, *at)?)))
-                .collect()
-        })
-        .collect();
-    draw_lines(
-        results,
-        name,
-        title,
-        "share of the samples that are not above",
-        &series,
-        (STEPS.len() - 1) as f64,
-        Unit::Nanoseconds,
-        &|x| {
-            STEPS
-                .get(x.round() as usize)
-                .map_or("", |step| step.1)
-                .into()
-        },
-    )
-}
+/// The points of a line: number of the step, value.
+type Points = Vec<(f64, f64)>;
 
-/// One line a kernel, over steps of the same width, on a logarithmic scale.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "two callers, and each argument differs"
-)]
-fn draw_lines(
-    results: &Results,
-    name: &'static str,
-    title: &'static str,
-    axis: &'static str,
-    series: &[Vec<(f64, f64)>],
-    last: f64,
-    unit: Unit,
-    step: &dyn Fn(f64) -> String,
-) -> Result<Option<Plot>> {
-    let values = || series.iter().flatten().map(|(_, value)| value.max(1.0));
-    let (Some(low), Some(high)) = (values().reduce(f64::min), values().reduce(f64::max)) else {
-        return Ok(None);
-    };
-    plot(name, title, (WIDTH, HEIGHT), |root| {
-        let mut chart = ChartBuilder::on(root)
-            .caption(title, ("sans-serif", 15))
-            .margin(8)
-            .margin_right(24)
-            .x_label_area_size(42)
-            .y_label_area_size(80)
-            .build_cartesian_2d(-0.2..last + 0.2, (low * 0.7..high * 1.5).log_scale())?;
-        chart
-            .configure_mesh()
-            .max_light_lines(0)
-            .x_labels(last as usize + 1)
-            .x_label_formatter(&|x| step(*x))
-            .x_desc(axis)
-            .y_label_formatter(&|value| show(*value, unit))
-            .draw()?;
-        for (index, (kernel, points)) in results.kernels.iter().zip(series).enumerate() {
-            let colour = colour(index);
-            let points = || points.iter().map(|(x, value)| (*x, value.max(1.0)));
-            chart
-                .draw_series(LineSeries::new(points(), colour.stroke_width(2)))?
-                .label(kernel.name.as_str())
-                .legend(move |(x, y)| {
-                    PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2))
-                });
-            chart.draw_series(points().map(|point| Circle::new(point, 3, colour.filled())))?;
+impl Chart {
+    /// Over the share of the samples.
+    fn of_shares(name: &'static str, title: &'static str) -> Self {
+        Self {
+            name,
+            title,
+            axis: "share of the samples that are not above",
+            steps: &SHARES,
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .background_style(WHITE.mix(0.9))
-            .border_style(GREY)
-            .label_font(("sans-serif", 12))
-            .draw()
-    })
+    }
+
+    /// Medians; `metrics` names those that may stand for a step, the first that was
+    /// measured counts.
+    fn medians(
+        &self,
+        results: &Results,
+        metrics: impl Fn(&str) -> Vec<String>,
+    ) -> Result<Option<Plot>> {
+        let mut unit = Unit::Nanoseconds;
+        let mut series = Vec::new();
+        for kernel in &results.kernels {
+            let points = self.steps.iter().enumerate().filter_map(|(index, step)| {
+                let names = metrics(step);
+                let find = |name: &String| results.lines.iter().find(|line| line.title == *name);
+                let line = names.iter().find_map(find)?;
+                unit = line.unit;
+                Some((index as f64, compare::value(kernel, line)?))
+            });
+            series.push(points.collect());
+        }
+        self.draw(results, &series, unit)
+    }
+
+    /// The whole distribution of a metric: its quantiles, of all rounds the middle one.
+    fn distribution(&self, results: &Results, metric: &str) -> Result<Option<Plot>> {
+        let quantile = |kernel: &Kernel, at: u32| {
+            let value = |report: &Report| report.get(metric)?.quantile(at);
+            let mut values: Vec<f64> = kernel.rounds.iter().filter_map(value).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied()
+        };
+        let points = |kernel: &Kernel| {
+            let shares = PER_MILLE.iter().enumerate();
+            shares
+                .filter_map(|(index, at)| Some((index as f64, quantile(kernel, *at)?)))
+                .collect()
+        };
+        let series: Vec<Points> = results.kernels.iter().map(points).collect();
+        self.draw(results, &series, Unit::Nanoseconds)
+    }
+
+    fn draw(&self, results: &Results, series: &[Points], unit: Unit) -> Result<Option<Plot>> {
+        // What is less than the clock can tell would have no place on the scale.
+        let values = || series.iter().flatten().map(|(_, value)| value.max(1.0));
+        let (Some(low), Some(high)) = (values().reduce(f64::min), values().reduce(f64::max)) else {
+            return Ok(None);
+        };
+        let last = (self.steps.len() - 1) as f64;
+        plot(self.name, self.title, (WIDTH, HEIGHT), |root| {
+            let mut chart = ChartBuilder::on(root)
+                .caption(self.title, ("sans-serif", 15))
+                .margin(8)
+                .margin_right(24)
+                .x_label_area_size(42)
+                .y_label_area_size(80)
+                .build_cartesian_2d(-0.2..last + 0.2, (low * 0.7..high * 1.5).log_scale())?;
+            chart
+                .configure_mesh()
+                .max_light_lines(0)
+                .x_labels(self.steps.len())
+                .x_label_formatter(&|x| {
+                    let step = self.steps.get(x.round() as usize);
+                    step.copied().unwrap_or("").into()
+                })
+                .x_desc(self.axis)
+                .y_label_formatter(&|value| show(*value, unit))
+                .draw()?;
+            for (index, (kernel, points)) in results.kernels.iter().zip(series).enumerate() {
+                let colour = colour(index);
+                let points = || points.iter().map(|(x, value)| (*x, value.max(1.0)));
+                chart
+                    .draw_series(LineSeries::new(points(), colour.stroke_width(2)))?
+                    .label(kernel.name.as_str())
+                    .legend(move |(x, y)| {
+                        PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2))
+                    });
+                chart.draw_series(points().map(|point| Circle::new(point, 3, colour.filled())))?;
+            }
+            chart
+                .configure_series_labels()
+                .position(SeriesLabelPosition::UpperLeft)
+                .background_style(WHITE.mix(0.9))
+                .border_style(GREY)
+                .label_font(("sans-serif", 12))
+                .draw()
+        })
+    }
 }
 
 #[cfg(test)]
