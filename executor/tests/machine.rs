@@ -482,3 +482,116 @@ fn the_watchdog_sees_the_poll_that_goes_on() {
     assert_eq!(executor.block_on(task).unwrap(), id);
     assert_eq!(executor.running_since(0), None);
 }
+
+/// Plays one CPU for some polls.
+fn play(executor: &Executor<Script>, cpu: usize) {
+    CPU.set(cpu);
+    executor.block_on(async {
+        for _ in 0..20 {
+            yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn a_task_that_is_kept_to_some_cpus_runs_on_no_other() {
+    let (script, executor) = machine(3);
+    let (notify, cpus) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(0b110)));
+    let ran = Arc::new(Mutex::new(Vec::new()));
+    {
+        let (notify, cpus, ran) = (notify.clone(), cpus.clone(), ran.clone());
+        let inner = executor.clone();
+        let kept = async move {
+            loop {
+                poll_fn(|context| inner.keep_to(context, cpus.load(SeqCst))).await;
+                ran.lock().unwrap().push(script.cpu());
+                notify.notified().await;
+            }
+        };
+        executor.spawn("kept", kept).detach();
+    }
+    let ran = || std::mem::take(&mut *ran.lock().unwrap());
+    // It begins on CPU 0, which it leaves at once. Nobody may steal it.
+    play(&executor, 0);
+    assert_eq!(ran(), []);
+    play(&executor, 2);
+    assert_eq!(ran(), []);
+    play(&executor, 1);
+    assert_eq!(ran(), [1]);
+    // It goes where it was.
+    notify.notify_one();
+    play(&executor, 2);
+    assert_eq!(ran(), []);
+    play(&executor, 1);
+    assert_eq!(ran(), [1]);
+    // Where it may not be any more it is polled once, to move.
+    cpus.store(0b100, SeqCst);
+    notify.notify_one();
+    play(&executor, 1);
+    assert_eq!(ran(), []);
+    play(&executor, 2);
+    assert_eq!(ran(), [2]);
+    // Without a limit it is stolen again.
+    cpus.store(0, SeqCst);
+    notify.notify_one();
+    play(&executor, 2);
+    assert_eq!(ran(), [2]);
+    CPU.set(0);
+    notify.notify_one();
+    play(&executor, 0);
+    assert_eq!(ran(), [0]);
+}
+
+#[test]
+fn a_kept_task_goes_to_a_halted_cpu_of_its_own() {
+    let (script, executor) = machine(3);
+    let (notify, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let ran_on = Arc::new(AtomicUsize::new(9));
+    {
+        let (notify, end, ran_on) = (notify.clone(), end.clone(), ran_on.clone());
+        let (inner, script) = (executor.clone(), script.clone());
+        let kept = async move {
+            poll_fn(|context| inner.keep_to(context, 0b110)).await;
+            notify.notified().await;
+            ran_on.store(script.cpu(), SeqCst);
+            end.notify_one();
+        };
+        executor.spawn("kept", kept).detach();
+    }
+    play(&executor, 0);
+    play(&executor, 1);
+    // CPU 2 halts; the task, which ran on CPU 1, is woken by CPU 0.
+    let played = script.clone();
+    script.without_timer(move || {
+        CPU.set(0);
+        played.asked();
+        notify.notify_one();
+        assert_eq!(played.asked(), [Asked::Kick(2)]);
+        CPU.set(2);
+    });
+    CPU.set(2);
+    executor.block_on(end.notified());
+    assert_eq!(ran_on.load(SeqCst), 2);
+}
+
+#[test]
+fn kept_tasks_are_dropped_with_the_executor() {
+    let (_, executor) = machine(2);
+    let witness = Arc::new(());
+    for _ in 0..2 {
+        let (inner, held) = (Arc::downgrade(&executor), witness.clone());
+        let kept = async move {
+            let keep = |context: &mut std::task::Context<'_>| match inner.upgrade() {
+                Some(executor) => executor.keep_to(context, 0b10),
+                None => Poll::Ready(()),
+            };
+            poll_fn(keep).await;
+            drop(held);
+        };
+        executor.spawn("kept", kept).detach();
+    }
+    play(&executor, 0);
+    assert_eq!(Arc::strong_count(&witness), 3, "they wait for CPU 1");
+    drop(executor);
+    assert_eq!(Arc::strong_count(&witness), 1);
+}

@@ -92,6 +92,7 @@ impl<P: Platform> Shared<P> {
                 .or_else(|| self.workers.iter().find_map(|w| unsafe { w.ring.pop() }))
                 .or_else(|| self.workers.iter().find_map(|w| w.inbox.pop().task()))
                 .or_else(|| self.workers.iter().find_map(|w| w.background.pop().task()))
+                .or_else(|| self.workers.iter().find_map(|w| Self::unpinned(w)))
                 .or_else(|| self.injection.pop().task());
             match next {
                 Some(task) => Self::discard(task),
@@ -102,6 +103,18 @@ impl<P: Platform> Shared<P> {
                 }
                 None => break,
             }
+        }
+    }
+
+    /// A task among the pinned ones of a worker that any CPU may drop: one that was
+    /// kept to some CPUs. The others are leaked, see above.
+    fn unpinned(worker: &Worker) -> Option<Runnable> {
+        loop {
+            let task = worker.pinned.pop().task()?;
+            if task.header().class != Class::Pinned {
+                return Some(task);
+            }
+            let _leaked = task.into_raw();
         }
     }
 

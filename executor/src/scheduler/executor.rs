@@ -4,6 +4,7 @@ use super::counters::Counters;
 use super::shared::{NOWHERE, Shared};
 use super::snapshot::{RunningTask, TaskInfo};
 use crate::platform::Platform;
+use crate::task::hints::keep_to;
 use crate::task::{self, Class, JoinHandle, Runnable};
 use crate::time::{Interval, Sleep, Timeout};
 use alloc::collections::TryReserveError;
@@ -11,6 +12,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::future::Future;
+use core::task::{Context, Poll};
 
 /// A multi-CPU executor on a [`Platform`].
 ///
@@ -160,6 +162,38 @@ impl<P: Platform> Executor<P> {
     /// its time slice: if not, there is no point in yielding.
     pub fn contended(&self) -> bool {
         self.shared.contended()
+    }
+
+    /// Keeps the task that polls to some CPUs, from its next poll on: bit `n`
+    /// stands for CPU `n`, and a set without any CPU of this executor for all. It
+    /// is not stolen by others, but each time it is woken or yields it goes to one of
+    /// them that is halted, if any is.
+    ///
+    /// `Pending`: this CPU is not among them. The task has been put into the queue
+    /// of one that is, and the poll should end.
+    ///
+    /// Nothing happens to a task that was spawned for one CPU, nor behind another
+    /// waker than the task's own.
+    ///
+    /// ```
+    /// # let runtime = executor::host::Runtime::new(2);
+    /// # let executor = runtime.executor().clone();
+    /// # runtime.block_on(async move {
+    /// let inner = executor.clone();
+    /// let kept = async move {
+    ///     std::future::poll_fn(|context| inner.keep_to(context, 0b01)).await;
+    ///     // CPU 0, whatever happens.
+    /// };
+    /// executor.spawn("kept", kept).await.unwrap();
+    /// # });
+    /// ```
+    pub fn keep_to(&self, context: &Context<'_>, cpus: u64) -> Poll<()> {
+        let all = match self.cpus() {
+            count if count < u64::BITS as usize => (1 << count) - 1,
+            _ => u64::MAX,
+        };
+        let is_all = cpus & all == all && self.cpus() <= u64::BITS as usize;
+        keep_to(context, if is_all { 0 } else { cpus & all })
     }
 
     /// Offers what waits on this CPU to the others. To be called by a task

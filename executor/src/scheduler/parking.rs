@@ -90,6 +90,12 @@ impl Parking {
         self.parked.load(Ordering::Relaxed) != 0
     }
 
+    /// Is this CPU parked? A hint.
+    pub(crate) fn is_parked(&self, cpu: usize) -> bool {
+        self.word(cpu)
+            .is_some_and(|word| word.load(Ordering::Relaxed) == PARKED)
+    }
+
     /// Is any CPU searching? A hint.
     pub(crate) fn any_searching(&self) -> bool {
         self.searching.load(Ordering::Relaxed) != 0

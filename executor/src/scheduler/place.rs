@@ -4,17 +4,12 @@ use super::shared::Shared;
 use super::worker::Worker;
 use crate::facade::atomic::Ordering;
 use crate::platform::Platform;
-use crate::task::{Class, Runnable};
+use crate::task::{Class, Header, Runnable};
 
 impl<P: Platform> Shared<P> {
     /// Puts a task that is ready where it belongs, and wakes whom it needs.
     pub(super) fn place(&self, task: Runnable) {
-        let header = task.header();
-        let class = header.class;
-        let target = match class {
-            Class::Pinned => header.home,
-            Class::Interactive | Class::Background => header.last_cpu.load(Ordering::Relaxed),
-        } as usize;
+        let (class, target) = self.destination(task.header());
         let here = self.here();
         match (here, self.workers.get(target)) {
             (Some((cpu, worker)), Some(_)) if cpu == target => match class {
@@ -45,6 +40,34 @@ impl<P: Platform> Shared<P> {
                 }
             }
         }
+    }
+
+    /// The queue where a task belongs, and whose. One that is kept to some CPUs
+    /// goes where nobody steals, like a pinned one, but each time to the best of
+    /// them.
+    fn destination(&self, header: &Header) -> (Class, usize) {
+        let last = header.last_cpu.load(Ordering::Relaxed) as usize;
+        match (header.class, header.kept_to()) {
+            (Class::Pinned, _) => (Class::Pinned, header.home as usize),
+            (_, Some(cpus)) => (Class::Pinned, self.best_of(cpus, last)),
+            (class, None) => (class, last),
+        }
+    }
+
+    /// Of some CPUs one that is halted, or else the one where the task ran last; the first
+    /// if that is not among them.
+    fn best_of(&self, cpus: u64, last: usize) -> usize {
+        let all = self.workers.len();
+        let is_in = |cpu: usize| cpu < u64::BITS as usize && cpus >> cpu & 1 != 0;
+        let mut candidates = (0..all).map(|offset| (last % all + offset) % all);
+        if self.parking.any_parked()
+            && let Some(cpu) = candidates
+                .clone()
+                .find(|&cpu| is_in(cpu) && self.parking.is_parked(cpu))
+        {
+            return cpu;
+        }
+        candidates.find(|&cpu| is_in(cpu)).unwrap_or(last)
     }
 
     /// Into the slot; who was there goes to the ring.

@@ -66,6 +66,8 @@ impl<P: Platform> Shared<P> {
                 // To the end of the queue: it was woken while it ran, as a task
                 // does that yields, so the others go first.
                 match task.header().class {
+                    // One of its CPUs may be halted, or this one not among them.
+                    _ if task.header().kept_to().is_some() => self.place(task),
                     // SAFETY: this is the worker's CPU.
                     Class::Interactive => unsafe { worker.requeue(task) },
                     Class::Background => worker.background.push(task),

@@ -82,6 +82,10 @@ pub(crate) struct Header {
     /// The CPU of the last poll: where a wake-up sends the task.
     pub(crate) last_cpu: AtomicU16,
     pub(crate) class: Class,
+    /// The CPUs where it may run, a bit each; 0 stands for all. Only the poller
+    /// writes it, and who places the task after that poll reads it: the state
+    /// word orders these.
+    kept_to: AtomicU64,
     /// Polls so far.
     polls: AtomicU32,
     /// What is left of the poll's budget; see `hints`. Only the poller uses
@@ -121,6 +125,7 @@ impl Header {
             home: about.home,
             last_cpu: AtomicU16::new(about.last_cpu),
             class: about.class,
+            kept_to: AtomicU64::new(0),
             polls: AtomicU32::new(0),
             budget: AtomicU8::new(0),
             busy: AtomicU64::new(0),
@@ -151,6 +156,20 @@ impl Header {
         let label = self.waits_for.load(Ordering::Relaxed);
         // SAFETY: only references to static labels are stored there.
         unsafe { label.as_ref() }.map(|label| label.0)
+    }
+
+    /// The CPUs where it may run, a bit each; `None` for all. (For a pinned task
+    /// `home` alone counts.)
+    pub(crate) fn kept_to(&self) -> Option<u64> {
+        let cpus = self.kept_to.load(Ordering::Relaxed);
+        (cpus != 0 && self.class != Class::Pinned).then_some(cpus)
+    }
+
+    /// Changes that. Only for the poller.
+    pub(super) fn keep_to(&self, cpus: u64) {
+        if self.kept_to.load(Ordering::Relaxed) != cpus {
+            self.kept_to.store(cpus, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn polls(&self) -> u32 {

@@ -69,3 +69,19 @@ pub(crate) fn waits_for(context: &Context<'_>, label: &'static Label) {
         header.waits_for.store(label.cast_mut(), Ordering::Relaxed);
     }
 }
+
+/// Keeps the task that polls to these CPUs, a bit each, or to none in particular
+/// if there is no bit. `Pending`: this CPU is not among them, and the task has
+/// been put into the queue of one that is.
+pub(crate) fn keep_to(context: &Context<'_>, cpus: u64) -> Poll<()> {
+    let Some(header) = task_of(context.waker()) else {
+        return Poll::Ready(());
+    };
+    header.keep_to(cpus);
+    let here = header.last_cpu.load(Ordering::Relaxed);
+    if cpus == 0 || cpus.checked_shr(here.into()).unwrap_or(0) & 1 != 0 {
+        return Poll::Ready(());
+    }
+    context.waker().wake_by_ref();
+    Poll::Pending
+}
