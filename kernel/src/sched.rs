@@ -57,6 +57,11 @@ pub fn executor() -> &'static Executor<Machine> {
     EXECUTOR.get()
 }
 
+/// The set of all CPUs, a bit each.
+pub fn all_cpus() -> u64 {
+    u64::MAX >> (u64::BITS as usize - arch::cpu_count())
+}
+
 /// To be called by a task that is about to enter user mode, at the start of its poll.
 pub fn begin_slice() {
     let executor = executor();

@@ -43,6 +43,9 @@ impl Range {
         end: usize::MAX,
     };
 
+    /// Nothing: who is asked to forget it has only been asked.
+    pub(super) const NONE: Range = Range { start: 0, end: 0 };
+
     /// The page at this address.
     pub(super) fn page(address: usize) -> Range {
         let start = page_of(address);

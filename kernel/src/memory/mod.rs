@@ -15,6 +15,7 @@
 //! | `residence` | pages before they are used: populate, mlock, mincore | |
 //! | `active`, `tags`, `flush`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
 //! | `reclaim` | references are dropped after the shootdown, by tasks | M2, M11 |
+//! | `barrier` | a memory barrier on the CPUs that run an address space | M6 |
 //! | `user`, `word`, `transfer` | the kernel's access to user memory | M8 |
 //! | `object` | bytes of files and of shared memory | M1 |
 //! | `audit`, `counters`, `histogram` | does it add up; what has been done | M11 |
@@ -25,6 +26,7 @@ mod active;
 mod advise;
 mod area;
 mod audit;
+mod barrier;
 mod brk;
 mod contents;
 mod count;

@@ -87,6 +87,7 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
         signals: parent.signals.fork(),
         parent: Some(parent.clone()),
         names: parent.names(),
+        uses_barriers: parent.may_use_barriers(),
     };
     let signals = thread.tcb().signals.inherited();
     let signals = match request.borrows_memory && !request.waits {
@@ -104,6 +105,7 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
         signals,
     )
     .map_err(ForkError::from)?;
+    tcb.inherit(thread.tcb());
     let child = tcb.process().clone();
     let pid = child.pid;
     trace::event(Kind::Fork, [parent.pid.0.into(), pid.0.into()]);
@@ -134,6 +136,7 @@ pub async fn add_thread(
     let registers = Registers::copy(thread, user, beginning).map_err(ForkError::from)?;
     let signals = thread.tcb().signals.inherited().without_stack();
     let tcb = ids::enter_thread(thread.process(), signals).map_err(ForkError::from)?;
+    tcb.inherit(thread.tcb());
     let tid = tcb.tid();
     let newborn = Newborn::new(tcb, thread.space().clone(), registers, beginning);
     tell_number(thread, tid, beginning).await;

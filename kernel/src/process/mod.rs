@@ -35,7 +35,7 @@ pub use signal::{
     Action, Disposition, QueueFull, SigInfo, Signal, send, send_to_all, send_to_group,
 };
 pub use state::Process;
-pub use thread::{Tcb, Thread};
+pub use thread::{Name as ThreadName, Tcb, Thread};
 
 /// Makes what all processes share. Called once, when there is a heap.
 pub fn init() {

@@ -1,6 +1,7 @@
 //! What `/proc` shows of processes, memory and the system, in Linux's formats (proc(5)).
 
 mod executor;
+mod task;
 
 use super::ids::{self, Pid};
 use super::state::Process;
@@ -110,9 +111,7 @@ const PROCESS_FILES: [File<Describe>; 6] = [
     (b"stat", process_stat),
     (b"statm", process_statm),
     (b"cmdline", |process| Ok(process.names().arguments.clone())),
-    (b"comm", |process| {
-        Ok([&process.names().short[..], b"\n"].concat())
-    }),
+    (b"comm", |process| Ok([&process.name()[..], b"\n"].concat())),
     (b"maps", process_maps),
 ];
 
@@ -120,6 +119,7 @@ impl Listing for Directory {
     fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<Kind>, Errno> {
         Ok(match name {
             b"pagemap" => Some(Kind::Window(Arc::new(PageMap(self.0.clone())))),
+            b"task" => Some(Kind::Computed(Arc::new(task::Tasks(self.0.clone())))),
             b"exe" => Some(Kind::link(&self.0.names().path)),
             b"cwd" => fs::tree()
                 .path_of(&self.0.cwd())
@@ -139,6 +139,7 @@ impl Listing for Directory {
         let links = [b"exe", b"cwd"].map(|name| Listed::new(name, Type::Link));
         Ok(files
             .chain([Listed::new(b"pagemap", Type::Regular)])
+            .chain([Listed::new(b"task", Type::Directory)])
             .chain(links)
             .collect())
     }
@@ -184,23 +185,24 @@ fn kib(frames: usize) -> usize {
 }
 
 fn state(process: &Process) -> (char, &'static str) {
+    state_of(process, process.is_running())
+}
+
+/// The state of a process, or of a thread of it, that is polled right now or is not.
+fn state_of(process: &Process, is_running: bool) -> (char, &'static str) {
     if process.exit_status().is_some() {
         ('Z', "zombie")
     } else if process.is_stopped() {
         ('T', "stopped")
-    } else if process
-        .space()
-        .is_some_and(|space| memory::is_current(&space))
-    {
+    } else if is_running {
         ('R', "running")
     } else {
-        // Whether another's task is queued or waits is the executor's to know.
+        // Whether a task is queued or waits is the executor's to know.
         ('S', "sleeping")
     }
 }
 
 fn process_status(process: &Process) -> Result<Vec<u8>, Errno> {
-    let names = process.names();
     let (letter, word) = state(process);
     let parent = process.parent().map_or(0, |parent| parent.pid.0);
     let (mapped, resident) = process.space().map_or((0, 0), |space| space.usage_now());
@@ -211,7 +213,7 @@ fn process_status(process: &Process) -> Result<Vec<u8>, Errno> {
         "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\n\
          TracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t{}\nVmSize:\t{:8} kB\nVmRSS:\t{:8} kB\nThreads:\t{}\n\
          ShdPnd:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\nCpus_allowed:\t{:x}\n",
-        String::from_utf8_lossy(&names.short),
+        String::from_utf8_lossy(&process.name()),
         process.umask.load(Ordering::Relaxed),
         process.files().limit(),
         mapped / 1024,
@@ -220,7 +222,7 @@ fn process_status(process: &Process) -> Result<Vec<u8>, Errno> {
         process.pending(),
         process.ignored(),
         process.handled(),
-        u64::MAX >> (64 - arch::cpu_count()),
+        process.affinity(),
         pid = process.pid,
     );
     Ok(text.into_bytes())
@@ -235,7 +237,7 @@ fn process_stat(process: &Process) -> Result<Vec<u8>, Errno> {
     let text = format!(
         "{} ({}) {letter} {parent} {} {} 0 -1 0 0 0 0 0 {} 0 {} 0 20 0 {} 0 {} {mapped} {} {}\n",
         process.pid,
-        String::from_utf8_lossy(&process.names().short),
+        String::from_utf8_lossy(&process.name()),
         process.group.load(Ordering::Relaxed),
         process.session.load(Ordering::Relaxed),
         ticks(process.cpu_time()),

@@ -25,6 +25,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::pin::pin;
+use core::task::Poll;
 use futures_util::future::{Either, select};
 use linux_raw_sys::general as linux;
 
@@ -91,6 +92,7 @@ pub async fn start_init(
         signals: Signals::new(),
         parent: None,
         names: Arc::new(Names::default()),
+        uses_barriers: false,
     };
     let tcb = ids::enter(
         || true,
@@ -155,6 +157,10 @@ async fn whole_life(mut thread: Thread, mut user: Box<UserContext>, child_tid: O
 async fn polled_by<T>(thread: &Thread, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     poll_fn(|context| {
+        let affinity = thread.tcb().affinity();
+        if sched::executor().keep_to(context, affinity).is_pending() {
+            return Poll::Pending;
+        }
         let begin = arch::clock();
         thread.activate();
         thread.tcb().begin_poll();

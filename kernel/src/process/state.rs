@@ -4,6 +4,7 @@ use super::exit::{ExitStatus, Family};
 use super::ids::Pid;
 use super::limits::Limits;
 use super::signal::Signals;
+use super::thread::{Name as ThreadName, Tcb};
 use super::thread_group::ThreadGroup;
 use crate::fs::node::Node;
 use crate::fs::table::FdTable;
@@ -37,6 +38,8 @@ pub struct Process {
     pub(super) borrowed: Borrowed,
     /// Another process has, or has had, the same memory.
     shares_memory: AtomicBool,
+    /// The program has said that it uses private barriers (membarrier(2)).
+    uses_barriers: AtomicBool,
     /// The name of the program (comm), and its argument list.
     names: Mutex<Arc<Names>>,
     /// Nanoseconds of CPU time of all children that were waited for.
@@ -54,6 +57,14 @@ pub struct Names {
     pub arguments: Vec<u8>,
     /// The program's path.
     pub path: Vec<u8>,
+}
+
+impl Names {
+    /// The name that a thread has which has not asked for another.
+    pub(super) fn short_name(&self) -> ThreadName {
+        let short = self.short.iter().copied();
+        short.take(ThreadName::new().capacity()).collect()
+    }
 }
 
 /// Whether a `vfork` child has let go of the memory that it borrowed.
@@ -101,6 +112,7 @@ impl Process {
             threads: ThreadGroup::new(),
             borrowed: Borrowed::new(),
             shares_memory: AtomicBool::new(false),
+            uses_barriers: AtomicBool::new(parts.uses_barriers),
             names: Mutex::new(parts.names),
             children_time: AtomicU64::new(0),
             started: crate::arch::clock(),
@@ -134,6 +146,22 @@ impl Process {
         self.shares_memory.store(false, Ordering::Relaxed);
     }
 
+    /// Whether the program has said that it uses private barriers.
+    pub fn may_use_barriers(&self) -> bool {
+        // Relaxed: threads that know of each other's call have been told by other means.
+        self.uses_barriers.load(Ordering::Relaxed)
+    }
+
+    /// The program says so.
+    pub fn allow_barriers(&self) {
+        self.uses_barriers.store(true, Ordering::Relaxed);
+    }
+
+    /// The program is replaced by one that has not said anything yet.
+    pub(super) fn forget_barriers(&self) {
+        self.uses_barriers.store(false, Ordering::Relaxed);
+    }
+
     /// The open files.
     pub fn files(&self) -> &FdTable {
         &self.files
@@ -159,6 +187,26 @@ impl Process {
         let names = Arc::new(names);
         let old = core::mem::replace(&mut *self.names.lock(), names);
         drop(old);
+    }
+
+    fn leader(&self) -> Option<Arc<Tcb>> {
+        self.threads.find(|thread| thread.is_leader())
+    }
+
+    /// What its leader is called, or the program if that has left.
+    pub fn name(&self) -> ThreadName {
+        let name = self.leader().map(|leader| leader.name());
+        name.unwrap_or_else(|| self.names().short_name())
+    }
+
+    /// The CPUs where its leader may run, a bit each; none if that has left.
+    pub fn affinity(&self) -> u64 {
+        self.leader().map_or(0, |leader| leader.affinity())
+    }
+
+    /// Whether a CPU polls one of its threads right now.
+    pub fn is_running(&self) -> bool {
+        self.threads.find(|thread| thread.is_running()).is_some()
     }
 
     /// How many threads it has.
@@ -194,4 +242,5 @@ pub(super) struct Parts {
     pub(super) signals: Signals,
     pub(super) parent: Option<Arc<Process>>,
     pub(super) names: Arc<Names>,
+    pub(super) uses_barriers: bool,
 }

@@ -12,8 +12,10 @@ use super::signal::{InheritedSignals, ThreadSignals};
 use super::state::Process;
 use crate::arch::{self, CpuId, FpuState, UserContext};
 use crate::memory::{self, AddressSpace};
+use crate::sched;
 use crate::trace::{self, Kind};
 use alloc::sync::Arc;
+use arrayvec::ArrayVec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use executor::sync::WaitQueue;
 use executor::{Label, TaskId};
@@ -23,6 +25,9 @@ use spin::Mutex;
 const NO_TASK: u64 = u64::MAX;
 /// The thread is not being polled.
 const NO_CPU: usize = usize::MAX;
+
+/// The name of a thread (prctl(2), `PR_SET_NAME`): 15 bytes at the most.
+pub type Name = ArrayVec<u8, 15>;
 
 /// A thread as others see it.
 pub struct Tcb {
@@ -36,6 +41,10 @@ pub struct Tcb {
     attention: WaitQueue,
     /// Where the list of the locks that it holds begins (set_robust_list(2)).
     robust_list: AtomicUsize,
+    /// The CPUs where it may run, a bit each.
+    affinity: AtomicU64,
+    /// What it is called, if not like the program.
+    name: Mutex<Option<Name>>,
     /// The CPU that polls it, or [`NO_CPU`].
     cpu: AtomicUsize,
     /// Nanoseconds that it was polled, in user mode or for it in the kernel. Only its own
@@ -55,6 +64,8 @@ impl Tcb {
             // Whoever waits for something is told of signals besides.
             attention: WaitQueue::labelled(&Label("")),
             robust_list: AtomicUsize::new(0),
+            affinity: AtomicU64::new(sched::all_cpus()),
+            name: Mutex::new(None),
             cpu: AtomicUsize::new(NO_CPU),
             cpu_time: AtomicU64::new(0),
             task: AtomicU64::new(NO_TASK),
@@ -108,6 +119,41 @@ impl Tcb {
     /// Forgets the list, and says where it began.
     pub(super) fn take_robust_list(&self) -> usize {
         self.robust_list.swap(0, Ordering::Relaxed)
+    }
+
+    /// The CPUs where it may run, a bit each.
+    pub fn affinity(&self) -> u64 {
+        // Relaxed: who waits for a change to show is alerted besides.
+        self.affinity.load(Ordering::Relaxed)
+    }
+
+    /// Changes that; there is one at least. The thread moves when its next poll begins, which
+    /// is soon if it is in user mode.
+    pub fn set_affinity(&self, cpus: u64) {
+        self.affinity.store(cpus, Ordering::Relaxed);
+        self.alert();
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> Name {
+        let own = self.name.lock().clone();
+        own.unwrap_or_else(|| self.process.names().short_name())
+    }
+
+    /// Changes that; `None` is the name of the program.
+    pub fn set_name(&self, name: Option<Name>) {
+        *self.name.lock() = name;
+    }
+
+    /// Whether a CPU polls it right now.
+    pub fn is_running(&self) -> bool {
+        self.cpu.load(Ordering::Relaxed) != NO_CPU
+    }
+
+    /// Takes over what a new thread has from its maker.
+    pub(super) fn inherit(&self, maker: &Tcb) {
+        self.affinity.store(maker.affinity(), Ordering::Relaxed);
+        *self.name.lock() = maker.name.lock().clone();
     }
 
     /// Makes the thread look at what has come for it: it wakes up if it waits, and leaves
@@ -238,6 +284,8 @@ impl Thread {
         process.set_names(program.names);
         let ours = process.set_space(Some(program.space.clone()));
         process.stops_sharing_memory();
+        process.forget_barriers();
+        self.tcb.set_name(None);
         process.borrowed.give_back();
         process.threads.reopen();
         let mine = core::mem::replace(&mut self.space, program.space);

@@ -10,6 +10,7 @@ mod file;
 mod futex;
 mod memory;
 mod process;
+mod sched;
 mod signal;
 mod system;
 mod time;
@@ -155,9 +156,13 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_set_robust_list => futex::set_robust_list(thread, a, b),
         nr::__NR_get_robust_list => futex::get_robust_list(thread, a, b, c).await,
         nr::__NR_futex => futex::futex(thread, [a, b, c, d, e, f]).await,
+        nr::__NR_getcpu => sched::getcpu(thread, a, b).await,
+        nr::__NR_membarrier => sched::membarrier(thread, a, b).await,
+        nr::__NR_prctl => process::prctl(thread, a, b).await,
         nr::__NR_arch_prctl => process::arch_prctl(thread, user, a, b).await,
-        nr::__NR_sched_yield => process::sched_yield().await,
-        nr::__NR_sched_getaffinity => process::sched_getaffinity(thread, a, b, c).await,
+        nr::__NR_sched_yield => sched::sched_yield().await,
+        nr::__NR_sched_setaffinity => sched::sched_setaffinity(thread, a, b, c).await,
+        nr::__NR_sched_getaffinity => sched::sched_getaffinity(thread, a, b, c).await,
         nr::__NR_getuid | nr::__NR_geteuid | nr::__NR_getgid | nr::__NR_getegid => Ok(0),
 
         // Signals.

@@ -1,13 +1,15 @@
 //! Replacing, ending and waiting for processes, and what they are called.
 
 use super::not_yet;
-use crate::arch::{self, UserContext};
+use crate::arch::UserContext;
 use crate::errno::{Errno, SysResult};
 use crate::memory::USER_END;
-use crate::process::{self, End, ExitStatus, Outcome, Pid, Process, Program, Selector, Thread};
+use crate::process::{
+    self, End, ExitStatus, Outcome, Pid, Process, Program, Selector, Thread, ThreadName,
+};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
-use linux_raw_sys::general as linux;
+use linux_raw_sys::{general as linux, prctl};
 
 /// The longest path, zero byte included.
 const PATH_MAX: usize = 4096;
@@ -228,28 +230,32 @@ pub async fn arch_prctl(
     Ok(0)
 }
 
-/// sched_yield(2).
-pub async fn sched_yield() -> SysResult {
-    executor::yield_now().await;
-    Ok(0)
-}
-
-/// sched_getaffinity(2): every process may run on every CPU. Returns the bytes of the
-/// mask.
-pub async fn sched_getaffinity(
-    thread: &Thread,
-    pid: usize,
-    size: usize,
-    address: usize,
-) -> SysResult {
-    named(thread, pid)?;
-    let mask = u64::MAX >> (64 - arch::cpu_count());
-    if size < 8 || !size.is_multiple_of(8) {
-        return Err(Errno::EINVAL);
+/// prctl(2): the name of the thread.
+pub async fn prctl(thread: &Thread, option: usize, address: usize) -> SysResult {
+    let (space, tcb) = (thread.space(), thread.tcb());
+    match option as u32 {
+        prctl::PR_SET_NAME => {
+            let capacity = ThreadName::new().capacity();
+            // Byte by byte: what follows the end need not be there.
+            let mut name = ThreadName::new();
+            while name.len() < capacity {
+                let mut byte = [0];
+                let at = address.checked_add(name.len()).ok_or(Errno::EFAULT)?;
+                space.read_bytes(at, &mut byte).await?;
+                match byte {
+                    [0] => break,
+                    [byte] => name.push(byte),
+                }
+            }
+            tcb.set_name(Some(name));
+        }
+        prctl::PR_GET_NAME => {
+            let mut bytes = [0; 16];
+            let name = tcb.name();
+            bytes[..name.len()].copy_from_slice(&name);
+            space.write_bytes(address, &bytes).await?;
+        }
+        _ => return Err(Errno::EINVAL),
     }
-    thread
-        .space()
-        .write_bytes(address, &mask.to_le_bytes())
-        .await?;
-    Ok(8)
+    Ok(0)
 }

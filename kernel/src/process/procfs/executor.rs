@@ -128,7 +128,7 @@ impl Display for Name<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.1 {
             // A program's name may have anything in it, tabs and newlines too.
-            Some(thread) => thread.process().names().short.escape_ascii().fmt(f),
+            Some(thread) => thread.name().escape_ascii().fmt(f),
             None => f.write_str(self.0.name),
         }
     }
