@@ -15,6 +15,7 @@ mod elf;
 mod exec;
 mod exhaustion;
 mod files;
+mod futexes;
 mod growth;
 mod helper;
 mod limits;
@@ -27,6 +28,7 @@ mod processes;
 mod rights;
 mod scratch;
 mod signals;
+mod threads;
 mod time;
 
 use user::testing::cases;
@@ -47,6 +49,8 @@ fn main(arguments: Arguments) -> i32 {
         &[
             processes::CASES,
             signals::CASES,
+            threads::CASES,
+            futexes::CASES,
             pipes::CASES,
             descriptors::CASES,
             memory::CASES,
