@@ -390,7 +390,9 @@ fn execve() -> Verdict {
             // The helper looks whether its number is the process's.
             let pid = process::getpid();
             let digits = CString::new(format!("{pid}")).unwrap_or_default();
-            in_company(|| drop(helper::become_helper(&[c"pid", &digits])))
+            in_company(|| {
+                helper::become_helper(&[c"pid", &digits]);
+            })
         })?;
     }
     Ok(())
@@ -402,7 +404,9 @@ fn execve_against_exit() -> Verdict {
         let pid = process::spawn(|| {
             let verdict = thread::scope(|scope| {
                 for _ in 0..2 {
-                    let execute = || drop(helper::become_helper(&[c"nothing"]));
+                    let execute = || {
+                        helper::become_helper(&[c"nothing"]);
+                    };
                     scope.spawn(execute).or_fail("a thread")?;
                 }
                 scope
