@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::bench::options::{self, Bench};
 use crate::error::{Error, Result};
 use crate::session::Options;
+use crate::simulate::{self, Simulate};
 use crate::trace::options::{self as trace, TraceRun};
 
 /// What a person wants.
@@ -29,6 +30,8 @@ pub enum Command {
     Bench(Bench),
     /// Set up, build, boot, and write down what the kernel did.
     Trace(TraceRun),
+    /// Build and run the simulation.
+    Simulate(Simulate),
 }
 
 /// How to stress.
@@ -122,6 +125,7 @@ Commands:
           a verdict
   bench   Measure it, and Linux in the same machine, with the same program
   trace   Build, boot, and write what the kernel did to a file for Perfetto
+  simulate  Run its memory system on a simulated machine, in random orders
   setup   Only set up what is missing: the Rust target, QEMU
   help    Print this help, or that of a command
 
@@ -133,6 +137,7 @@ Examples:
   cargo bootimage stress --seconds 60 -- -smp 4 -m 1G
   cargo bootimage bench --vs linux -- -smp 4
   cargo bootimage trace --exec \"forkstorm --seconds 1\" --out trace.json
+  cargo bootimage simulate --seconds 600
 
 `cargo bootimage COMMAND --help` lists the options of a command.
 ";
@@ -180,6 +185,10 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command> {
         "setup" => plain(&arguments, Command::Setup),
         "run" => run(arguments),
         "stress" => stress(arguments),
+        "simulate" => match simulate::parse(arguments)? {
+            Some(simulate) => Ok(Command::Simulate(simulate)),
+            None => Ok(Command::Help(simulate::help())),
+        },
         "bench" => match options::parse(arguments)? {
             Some(bench) => Ok(Command::Bench(bench)),
             None => Ok(Command::Help(options::help())),
@@ -193,6 +202,7 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command> {
             Some("stress") => Ok(Command::Help(stress_help())),
             Some("bench") => Ok(Command::Help(options::help())),
             Some("trace") => Ok(Command::Help(trace::help())),
+            Some("simulate") => Ok(Command::Help(simulate::help())),
             _ => Ok(Command::Help(MAIN_HELP.into())),
         },
         other => Err(Error::Usage(format!("there is no command `{other}`"))),

@@ -12,6 +12,7 @@ use crate::progress::note;
 use crate::qemu::{GDB_PORT, Qemu};
 use crate::session::{Input, Options, Outcome, Session};
 use crate::setup;
+use crate::simulate;
 use crate::trace::chrome;
 use crate::trace::options::TraceRun;
 use crate::verdict::Verdict;
@@ -49,6 +50,7 @@ pub fn run(command: Command) -> Result<u8> {
         Command::Stress(stress) => run_stress(&workspace, stress),
         Command::Bench(bench) => bench::run(&workspace, &bench),
         Command::Trace(run) => run_trace(&workspace, run),
+        Command::Simulate(simulate) => simulate::run(&workspace, &simulate),
     }
 }
 

@@ -14,6 +14,8 @@
 //! - [`verdict`]: how it ended.
 //! - [`mod@bench`]: measures it, and Linux beside it.
 //! - [`trace`]: what the kernel's event trace says, as a file for Perfetto.
+//! - [`bench`]: measures it, and Linux beside it.
+//! - [`simulate`]: its memory system on a simulated machine, without QEMU.
 //! - [`workspace`], [`progress`], [`error`]: used everywhere.
 //!
 //! # What it expects of the kernel
@@ -47,6 +49,7 @@ pub mod progress;
 pub mod qemu;
 pub mod session;
 pub mod setup;
+pub mod simulate;
 pub mod symbols;
 pub mod trace;
 pub mod verdict;

@@ -9,6 +9,7 @@ use super::frames::{FrameRef, OutOfMemory, Purpose};
 use super::transfer::{Sink, Source};
 use super::{FRAME_SIZE, contents};
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Mutex;
@@ -86,14 +87,14 @@ impl Object {
         if let Some(frame) = self.existing(index)? {
             return Ok(frame);
         }
-        // Zeroed without the lock; if somebody was faster, theirs counts.
+        // Zeroed without the lock; if somebody was faster, theirs counts, and ours is given
+        // back without the lock.
         let fresh = FrameRef::zeroed(Purpose::User)?;
-        let mut frames = self.frames.lock();
-        frames
-            .entry(index)
-            .or_insert(fresh)
-            .share()
-            .map_err(|_| OutOfMemory)
+        let (shared, _spare) = match self.frames.lock().entry(index) {
+            Entry::Vacant(place) => (place.insert(fresh).share(), None),
+            Entry::Occupied(theirs) => (theirs.get().share(), Some(fresh)),
+        };
+        shared.map_err(|_| OutOfMemory)
     }
 
     /// Gives bytes from `offset` on to the sink, at most `max`, until it takes no more or

@@ -11,12 +11,19 @@ use std::collections::HashMap;
 pub(super) struct Cells(RefCell<HashMap<usize, Box<dyn Any>>>);
 
 impl Cells {
-    /// Drops all values, none of them while the map is borrowed.
-    pub(super) fn clear(&self) {
-        let values = core::mem::take(&mut *self.0.borrow_mut());
-        // Values may use each other while they go (a root is freed into the frame table): all are
-        // leaked but for their memory's owner, which is the machine.
-        values.into_values().for_each(core::mem::forget);
+    /// Drops all values, none of them while the map is borrowed. None may use another.
+    pub(super) fn drop_all(&self) {
+        drop(self.take());
+    }
+
+    /// Forgets all values without dropping them: they might use each other on their way (a
+    /// root is freed into the frame table). The memory of the machine is not theirs.
+    pub(super) fn leave_all(&self) {
+        self.take().into_values().for_each(core::mem::forget);
+    }
+
+    fn take(&self) -> HashMap<usize, Box<dyn Any>> {
+        core::mem::take(&mut *self.0.borrow_mut())
     }
 }
 
@@ -60,7 +67,7 @@ impl<T: 'static> PerMachine<T> {
         with(|state| {
             let cells = state.cells.0.borrow();
             let value: *const T = cells.get(&self.key())?.downcast_ref()?;
-            // SAFETY: the box is neither moved nor freed: `clear` leaks it.
+            // SAFETY: the box is neither moved nor freed before the machine's end.
             Some(unsafe { &*value })
         })
     }

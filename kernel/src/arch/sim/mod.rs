@@ -11,6 +11,7 @@
 
 mod caches;
 mod cell;
+mod memory;
 mod processor;
 pub mod random;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod user;
 
 use caches::Caches;
 pub use cell::PerMachine;
+use memory::Memory;
 pub use processor::{PageFault, load, load_word, store, store_word, translate};
 pub use user::{FpuState, SavedFrame, UserContext};
 
@@ -31,9 +33,6 @@ use crate::arch::{FRAME_SIZE, Frame, Pcid};
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 use std::rc::Rc;
-
-#[repr(C, align(4096))]
-struct Page([u8; FRAME_SIZE]);
 
 #[derive(Default)]
 struct Cpu {
@@ -58,8 +57,7 @@ impl Cpu {
 }
 
 struct State {
-    memory: NonNull<Page>,
-    frames: usize,
+    memory: Memory,
     cpus: RefCell<Vec<Cpu>>,
     here: Cell<usize>,
     clock: Cell<u64>,
@@ -92,14 +90,8 @@ impl Machine {
     /// # Panics
     /// If this thread has one already.
     pub fn start(cpus: usize, frames: usize) -> Machine {
-        // The host gives zeroes, and memory for a page when it is used first.
-        let pages = Box::<[Page]>::new_zeroed_slice(frames);
-        // SAFETY: zeroes are pages.
-        let pages = unsafe { pages.assume_init() };
-        let memory = NonNull::from(Box::leak(pages)).cast::<Page>();
         let state = State {
-            memory,
-            frames,
+            memory: Memory::new(frames),
             cpus: RefCell::new((0..cpus).map(|_| Cpu::default()).collect()),
             here: Cell::new(0),
             clock: Cell::new(0),
@@ -125,6 +117,12 @@ impl Machine {
         crate::memory::init(&boot, 0);
         Machine(())
     }
+
+    /// Ends a machine on which nothing is alive any more, and gives back all that it has
+    /// taken. (One that is just dropped leaves what its cells hold.)
+    pub fn dismantle(self) {
+        with(|state| state.cells.drop_all());
+    }
 }
 
 impl Drop for Machine {
@@ -135,16 +133,8 @@ impl Drop for Machine {
         // What the cells hold may still look at the memory, so they go first; and they may use
         // the machine while they go.
         MACHINE.with(|machine| *machine.borrow_mut() = Some(state.clone()));
-        state.cells.clear();
+        state.cells.leave_all();
         MACHINE.with(|machine| machine.borrow_mut().take());
-        // SAFETY: allocated by `start` as a boxed slice of this length; nothing of this machine
-        // is left that could use it.
-        drop(unsafe {
-            Box::from_raw(core::ptr::slice_from_raw_parts_mut(
-                state.memory.as_ptr(),
-                state.frames,
-            ))
-        });
     }
 }
 
@@ -159,6 +149,11 @@ pub fn on<T>(cpu: usize, f: impl FnOnce() -> T) -> T {
     let result = f();
     with(|state| state.here.set(before));
     result
+}
+
+/// The number of the CPU that this thread plays.
+pub fn here() -> usize {
+    with(|state| state.here.get())
 }
 
 /// Whether a kick has arrived at the CPU since the last call.
@@ -213,14 +208,7 @@ pub fn start_cpus(_entry: fn() -> !) {}
 
 /// The kernel's view of a frame.
 pub fn frame_ptr(frame: Frame) -> NonNull<u8> {
-    with(|state| {
-        assert!(
-            (frame.number() as usize) < state.frames,
-            "{frame:?} is not in memory"
-        );
-        // SAFETY: within the machine's memory, as asserted.
-        unsafe { state.memory.add(frame.number() as usize) }.cast()
-    })
+    with(|state| state.memory.frame(frame))
 }
 
 /// Fills a page with zeroes.

@@ -18,10 +18,10 @@ use crate::arch::Access;
 use crate::arch::Frame;
 use crate::memory::holders;
 use core::cell::{Cell, RefCell};
-use core::mem;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 type Processor = Coroutine<(), (), ()>;
 
@@ -31,6 +31,26 @@ const STACK: usize = 512 << 10;
 thread_local! {
     /// Stacks of CPUs that have come to their end, for the next run.
     static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
+    /// What the panic said that ended a CPU.
+    static LAST_WORDS: RefCell<String> = const { RefCell::new(String::new()) };
+    /// A run is on its way: a panic is a result, and is told as such.
+    static RUNS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has panics in a run kept for its outcome instead of printed.
+fn keep_last_words() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if RUNS.get() {
+                LAST_WORDS.set(panic.to_string().replace('\n', " "));
+            } else {
+                print(panic);
+            }
+        }));
+    });
+    RUNS.set(true);
 }
 
 /// What of the machine belongs to the scheduler.
@@ -75,6 +95,7 @@ pub struct Outcome {
 ///
 /// After an error the machine is of no use any more: CPUs stand where they stood.
 pub fn run(seed: u64, addresses: Vec<usize>, limit: u64, cpus: Vec<Box<dyn FnOnce()>>) -> Outcome {
+    keep_last_words();
     let mut random = Random::new(seed);
     let running = Running {
         stretch: [1, 1, 2, 4, 16, 64][random.below(6)],
@@ -104,8 +125,15 @@ pub fn run(seed: u64, addresses: Vec<usize>, limit: u64, cpus: Vec<Box<dyn FnOnc
             STACKS.with_borrow_mut(|stacks| stacks.push(ended.into_stack()));
         }
     }
-    // Not unwound: what they are in the middle of would be done by halves.
-    processors.into_iter().for_each(mem::forget);
+    for mut processor in processors.into_iter().flatten() {
+        // Not unwound: what it is in the middle of would be done by halves.
+        //
+        // SAFETY: what is on its stack is left as it is, with the machine, which is of no use any
+        // more; nobody looks at it again.
+        unsafe { processor.force_reset() };
+        STACKS.with_borrow_mut(|stacks| stacks.push(processor.into_stack()));
+    }
+    RUNS.set(false);
     with(|state| {
         state.here.set(0);
         *state.schedule.running.borrow_mut() = None;
@@ -121,12 +149,8 @@ fn processor(cpu: usize, body: Box<dyn FnOnce()>) -> Processor {
     let stack = stack.unwrap_or_else(|| DefaultStack::new(STACK).expect("memory for a stack"));
     Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
         with(|state| state.schedule.yielders.borrow_mut()[cpu] = yielder);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
-            let text = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-            report(format!("panic: {}", text.unwrap_or_default()));
+        if catch_unwind(AssertUnwindSafe(body)).is_err() {
+            report(LAST_WORDS.take());
         }
     })
 }

@@ -1,16 +1,24 @@
 //! What a process must see: its own writes, at fork those of its parent, zeroes where
-//! nothing was written, and no memory where none is mapped.
+//! nothing was written, the bytes of a file where one is mapped, and no memory where
+//! nothing is.
 //!
 //! The simulated machine goes one step at a time, so there is an exact answer to what a
 //! word holds at the moment of a load, whichever thread wrote it on whichever CPU: rule M4
-//! allows no other. Uncertainty is in two places only. While a call that changes a page's
-//! mapping is under way, an access may find the page before or after the change. And a
-//! child has for each word one of the values that it had in the parent during the fork;
-//! which one is known when the child looks for the first time.
+//! allows no other. (A store counts from the moment when it leaves its CPU's store buffer;
+//! the CPU itself sees it before. That is x86-TSO.) Uncertainty is in three places only.
+//! While a call that changes a page's mapping is under way, an access may be refused or not,
+//! but what it finds is what was there before. A child has for each word one of the values
+//! that it had in the parent during the fork; which one is known when the child looks for
+//! the first time. And a private mapping of a file shows the file until a write makes a copy
+//! of it, at some moment between the attempt and the store.
 
 use super::super::super::FaultError;
 use super::super::super::area::Protection;
+use super::super::super::object::Object;
+use super::super::PAGE;
+use super::plan::{FILE_PAGES, Inherit};
 use crate::arch::Access;
+use alloc::sync::Arc;
 use core::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -18,20 +26,86 @@ use std::rc::Rc;
 /// Words of a page that the programs use.
 pub const WORDS: usize = 3;
 
+/// A file, or shared anonymous memory, with all values that its words have had.
+pub struct File {
+    pub object: Arc<Object>,
+    words: RefCell<Vec<[Vec<u64>; WORDS]>>,
+}
+
+impl File {
+    /// A file of [`FILE_PAGES`] pages of zeroes.
+    pub fn new() -> Rc<File> {
+        let zero = || vec![0];
+        Rc::new(File {
+            object: Object::with_len((FILE_PAGES * PAGE) as u64),
+            words: RefCell::new(vec![[zero(), zero(), zero()]; FILE_PAGES]),
+        })
+    }
+
+    fn now(&self, page: usize, word: usize) -> Option<u64> {
+        self.words.borrow()[page][word].last().copied()
+    }
+
+    fn since(&self, page: usize, word: usize, since: usize) -> Vec<u64> {
+        self.words.borrow()[page][word][since..].to_vec()
+    }
+
+    /// How many values each word has had but for the present one.
+    fn moment(&self, page: usize) -> [usize; WORDS] {
+        let words = self.words.borrow();
+        core::array::from_fn(|word| words[page][word].len() - 1)
+    }
+
+    /// The word is `value` from now on.
+    pub fn stored(&self, page: usize, word: usize, value: u64) {
+        self.words.borrow_mut()[page][word].push(value);
+    }
+}
+
 /// What a word holds.
 #[derive(Clone)]
-enum Word {
+pub enum Word {
     Is(u64),
     /// One of these, in the order in which they were written.
     OneOf(Vec<u64>),
 }
 
-/// A page of the process.
+/// What a page shows.
 #[derive(Clone)]
+pub enum Content {
+    /// Words of the process's own.
+    Own([Word; WORDS]),
+    /// A page of a file.
+    Shared(Rc<File>, usize),
+    /// A page of a file, or a copy of it as it was at or after that moment, if there is one.
+    Private(Rc<File>, usize, Option<[usize; WORDS]>),
+}
+
+impl Content {
+    /// Fresh memory.
+    pub const ZEROES: Content = Content::Own([const { Word::Is(0) }; WORDS]);
+
+    fn is_beyond_end(&self) -> bool {
+        match self {
+            Content::Own(_) => false,
+            Content::Shared(_, page) | Content::Private(_, page, _) => *page >= FILE_PAGES,
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Mapping {
+    rights: Protection,
+    content: Content,
+    /// What it shows when it begins anew.
+    fresh: Content,
+    inherit: Inherit,
+}
+
+/// A page of the process.
+#[derive(Clone, Default)]
 struct Page {
-    /// The rights, where something is mapped.
-    rights: Option<Protection>,
-    words: [Word; WORDS],
+    mapping: Option<Mapping>,
     /// A call that changes the mapping is under way.
     changing: bool,
     /// Counted up when a change begins and when it ends.
@@ -39,18 +113,39 @@ struct Page {
     /// The parent's mapping was changing during the fork: whether the child has it is not
     /// known.
     unsure: bool,
+    /// It began anew at the fork, whatever the parent does.
+    apart: bool,
+    /// Another page is being moved here: an access may find what is there, as soon as it has
+    /// come.
+    arriving: Option<usize>,
+    /// Stores that are under way.
+    stores: usize,
 }
 
-const ZEROES: [Word; WORDS] = [const { Word::Is(0) }; WORDS];
+/// What a change has led to.
+pub enum Change {
+    /// All is as it was.
+    Nothing,
+    Unmapped,
+    Protected(Protection),
+    /// The content of each page.
+    Mapped(Protection, Vec<Content>),
+    /// The content is dropped.
+    Discarded,
+    /// From the first of two pages to the second; the first may stay mapped, and begins
+    /// anew then.
+    Moved(bool),
+    /// What children get.
+    Inherited(Inherit),
+}
 
-impl Page {
-    const NONE: Page = Page {
-        rights: None,
-        words: ZEROES,
-        changing: false,
-        changes: 0,
-        unsure: false,
-    };
+/// Which word of which memory it is: the same for all that share it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// The process's own, at this address.
+    Own(*const RefCell<Model>, usize, usize),
+    /// A file's.
+    File(*const File, usize, usize),
 }
 
 /// What one process must see. Pages are named by their addresses.
@@ -70,60 +165,159 @@ pub type Wrong = String;
 
 impl Model {
     /// A process with these pages, none of them mapped.
-    pub fn new(pages: &[usize]) -> Model {
-        Model {
-            pages: pages.iter().map(|&page| (page, Page::NONE)).collect(),
+    pub fn new(pages: &[usize]) -> Rc<RefCell<Model>> {
+        let pages = pages.iter().map(|&page| (page, Page::default()));
+        Rc::new(RefCell::new(Model {
+            pages: pages.collect(),
             forks: Vec::new(),
-        }
+        }))
     }
 
     fn page(&mut self, page: usize) -> &mut Page {
         self.pages.get_mut(&page).expect("a page of the universe")
     }
 
-    /// A load has given `value`, now.
-    pub fn loaded(&mut self, page: usize, word: usize, value: u64) -> Result<(), Wrong> {
-        let place = self.page(page);
-        let Some(rights) = place.rights else {
-            return Err(format!("M5: {page:#x} is unmapped, and gives {value:#x}"));
-        };
-        if rights.is_empty() && !place.changing {
-            return Err(format!("M5: {page:#x} may not be read, and is"));
-        }
-        match &place.words[word] {
-            Word::Is(right) if *right == value => Ok(()),
-            Word::Is(right) => Err(format!(
-                "word {word} of {page:#x} is {right:#x}, and a load gives {value:#x}"
-            )),
-            Word::OneOf(values) if values.contains(&value) => {
-                place.words[word] = Word::Is(value);
-                Ok(())
+    /// The word of a file that a private page may still show.
+    pub fn shown(&self, page: usize, word: usize) -> Option<Identity> {
+        match &self.pages[&page].mapping.as_ref()?.content {
+            Content::Private(file, number, _) => {
+                Some(Identity::File(Rc::as_ptr(file), *number, word))
             }
-            Word::OneOf(values) => Err(format!(
-                "M3: word {word} of {page:#x} is one of {values:x?}, and a load gives {value:#x}"
-            )),
+            _ => None,
         }
     }
 
-    /// A store of `value` has been done, now.
-    pub fn stored(&mut self, page: usize, word: usize, value: u64) -> Result<(), Wrong> {
-        let place = self.page(page);
-        let Some(rights) = place.rights else {
-            return Err(format!("M5: {page:#x} is unmapped, and takes a store"));
-        };
-        if !rights.contains(Protection::WRITE) && !place.changing {
-            return Err(format!("M5: {page:#x} may not be written, and is"));
+    /// The memory that a store to a word of a page goes to; `this` is the model itself.
+    pub fn identity(&self, this: *const RefCell<Model>, page: usize, word: usize) -> Identity {
+        match self.pages[&page].mapping.as_ref().map(|it| &it.content) {
+            Some(Content::Shared(file, number)) => Identity::File(Rc::as_ptr(file), *number, word),
+            _ => Identity::Own(this, page, word),
         }
-        place.words[word] = Word::Is(value);
+    }
+
+    /// The page that is being moved to this one.
+    pub fn arriving(&self, page: usize) -> Option<usize> {
+        self.pages[&page].arriving
+    }
+
+    /// A move of one page to another begins; see `arriving`.
+    pub fn begin_move(&mut self, from: usize, to: usize) {
+        self.page(to).arriving = Some(from);
+    }
+
+    /// A store to the page begins, or ends, done or not.
+    pub fn count_stores(&mut self, page: usize, change: isize) {
+        let page = self.page(page);
+        page.stores = page.stores.saturating_add_signed(change);
+    }
+
+    /// Whether somebody tries to store to the page.
+    pub fn is_being_stored(&self, page: usize) -> bool {
+        self.pages[&page].stores != 0
+    }
+
+    /// A load has given `value`, now.
+    pub fn loaded(&mut self, page: usize, word: usize, value: u64) -> Result<(), Wrong> {
+        let place = self.page(page);
+        let changing = place.changing;
+        let Some(mapping) = &mut place.mapping else {
+            return Err(format!("M5: {page:#x} is unmapped, and gives {value:#x}"));
+        };
+        if mapping.rights.is_empty() && !changing {
+            return Err(format!("M5: {page:#x} may not be read, and is"));
+        }
+        if mapping.content.is_beyond_end() {
+            return Err(format!(
+                "{page:#x} is beyond the file, and gives {value:#x}"
+            ));
+        }
+        let right = match &mut mapping.content {
+            Content::Own(words) => match &words[word] {
+                Word::Is(right) => vec![*right],
+                Word::OneOf(values) if values.contains(&value) => {
+                    words[word] = Word::Is(value);
+                    return Ok(());
+                }
+                Word::OneOf(values) => values.clone(),
+            },
+            Content::Shared(file, page) | Content::Private(file, page, None) => {
+                file.now(*page, word).into_iter().collect()
+            }
+            Content::Private(file, page, Some(since)) => file.since(*page, word, since[word]),
+        };
+        if right.contains(&value) {
+            Ok(())
+        } else {
+            Err(format!(
+                "word {word} of {page:#x} is {right:#x?}, and a load gives {value:#x}"
+            ))
+        }
+    }
+
+    /// Somebody tries to write the page.
+    pub fn begin_store(&mut self, page: usize) {
+        if let Some(mapping) = &mut self.page(page).mapping
+            && !mapping.content.is_beyond_end()
+            && let Content::Private(file, number, since @ None) = &mut mapping.content
+        {
+            *since = Some(file.moment(*number));
+        }
+        // The copy may be there before the fork has come to the page, and the store after it.
         for child in &self.forks {
-            let mut child = child.borrow_mut();
-            let word = &mut child.page(page).words[word];
-            match word {
-                Word::Is(before) => *word = Word::OneOf(vec![*before, value]),
-                Word::OneOf(values) => values.push(value),
+            child.borrow_mut().begin_store(page);
+        }
+    }
+
+    /// Whether a store may be done now.
+    pub fn may_store(&mut self, page: usize) -> Result<(), Wrong> {
+        let place = self.page(page);
+        match &place.mapping {
+            None => Err(format!("M5: {page:#x} is unmapped, and takes a store")),
+            Some(mapping) if mapping.content.is_beyond_end() => {
+                Err(format!("{page:#x} is beyond the file, and takes a store"))
+            }
+            Some(mapping) if mapping.rights.contains(Protection::WRITE) || place.changing => Ok(()),
+            Some(_) => Err(format!("M5: {page:#x} may not be written, and is")),
+        }
+    }
+
+    /// A store of `value` can be seen by all, from now on.
+    pub fn stored(&mut self, page: usize, word: usize, value: u64) -> Result<(), Wrong> {
+        let Some(mapping) = &mut self.page(page).mapping else {
+            return Err(format!(
+                "M5: {page:#x} is unmapped, and a store to it comes afterwards"
+            ));
+        };
+        match &mut mapping.content {
+            Content::Own(words) => words[word] = Word::Is(value),
+            Content::Shared(file, number) => file.stored(*number, word, value),
+            Content::Private(file, number, since) => {
+                let since = since.unwrap_or_else(|| file.moment(*number));
+                let mut words =
+                    core::array::from_fn(|n| Word::OneOf(file.since(*number, n, since[n])));
+                words[word] = Word::Is(value);
+                mapping.content = Content::Own(words);
             }
         }
+        for child in &self.forks {
+            child.borrow_mut().stored_by_parent(page, word, value);
+        }
         Ok(())
+    }
+
+    fn stored_by_parent(&mut self, page: usize, word: usize, value: u64) {
+        let page = self.page(page);
+        if page.apart {
+            return;
+        }
+        match page.mapping.as_mut().map(|mapping| &mut mapping.content) {
+            Some(Content::Own(words)) => match &mut words[word] {
+                Word::Is(before) => words[word] = Word::OneOf(vec![*before, value]),
+                Word::OneOf(values) => values.push(value),
+            },
+            Some(Content::Private(..)) => page.unsure = true,
+            Some(Content::Shared(..)) | None => {}
+        }
     }
 
     /// To be asked before a fault, for [`refused`](Self::refused).
@@ -143,18 +337,20 @@ impl Model {
         if place.changing || before != Before(place.changes) {
             return Ok(());
         }
-        let right = match (error, place.rights) {
-            (FaultError::NotMapped, rights) => rights.is_none(),
-            (FaultError::NotAllowed, Some(rights)) => match access {
-                Access::Write => !rights.contains(Protection::WRITE),
-                _ => rights.is_empty(),
-            },
+        let allows = |rights: Protection| match access {
+            Access::Write => rights.contains(Protection::WRITE),
+            _ => !rights.is_empty(),
+        };
+        let right = match (error, &place.mapping) {
+            (FaultError::NotMapped, mapping) => mapping.is_none(),
+            (FaultError::NotAllowed, Some(mapping)) => !allows(mapping.rights),
+            (FaultError::BeyondEnd, Some(mapping)) => mapping.content.is_beyond_end(),
             _ => false,
         };
         if right {
             Ok(())
         } else {
-            let rights = place.rights;
+            let rights = place.mapping.as_ref().map(|mapping| mapping.rights);
             Err(format!(
                 "{access:?} of {page:#x} with {rights:?} is refused: {error:?}"
             ))
@@ -163,8 +359,9 @@ impl Model {
 
     /// The kernel was refused an access that began at `before`, for whatever reason.
     pub fn denied(&mut self, page: usize, access: Access, before: Before) -> Result<(), Wrong> {
-        let why = match self.page(page).rights {
+        let why = match &self.page(page).mapping {
             None => FaultError::NotMapped,
+            Some(mapping) if mapping.content.is_beyond_end() => FaultError::BeyondEnd,
             Some(_) => FaultError::NotAllowed,
         };
         self.refused(page, access, why, before)
@@ -180,50 +377,66 @@ impl Model {
 
     /// The pages where nothing is mapped.
     pub fn unmapped(&self) -> Vec<usize> {
-        let unmapped = self.pages.iter().filter(|(_, page)| page.rights.is_none());
+        let unmapped = self.pages.iter().filter(|(_, page)| page.mapping.is_none());
         unmapped.map(|(&address, _)| address).collect()
     }
 
-    /// Whether nobody changes any of the pages, and `mapped` says whether all, or none, of
-    /// them shall be mapped now.
-    pub fn are_free_to_change(&self, pages: &[usize], mapped: Option<bool>) -> bool {
-        pages.iter().all(|page| {
-            let page = &self.pages[page];
-            !page.changing && mapped.is_none_or(|mapped| page.rights.is_some() == mapped)
-        })
+    /// Whether nobody changes any of the pages.
+    pub fn are_at_rest(&self, pages: &[usize]) -> bool {
+        pages.iter().all(|page| !self.pages[page].changing)
     }
 
-    /// A change of these pages begins; `fresh` rights where something is being mapped.
-    pub fn begin_change(&mut self, pages: &[usize], fresh: Option<Protection>) {
+    /// A change of these pages begins.
+    pub fn begin_change(&mut self, pages: &[usize]) {
         self.doubt(pages);
         for page in pages {
             let page = self.page(*page);
             page.changing = true;
             page.changes += 1;
-            if fresh.is_some() {
-                page.rights = fresh;
-                page.words = ZEROES;
+        }
+    }
+
+    /// The change is over.
+    pub fn end_change(&mut self, pages: &[usize], change: Change) {
+        if !matches!(change, Change::Nothing) {
+            self.doubt(pages);
+        }
+        for (n, page) in pages.iter().enumerate() {
+            let page = self.page(*page);
+            page.changing = false;
+            page.arriving = None;
+            page.changes += 1;
+            match (&change, &mut page.mapping) {
+                (Change::Unmapped, mapping) => *mapping = None,
+                (Change::Mapped(rights, contents), mapping) => {
+                    *mapping = Some(Mapping {
+                        rights: *rights,
+                        content: contents[n].clone(),
+                        fresh: contents[n].clone(),
+                        inherit: Inherit::Contents,
+                    });
+                }
+                (Change::Protected(rights), Some(mapping)) => mapping.rights = *rights,
+                (Change::Discarded, Some(mapping)) => mapping.content = mapping.fresh.clone(),
+                (Change::Inherited(what), Some(mapping)) => mapping.inherit = *what,
+                (Change::Nothing | Change::Moved(_), _) | (_, None) => {}
             }
         }
-    }
-
-    /// The change is over, and has led to these rights; `None` where nothing is mapped.
-    pub fn end_change(&mut self, pages: &[usize], rights: Option<Protection>) {
-        self.doubt(pages);
-        for page in pages {
-            let page = self.page(*page);
-            page.changing = false;
-            page.changes += 1;
-            page.rights = rights;
+        if let (Change::Moved(leaves), &[from, to]) = (change, pages) {
+            let old = self.page(from).mapping.take();
+            if leaves {
+                self.page(from).mapping = old.clone().map(|mapping| Mapping {
+                    content: mapping.fresh.clone(),
+                    ..mapping
+                });
+            }
+            self.page(to).mapping = old;
         }
-    }
-
-    /// The change has failed, and all is as it was.
-    pub fn undo_change(&mut self, pages: &[usize]) {
-        for page in pages {
-            let page = self.page(*page);
-            page.changing = false;
-            page.changes += 1;
+        // Who was about to store to what was there before may store to this.
+        for &page in pages {
+            if self.is_being_stored(page) {
+                self.begin_store(page);
+            }
         }
     }
 
@@ -243,6 +456,17 @@ impl Model {
         for page in pages.values_mut() {
             page.unsure |= page.changing;
             page.changing = false;
+            page.arriving = None;
+            page.stores = 0;
+            page.apart = false;
+            match page.mapping.as_mut().map(|it| (it.inherit, it)) {
+                Some((Inherit::Nothing, _)) => page.mapping = None,
+                Some((Inherit::Zeroes, mapping)) => {
+                    mapping.content = Content::ZEROES;
+                    page.apart = true;
+                }
+                Some((Inherit::Contents, _)) | None => {}
+            }
         }
         let child = Rc::new(RefCell::new(Model {
             pages,

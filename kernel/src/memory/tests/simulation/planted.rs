@@ -2,18 +2,27 @@
 //! tests. (Two need a rare order, and have workloads of their own: `takeover`, `entering`.)
 
 use super::super::super::planted::{Planted, plant};
-use super::simulate;
+use super::plan::Plan;
+use super::{OPERATIONS, simulate};
 
 /// Seeds after which a fault has to be found.
 const SEEDS: u64 = 1000;
 
 /// What the simulation says with the fault planted.
 fn found(fault: Planted) -> String {
+    found_with(fault, |plan| plan)
+}
+
+/// The same with the workloads changed.
+fn found_with(fault: Planted, change: impl Fn(Plan) -> Plan) -> String {
     plant(Some(fault));
-    let found = (0..SEEDS).find_map(|seed| simulate(seed, 300).wrong.map(|wrong| (seed, wrong)));
+    let found = (0..SEEDS).find_map(|seed| {
+        let run = simulate(&change(Plan::new(seed, OPERATIONS)), seed, false);
+        run.wrong.map(|wrong| (seed, wrong))
+    });
     plant(None);
     let (seed, wrong) = found.unwrap_or_else(|| panic!("{fault:?} was not found"));
-    println!("{fault:?}: seed {seed}: {wrong}");
+    println!("{fault:?}: found by {} seeds: {wrong}", seed + 1);
     wrong
 }
 
@@ -45,6 +54,16 @@ fn m5_munmap_that_does_not_wait() {
 #[test]
 fn m5_mprotect_without_a_flush() {
     found(Planted::ProtectWithoutFlush);
+}
+
+#[test]
+fn m5_a_range_that_is_handed_out_before_its_acknowledgements() {
+    found_with(Planted::ReusedBeforeAcks, Plan::hasty);
+}
+
+#[test]
+fn m5_mremap_that_does_not_wait() {
+    found_with(Planted::MoveWithoutWaiting, Plan::restless);
 }
 
 #[test]

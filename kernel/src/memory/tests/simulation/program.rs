@@ -1,315 +1,576 @@
-//! What the threads do: loads and stores of their own and by the kernel for them, fork,
-//! mmap, munmap, mprotect, new threads, and exit, each checked against the model.
+//! What the threads do, operation by operation, each checked against the model.
 
 use super::super::super::area::{Backing, Protection};
-use super::super::super::shootdown;
-use super::super::super::{MapError, Place};
+use super::super::super::remap::{Remap, Target};
+use super::super::super::{Advice, FaultError, MapError, Object, fail_allocation};
+use super::super::super::{Place as Where, shootdown};
 use super::super::PAGE;
-use super::model::{Model, WORDS, Wrong};
-use super::world::{Process, World, between_instructions, yield_once};
-use crate::arch::sim::{self, schedule};
-use crate::arch::{self, Access};
+use super::model::{Change, Content, Model, Wrong};
+use super::plan::{By, Inherit, Operation, Place, Range, Source, Step};
+use super::world::{Pending, Process, World, between_instructions, is_asked, within, yield_once};
+use crate::arch::Access;
+use crate::arch::sim::{self, schedule, stores};
 use crate::errno::Errno;
-use core::cell::RefCell;
+use core::cell::{RefCell, RefMut};
 use std::rc::Rc;
 
-/// Where the programs have memory: pages side by side, pages in neighbouring tables of
-/// each level, and pages with untouched tables around them.
-pub fn universe() -> Vec<usize> {
-    let clusters = [
-        (0x40_0000, 6),
-        (0x60_0000 - 2 * PAGE, 4),
-        (0x100_0000, 1),
-        ((1 << 30) - 2 * PAGE, 4),
-        ((1 << 39) - PAGE, 3),
-    ];
-    let pages = clusters
-        .iter()
-        .flat_map(|&(start, n)| (0..n).map(move |i| start + i * PAGE));
-    pages.collect()
-}
-
-/// The most threads at a time.
-const THREADS: usize = 8;
 /// Attempts at one access after which something must be wrong.
 const ATTEMPTS: usize = 1000;
 /// Instructions that a CPU with an open request does at most without an interrupt, while
 /// all other CPUs run.
 const PATIENCE: usize = 4000;
+/// Bytes between two words that the programs use: each has a cache line of its own.
+const LINE: usize = 64;
 
-/// How a thread uses a word.
-#[derive(Clone, Copy)]
-enum By {
-    /// An instruction of the program.
-    Program,
-    /// A copy by the kernel, for a system call.
-    Kernel,
-}
-
-/// A thread of a process.
+/// A thread of a process, and which script it follows.
 pub struct Thread {
     pub world: Rc<World>,
     pub process: Rc<Process>,
-    pub pages: Rc<Vec<usize>>,
-    /// Operations after which it ends.
-    pub operations: usize,
+    pub script: usize,
+    /// What a call that is under way changes, for the case that it is given up.
+    pub half_done: RefCell<HalfDone>,
 }
 
-/// What a thread does from start to end.
-pub async fn live(thread: Thread) {
-    if let Err(wrong) = thread.run().await {
-        schedule::report(wrong);
+/// A call that has begun.
+#[derive(Default)]
+pub enum HalfDone {
+    #[default]
+    Nothing,
+    /// The mapping of these pages changes.
+    Change(Vec<Range>, Vec<usize>),
+    /// A child is made.
+    Fork(Rc<RefCell<Model>>),
+}
+
+/// A store that is under way, until it is done or given up.
+struct UnderWay<'a>(&'a RefCell<Model>, usize);
+
+impl UnderWay<'_> {
+    fn store(model: &RefCell<Model>, page: usize) -> UnderWay<'_> {
+        model.borrow_mut().count_stores(page, 1);
+        UnderWay(model, page)
     }
 }
 
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.borrow_mut().count_stores(self.1, -1);
+    }
+}
+
+/// The first process, with everything mapped.
+pub async fn first(thread: Thread) {
+    let pages = thread.world.plan.pages.clone();
+    for page in pages {
+        let range = Range {
+            start: page,
+            end: page + PAGE,
+        };
+        if let Err(wrong) = thread.map(range, Source::Anonymous).await {
+            return schedule::report(wrong);
+        }
+    }
+    thread.live().await;
+}
+
 impl Thread {
-    async fn run(&self) -> Result<(), Wrong> {
-        for _ in 0..self.operations {
-            if !self.world.take_operation() {
-                break;
+    pub fn new(world: &Rc<World>, process: &Rc<Process>, script: usize) -> Thread {
+        Thread {
+            world: world.clone(),
+            process: process.clone(),
+            script,
+            half_done: RefCell::default(),
+        }
+    }
+
+    /// What a thread does from start to end.
+    pub async fn live(self) {
+        // A clone, as the borrow would last over the awaits.
+        let script = self.world.plan.scripts[self.script].clone();
+        for step in script {
+            if let Err(wrong) = self.perform(step).await {
+                return schedule::report(wrong);
             }
-            match schedule::random(100) {
-                // Room for others.
-                70..76 if self.world.alive.get() >= THREADS => return Ok(()),
-                0..30 => self.store(By::Program).await?,
-                30..60 => self.load(By::Program).await?,
-                60..65 => self.store(By::Kernel).await?,
-                65..70 => self.load(By::Kernel).await?,
-                70..76 if schedule::random(100) < self.world.threads => self.new_thread(),
-                70..76 => self.fork().await?,
-                76..84 => self.map().await?,
-                84..87 => self.unmap().await?,
-                87..92 => self.protect().await?,
-                92..94 => self.compute().await?,
-                _ => yield_once().await,
+        }
+    }
+
+    async fn perform(&self, step: Step) -> Result<(), Wrong> {
+        self.tell(|| step.to_string());
+        let is_access = matches!(
+            step.operation,
+            Operation::Load(_, By::Program) | Operation::Store(_, By::Program)
+        );
+        if !is_access {
+            stores::drain();
+        }
+        self.world
+            .operations_done
+            .set(self.world.operations_done.get() + 1);
+        match within(step.patience, self.operate(step.operation)).await {
+            // What another thread has left half done when it was ended is not known.
+            Some(_) if self.process.ending.get() => {}
+            Some(outcome) => outcome?,
+            None => {
+                self.tell(|| "gives up".into());
+                self.clean_up().await?;
             }
+        }
+        self.tell(|| "done".into());
+        Ok(())
+    }
+
+    fn tell(&self, what: impl FnOnce() -> String) {
+        self.world.tell(|| format!("t{}: {}", self.script, what()));
+    }
+
+    async fn operate(&self, operation: Operation) -> Result<(), Wrong> {
+        match operation {
+            Operation::Load(place, By::Program) => self.access(place, None).await,
+            Operation::Store(place, By::Program) => {
+                self.access(place, Some(self.world.fresh_value())).await
+            }
+            Operation::Load(place, By::Kernel) => self.kernel_loads(place).await,
+            Operation::Store(place, By::Kernel) => self.kernel_stores(place).await,
+            Operation::WriteFile(file, place) => self.write_file(file, place),
+            Operation::Fork(script) => self.fork(script).await,
+            Operation::Thread(script) => {
+                self.start_thread(script);
+                Ok(())
+            }
+            Operation::Map(range, source) => self.map(range, source).await,
+            Operation::MapMissing(n, source) => self.map_missing(n, source).await,
+            Operation::Unmap(range) => self.unmap(range).await,
+            Operation::Protect(range, rights) => self.protect(range, rights).await,
+            Operation::Move(from, to, leaves) => self.relocate(from, to, leaves).await,
+            Operation::Discard(range) => self.discard(range).await,
+            Operation::Inherit(page, what) => self.inherit(page, what).await,
+            Operation::Compute(n) => self.compute(n).await,
+            Operation::Yield => {
+                yield_once().await;
+                Ok(())
+            }
+            Operation::FailAllocation(n) => {
+                fail_allocation(n);
+                Ok(())
+            }
+            Operation::Exit => {
+                self.world.end(&self.process);
+                yield_once().await;
+                Ok(())
+            }
+        }
+    }
+
+    fn model(&self) -> RefMut<'_, Model> {
+        self.process.model.borrow_mut()
+    }
+
+    /// Nothing, if memory may run out in this run; else what `call` did is wrong.
+    fn out_of_memory(&self, call: &str) -> Result<(), Wrong> {
+        self.tell(|| "out of memory".into());
+        if self.world.plan.can_run_out() {
+            Ok(())
+        } else {
+            Err(format!("M10: {call} finds no memory"))
+        }
+    }
+
+    /// Stores `value` as an instruction of the program, or loads when there is none.
+    async fn access(&self, place: Place, value: Option<u64>) -> Result<(), Wrong> {
+        let Place { page, word } = place;
+        let access = value.map_or(Access::Read, |_| Access::Write);
+        let _under_way = value.map(|_| UnderWay::store(&self.process.model, page));
+        for _ in 0..ATTEMPTS {
+            between_instructions().await;
+            let before = self.model().before(page);
+            if value.is_some() {
+                self.model().begin_store(page);
+            }
+            // No other CPU goes on between the translation and the checks.
+            match (sim::translate(page + LINE * word, access), value) {
+                // What another thread has left half done when it was ended is not known.
+                (Ok(_), _) if self.process.ending.get() => return Ok(()),
+                // To which of two pages it would go is not known.
+                (Ok(_), Some(_)) if self.model().arriving(page).is_some() => return Ok(()),
+                (Ok(frame), Some(value)) => return self.store(place, frame, value),
+                (Ok(frame), None) => {
+                    let value = stores::get(frame, LINE / 8 * word);
+                    self.tell(|| format!("loads {value:#x} from {frame:?}"));
+                    return self.loaded(place, value);
+                }
+                (Err(_), _) => {}
+            }
+            stores::drain();
+            match self.process.space.fault(page + LINE * word, access).await {
+                Ok(()) => {}
+                Err(FaultError::OutOfMemory) => return self.out_of_memory("a fault"),
+                Err(error) => return self.model().refused(page, access, error, before),
+            }
+        }
+        Err(format!("a fault at {place} comes again and again"))
+    }
+
+    /// A store goes into the store buffer; the model hears of it when it leaves that.
+    fn store(&self, place: Place, frame: crate::arch::Frame, value: u64) -> Result<(), Wrong> {
+        let Place { page, word } = place;
+        self.tell(|| format!("stores {value:#x} to {frame:?}"));
+        self.model().may_store(page)?;
+        let this = Rc::as_ptr(&self.process.model);
+        let what = self.model().identity(this, page, word);
+        let cpu = sim::here();
+        let (world, model) = (self.world.clone(), self.process.model.clone());
+        world.pending.borrow_mut()[cpu].push_back(Pending { what, value });
+        let seen = Box::new(move || {
+            world.tell(|| format!("    store buffer of cpu{cpu}: {value:#x} to {place}"));
+            world.pending.borrow_mut()[cpu].pop_front();
+            if let Err(wrong) = model.borrow_mut().stored(page, word, value) {
+                schedule::report(wrong);
+            }
+        });
+        stores::put(frame, LINE / 8 * word, value, seen);
+        Ok(())
+    }
+
+    /// A load of the program's has given `value`, from that page or from one that is just
+    /// being moved there.
+    fn loaded(&self, place: Place, value: u64) -> Result<(), Wrong> {
+        let arriving = self.model().arriving(place.page);
+        match (self.loaded_at(place, value), arriving) {
+            (Err(_), Some(page)) => self.loaded_at(Place { page, ..place }, value),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Its CPU's own last store to that memory, if one is in the store buffer, or what all
+    /// see.
+    fn loaded_at(&self, Place { page, word }: Place, value: u64) -> Result<(), Wrong> {
+        let this = Rc::as_ptr(&self.process.model);
+        let what = self.model().identity(this, page, word);
+        let shown = self.model().shown(page, word);
+        let pending = self.world.pending.borrow();
+        let newest = |what| {
+            let mut newest_first = pending[sim::here()].iter().rev();
+            newest_first
+                .find(|store| store.what == what)
+                .map(|store| store.value)
+        };
+        if shown.is_some_and(|file| newest(file) == Some(value)) {
+            return Ok(());
+        }
+        match newest(what) {
+            Some(own) if own == value => Ok(()),
+            Some(own) => Err(format!(
+                "cpu{} has stored {own:#x} in word {word} of {page:#x}, and loads {value:#x}",
+                sim::here()
+            )),
+            None => self.model().loaded(page, word, value),
+        }
+    }
+
+    async fn kernel_loads(&self, place: Place) -> Result<(), Wrong> {
+        let Place { page, word } = place;
+        let before = self.model().before(page);
+        let mut bytes = [0; 8];
+        let space = &self.process.space;
+        match space.read_bytes(page + LINE * word, &mut bytes).await {
+            Ok(()) => self.loaded(place, u64::from_le_bytes(bytes)),
+            Err(Errno::ENOMEM) => self.out_of_memory("a copy from user memory"),
+            Err(Errno::EFAULT) => self.model().denied(page, Access::Read, before),
+            Err(error) => Err(format!("the kernel loads {place}: {error:?}")),
+        }
+    }
+
+    async fn kernel_stores(&self, place: Place) -> Result<(), Wrong> {
+        let Place { page, word } = place;
+        if self.model().arriving(page).is_some() {
+            return Ok(());
+        }
+        let _under_way = UnderWay::store(&self.process.model, page);
+        let before = self.model().before(page);
+        self.model().begin_store(page);
+        let value = self.world.fresh_value();
+        let space = &self.process.space;
+        let bytes = value.to_le_bytes();
+        match space.write_bytes(page + LINE * word, &bytes).await {
+            Ok(()) => {
+                self.tell(|| format!("the kernel stores {value:#x}"));
+                self.model().may_store(page)?;
+                self.model().stored(page, word, value)
+            }
+            Err(Errno::ENOMEM) => self.out_of_memory("a copy to user memory"),
+            Err(Errno::EFAULT) => self.model().denied(page, Access::Write, before),
+            Err(error) => Err(format!("the kernel stores in {place}: {error:?}")),
+        }
+    }
+
+    fn write_file(&self, file: usize, place: Place) -> Result<(), Wrong> {
+        let file = &self.world.files[file];
+        let offset = (place.page * PAGE + LINE * place.word) as u64;
+        let value = self.world.fresh_value();
+        match file
+            .object
+            .write_at(offset, &mut &value.to_le_bytes()[..], 8)
+        {
+            Ok(_) => file.stored(place.page, place.word, value),
+            Err(_) => self.out_of_memory("write")?,
         }
         Ok(())
     }
 
-    /// Some page; a few are used more than others.
-    fn some_page(&self) -> usize {
-        let range = match schedule::random(3) {
-            0 => self.pages.len(),
-            _ => 2.min(self.pages.len()),
-        };
-        self.pages[schedule::random(range)]
-    }
-
-    fn model(&self) -> core::cell::RefMut<'_, Model> {
-        self.process.model.borrow_mut()
-    }
-
-    async fn store(&self, by: By) -> Result<(), Wrong> {
-        let (page, word) = (self.some_page(), schedule::random(WORDS));
-        let value = self.world.fresh_value();
-        self.access(page, word, Some(value), by).await
-    }
-
-    async fn load(&self, by: By) -> Result<(), Wrong> {
-        let (page, word) = (self.some_page(), schedule::random(WORDS));
-        self.access(page, word, None, by).await
-    }
-
-    /// Stores `value`, or loads when there is none.
-    async fn access(
-        &self,
-        page: usize,
-        word: usize,
-        value: Option<u64>,
-        by: By,
-    ) -> Result<(), Wrong> {
-        match by {
-            By::Program => self.access_as_program(page, word, value).await,
-            By::Kernel => self.access_as_kernel(page, word, value).await,
-        }
-    }
-
-    async fn access_as_program(
-        &self,
-        page: usize,
-        word: usize,
-        value: Option<u64>,
-    ) -> Result<(), Wrong> {
-        // Each word has a cache line of its own.
-        let address = page + 64 * word;
-        for _ in 0..ATTEMPTS {
-            between_instructions().await;
-            // No other CPU goes on between the access and its check.
-            let fault = match value {
-                Some(value) => match sim::store_word(address, value) {
-                    Ok(()) => return self.model().stored(page, word, value),
-                    Err(fault) => fault,
-                },
-                None => match sim::load_word(address) {
-                    Ok(value) => return self.model().loaded(page, word, value),
-                    Err(fault) => fault,
-                },
-            };
-            let before = self.model().before(page);
-            let outcome = self.process.space.fault(fault.address, fault.access).await;
-            if let Err(error) = outcome {
-                return self.model().refused(page, fault.access, error, before);
-            }
-        }
-        Err(format!("a fault at {address:#x} comes again and again"))
-    }
-
-    async fn access_as_kernel(
-        &self,
-        page: usize,
-        word: usize,
-        value: Option<u64>,
-    ) -> Result<(), Wrong> {
-        let address = page + 64 * word;
-        let space = &self.process.space;
-        let before = self.model().before(page);
-        let outcome = match value {
-            Some(value) => match space.write_bytes(address, &value.to_le_bytes()).await {
-                Ok(()) => return self.model().stored(page, word, value),
-                Err(error) => (Access::Write, error),
-            },
-            None => {
-                let mut bytes = [0; 8];
-                match space.read_bytes(address, &mut bytes).await {
-                    Ok(()) => {
-                        let value = u64::from_le_bytes(bytes);
-                        return self.model().loaded(page, word, value);
-                    }
-                    Err(error) => (Access::Read, error),
-                }
-            }
-        };
-        let (access, error) = outcome;
-        if error != Errno::EFAULT {
-            return Err(format!("{access:?} of {page:#x} by the kernel: {error:?}"));
-        }
-        self.model().denied(page, access, before)
-    }
-
-    async fn fork(&self) -> Result<(), Wrong> {
-        if self.world.alive.get() >= THREADS {
+    async fn fork(&self, script: usize) -> Result<(), Wrong> {
+        if !self.world.has_room() {
             return Ok(());
         }
         let model = self.model().begin_fork();
+        self.half_done.replace(HalfDone::Fork(model.clone()));
         let forked = self.process.space.fork().await;
+        self.half_done.take();
         self.model().end_fork(&model);
-        let space = forked.map_err(|error| format!("fork: {error:?}"))?;
-        let child = Thread {
-            world: self.world.clone(),
-            process: Rc::new(Process { space, model }),
-            pages: self.pages.clone(),
-            operations: self.world.childhood,
+        let Ok(space) = forked else {
+            return self.out_of_memory("fork");
         };
+        let child = Thread::new(&self.world, &Process::new(space, model), script);
         self.world.spawn(child.process.clone(), async move {
             match child.forget_unsure().await {
-                Ok(()) => live(child).await,
+                Ok(true) => child.live().await,
+                Ok(false) => {}
                 Err(wrong) => schedule::report(wrong),
             }
         });
         Ok(())
     }
 
-    /// Unmaps what was changing in the parent during the fork.
-    async fn forget_unsure(&self) -> Result<(), Wrong> {
+    /// Unmaps what was changing in the parent during the fork. Says whether that was
+    /// possible.
+    async fn forget_unsure(&self) -> Result<bool, Wrong> {
         let unsure = self.model().take_unsure();
         for page in unsure {
-            let outcome = self.process.space.unmap(page, PAGE).await;
-            outcome.map_err(|error| format!("munmap in a child: {error:?}"))?;
-            self.model().end_change(&[page], None);
+            match self.process.space.unmap(page, PAGE).await {
+                Ok(()) => self.model().end_change(&[page], Change::Unmapped),
+                Err(_) => {
+                    self.out_of_memory("munmap in a child")?;
+                    return Ok(false);
+                }
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Some range with its pages; `around` lets it begin and end where nothing is used.
-    fn some_range(&self, around: bool) -> (usize, usize, Vec<usize>) {
-        let first = schedule::random(self.pages.len());
-        let last = (first + schedule::random(5)).min(self.pages.len() - 1);
-        let slack = |around: bool| match schedule::random(3) {
-            0 if around => PAGE * schedule::random(600),
-            _ => 0,
-        };
-        let start = self.pages[first].saturating_sub(slack(around)).max(PAGE);
-        let end = self.pages[last] + PAGE + slack(around);
-        let pages = self.model().within(start, end);
-        (start, end, pages)
+    fn start_thread(&self, script: usize) {
+        if self.world.has_room() {
+            let thread = Thread::new(&self.world, &self.process, script);
+            self.world.spawn(self.process.clone(), thread.live());
+        }
     }
 
-    async fn map(&self) -> Result<(), Wrong> {
-        let (mut start, mut end, mut pages) = self.some_range(true);
+    async fn map_missing(&self, n: usize, source: Source) -> Result<(), Wrong> {
         let missing = self.model().unmapped();
-        if schedule::random(4) != 0 && !missing.is_empty() {
-            // Most programs have most of their memory most of the time.
-            start = missing[schedule::random(missing.len())];
-            end = start + PAGE;
-            pages = vec![start];
-        }
-        if !self.model().are_free_to_change(&pages, Some(false)) {
+        if missing.is_empty() {
             return Ok(());
         }
+        let start = missing[n % missing.len()];
+        let end = start + PAGE;
+        self.map(Range { start, end }, source).await
+    }
+
+    async fn map(&self, range: Range, source: Source) -> Result<(), Wrong> {
+        let Some(pages) = self.begin_change(range) else {
+            return Ok(());
+        };
         let rights = Protection::READ | Protection::WRITE;
-        self.model().begin_change(&pages, Some(rights));
-        let place = Place::Fixed(start);
+        let object =
+            |file: usize| -> alloc::sync::Arc<Object> { self.world.files[file].object.clone() };
+        let offset = |page: usize| (page * PAGE) as u64;
+        let backing = match source {
+            Source::Anonymous => Backing::Anonymous,
+            Source::Shared(file, page) => Backing::Shared(object(file), offset(page)),
+            Source::Private(file, page) => Backing::Private(object(file), offset(page)),
+        };
+        let place = Where::Fixed(range.start);
+        let length = range.end - range.start;
+        let outcome = self.process.space.map(place, length, rights, backing).await;
+        let content = |&address: &usize| {
+            let within = (address - range.start) / PAGE;
+            match source {
+                Source::Anonymous => Content::ZEROES,
+                Source::Shared(file, page) => {
+                    Content::Shared(self.world.files[file].clone(), page + within)
+                }
+                Source::Private(file, page) => {
+                    Content::Private(self.world.files[file].clone(), page + within, None)
+                }
+            }
+        };
+        let mapped = Change::Mapped(rights, pages.iter().map(content).collect());
+        self.end_change("mmap", &pages, outcome.map(|_| ()), mapped)
+    }
+
+    async fn unmap(&self, range: Range) -> Result<(), Wrong> {
+        let Some(pages) = self.begin_change(range) else {
+            return Ok(());
+        };
+        let length = range.end - range.start;
+        let outcome = self.process.space.unmap(range.start, length).await;
+        self.end_change("munmap", &pages, outcome, Change::Unmapped)
+    }
+
+    async fn protect(&self, range: Range, rights: Protection) -> Result<(), Wrong> {
+        let Some(pages) = self.begin_change(range) else {
+            return Ok(());
+        };
+        let length = range.end - range.start;
         let outcome = self
             .process
             .space
-            .map(place, end - start, rights, Backing::Anonymous)
+            .protect(range.start, length, rights)
             .await;
-        outcome.map_err(|error| format!("mmap: {error:?}"))?;
-        self.model().end_change(&pages, Some(rights));
-        Ok(())
+        self.end_change("mprotect", &pages, outcome, Change::Protected(rights))
     }
 
-    async fn unmap(&self) -> Result<(), Wrong> {
-        let (start, end, pages) = self.some_range(true);
-        if !self.model().are_free_to_change(&pages, None) {
-            return Ok(());
-        }
-        self.model().begin_change(&pages, None);
-        let outcome = self.process.space.unmap(start, end - start).await;
-        outcome.map_err(|error| format!("munmap: {error:?}"))?;
-        self.model().end_change(&pages, None);
-        Ok(())
-    }
-
-    async fn protect(&self) -> Result<(), Wrong> {
-        let (start, end, pages) = self.some_range(false);
-        // Tables are looked at one by one: not over a terabyte.
-        if end - start > 1 << 30 || !self.model().are_free_to_change(&pages, Some(true)) {
-            return Ok(());
-        }
-        let rights = match schedule::random(8) {
-            0 => Protection::empty(),
-            1 => Protection::READ,
-            _ => Protection::READ | Protection::WRITE,
+    async fn relocate(&self, from: usize, to: usize, leaves: bool) -> Result<(), Wrong> {
+        let range = |start| Range {
+            start,
+            end: start + PAGE,
         };
-        self.model().begin_change(&pages, None);
-        match self.process.space.protect(start, end - start, rights).await {
-            Ok(()) => self.model().end_change(&pages, Some(rights)),
-            // Between two pages nothing may be mapped.
-            Err(MapError::NotMapped) => self.model().undo_change(&pages),
-            Err(error) => return Err(format!("mprotect: {error:?}")),
+        if self.model().is_being_stored(to) {
+            return Ok(());
+        }
+        let Some(pages) = self.begin_changes(vec![range(from), range(to)]) else {
+            return Ok(());
+        };
+        self.model().begin_move(from, to);
+        let outcome = self
+            .process
+            .space
+            .remap(Remap {
+                start: from,
+                old_length: PAGE,
+                new_length: PAGE,
+                target: Target::At(Where::Fixed(to)),
+                keeps_old: leaves,
+            })
+            .await;
+        if outcome.is_ok() {
+            let moved = Change::Moved(leaves);
+            return self.end_change("mremap", &pages, Ok(()), moved);
+        }
+        // What was in the way may be gone.
+        self.clean_up().await?;
+        match outcome {
+            Err(MapError::OutOfMemory) => self.out_of_memory("mremap"),
+            Err(MapError::NotOneArea) | Ok(_) => Ok(()),
+            Err(error) => Err(format!("mremap: {error:?}")),
+        }
+    }
+
+    async fn discard(&self, range: Range) -> Result<(), Wrong> {
+        let Some(pages) = self.begin_change(range) else {
+            return Ok(());
+        };
+        let length = range.end - range.start;
+        let space = &self.process.space;
+        let outcome = match space.advise(range.start, length, Advice::Discard).await {
+            // All that is mapped has been discarded.
+            Err(MapError::NotMapped) => Ok(()),
+            outcome => outcome,
+        };
+        self.end_change("madvise", &pages, outcome, Change::Discarded)
+    }
+
+    async fn inherit(&self, page: usize, what: Inherit) -> Result<(), Wrong> {
+        let range = Range {
+            start: page,
+            end: page + PAGE,
+        };
+        let Some(pages) = self.begin_change(range) else {
+            return Ok(());
+        };
+        // Both marks off, then one of them on.
+        let mut advices = vec![Advice::Inherit(true), Advice::KeepInChild(true)];
+        match what {
+            Inherit::Contents => {}
+            Inherit::Zeroes => advices.push(Advice::KeepInChild(false)),
+            Inherit::Nothing => advices.push(Advice::Inherit(false)),
+        }
+        let (mut outcome, mut what) = (Ok(()), what);
+        for advice in advices {
+            if outcome.is_ok() {
+                outcome = self.process.space.advise(page, PAGE, advice).await;
+            }
+        }
+        if outcome == Err(MapError::BadKind) {
+            // Only anonymous memory can be had empty.
+            (outcome, what) = (Ok(()), Inherit::Contents);
+        }
+        self.end_change("madvise", &pages, outcome, Change::Inherited(what))
+    }
+
+    /// Begins a change of the mapping of all pages in the range, if nobody else changes any.
+    fn begin_change(&self, range: Range) -> Option<Vec<usize>> {
+        self.begin_changes(vec![range])
+    }
+
+    fn begin_changes(&self, ranges: Vec<Range>) -> Option<Vec<usize>> {
+        let mut model = self.model();
+        let within = ranges
+            .iter()
+            .flat_map(|range| model.within(range.start, range.end));
+        let pages: Vec<usize> = within.collect();
+        if !model.are_at_rest(&pages) {
+            return None;
+        }
+        model.begin_change(&pages);
+        self.half_done
+            .replace(HalfDone::Change(ranges, pages.clone()));
+        Some(pages)
+    }
+
+    fn end_change(
+        &self,
+        call: &str,
+        pages: &[usize],
+        outcome: Result<(), MapError>,
+        change: Change,
+    ) -> Result<(), Wrong> {
+        self.half_done.take();
+        match outcome {
+            Ok(()) => self.model().end_change(pages, change),
+            Err(error) => {
+                self.model().end_change(pages, Change::Nothing);
+                match error {
+                    MapError::OutOfMemory => self.out_of_memory(call)?,
+                    // Somewhere in the range nothing is mapped.
+                    MapError::NotMapped => {}
+                    error => return Err(format!("{call}: {error:?}")),
+                }
+            }
         }
         Ok(())
     }
 
-    fn new_thread(&self) {
-        if self.world.alive.get() < THREADS {
-            let thread = Thread {
-                world: self.world.clone(),
-                process: self.process.clone(),
-                pages: self.pages.clone(),
-                operations: self.operations,
-            };
-            self.world.spawn(self.process.clone(), live(thread));
+    /// After a call that was given up: what it may have changed is unmapped, and then known
+    /// again.
+    async fn clean_up(&self) -> Result<(), Wrong> {
+        match self.half_done.take() {
+            HalfDone::Nothing => {}
+            HalfDone::Fork(model) => self.model().end_fork(&model),
+            HalfDone::Change(ranges, pages) => {
+                for Range { start, end } in ranges {
+                    if self.process.space.unmap(start, end - start).await.is_err() {
+                        // They stay in change for ever.
+                        return self.out_of_memory("munmap");
+                    }
+                }
+                self.model().end_change(&pages, Change::Unmapped);
+            }
         }
+        Ok(())
     }
 
     /// Instructions that use no memory. A request to this CPU has to end them with an
     /// interrupt, however many there are.
-    async fn compute(&self) -> Result<(), Wrong> {
-        let cpu = arch::cpu().0;
-        let mut left = schedule::random(100);
+    async fn compute(&self, mut left: usize) -> Result<(), Wrong> {
+        let cpu = sim::here();
         let mut asked_for = 0;
         while left != 0 {
             schedule::pause();
@@ -317,7 +578,7 @@ impl Thread {
                 shootdown::serve();
                 return Ok(());
             }
-            if shootdown::is_asked(cpu) {
+            if is_asked() {
                 asked_for += 1;
             } else {
                 left -= 1;
@@ -328,27 +589,4 @@ impl Thread {
         }
         Ok(())
     }
-}
-
-/// The first process, with everything mapped.
-pub async fn first(thread: Thread) {
-    for &page in thread.pages.iter() {
-        let pages = [page];
-        let rights = Protection::READ | Protection::WRITE;
-        thread.model().begin_change(&pages, Some(rights));
-        let place = Place::Fixed(page);
-        let space = &thread.process.space;
-        let outcome = space.map(place, PAGE, rights, Backing::Anonymous).await;
-        if let Err(error) = outcome {
-            return schedule::report(format!("mmap: {error:?}"));
-        }
-        thread.model().end_change(&pages, Some(rights));
-    }
-    (0..3).for_each(|_| thread.new_thread());
-    live(thread).await;
-}
-
-/// A model that nothing is mapped in.
-pub fn empty_model(pages: &[usize]) -> Rc<RefCell<Model>> {
-    Rc::new(RefCell::new(Model::new(pages)))
 }

@@ -5,15 +5,17 @@
 //! its requests, when it idles (and leaves its address space), who reclaims.
 
 use super::super::super::{AddressSpace, active, reclaim, shootdown};
-use super::model::Model;
+use super::model::{File, Identity, Model};
+use super::plan::{FILES, Plan};
 use crate::arch;
-use crate::arch::sim::{self, schedule};
+use crate::arch::sim::{self, schedule, stores};
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Wake, Waker};
 
@@ -21,9 +23,22 @@ use std::task::{Wake, Waker};
 pub struct Process {
     pub space: Arc<AddressSpace>,
     pub model: Rc<RefCell<Model>>,
+    /// All its threads end when they are polled next, wherever they wait.
+    pub ending: Cell<bool>,
+}
+
+impl Process {
+    pub fn new(space: Arc<AddressSpace>, model: Rc<RefCell<Model>>) -> Rc<Process> {
+        Rc::new(Process {
+            space,
+            model,
+            ending: Cell::new(false),
+        })
+    }
 }
 
 struct Task {
+    process: Rc<Process>,
     future: Pin<Box<dyn Future<Output = ()>>>,
     flag: Arc<Flag>,
 }
@@ -37,33 +52,41 @@ impl Wake for Flag {
     }
 }
 
-/// All tasks, and what the threads share apart from memory.
-pub struct World {
-    tasks: RefCell<Vec<Task>>,
-    /// Tasks that are not over yet, those included that are being polled.
-    pub alive: Cell<usize>,
-    /// Operations that the threads may still do.
-    pub operations_left: Cell<usize>,
-    pub operations_done: Cell<usize>,
-    next_value: Cell<u64>,
-    /// Of 100 new tasks so many are threads of a process that is there, the others are
-    /// children.
-    pub threads: usize,
-    /// Operations after which a child ends: few, and one process with many threads shares
-    /// its memory again and again.
-    pub childhood: usize,
+/// A store that is in some CPU's store buffer.
+pub struct Pending {
+    pub what: Identity,
+    pub value: u64,
 }
 
+/// All tasks, and what the threads share apart from memory.
+pub struct World {
+    pub plan: Plan,
+    pub files: Vec<Rc<File>>,
+    tasks: RefCell<Vec<Task>>,
+    /// Tasks that are not over yet, those included that are being polled.
+    alive: Cell<usize>,
+    pub operations_done: Cell<usize>,
+    next_value: Cell<u64>,
+    /// What is in the store buffers, as the model sees it, for each CPU.
+    pub pending: RefCell<Vec<VecDeque<Pending>>>,
+    /// What has happened, if it is to be told.
+    story: Option<RefCell<Vec<String>>>,
+}
+
+/// The most threads at a time.
+const THREADS: usize = 12;
+
 impl World {
-    pub fn new(operations: usize, threads: usize, childhood: usize) -> Rc<World> {
+    pub fn new(plan: Plan, tells: bool) -> Rc<World> {
         Rc::new(World {
+            files: (0..FILES).map(|_| File::new()).collect(),
             tasks: RefCell::default(),
             alive: Cell::new(0),
-            operations_left: Cell::new(operations),
             operations_done: Cell::new(0),
             next_value: Cell::new(0x1000),
-            threads,
-            childhood,
+            pending: RefCell::new((0..plan.cpus).map(|_| VecDeque::new()).collect()),
+            story: tells.then(RefCell::default),
+            plan,
         })
     }
 
@@ -73,36 +96,70 @@ impl World {
         self.next_value.get()
     }
 
-    /// Says whether there is something left to do, and takes one off.
-    pub fn take_operation(&self) -> bool {
-        let left = self.operations_left.get();
-        self.operations_left.set(left.saturating_sub(1));
-        self.operations_done
-            .set(self.operations_done.get() + usize::from(left != 0));
-        left != 0
+    /// Notes what has happened now.
+    pub fn tell(&self, what: impl FnOnce() -> String) {
+        if let Some(story) = &self.story {
+            let cpu = sim::here();
+            let step = schedule::steps();
+            let line = format!("{step:>8} cpu{cpu} {}", what());
+            story.borrow_mut().push(line);
+        }
+    }
+
+    /// What has happened, line by line.
+    pub fn story(&self) -> Vec<String> {
+        self.story
+            .as_ref()
+            .map_or_else(Vec::new, |story| story.take())
+    }
+
+    /// Whether one more thread may start.
+    pub fn has_room(&self) -> bool {
+        self.alive.get() < THREADS
     }
 
     /// Adds a thread of the process, which is in its address space whenever it is polled.
     pub fn spawn(&self, process: Rc<Process>, life: impl Future<Output = ()> + 'static) {
-        let mut life = Box::pin(life);
-        let future = poll_fn(move |context| {
-            active::activate(&process.space);
-            life.as_mut().poll(context)
-        });
+        let mut life = Some(Box::pin(life));
+        let future = {
+            let process = process.clone();
+            poll_fn(move |context| {
+                active::activate(&process.space);
+                if process.ending.get() {
+                    // In the middle of whatever it waits for.
+                    life = None;
+                }
+                match &mut life {
+                    Some(life) => life.as_mut().poll(context),
+                    None => Poll::Ready(()),
+                }
+            })
+        };
         self.alive.set(self.alive.get() + 1);
         self.tasks.borrow_mut().push(Task {
+            process,
             future: Box::pin(future),
             flag: Arc::new(Flag(AtomicBool::new(true))),
         });
     }
 
+    /// Ends all threads of the process.
+    pub fn end(&self, process: &Rc<Process>) {
+        process.ending.set(true);
+        for task in &*self.tasks.borrow() {
+            if Rc::ptr_eq(&task.process, process) {
+                task.flag.0.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+
     /// Takes some task that wants to be polled.
     fn take_ready(&self) -> Option<Task> {
         let mut tasks = self.tasks.borrow_mut();
-        let ready: Vec<usize> = (0..tasks.len())
-            .filter(|&n| tasks[n].flag.0.load(Ordering::SeqCst))
-            .collect();
-        let n = *ready.get(schedule::random(ready.len().max(1)))?;
+        let is_ready = |task: &Task| task.flag.0.load(Ordering::SeqCst);
+        let ready = tasks.iter().filter(|task| is_ready(task)).count();
+        let nth = schedule::random(ready.max(1));
+        let n = (0..tasks.len()).filter(|&n| is_ready(&tasks[n])).nth(nth)?;
         Some(tasks.swap_remove(n))
     }
 
@@ -124,12 +181,19 @@ impl World {
             };
             task.flag.0.store(false, Ordering::SeqCst);
             let waker = Waker::from(task.flag.clone());
-            match task.future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            let outcome = task.future.as_mut().poll(&mut Context::from_waker(&waker));
+            stores::drain();
+            match outcome {
                 Poll::Ready(()) => {
                     drop(task);
                     self.alive.set(self.alive.get() - 1);
                 }
-                Poll::Pending => self.tasks.borrow_mut().push(task),
+                Poll::Pending => {
+                    if task.process.ending.get() {
+                        task.flag.0.store(true, Ordering::SeqCst);
+                    }
+                    self.tasks.borrow_mut().push(task);
+                }
             }
             schedule::pause();
         }
@@ -152,13 +216,35 @@ pub async fn yield_once() {
     .await;
 }
 
+/// Drops the future when it has had to wait more than so many times; then there is no
+/// result.
+pub async fn within<T>(waits: Option<u8>, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = Box::pin(future);
+    let mut left = waits;
+    poll_fn(|context| match (future.as_mut().poll(context), &mut left) {
+        (Poll::Ready(value), _) => Poll::Ready(Some(value)),
+        (Poll::Pending, Some(0)) => Poll::Ready(None),
+        (Poll::Pending, left) => {
+            *left = left.map(|left| left - 1);
+            Poll::Pending
+        }
+    })
+    .await
+}
+
 /// What a CPU does between two instructions of a program: others go on, and an interrupt
 /// may arrive, for a request or at the end of the time slice.
 pub async fn between_instructions() {
     schedule::point();
     let slice_over = schedule::random(60) == 0;
-    if sim::interrupt_arrives(arch::cpu().0) || slice_over {
+    if sim::interrupt_arrives(sim::here()) || slice_over {
+        stores::drain();
         shootdown::serve();
         yield_once().await;
     }
+}
+
+/// Whether this CPU has been asked for something and has not looked yet.
+pub fn is_asked() -> bool {
+    shootdown::is_asked(arch::cpu().0)
 }
