@@ -104,7 +104,8 @@ pub async fn prlimit64(
 pub async fn getrusage(thread: &Thread, who: usize, address: usize) -> SysResult {
     let process = thread.process();
     let time = match who as i32 {
-        0 | 1 => process.cpu_time(),
+        0 => process.cpu_time(),
+        1 => thread.tcb().cpu_time(),
         -1 => process.children_time(),
         _ => return Err(Errno::EINVAL),
     };
