@@ -53,6 +53,7 @@ pub fn start(boot: BootInfo) -> ! {
     for cpu in 0..arch::cpu_count() {
         drop(sched::executor().spawn_on(cpu, "reclaim", memory::run_reclaimer()));
     }
+    drop(sched::executor().spawn_background("zero", memory::run_stock()));
     drop(sched::executor().spawn("kernel", whole_life(line)));
     arch::start_cpus(worker);
     worker()

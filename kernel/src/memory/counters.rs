@@ -34,6 +34,8 @@ counters! {
     TablesTakenOver = "tables_taken_over",
     /// Fresh pages mapped.
     ZeroFills = "zero_fills",
+    /// Fresh frames, for pages and tables, that had been zeroed ahead.
+    ZeroedAhead = "zeroed_ahead",
     /// Places that were read before they were written, where the frame of zeroes was mapped.
     ZeroPageMaps = "zero_page_maps",
     /// Pages of a file mapped.

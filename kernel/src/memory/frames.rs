@@ -13,8 +13,9 @@
 //! Lock order: a cache's lock, then the pool's. At most one cache is locked at a time.
 
 use super::count::{Dropped, RefCount, TooManyHolders};
+use super::counters::{Counter, count};
 use super::planted::{Planted, planted};
-use super::{FRAME_SIZE, Frame, contents};
+use super::{FRAME_SIZE, Frame, contents, stock};
 use crate::arch::{self, BootInfo, PerMachine, PhysRange};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
@@ -109,6 +110,11 @@ impl Chain {
     /// Whether nothing is on it.
     pub(super) fn is_empty(&self) -> bool {
         self.head == NIL
+    }
+
+    /// How many are on it.
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
     /// Puts a frame that nobody holds on the chain.
@@ -211,9 +217,6 @@ impl FrameTable {
     }
 
     fn allocate(&self, purpose: Purpose) -> Result<u32, OutOfMemory> {
-        if self.fails_now() {
-            return Err(OutOfMemory);
-        }
         let floor = match purpose {
             Purpose::User => self.reserve,
             Purpose::Kernel => 0,
@@ -267,16 +270,43 @@ impl FrameTable {
 
     fn free_frames(&self) -> usize {
         let cached: usize = caches().iter().map(|cache| cache.lock().len()).sum();
-        cached + self.pool.lock().len
+        cached + self.pool.lock().len + stock::len()
+    }
+
+    /// How many frames of the pool may be put aside: what is there when memory is not short.
+    fn surplus(&self, pool: usize) -> usize {
+        pool.saturating_sub(2 * self.reserve + CACHE)
     }
 }
 
-/// Takes a frame out of some CPU's cache, when the pool has none.
+/// Takes a frame out of the stock of zeroed ones or out of some CPU's cache, when the pool
+/// has none.
 fn rob() -> Result<u32, OutOfMemory> {
-    caches()
-        .iter()
-        .find_map(|cache| cache.lock().pop())
+    let cached = || caches().iter().find_map(|cache| cache.lock().pop());
+    stock::give_back()
+        .map(Frame::number)
+        .or_else(cached)
         .ok_or(OutOfMemory)
+}
+
+/// Whether there are frames to put aside.
+pub(super) fn has_surplus() -> bool {
+    let table = TABLE.get();
+    table.surplus(table.pooled.load(Ordering::Relaxed)) != 0
+}
+
+/// Takes up to `n` frames out of the pool to put them aside.
+pub(super) fn surplus(n: usize) -> impl Iterator<Item = Frame> {
+    let table = TABLE.get();
+    (0..n).map_while(move |_| {
+        let mut pool = table.pool.lock();
+        let number = match table.surplus(pool.len) {
+            0 => None,
+            _ => pool.pop_in(table.info),
+        };
+        table.pooled.store(pool.len, Ordering::Relaxed);
+        number.map(Frame::new)
+    })
 }
 
 /// An owned reference to a frame, counted (rule M1).
@@ -292,7 +322,13 @@ pub struct FrameRef(Frame);
 impl FrameRef {
     /// A fresh frame full of zeroes (rule M9).
     pub fn zeroed(purpose: Purpose) -> Result<FrameRef, OutOfMemory> {
-        let frame = claim(purpose)?;
+        fail_on_purpose()?;
+        if purpose == Purpose::User
+            && let Some(frame) = stock::take()
+        {
+            return Ok(FrameRef(claim(frame)));
+        }
+        let frame = allocate(purpose)?;
         // SAFETY: the frame is fresh: nobody else has it.
         unsafe { contents::zero(frame) };
         Ok(FrameRef(frame))
@@ -309,7 +345,8 @@ impl FrameRef {
     /// # Safety
     /// `original` must stay allocated during the call.
     pub unsafe fn copy_of(original: Frame) -> Result<FrameRef, OutOfMemory> {
-        let frame = claim(Purpose::User)?;
+        fail_on_purpose()?;
+        let frame = allocate(Purpose::User)?;
         if !planted(Planted::NotFilled) {
             // SAFETY: the fresh frame is ours alone, and the caller keeps the original.
             unsafe { contents::copy(original, frame) };
@@ -353,17 +390,30 @@ impl Drop for FrameRef {
     }
 }
 
-fn claim(purpose: Purpose) -> Result<Frame, OutOfMemory> {
-    let table = TABLE.get();
-    let allocated = table.allocate(purpose);
-    if allocated.is_err() {
-        super::counters::count(super::Counter::AllocationsFailed);
+/// Fails if this allocation is the one that was chosen to.
+fn fail_on_purpose() -> Result<(), OutOfMemory> {
+    if TABLE.get().fails_now() {
+        count(Counter::AllocationsFailed);
+        return Err(OutOfMemory);
     }
-    let frame = Frame::new(allocated?);
-    let info = table.info(frame);
+    Ok(())
+}
+
+/// A free frame, which has the caller as its only holder now.
+fn allocate(purpose: Purpose) -> Result<Frame, OutOfMemory> {
+    let allocated = TABLE.get().allocate(purpose);
+    if allocated.is_err() {
+        count(Counter::AllocationsFailed);
+    }
+    allocated.map(|number| claim(Frame::new(number)))
+}
+
+/// Makes the caller the holder of a free frame that it has taken.
+fn claim(frame: Frame) -> Frame {
+    let info = TABLE.get().info(frame);
     info.count.claim();
     info.link.store(NIL, Ordering::Relaxed);
-    Ok(frame)
+    frame
 }
 
 /// Takes one more reference to a frame to which the caller holds one.
@@ -384,7 +434,7 @@ pub(super) fn free(frame: Frame) {
         "M1: {frame:?} was freed while it is held"
     );
     table.free(frame);
-    super::counters::count(super::Counter::FramesFreed);
+    count(Counter::FramesFreed);
 }
 
 /// Whether the caller, who holds a reference to the frame, is its only holder.

@@ -4,7 +4,7 @@
 //!
 //! | module | what it is for | rules |
 //! |---|---|---|
-//! | `count`, `frames` | frames, who holds them, the free ones | M1, M9, M10 |
+//! | `count`, `frames`, `stock` | frames, who holds them, the free ones, those zeroed ahead | M1, M9, M10 |
 //! | `contents` | the bytes in a frame | M9 |
 //! | `space` | the tree of tables; `fork` copies its root | M1, M3 |
 //! | `unshare`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
@@ -51,6 +51,7 @@ mod remap;
 mod residence;
 mod shootdown;
 mod space;
+mod stock;
 mod tags;
 mod transfer;
 mod unshare;
@@ -83,6 +84,7 @@ pub use remap::{Remap, Target};
 pub use residence::Populate;
 pub use shootdown::serve;
 pub use space::AddressSpace;
+pub use stock::run as run_stock;
 pub use transfer::{Sink, Source};
 pub use user::UserBuf;
 pub use vma::VmaMap;
@@ -98,11 +100,12 @@ pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
     let aside = frames::init(boot, aside);
     frames::init_caches();
     counters::init();
+    stock::init();
     active::init();
     let without = boot
         .command_line
         .split_whitespace()
-        .any(|word| word == "nopcid");
+        .any(|word| word == "nopcid" || word.starts_with("nopcid="));
     tags::init(if without { 0 } else { arch::pcids() });
     reclaim::init();
     shootdown::init();

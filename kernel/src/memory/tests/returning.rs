@@ -141,3 +141,45 @@ fn m4_a_first_write_waits_until_the_zeroes_are_gone_everywhere() {
     assert_eq!(sim::on(1, || load(&ours, BASE)), Ok(1));
     assert_clean(core::slice::from_ref(&ours), &[]);
 }
+
+#[test]
+fn m9_frames_that_were_zeroed_ahead_are_free_and_are_zero() {
+    let _machine = sim::Machine::start(2, 4096);
+    let free = free_frames();
+    let dirty = space(300);
+    (0..300).for_each(|page| store(&dirty, BASE + page * PAGE, 9).unwrap());
+    leave();
+    drop(dirty);
+    reclaim_here();
+    while stock::fill_some() {}
+    assert_eq!(free_frames(), free);
+    let ours = space(100);
+    let ahead = total(Counter::ZeroedAhead);
+    for page in 0..50 {
+        store(&ours, BASE + page * PAGE + 1, 1).unwrap();
+        assert_eq!(load(&ours, BASE + page * PAGE), Ok(0));
+    }
+    assert!(total(Counter::ZeroedAhead) > ahead + 10);
+    assert_clean(&[ours], &[]);
+}
+
+#[test]
+fn m10_what_was_zeroed_ahead_is_used_before_memory_is_out() {
+    let machine = sim::Machine::start(2, 4096);
+    let taken_by_one = |fill: bool| {
+        let ours = space(4096);
+        while fill && stock::fill_some() {}
+        let mut pages = 0;
+        while store(&ours, BASE + pages * PAGE, 1).is_ok() {
+            pages += 1;
+        }
+        leave();
+        assert_clean(core::slice::from_ref(&ours), &[]);
+        drop(ours);
+        reclaim_here();
+        pages
+    };
+    let without = taken_by_one(false);
+    assert_eq!(taken_by_one(true), without);
+    drop(machine);
+}
