@@ -62,10 +62,11 @@ pub fn all_cpus() -> u64 {
     u64::MAX >> (u64::BITS as usize - arch::cpu_count())
 }
 
-/// To be called by a task that is about to enter user mode, at the start of its poll.
-pub fn begin_slice() {
+/// To be called by a task that is about to enter user mode, at the start of its poll, which
+/// was at `now`.
+pub fn begin_slice(now: u64) {
     let executor = executor();
-    executor.platform().timer().arm_by(arch::clock() + SLICE);
+    executor.platform().timer().arm_by(now + SLICE);
     executor.share_work();
 }
 

@@ -118,11 +118,13 @@ impl State {
 }
 
 impl Reader {
-    /// A read that has to wait for nothing, if this is one. After `None`, go on with
-    /// [`read`](Self::read).
+    /// A read that has to wait for nothing, if this is one. It may end early where the
+    /// user's memory is not ready. After `None` nothing has been moved.
     pub fn read_at_once(&self, to: &mut UserBuf<'_>) -> Option<SysResult> {
         match self.attempt(to) {
             Step::Done | Step::Closed => Some(Ok(to.done())),
+            // What was moved is gone from the pipe.
+            Step::NotReady if to.done() > 0 => Some(Ok(to.done())),
             _ => None,
         }
     }

@@ -20,7 +20,7 @@ use crate::trace::{self, Kind};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::mem;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 use executor::Label;
 use executor::sync::WaitQueue;
 use spin::Mutex;
@@ -65,6 +65,9 @@ pub enum End {
 
 /// A process's ties to others.
 pub(super) struct Family {
+    /// The number of the parent, for those who want no more; 0 is nobody's. Relaxed: it stands
+    /// for itself.
+    parent: AtomicU32,
     ties: Mutex<Ties>,
     /// Woken when a child has ended.
     children_changed: WaitQueue,
@@ -80,10 +83,10 @@ struct Ties {
 
 impl Family {
     pub(super) fn new(parent: Option<Arc<Process>>) -> Family {
-        let parent = parent.map_or(Weak::new(), |parent| Arc::downgrade(&parent));
         Family {
+            parent: AtomicU32::new(parent.as_ref().map_or(0, |parent| parent.pid.0)),
             ties: Mutex::new(Ties {
-                parent,
+                parent: parent.map_or(Weak::new(), |parent| Arc::downgrade(&parent)),
                 children: Vec::new(),
                 ended: None,
             }),
@@ -100,12 +103,19 @@ impl Family {
         self.ties.lock().children.push(child);
     }
 
-    fn set_parent(&self, parent: &Arc<Process>) {
-        self.ties.lock().parent = Arc::downgrade(parent);
+    fn set_parent(&self, parent: Option<&Arc<Process>>) {
+        self.ties.lock().parent = parent.map_or(Weak::new(), Arc::downgrade);
+        let number = parent.map_or(0, |parent| parent.pid.0);
+        self.parent.store(number, Ordering::Relaxed);
     }
 }
 
 impl Process {
+    /// The number of the parent; 0 for init.
+    pub fn parent_pid(&self) -> u32 {
+        self.family.parent.load(Ordering::Relaxed)
+    }
+
     /// The parent, if it is still there.
     pub fn parent(&self) -> Option<Arc<Process>> {
         self.family.ties.lock().parent.upgrade()
@@ -146,7 +156,7 @@ impl Process {
         for child in children {
             match &init {
                 Some(init) => {
-                    child.family.set_parent(init);
+                    child.family.set_parent(Some(init));
                     init.family.add_child(child.clone());
                     // After it is in the list: if it ended before, it did not find itself there.
                     if child.exit_status().is_some() {
@@ -156,7 +166,7 @@ impl Process {
                 // Without init nobody will ask: the dead are forgotten now, the others when they
                 // end.
                 None => {
-                    child.family.ties.lock().parent = Weak::new();
+                    child.family.set_parent(None);
                     if child.exit_status().is_some() {
                         ids::remove(&child);
                     }

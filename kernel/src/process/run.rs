@@ -39,7 +39,7 @@ pub enum Outcome {
     /// Back to the program, whose registers have been set already.
     Resume,
     /// On to another program.
-    Replace(Program),
+    Replace(Box<Program>),
     /// The end of the thread, or of all.
     Exit(End),
 }
@@ -144,7 +144,7 @@ async fn whole_life(mut thread: Thread, mut user: Box<UserContext>, child_tid: O
             next
         });
         match next.await {
-            Next::Program(program) => thread.replace(program, &mut user),
+            Next::Program(program) => thread.replace(*program, &mut user),
             Next::End(end) => break end,
         }
     };
@@ -164,7 +164,7 @@ async fn polled_by<T>(thread: &Thread, work: impl Future<Output = T>) -> T {
         let begin = arch::clock();
         thread.activate();
         thread.tcb().begin_poll();
-        sched::begin_slice();
+        sched::begin_slice(begin);
         let result = work.as_mut().poll(context);
         if result.is_pending() {
             thread.fpu.lock().save_if_loaded();
@@ -178,7 +178,7 @@ async fn polled_by<T>(thread: &Thread, work: impl Future<Output = T>) -> T {
 /// What follows a program.
 enum Next {
     /// Another program, in the same thread.
-    Program(Program),
+    Program(Box<Program>),
     /// Nothing.
     End(End),
 }
@@ -196,9 +196,15 @@ async fn run(thread: &Thread, user: &mut UserContext) -> Next {
         }
         let trap = user.run(&mut thread.fpu.lock());
         let ended = match trap {
-            Trap::Syscall => match system_call(thread, user).await {
-                None => None,
-                Some(next) => return next,
+            Trap::Syscall => match syscall::at_once(thread, user) {
+                Some(result) => {
+                    user.set_result(syscall::to_return(result));
+                    None
+                }
+                None => match system_call(thread, user).await {
+                    None => None,
+                    Some(next) => return next,
+                },
             },
             Trap::PageFault { address, access } => page_fault(thread, user, address, access).await,
             Trap::Interrupt => {
@@ -232,7 +238,7 @@ async fn system_call(thread: &Thread, user: &mut UserContext) -> Option<Next> {
     };
     match outcome {
         Outcome::Return(result) => {
-            user.set_result(result.unwrap_or_else(|errno| errno.to_return()))
+            user.set_result(syscall::to_return(result));
         }
         Outcome::Resume => {}
         Outcome::Replace(program) => return Some(Next::Program(program)),

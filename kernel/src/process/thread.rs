@@ -16,9 +16,11 @@ use crate::sched;
 use crate::trace::{self, Kind};
 use alloc::sync::Arc;
 use arrayvec::ArrayVec;
+use core::future::poll_fn;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
-use executor::sync::WaitQueue;
-use executor::{Label, TaskId};
+use core::task::Poll;
+use executor::TaskId;
+use futures_util::task::AtomicWaker;
 use spin::Mutex;
 
 /// The thread has not begun yet.
@@ -38,7 +40,7 @@ pub struct Tcb {
     /// It has to end; never taken back.
     is_doomed: AtomicBool,
     /// Woken when there is something that the thread has to look at.
-    attention: WaitQueue,
+    attention: AtomicWaker,
     /// Where the list of the locks that it holds begins (set_robust_list(2)).
     robust_list: AtomicUsize,
     /// The CPUs where it may run, a bit each.
@@ -61,8 +63,7 @@ impl Tcb {
             tid: AtomicU32::new(tid.0),
             signals: ThreadSignals::new(signals),
             is_doomed: AtomicBool::new(false),
-            // Whoever waits for something is told of signals besides.
-            attention: WaitQueue::labelled(&Label("")),
+            attention: AtomicWaker::new(),
             robust_list: AtomicUsize::new(0),
             affinity: AtomicU64::new(sched::all_cpus()),
             name: Mutex::new(None),
@@ -159,7 +160,7 @@ impl Tcb {
     /// Makes the thread look at what has come for it: it wakes up if it waits, and leaves
     /// user mode if it is there. The caller has left what is to be found before.
     pub(super) fn alert(&self) {
-        self.attention.wake_all();
+        self.attention.wake();
         // Pairs with the fence in `begin_poll`: either we see the CPU, or its poll, which then
         // begins after this, sees what we have left.
         fence(Ordering::SeqCst);
@@ -184,9 +185,14 @@ impl Tcb {
     }
 
     /// Waits until `condition` gives something; it is looked at whenever the thread is
-    /// alerted.
-    pub(super) async fn attend<T>(&self, condition: impl FnMut() -> Option<T>) -> T {
-        self.attention.wait_until(condition).await
+    /// alerted. Only for the thread itself.
+    pub(super) async fn attend<T>(&self, mut condition: impl FnMut() -> Option<T>) -> T {
+        poll_fn(|context| {
+            // First, so that what comes after the look wakes us.
+            self.attention.register(context.waker());
+            condition().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 
     /// A poll of the thread begins on this CPU.
@@ -215,6 +221,8 @@ impl Tcb {
     /// The end of the thread, which does not use its memory any more; and of the process, if
     /// it is the last.
     pub(super) fn leave(self: &Arc<Tcb>, end: End) {
+        // It would keep the memory of the task.
+        drop(self.attention.take());
         if let End::Process(status) = end {
             self.process.threads.end(status);
         }

@@ -1,9 +1,10 @@
 //! System calls: the Linux x86-64 ABI (arch/x86/entry/syscalls/syscall_64.tbl for the
 //! numbers, the man pages of section 2 for the rest).
 //!
-//! [`dispatch`] is the table. The calls are `async fn`s in the modules below, by topic;
-//! each takes its arguments as the registers hold them, and returns `Result<usize,
-//! Errno>`. What is not there returns `ENOSYS`, and is logged once.
+//! The table has two halves: [`at_once`] for the calls that never wait, so that no future is
+//! made for them, and [`dispatch`] for all others, which are `async fn`s. Both are in the
+//! modules below, by topic; each takes its arguments as the registers hold them, and returns
+//! `Result<usize, Errno>`. What is not there returns `ENOSYS`, and is logged once.
 
 mod clone;
 mod file;
@@ -22,7 +23,36 @@ use crate::trace;
 use core::sync::atomic::{AtomicU64, Ordering};
 use linux_raw_sys::general as nr;
 
-/// Does the system call that the registers describe.
+/// Answers the system call that the registers describe, if it has nothing to wait for. After
+/// `None` nothing has happened.
+#[inline]
+pub fn at_once(thread: &Thread, user: &UserContext) -> Option<SysResult> {
+    let [a, b, c, ..] = user.arguments();
+    let number = user.syscall_number();
+    let result = match number as u32 {
+        nr::__NR_getpid => process::getpid(thread),
+        nr::__NR_gettid => process::gettid(thread),
+        nr::__NR_getppid => process::getppid(thread),
+        nr::__NR_getpgrp => process::getpgid(thread, 0),
+        nr::__NR_getpgid => process::getpgid(thread, a),
+        nr::__NR_setpgid => process::setpgid(thread, a, b),
+        nr::__NR_getsid => process::getsid(thread, a),
+        nr::__NR_setsid => process::setsid(thread),
+        nr::__NR_set_tid_address => process::set_tid_address(thread, a),
+        nr::__NR_set_robust_list => futex::set_robust_list(thread, a, b),
+        nr::__NR_getuid | nr::__NR_geteuid | nr::__NR_getgid | nr::__NR_getegid => Ok(0),
+        nr::__NR_kill => signal::kill(thread, a, b),
+        nr::__NR_tkill => signal::tkill(thread, a, b),
+        nr::__NR_tgkill => signal::tgkill(thread, a, b, c),
+        nr::__NR_read => file::read_at_once(thread, a, b, c)?,
+        nr::__NR_write => file::write_at_once(thread, a, b, c)?,
+        _ => return None,
+    };
+    trace::call(number, thread.process().pid.0, thread.tid().0).result = to_return(result) as u64;
+    Some(result)
+}
+
+/// Does the system call that the registers describe, if it is none of [`at_once`].
 ///
 /// When it fails because memory is out, what waits to be dropped may be what is missing: then
 /// it is done once more (rule M10). That is sound as a call that fails with `ENOMEM` has
@@ -39,9 +69,14 @@ pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
         outcome = call(thread, user).await;
     }
     if let Outcome::Return(result) = &outcome {
-        span.result = result.unwrap_or_else(|errno| errno.to_return()) as u64;
+        span.result = to_return(*result) as u64;
     }
     outcome
+}
+
+/// The result as the program gets it.
+pub fn to_return(result: SysResult) -> usize {
+    result.unwrap_or_else(|errno| errno.to_return())
 }
 
 async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
@@ -144,16 +179,6 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_clone => clone::clone(thread, user, a, b, c, d, e).await,
         nr::__NR_clone3 => clone::clone3(thread, user, a, b).await,
         nr::__NR_wait4 => process::wait4(thread, a, b, c, d).await,
-        nr::__NR_getpid => process::getpid(thread),
-        nr::__NR_gettid => process::gettid(thread),
-        nr::__NR_getppid => process::getppid(thread),
-        nr::__NR_getpgrp => process::getpgid(thread, 0),
-        nr::__NR_getpgid => process::getpgid(thread, a),
-        nr::__NR_setpgid => process::setpgid(thread, a, b),
-        nr::__NR_getsid => process::getsid(thread, a),
-        nr::__NR_setsid => process::setsid(thread),
-        nr::__NR_set_tid_address => process::set_tid_address(thread, a),
-        nr::__NR_set_robust_list => futex::set_robust_list(thread, a, b),
         nr::__NR_get_robust_list => futex::get_robust_list(thread, a, b, c).await,
         nr::__NR_futex => futex::futex(thread, [a, b, c, d, e, f]).await,
         nr::__NR_getcpu => sched::getcpu(thread, a, b).await,
@@ -163,12 +188,8 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_sched_yield => sched::sched_yield().await,
         nr::__NR_sched_setaffinity => sched::sched_setaffinity(thread, a, b, c).await,
         nr::__NR_sched_getaffinity => sched::sched_getaffinity(thread, a, b, c).await,
-        nr::__NR_getuid | nr::__NR_geteuid | nr::__NR_getgid | nr::__NR_getegid => Ok(0),
 
         // Signals.
-        nr::__NR_kill => signal::kill(thread, a, b),
-        nr::__NR_tkill => signal::tkill(thread, a, b),
-        nr::__NR_tgkill => signal::tgkill(thread, a, b, c),
         nr::__NR_rt_sigqueueinfo => signal::rt_sigqueueinfo(thread, a, b, c).await,
         nr::__NR_rt_tgsigqueueinfo => signal::rt_tgsigqueueinfo(thread, a, b, c, d).await,
         nr::__NR_rt_sigreturn => return signal::rt_sigreturn(thread, user).await,

@@ -7,6 +7,7 @@ use crate::memory::USER_END;
 use crate::process::{
     self, End, ExitStatus, Outcome, Pid, Process, Program, Selector, Thread, ThreadName,
 };
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 use linux_raw_sys::{general as linux, prctl};
@@ -37,9 +38,10 @@ async fn try_execve(
     path: usize,
     arguments: usize,
     environment: usize,
-) -> Result<Program, Errno> {
+) -> Result<Box<Program>, Errno> {
     let path = thread.space().read_string(path, PATH_MAX).await?;
-    Ok(process::exec(thread, &path, arguments, environment).await?)
+    let program = process::exec(thread, &path, arguments, environment).await?;
+    Ok(Box::new(program))
 }
 
 /// execveat(2), for paths only.
@@ -117,10 +119,7 @@ pub fn gettid(thread: &Thread) -> SysResult {
 
 /// getppid(2).
 pub fn getppid(thread: &Thread) -> SysResult {
-    Ok(thread
-        .process()
-        .parent()
-        .map_or(0, |parent| parent.pid.0 as usize))
+    Ok(thread.process().parent_pid() as usize)
 }
 
 fn named(thread: &Thread, pid: usize) -> Result<Arc<Process>, Errno> {

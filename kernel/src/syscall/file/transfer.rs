@@ -3,12 +3,36 @@
 use super::file;
 use crate::errno::{Errno, SysResult};
 use crate::fs::file::{OpenFile, Whence};
-use crate::memory::UserBuf;
+use crate::memory::{FRAME_SIZE, UserBuf};
 use crate::process::{SigInfo, Signal, Thread};
 use linux_raw_sys::general as abi;
 
 /// The most bytes of one call (read(2)).
 const MAX_COUNT: usize = 0x7fff_f000;
+
+/// A read(2) that has nothing to wait for, if this is one: it is ready altogether or not at
+/// all if it is within a page.
+pub fn read_at_once(thread: &Thread, fd: usize, address: usize, count: usize) -> Option<SysResult> {
+    if count > FRAME_SIZE - address % FRAME_SIZE {
+        return None;
+    }
+    let file = file(thread, fd).ok()?;
+    let mut to = UserBuf::new(thread.space(), address, count).ok()?;
+    file.read_at_once(&mut to)
+}
+
+/// A write(2) that has nothing to wait for, if this is one.
+pub fn write_at_once(
+    thread: &Thread,
+    fd: usize,
+    address: usize,
+    count: usize,
+) -> Option<SysResult> {
+    let file = file(thread, fd).ok()?;
+    let mut from = UserBuf::new(thread.space(), address, count).ok()?;
+    let result = file.write_at_once(&mut from)?;
+    Some(written(thread, &file, result))
+}
 
 /// read(2)
 pub async fn read(thread: &Thread, fd: usize, address: usize, count: usize) -> SysResult {
@@ -16,10 +40,7 @@ pub async fn read(thread: &Thread, fd: usize, address: usize, count: usize) -> S
     let space = thread.space();
     let mut to = UserBuf::new(space, address, count)?;
     to.limit(MAX_COUNT);
-    match file.read_at_once(&mut to) {
-        Some(result) => result,
-        None => file.read(&mut to).await,
-    }
+    file.read(&mut to).await
 }
 
 /// write(2)
@@ -28,10 +49,7 @@ pub async fn write(thread: &Thread, fd: usize, address: usize, count: usize) -> 
     let space = thread.space();
     let mut from = UserBuf::new(space, address, count)?;
     from.limit(MAX_COUNT);
-    let result = match file.write_at_once(&mut from) {
-        Some(result) => result,
-        None => file.write(&mut from).await,
-    };
+    let result = file.write(&mut from).await;
     written(thread, &file, result)
 }
 
