@@ -114,6 +114,19 @@ fn opened(node: &Node, flags: u32) -> Result<Opened, Errno> {
     }
 }
 
+/// A regular file that has no name and gets none (memfd_create(2)), open for reading and
+/// writing.
+pub fn unnamed() -> Result<Arc<OpenFile>, Errno> {
+    super::admit()?;
+    let node = Node::with_permissions(Kind::regular(Object::new()), 0o777);
+    let flags = abi::O_RDWR | abi::O_LARGEFILE;
+    Ok(Arc::new(OpenFile::new(
+        Opened::Regular,
+        Some(Arc::new(node)),
+        flags,
+    )))
+}
+
 /// The bytes of the program at `path`, for `execve`. `EACCES` for what is no regular file
 /// or that nobody may execute (execve(2)).
 pub fn program(tree: &Tree, start: Start<'_>, path: &[u8]) -> Result<Arc<Node>, Errno> {

@@ -15,6 +15,8 @@ use crate::arch::paging::Bits;
 
 /// Leaf tables that are changed between two waits, at the most.
 const TABLES_AT_ONCE: usize = 64;
+/// Areas, likewise.
+const AREAS_AT_ONCE: usize = 256;
 
 impl AddressSpace {
     /// Changes what a program may do with a range that is mapped without a gap.
@@ -88,7 +90,8 @@ impl AddressSpace {
         let mut at = start;
         while at < end {
             let ready = shootdown::ready().await;
-            let (done, lost) = self.change_rights(at, end, protection);
+            let last = layout.vmas.end_of_nth(AREAS_AT_ONCE, at, end);
+            let (done, lost) = self.change_rights(at, last, protection);
             if lost && !planted(Planted::ProtectWithoutFlush) {
                 let range = Range {
                     start: at,

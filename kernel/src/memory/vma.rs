@@ -130,6 +130,13 @@ impl VmaMap {
         reached
     }
 
+    /// Where the area with that number in the range ends, or the range if there are not so
+    /// many.
+    pub fn end_of_nth(&self, number: usize, start: usize, end: usize) -> usize {
+        let nth = self.overlapping(start, end).nth(number);
+        nth.map_or(end, |vma| vma.end.min(end))
+    }
+
     /// Whether these rights may be given to all areas in the range.
     pub fn allow(&self, start: usize, end: usize, protection: Protection) -> bool {
         self.overlapping(start, end)

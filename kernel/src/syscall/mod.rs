@@ -106,6 +106,7 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_open => file::open(thread, a, b, c).await,
         nr::__NR_openat => file::openat(thread, a, b, c, d).await,
         nr::__NR_creat => file::creat(thread, a, b).await,
+        nr::__NR_memfd_create => file::memfd_create(thread, a, b).await,
         nr::__NR_close => file::close(thread, a).await,
         nr::__NR_close_range => file::close_range(thread, a, b, c).await,
         nr::__NR_pipe => file::pipe(thread, a).await,

@@ -348,3 +348,77 @@ fn m5_a_munmap_that_is_given_up_leaves_no_page_without_an_area() {
     assert!((0..200).all(|n| load(&shared, BASE + n * PAGE) == Ok(0)));
     assert_clean(&[shared], &[]);
 }
+
+/// Two threads drop overlapping ranges: each page is dropped once, and neither returns before
+/// the other CPUs have forgotten.
+#[test]
+fn m5_two_threads_may_drop_overlapping_ranges() {
+    let _machine = sim::Machine::start(3, 1024);
+    let space = space(100);
+    (0..100).for_each(|n| store(&space, BASE + n * PAGE, 7).unwrap());
+    let free = free_frames();
+    for cpu in [1, 2] {
+        sim::on(cpu, || activate(&space));
+    }
+    sim::on(2, || {
+        (0..100).for_each(|n| store(&space, BASE + n * PAGE, 8).unwrap())
+    });
+    let mut first = pin!(space.unmap(BASE, 60 * PAGE));
+    let mut second = pin!(space.advise(BASE + 30 * PAGE, 70 * PAGE, Advice::Discard));
+    assert!(waits(first.as_mut()));
+    sim::on(1, || assert!(waits(second.as_mut())));
+    let mut outcomes = (None, None);
+    for _ in 0..10 {
+        // Each word lets one of them go on a step.
+        (0..3).for_each(|cpu| sim::on(cpu, serve));
+        if outcomes.0.is_none() {
+            outcomes.0 = first.as_mut().now_or_never();
+        }
+        if outcomes.1.is_none() {
+            outcomes.1 = sim::on(1, || second.as_mut().now_or_never());
+        }
+    }
+    assert_eq!(outcomes, (Some(Ok(())), Some(Err(MapError::NotMapped))));
+    for n in 0..100 {
+        assert!(
+            sim::on(2, || sim::load(BASE + n * PAGE)).is_err(),
+            "page {n}"
+        );
+    }
+    assert_eq!(load(&space, BASE + 59 * PAGE), Err(FaultError::NotMapped));
+    assert_eq!(load(&space, BASE + 60 * PAGE), Ok(0));
+    for cpu in [1, 2] {
+        sim::on(cpu, || {
+            leave();
+            reclaim_here();
+        });
+    }
+    reclaim_here();
+    assert!(free_frames() >= free + 99);
+    assert_clean(core::slice::from_ref(&space), &[]);
+}
+
+/// A page goes while another thread waits to write it: the write is refused afterwards, and
+/// no page is left behind.
+#[test]
+fn m5_munmap_waits_for_a_fault_that_is_under_way() {
+    let (_machine, parent, child) = on_two_cpus();
+    let mut fault = pin!(parent.fault(BASE, Access::Write));
+    assert!(waits(fault.as_mut()));
+    let mut unmap = pin!(parent.unmap(BASE, PAGE));
+    sim::on(1, || assert!(waits(unmap.as_mut())));
+    assert_eq!(sim::load(BASE), Ok(1), "not in the middle of the fault");
+    sim::on(1, serve);
+    assert_eq!(now(fault), Ok(()));
+    sim::store(BASE, 2).unwrap();
+    sim::on(1, || assert!(waits(unmap.as_mut())));
+    serve();
+    sim::on(1, || now(unmap)).unwrap();
+    assert!(sim::load(BASE).is_err() && sim::on(1, || sim::load(BASE)).is_err());
+    assert_eq!(store(&parent, BASE, 3), Err(FaultError::NotMapped));
+    sim::on(1, || {
+        leave();
+        reclaim_here();
+    });
+    assert_clean(&[parent.clone(), child], &[]);
+}

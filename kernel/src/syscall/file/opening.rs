@@ -35,6 +35,26 @@ pub async fn openat(
     Ok(fd.0 as usize)
 }
 
+/// The longest name of memory that is a file, as on Linux.
+const MAX_NAME: usize = 249;
+
+/// memfd_create(2). The name is for nobody here. There are no seals, and no huge pages.
+pub async fn memfd_create(thread: &Thread, name: usize, create_flags: usize) -> SysResult {
+    let create_flags = flags(create_flags);
+    check_flags(create_flags, abi::MFD_CLOEXEC | abi::MFD_EXEC)?;
+    match thread.space().read_string(name, MAX_NAME + 1).await {
+        Err(Errno::ENAMETOOLONG) => return Err(Errno::EINVAL),
+        name => drop(name?),
+    }
+    let on_exec = match create_flags & abi::MFD_CLOEXEC {
+        0 => OnExec::Keep,
+        _ => OnExec::Close,
+    };
+    let file = fs::open::unnamed()?;
+    let fd = thread.process().files().add(file, on_exec)?;
+    Ok(fd.0 as usize)
+}
+
 /// close(2)
 pub async fn close(thread: &Thread, fd: usize) -> SysResult {
     // Dropped here, without a lock.

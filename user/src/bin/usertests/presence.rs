@@ -5,7 +5,9 @@ use user::cases;
 use user::ensure;
 use user::sys::file::{self, O_CREAT, O_RDWR};
 use user::sys::memory::{self, PAGE, Protection, Sharing};
+use user::sys::signal::Signal;
 use user::sys::{Errno, Result, raw};
+use user::testing::child::expect_signal;
 use user::testing::failure::expect_error;
 use user::testing::{Area, Case, Explain, Verdict, in_child};
 
@@ -24,6 +26,7 @@ pub const CASES: &[Case] = cases![
     locked_all => "mlockall",
     lock_errors => "mlock-errors",
     synced => "msync",
+    memory_as_a_file => "memfd",
 ];
 
 const PLACE: usize = 0x2000_0000_0000;
@@ -242,4 +245,59 @@ fn synced() -> Verdict {
     bad("odd start", sync(PLACE + 1, PAGE, SYNC), Errno::EINVAL)?;
     bad("a hole", sync(PLACE, 3 * PAGE, SYNC), Errno::ENOMEM)?;
     bad("kernel", sync(KERNEL, PAGE, SYNC), Errno::ENOMEM)
+}
+
+/// Memory that is a file without a name: shared by who maps it, and as long as it was made.
+fn memory_as_a_file() -> Verdict {
+    let create = |name: usize, flags: u32| {
+        // SAFETY: it reads a string.
+        unsafe {
+            raw::call(
+                numbers::__NR_memfd_create,
+                [name, flags as usize, 0, 0, 0, 0],
+            )
+        }
+    };
+    let name = c"case".as_ptr() as usize;
+    let fd = create(name, numbers::MFD_CLOEXEC).or_fail("memfd_create")?;
+    let fd = file::Fd(fd as i32);
+    let flags = file::descriptor_flags(fd).or_fail("fcntl")?;
+    ensure!(flags == 1, "the descriptor's flags are {flags}");
+    let map = |sharing| {
+        let mapped = memory::map_file(fd, 2 * PAGE, Protection::READ_WRITE, sharing);
+        mapped.or_fail("mmap")
+    };
+    let shared = map(Sharing::Shared)?;
+    expect_signal(Signal::SIGBUS, || write(shared))?;
+    file::truncate(fd, PAGE as u64).or_fail("ftruncate")?;
+    let private = map(Sharing::Private)?;
+    in_child(|| {
+        write(shared + 5);
+        in_child(|| {
+            write(shared + 6);
+            Ok(())
+        })
+    })?;
+    let found = [5, 6, 7].map(|at| read(private + at));
+    ensure!(found == [1, 1, 0], "found {found:?}");
+    write(private);
+    ensure!(read(shared) == 0, "a private write is seen");
+    let mut bytes = [9; 7];
+    let count = file::pread(fd, &mut bytes, 0).or_fail("pread")?;
+    ensure!(
+        count == 7 && bytes == [0, 0, 0, 0, 0, 1, 1],
+        "read {bytes:?}"
+    );
+    expect_signal(Signal::SIGBUS, || write(shared + PAGE))?;
+    expect_error("no name", create(8, 0), Errno::EFAULT)?;
+    expect_error("flags", create(name, 0x1000), Errno::EINVAL)?;
+    let long = [b'x'; 251];
+    expect_error(
+        "a long name",
+        create(long.as_ptr() as usize, 0),
+        Errno::EINVAL,
+    )?;
+    unmap(shared, 2 * PAGE).or_fail("munmap")?;
+    unmap(private, 2 * PAGE).or_fail("munmap")?;
+    file::close(fd).or_fail("close")
 }
