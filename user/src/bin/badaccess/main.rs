@@ -8,6 +8,7 @@
 
 mod by_kernel;
 mod by_program;
+mod by_range;
 mod places;
 
 use user::testing::cases;
@@ -16,5 +17,8 @@ use user::{Arguments, program};
 program!(main);
 
 fn main(arguments: Arguments) -> i32 {
-    cases::main(arguments, &[by_program::CASES, by_kernel::CASES])
+    cases::main(
+        arguments,
+        &[by_program::CASES, by_kernel::CASES, by_range::CASES],
+    )
 }
