@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod advice;
 mod arguments;
+mod crowds;
 mod descriptors;
 mod directories;
 mod elf;
@@ -50,6 +51,7 @@ fn main(arguments: Arguments) -> i32 {
             processes::CASES,
             signals::CASES,
             threads::CASES,
+            crowds::CASES,
             futexes::CASES,
             pipes::CASES,
             descriptors::CASES,
