@@ -88,8 +88,8 @@ fn a_leaver_passes_its_choice_on() {
 
 /// Who leaves while it is moved is found where it is, and is in no list after that.
 ///
-/// Fault: `Park::take_out` does not look again which bucket it is (loom sees two threads in one
-/// node).
+/// Fault: `Park::take_out` does not look again which bucket it is (the list is torn, and the model
+/// crashes).
 #[test]
 fn a_leaver_is_found_where_it_was_moved() {
     explore(None, || {
