@@ -34,6 +34,13 @@ errnos! {
 }
 
 impl Errno {
+    /// Never seen by a program: see [`Restart`](crate::wait::Restart).
+    pub const ERESTARTSYS: Errno = Errno(512);
+    /// As `ERESTARTSYS`.
+    pub const ERESTARTNOHAND: Errno = Errno(514);
+    /// As `ERESTARTSYS`.
+    pub const ERESTART_RESTARTBLOCK: Errno = Errno(516);
+
     /// The value a system call returns in `rax` for this error.
     pub fn to_return(self) -> usize {
         (self.0 as usize).wrapping_neg()

@@ -35,6 +35,7 @@ mod selftest;
 mod start;
 pub mod syscall;
 pub mod trace;
+pub mod wait;
 
 #[cfg(target_os = "none")]
 pub use start::start;

@@ -5,6 +5,7 @@ use super::tty;
 use crate::arch::{self, Access};
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Sink, UserBuf};
+use crate::wait::{Caller, Wait};
 
 /// A character device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,20 +64,20 @@ impl Device {
     }
 
     /// Reads (read(2)).
-    pub async fn read(self, to: &mut UserBuf<'_>, nonblocking: bool) -> SysResult {
+    pub async fn read(self, to: &mut UserBuf<'_>, wait: Wait<'_>) -> SysResult {
         match self {
             Device::Null => Ok(0),
             Device::Zero | Device::Full => fill(to, zeros).await,
             Device::Random | Device::Urandom => fill(to, noise).await,
-            Device::Console | Device::Tty => tty::console().read(to, nonblocking).await,
+            Device::Console | Device::Tty => tty::console().read(to, wait).await,
         }
     }
 
     /// Writes (write(2)).
-    pub async fn write(self, from: &mut UserBuf<'_>) -> SysResult {
+    pub async fn write(self, from: &mut UserBuf<'_>, caller: &dyn Caller) -> SysResult {
         match self {
             Device::Full => Err(Errno::ENOSPC),
-            Device::Console | Device::Tty => tty::console().write(from).await,
+            Device::Console | Device::Tty => tty::console().write(from, caller).await,
             // What is written is not looked at.
             _ => Ok(from.remaining()),
         }

@@ -15,6 +15,7 @@ use super::transfer::{deliver, store};
 use super::tty::{self, Tty};
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Object, UserBuf};
+use crate::wait::{Caller, Wait};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -111,8 +112,12 @@ impl OpenFile {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 
-    fn nonblocking(&self) -> bool {
-        self.flags() & abi::O_NONBLOCK != 0
+    /// Whether a caller may wait.
+    fn wait<'a>(&self, caller: &'a dyn Caller) -> Wait<'a> {
+        match self.flags() & abi::O_NONBLOCK {
+            0 => Wait::For(caller),
+            _ => Wait::Never,
+        }
     }
 
     /// Whether it was opened for reading.
@@ -179,13 +184,13 @@ impl OpenFile {
     }
 
     /// Reads at the position and moves it (read(2)).
-    pub async fn read(&self, to: &mut UserBuf<'_>) -> SysResult {
+    pub async fn read(&self, to: &mut UserBuf<'_>, caller: &dyn Caller) -> SysResult {
         if !self.is_readable() {
             return Err(Errno::EBADF);
         }
         match &self.opened {
-            Opened::Reader(reader) => reader.read(to, self.nonblocking()).await,
-            Opened::Device(device) => device.read(to, self.nonblocking()).await,
+            Opened::Reader(reader) => reader.read(to, self.wait(caller)).await,
+            Opened::Device(device) => device.read(to, self.wait(caller)).await,
             _ => {
                 let mut position = self.position.lock().await;
                 let n = self.read_contents(to, *position).await?;
@@ -197,13 +202,13 @@ impl OpenFile {
 
     /// Writes at the position, or at the end (`O_APPEND`), and moves the position (write(2)).
     /// After `EPIPE` the caller sends `SIGPIPE`.
-    pub async fn write(&self, from: &mut UserBuf<'_>) -> SysResult {
+    pub async fn write(&self, from: &mut UserBuf<'_>, caller: &dyn Caller) -> SysResult {
         if !self.is_writable() {
             return Err(Errno::EBADF);
         }
         match &self.opened {
-            Opened::Writer(writer) => writer.write(from, self.nonblocking()).await,
-            Opened::Device(device) => device.write(from).await,
+            Opened::Writer(writer) => writer.write(from, self.wait(caller)).await,
+            Opened::Device(device) => device.write(from, caller).await,
             _ => {
                 let mut position = self.position.lock().await;
                 let (n, end) = self.write_contents(from, *position).await?;
@@ -214,25 +219,35 @@ impl OpenFile {
     }
 
     /// Reads at `offset` (pread64(2)).
-    pub async fn read_at(&self, to: &mut UserBuf<'_>, offset: u64) -> SysResult {
+    pub async fn read_at(
+        &self,
+        to: &mut UserBuf<'_>,
+        offset: u64,
+        caller: &dyn Caller,
+    ) -> SysResult {
         if !self.is_readable() {
             return Err(Errno::EBADF);
         }
         self.check_seekable()?;
         match &self.opened {
-            Opened::Device(device) => device.read(to, self.nonblocking()).await,
+            Opened::Device(device) => device.read(to, self.wait(caller)).await,
             _ => self.read_contents(to, offset).await,
         }
     }
 
     /// Writes at `offset` (pwrite64(2); with `O_APPEND` at the end all the same, as Linux does).
-    pub async fn write_at(&self, from: &mut UserBuf<'_>, offset: u64) -> SysResult {
+    pub async fn write_at(
+        &self,
+        from: &mut UserBuf<'_>,
+        offset: u64,
+        caller: &dyn Caller,
+    ) -> SysResult {
         if !self.is_writable() {
             return Err(Errno::EBADF);
         }
         self.check_seekable()?;
         match &self.opened {
-            Opened::Device(device) => device.write(from).await,
+            Opened::Device(device) => device.write(from, caller).await,
             _ => self.write_contents(from, offset).await.map(|(n, _)| n),
         }
     }

@@ -5,6 +5,7 @@ use super::super::tree::Tree;
 use super::super::walk::{Follow, Start};
 use super::*;
 use crate::memory::Sink;
+use crate::wait::Undisturbed;
 use alloc::vec;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
@@ -24,11 +25,11 @@ fn try_open(tree: &Tree, path: &str, flags: u32) -> Result<Arc<OpenFile>, Errno>
 }
 
 fn write(program: &Program, file: &OpenFile, bytes: &[u8]) -> SysResult {
-    now(file.write(&mut program.holding(0, bytes)))
+    now(file.write(&mut program.holding(0, bytes), &Undisturbed))
 }
 
 fn read(program: &Program, file: &OpenFile, length: usize) -> Result<Vec<u8>, Errno> {
-    let n = now(file.read(&mut program.buffer(100_000, length)))?;
+    let n = now(file.read(&mut program.buffer(100_000, length), &Undisturbed))?;
     Ok(program.bytes(100_000, n))
 }
 
@@ -65,9 +66,12 @@ fn positions_are_shared_by_duplicates_and_not_by_a_second_open() {
     assert_eq!(read(&program, &other, 9), Ok(b"abcdef".to_vec()));
     // Calls with an offset leave the position alone.
     let mut to = program.buffer(0, 2);
-    assert_eq!(now(other.read_at(&mut to, 1)), Ok(2));
+    assert_eq!(now(other.read_at(&mut to, 1, &Undisturbed)), Ok(2));
     assert_eq!(program.bytes(0, 2), b"bc");
-    assert_eq!(now(other.write_at(&mut program.holding(0, b"X"), 0)), Ok(1));
+    assert_eq!(
+        now(other.write_at(&mut program.holding(0, b"X"), 0, &Undisturbed)),
+        Ok(1)
+    );
     assert_eq!(seek(&other, 0, Whence::Current), Ok(6));
 }
 
@@ -119,19 +123,22 @@ fn a_bad_address_ends_a_transfer_where_it_is() {
     let tree = Tree::new();
     let file = try_open(&tree, "/f", CREATE).unwrap();
     assert_eq!(
-        now(file.write(&mut program.running_out(700, 1000))),
+        now(file.write(&mut program.running_out(700, 1000), &Undisturbed)),
         Ok(700)
     );
     assert_eq!(
-        now(file.write(&mut program.running_out(0, 1000))),
+        now(file.write(&mut program.running_out(0, 1000), &Undisturbed)),
         Err(Errno::EFAULT)
     );
     assert_eq!(file.status().size, 700);
     write(&program, &file, &[3; 1000]).unwrap();
     seek(&file, 0, Whence::Start).unwrap();
-    assert_eq!(now(file.read(&mut program.running_out(900, 1000))), Ok(900));
     assert_eq!(
-        now(file.read(&mut program.running_out(0, 1000))),
+        now(file.read(&mut program.running_out(900, 1000), &Undisturbed)),
+        Ok(900)
+    );
+    assert_eq!(
+        now(file.read(&mut program.running_out(0, 1000), &Undisturbed)),
         Err(Errno::EFAULT)
     );
     assert_eq!(seek(&file, 0, Whence::Current), Ok(900));
@@ -148,9 +155,9 @@ fn a_cancelled_write_leaves_the_file_usable() {
         // Long enough to yield half-way.
         let mut from = program.buffer(0, 256 * 1024);
         let mut twice = UserBuf::clone(&from);
-        let mut writing = pin!(file.write(&mut from));
+        let mut writing = pin!(file.write(&mut from, &Undisturbed));
         assert!(writing.as_mut().poll(&mut context).is_pending());
-        let mut waiting = pin!(file.write(&mut twice));
+        let mut waiting = pin!(file.write(&mut twice, &Undisturbed));
         assert!(waiting.as_mut().poll(&mut context).is_pending());
     }
     assert_eq!(seek(&file, 3, Whence::Start), Ok(3));
@@ -397,11 +404,11 @@ fn devices_do_what_their_names_say() {
         101
     );
     assert_eq!(
-        now(open("/dev/zero").read(&mut program.running_out(10, 10))),
+        now(open("/dev/zero").read(&mut program.running_out(10, 10), &Undisturbed)),
         Ok(10)
     );
     assert_eq!(
-        now(open("/dev/zero").read(&mut program.running_out(0, 10))),
+        now(open("/dev/zero").read(&mut program.running_out(0, 10), &Undisturbed)),
         Err(Errno::EFAULT)
     );
     let status = open("/dev/null").status();
@@ -448,8 +455,8 @@ fn futures_are_small_and_can_move() {
     let file = try_open(&tree, "/f", CREATE).unwrap();
     let (one, two) = (&mut program.buffer(0, 1), &mut program.buffer(0, 1));
     let sizes = [
-        size(file.read(one)),
-        size(file.write(two)),
+        size(file.read(one, &Undisturbed)),
+        size(file.write(two, &Undisturbed)),
         size(file.read_entries(one)),
         size(open(&tree, start(&tree), b"/f", 0, 0)),
         size(super::super::poll::any_ready(&[])),

@@ -18,6 +18,7 @@ use super::ring::Ring;
 use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Sink, Source, UserBuf};
+use crate::wait::{Wait, interruptible};
 use alloc::sync::Arc;
 use executor::Label;
 use executor::sync::WaitQueue;
@@ -131,22 +132,24 @@ impl Reader {
 
     /// Reads what is there, and waits only if that is nothing (read(2)). How much `to` has got
     /// already counts.
-    pub async fn read(&self, to: &mut UserBuf<'_>, nonblocking: bool) -> SysResult {
+    pub async fn read(&self, to: &mut UserBuf<'_>, wait: Wait<'_>) -> SysResult {
         if to.remaining() == 0 {
             return Ok(to.done());
         }
         loop {
             let mut step = self.attempt(to);
             if step == Step::Blocked && to.done() == 0 {
-                if nonblocking {
+                let Wait::For(caller) = wait else {
                     break Err(Errno::EAGAIN);
-                }
+                };
                 let _waiting = self.0.count_in(Queue::Readers);
-                step = self
-                    .0
-                    .readers
-                    .wait_until(|| Some(self.attempt(to)).filter(|&step| step != Step::Blocked))
-                    .await;
+                let readers = &self.0.readers;
+                let change = readers
+                    .wait_until(|| Some(self.attempt(to)).filter(|&step| step != Step::Blocked));
+                step = match interruptible(caller, change).await {
+                    Ok(step) => step,
+                    Err(interrupted) => break Err(interrupted.into()),
+                };
                 // What is left is for the next one.
                 if self.readable() > 0 {
                     self.0.readers.wake_one();
@@ -256,7 +259,7 @@ impl Writer {
     /// closed: the caller has to send `SIGPIPE`.
     ///
     /// How much `from` has given already counts.
-    pub async fn write(&self, from: &mut UserBuf<'_>, nonblocking: bool) -> SysResult {
+    pub async fn write(&self, from: &mut UserBuf<'_>, wait: Wait<'_>) -> SysResult {
         if from.remaining() == 0 {
             return Ok(from.done());
         }
@@ -264,20 +267,19 @@ impl Writer {
         // Where to begin again if not all of an atomic write could be had at once.
         let start = atomic.then(|| from.clone());
         let result = loop {
-            let mut step = self.attempt(from, atomic, nonblocking);
+            let mut step = self.attempt(from, atomic, matches!(wait, Wait::Never));
             if step == Step::Blocked {
-                if nonblocking {
+                let Wait::For(caller) = wait else {
                     break Err(Errno::EAGAIN);
-                }
+                };
                 let _waiting = self.0.count_in(Queue::Writers);
-                step = self
-                    .0
-                    .writers
-                    .wait_until(|| {
-                        Some(self.attempt(from, atomic, false))
-                            .filter(|&step| step != Step::Blocked)
-                    })
-                    .await;
+                let change = self.0.writers.wait_until(|| {
+                    Some(self.attempt(from, atomic, false)).filter(|&step| step != Step::Blocked)
+                });
+                step = match interruptible(caller, change).await {
+                    Ok(step) => step,
+                    Err(interrupted) => break Err(interrupted.into()),
+                };
                 if self.0.state.lock().ring.room() >= ATOMIC {
                     self.0.writers.wake_one();
                 }

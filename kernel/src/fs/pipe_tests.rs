@@ -1,5 +1,6 @@
 use super::super::testing::{Program, now};
 use super::*;
+use crate::wait::Undisturbed;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::future::Future;
@@ -25,6 +26,9 @@ impl Wakes {
     }
 }
 
+/// For ever.
+const WAIT: Wait<'_> = Wait::For(&Undisturbed);
+
 fn wakes() -> (Arc<Wakes>, Waker) {
     let wakes = Arc::new(Wakes::default());
     (wakes.clone(), Waker::from(wakes))
@@ -36,12 +40,12 @@ fn pattern(start: usize, length: usize) -> Vec<u8> {
 }
 
 fn write(program: &Program, writer: &Writer, bytes: &[u8]) -> SysResult {
-    now(writer.write(&mut program.holding(0, bytes), true))
+    now(writer.write(&mut program.holding(0, bytes), Wait::Never))
 }
 
 fn read(program: &Program, reader: &Reader, length: usize) -> Result<Vec<u8>, Errno> {
     let mut to = program.buffer(64 * 1024, length);
-    let n = now(reader.read(&mut to, true))?;
+    let n = now(reader.read(&mut to, Wait::Never))?;
     Ok(program.bytes(64 * 1024, n))
 }
 
@@ -81,7 +85,7 @@ fn a_pipe_takes_64_kib_and_memory_only_as_needed() {
     assert_eq!(allocated(&writer), PAGE);
     // More than fits: what fits goes in.
     let mut from = program.buffer(0, 100_000);
-    assert_eq!(now(writer.write(&mut from, true)), Ok(CAPACITY));
+    assert_eq!(now(writer.write(&mut from, Wait::Never)), Ok(CAPACITY));
     assert_eq!(write(&program, &writer, b"x"), Err(Errno::EAGAIN));
     assert_eq!(allocated(&writer), CAPACITY);
     assert_eq!(read(&program, &reader, 100_000).unwrap().len(), CAPACITY);
@@ -103,14 +107,17 @@ fn a_small_write_goes_in_whole_or_not_at_all() {
     program.holding(start, &bytes[..17]);
     let expected = [&bytes[..17], &[0; ATOMIC - 17]].concat();
     assert_eq!(
-        now(writer.write(&mut program.buffer(start, ATOMIC), true)),
+        now(writer.write(&mut program.buffer(start, ATOMIC), Wait::Never)),
         Ok(ATOMIC)
     );
     assert_eq!(read(&program, &reader, CAPACITY), Ok(expected));
 
     // Half of it is not the program's: nothing goes in.
     let mut half = program.running_out(100, 100);
-    assert_eq!(now(writer.write(&mut half, true)), Err(Errno::EFAULT));
+    assert_eq!(
+        now(writer.write(&mut half, Wait::Never)),
+        Err(Errno::EFAULT)
+    );
     assert_eq!(reader.readable(), 0);
 }
 
@@ -119,7 +126,7 @@ fn a_large_write_counts_up_to_the_bad_address() {
     let program = Program::start();
     let (reader, writer) = pipe().unwrap();
     let mut from = program.running_out(3 * PAGE, PAGE);
-    assert_eq!(now(writer.write(&mut from, true)), Ok(3 * PAGE));
+    assert_eq!(now(writer.write(&mut from, Wait::Never)), Ok(3 * PAGE));
     assert_eq!(reader.readable(), 3 * PAGE);
 }
 
@@ -129,9 +136,12 @@ fn what_a_reader_has_no_place_for_stays() {
     let (reader, writer) = pipe().unwrap();
     write(&program, &writer, &pattern(0, 5000)).unwrap();
     let mut to = program.running_out(100, PAGE);
-    assert_eq!(now(reader.read(&mut to, true)), Ok(100));
+    assert_eq!(now(reader.read(&mut to, Wait::Never)), Ok(100));
     let mut nowhere = program.running_out(0, PAGE);
-    assert_eq!(now(reader.read(&mut nowhere, true)), Err(Errno::EFAULT));
+    assert_eq!(
+        now(reader.read(&mut nowhere, Wait::Never)),
+        Err(Errno::EFAULT)
+    );
     assert_eq!(read(&program, &reader, 9000), Ok(pattern(100, 4900)));
 }
 
@@ -161,7 +171,7 @@ fn a_waiting_reader_is_woken_once() {
     let (wakes, waker) = wakes();
     let mut context = Context::from_waker(&waker);
     let mut to = program.buffer(64 * 1024, 100);
-    let mut reading = pin!(reader.read(&mut to, false));
+    let mut reading = pin!(reader.read(&mut to, WAIT));
     assert!(reading.as_mut().poll(&mut context).is_pending());
     write(&program, &writer, b"one").unwrap();
     write(&program, &writer, b"two").unwrap();
@@ -178,7 +188,7 @@ fn a_waiting_writer_is_woken_once_there_is_room() {
     let (wakes, waker) = wakes();
     let mut context = Context::from_waker(&waker);
     let mut from = program.buffer(0, ATOMIC);
-    let mut writing = pin!(writer.write(&mut from, false));
+    let mut writing = pin!(writer.write(&mut from, WAIT));
     assert!(writing.as_mut().poll(&mut context).is_pending());
     read(&program, &reader, ATOMIC - 1).unwrap();
     assert_eq!(wakes.taken(), 0);
@@ -194,7 +204,7 @@ fn a_large_write_waits_for_its_reader_again_and_again() {
     let (reader, writer) = pipe().unwrap();
     let mut context = Context::from_waker(Waker::noop());
     let mut from = program.buffer(0, 200_000);
-    let mut writing = pin!(writer.write(&mut from, false));
+    let mut writing = pin!(writer.write(&mut from, WAIT));
     let mut seen = 0;
     loop {
         match writing.as_mut().poll(&mut context) {
@@ -219,15 +229,15 @@ fn several_readers_share_what_comes() {
     let mut context = Context::from_waker(&waker);
     let mut buffers = [0, 1, 2].map(|n| program.buffer(n * PAGE, 2));
     let [one, two, three] = &mut buffers;
-    let mut one = pin!(reader.read(one, false));
-    let mut two = pin!(reader.read(two, false));
-    let mut three = alloc::boxed::Box::pin(reader.read(three, false));
+    let mut one = pin!(reader.read(one, WAIT));
+    let mut two = pin!(reader.read(two, WAIT));
+    let mut three = alloc::boxed::Box::pin(reader.read(three, WAIT));
     assert!(one.as_mut().poll(&mut context).is_pending());
     assert!(three.as_mut().poll(&mut context).is_pending());
     assert!(two.as_mut().poll(&mut context).is_pending());
     // One write, one wake-up; who leaves something wakes the next.
     let mut from = program.holding(5 * PAGE, b"abcd");
-    assert_eq!(now(writer.write(&mut from, true)), Ok(4));
+    assert_eq!(now(writer.write(&mut from, Wait::Never)), Ok(4));
     assert_eq!(wakes.taken(), 1);
     assert_eq!(one.poll(&mut context), Poll::Ready(Ok(2)));
     assert_eq!(wakes.taken(), 1);
@@ -243,7 +253,7 @@ fn closing_wakes_those_who_wait_in_vain() {
     let (reader, writer) = pipe().unwrap();
     let mut context = Context::from_waker(Waker::noop());
     let mut to = program.buffer(0, 1);
-    let mut reading = pin!(reader.read(&mut to, false));
+    let mut reading = pin!(reader.read(&mut to, WAIT));
     assert!(reading.as_mut().poll(&mut context).is_pending());
     drop(writer);
     assert_eq!(reading.poll(&mut context), Poll::Ready(Ok(0)));
@@ -251,7 +261,7 @@ fn closing_wakes_those_who_wait_in_vain() {
     let (reader, writer) = pipe().unwrap();
     write(&program, &writer, &vec![0; CAPACITY]).unwrap();
     let mut from = program.buffer(0, 1);
-    let mut writing = pin!(writer.write(&mut from, false));
+    let mut writing = pin!(writer.write(&mut from, WAIT));
     assert!(writing.as_mut().poll(&mut context).is_pending());
     drop(reader);
     assert_eq!(writing.poll(&mut context), Poll::Ready(Err(Errno::EPIPE)));
@@ -265,7 +275,7 @@ fn polling_takes_no_wake_up_from_a_reader() {
     let mut context = Context::from_waker(&waker);
     let mut polling = pin!(reader.wait_ready(abi::POLLIN));
     let mut to = program.buffer(64 * 1024, 1);
-    let mut reading = pin!(reader.read(&mut to, false));
+    let mut reading = pin!(reader.read(&mut to, WAIT));
     assert!(polling.as_mut().poll(&mut context).is_pending());
     assert!(reading.as_mut().poll(&mut context).is_pending());
     write(&program, &writer, b"x").unwrap();

@@ -17,12 +17,14 @@ use super::state::Process;
 use crate::errno::Errno;
 use crate::memory;
 use crate::trace::{self, Kind};
+use crate::wait::{Wait, interruptible};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::mem;
 use core::sync::atomic::{AtomicU32, Ordering};
 use executor::Label;
 use executor::sync::WaitQueue;
+use linux_raw_sys::general as linux;
 use spin::Mutex;
 
 /// How a process ended.
@@ -69,7 +71,7 @@ pub(super) struct Family {
     /// for itself.
     parent: AtomicU32,
     ties: Mutex<Ties>,
-    /// Woken when a child has ended.
+    /// Woken when a child has ended, was stopped or continued.
     children_changed: WaitQueue,
     /// Woken when the process itself has ended.
     ended: WaitQueue,
@@ -175,6 +177,19 @@ impl Process {
         }
     }
 
+    /// Tells the parent that the process was stopped or continued.
+    pub(super) fn tell_parent(&self, event: ChildEvent) {
+        let Some(parent) = self.parent() else {
+            return;
+        };
+        parent.family.children_changed.wake_all();
+        if !parent.signals.action(Signal::CHLD).has(linux::SA_NOCLDSTOP) {
+            let info = SigInfo::child(event, self.pid, self.cpu_time());
+            // As in `child_ended`.
+            let _ = signal::send(&parent, info);
+        }
+    }
+
     fn child_ended(&self, child: &Arc<Process>) {
         if self.signals.reaps_children() {
             // SIGCHLD is ignored: no zombie is kept (wait(2), notes). One that is handed over, or
@@ -227,44 +242,58 @@ impl Selector {
     }
 }
 
-/// A child that has ended and is not a zombie any more.
+/// Of what news of a child a wait wants to be told, besides its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Reaped {
-    /// Its number, which is free again.
+pub struct News {
+    /// That it was stopped (`WUNTRACED`).
+    pub stopped: bool,
+    /// That it was continued (`WCONTINUED`).
+    pub continued: bool,
+}
+
+impl News {
+    fn includes(self, event: ChildEvent) -> bool {
+        match event {
+            ChildEvent::Ended(_) => true,
+            ChildEvent::Stopped(_) => self.stopped,
+            ChildEvent::Continued => self.continued,
+        }
+    }
+}
+
+/// What a wait was told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// The child's number, which is free again if it has ended.
     pub pid: Pid,
-    /// How it ended.
-    pub status: ExitStatus,
+    /// What happened to it.
+    pub event: ChildEvent,
     /// Nanoseconds of CPU time, its own children's included.
     pub cpu_time: u64,
 }
 
-/// Waits until a child that the selector matches has ended. With `block` false it does
-/// not wait, and returns `None`.
+/// Waits until there is news of a child that the selector matches. `None`, if it may not wait.
 ///
 /// # Errors
-/// `ECHILD` when there is no such child.
+/// `ECHILD` when there is no such child; and when the caller is called away.
 pub async fn wait(
     parent: &Process,
     selector: Selector,
-    block: bool,
-) -> Result<Option<Reaped>, Errno> {
-    let reaped = if block {
-        let family = &parent.family;
-        family
-            .children_changed
-            .wait_until(|| look(parent, selector).transpose())
-            .await?
-    } else {
-        match look(parent, selector)? {
-            Some(reaped) => reaped,
-            None => return Ok(None),
-        }
+    news: News,
+    how: Wait<'_>,
+) -> Result<Option<Told>, Errno> {
+    let look = || look(parent, selector, news);
+    let Wait::For(caller) = how else {
+        return look();
     };
-    Ok(Some(reaped))
+    let family = &parent.family;
+    let news = family.children_changed.wait_until(|| look().transpose());
+    interruptible(caller, news).await?.map(Some)
 }
 
-/// Takes a zombie that matches. `None` when there are only living ones.
-fn look(parent: &Process, selector: Selector) -> Result<Option<Reaped>, Errno> {
+/// Takes the news of a child that matches; one that has ended is no zombie any more then. `None`
+/// when there is none.
+fn look(parent: &Process, selector: Selector, news: News) -> Result<Option<Told>, Errno> {
     let mut ties = parent.family.ties.lock();
     let mut any = false;
     let mut found = None;
@@ -274,6 +303,13 @@ fn look(parent: &Process, selector: Selector) -> Result<Option<Reaped>, Errno> {
             if let Some(status) = child.exit_status() {
                 found = Some((index, status));
                 break;
+            }
+            if let Some(event) = child.signals.take_report(|event| news.includes(event)) {
+                return Ok(Some(Told {
+                    pid: child.pid,
+                    event,
+                    cpu_time: child.cpu_time(),
+                }));
             }
         }
     }
@@ -285,9 +321,9 @@ fn look(parent: &Process, selector: Selector) -> Result<Option<Reaped>, Errno> {
     ids::remove(&child);
     let cpu_time = child.cpu_time() + child.children_time();
     parent.children_time.fetch_add(cpu_time, Ordering::Relaxed);
-    Ok(Some(Reaped {
+    Ok(Some(Told {
         pid: child.pid,
-        status,
+        event: ChildEvent::Ended(status),
         cpu_time,
     }))
 }

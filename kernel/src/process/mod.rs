@@ -24,7 +24,7 @@ mod thread;
 mod thread_group;
 
 pub use exec::{ExecError, Program, exec};
-pub use exit::{End, ExitStatus, Reaped, Selector, wait};
+pub use exit::{End, ExitStatus, News, Selector, Told, wait};
 pub use fork::{ForkError, ForkRequest, add_thread, fork};
 pub use ids::{Pid, any, count as process_count, find, find_thread};
 pub use limits::Limit;
@@ -32,7 +32,7 @@ pub use newborn::Beginning;
 pub use procfs::attach as attach_procfs;
 pub use run::{Outcome, end_all, start_init};
 pub use signal::{
-    Action, Disposition, QueueFull, SigInfo, Signal, send, send_to_all, send_to_group,
+    Action, Continuation, Disposition, QueueFull, SigInfo, Signal, send, send_to_all, send_to_group,
 };
 pub use state::Process;
 pub use thread::{Name as ThreadName, Tcb, Thread};

@@ -19,6 +19,7 @@ use crate::fs::table::{FdTable, OnExec};
 use crate::fs::walk::Start;
 use crate::log::Rationed;
 use crate::memory::{self, AddressSpace, Counter, FaultError};
+use crate::wait::Restart;
 use crate::{sched, syscall};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -185,9 +186,11 @@ enum Next {
 
 /// Runs the program until it ends or is replaced.
 async fn run(thread: &Thread, user: &mut UserContext) -> Next {
+    // The last system call was interrupted.
+    let mut interrupted = None;
     loop {
-        if thread.has_signals()
-            && let Some(status) = thread.take_signals(user).await
+        if (thread.has_signals() || interrupted.is_some())
+            && let Some(status) = thread.take_signals(user, interrupted.take()).await
         {
             return Next::End(End::Process(status));
         }
@@ -202,8 +205,12 @@ async fn run(thread: &Thread, user: &mut UserContext) -> Next {
                     None
                 }
                 None => match system_call(thread, user).await {
-                    None => None,
-                    Some(next) => return next,
+                    Done::Back => None,
+                    Done::Interrupted(restart) => {
+                        interrupted = Some(restart);
+                        None
+                    }
+                    Done::Left(next) => return next,
                 },
             },
             Trap::PageFault { address, access } => page_fault(thread, user, address, access).await,
@@ -225,26 +232,52 @@ async fn run(thread: &Thread, user: &mut UserContext) -> Next {
     }
 }
 
+/// How a system call has ended.
+enum Done {
+    /// The registers are set.
+    Back,
+    /// A signal has ended a wait, and the registers are as they were: what becomes of the call is
+    /// for the signal's handler to say.
+    Interrupted(Restart),
+    /// There is nothing to go back to.
+    Left(Next),
+}
+
 /// Does the system call, unless something that ends the thread comes first.
-async fn system_call(thread: &Thread, user: &mut UserContext) -> Option<Next> {
+async fn system_call(thread: &Thread, user: &mut UserContext) -> Done {
     let outcome = {
-        let call = pin!(syscall::dispatch(thread, user));
-        let killed = pin!(thread.tcb().must_end());
-        match select(call, killed).await {
-            Either::Left((outcome, _)) => outcome,
-            // The loop finds out why, which is the end.
-            Either::Right(_) => Outcome::Resume,
-        }
+        let mut call = pin!(syscall::dispatch(thread, user));
+        // Not before the call waits: most never do.
+        let mut killed = pin!(thread.tcb().must_end());
+        poll_fn(|context| {
+            if let Poll::Ready(outcome) = call.as_mut().poll(context) {
+                return Poll::Ready(outcome);
+            }
+            if killed.as_mut().poll(context).is_ready() {
+                // The loop finds out why, which is the end.
+                return Poll::Ready(Outcome::Resume);
+            }
+            // What came before we were told of signals has woken nobody: the wait looks again
+            // (see `wait`).
+            if thread.has_signals() {
+                return call.as_mut().poll(context);
+            }
+            Poll::Pending
+        })
+        .await
     };
     match outcome {
+        Outcome::Return(Err(error)) if let Some(restart) = Restart::of(error) => {
+            return Done::Interrupted(restart);
+        }
         Outcome::Return(result) => {
             user.set_result(syscall::to_return(result));
         }
         Outcome::Resume => {}
-        Outcome::Replace(program) => return Some(Next::Program(program)),
-        Outcome::Exit(end) => return Some(Next::End(end)),
+        Outcome::Replace(program) => return Done::Left(Next::Program(program)),
+        Outcome::Exit(end) => return Done::Left(Next::End(end)),
     }
-    None
+    Done::Back
 }
 
 async fn page_fault(

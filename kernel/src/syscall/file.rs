@@ -22,7 +22,7 @@ pub use descriptors::*;
 pub use ioctl::ioctl;
 pub use names::*;
 pub use opening::*;
-pub use polling::{poll, ppoll};
+pub use polling::{go_on_polling, poll, ppoll};
 pub use select::{pselect6, select};
 pub use status::*;
 pub use transfer::*;

@@ -118,8 +118,8 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_ioctl => file::ioctl(thread, a, b, c).await,
         nr::__NR_poll => file::poll(thread, a, b, c).await,
         nr::__NR_select => file::select(thread, a, b, c, d, e).await,
-        nr::__NR_pselect6 => file::pselect6(thread, a, b, c, d, e).await,
-        nr::__NR_ppoll => file::ppoll(thread, a, b, c, d).await,
+        nr::__NR_pselect6 => file::pselect6(thread, a, b, c, d, e, f).await,
+        nr::__NR_ppoll => file::ppoll(thread, a, b, c, d, e).await,
 
         // Names and attributes.
         nr::__NR_stat => file::stat(thread, a, b).await,
@@ -198,11 +198,14 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_rt_sigaction => signal::rt_sigaction(thread, a, b, c, d).await,
         nr::__NR_rt_sigprocmask => signal::rt_sigprocmask(thread, a, b, c, d).await,
         nr::__NR_rt_sigpending => signal::rt_sigpending(thread, a, b).await,
-        nr::__NR_pause => core::future::pending().await,
+        nr::__NR_pause => Err(thread.pause().await),
+        nr::__NR_rt_sigsuspend => signal::rt_sigsuspend(thread, a, b).await,
+        nr::__NR_rt_sigtimedwait => signal::rt_sigtimedwait(thread, a, b, c, d).await,
+        nr::__NR_restart_syscall => signal::restart_syscall(thread).await,
 
         // Time.
-        nr::__NR_nanosleep => time::nanosleep(thread, a).await,
-        nr::__NR_clock_nanosleep => time::clock_nanosleep(thread, a, b, c).await,
+        nr::__NR_nanosleep => time::nanosleep(thread, a, b).await,
+        nr::__NR_clock_nanosleep => time::clock_nanosleep(thread, a, b, c, d).await,
         nr::__NR_clock_gettime => time::clock_gettime(thread, a, b).await,
         nr::__NR_clock_getres => time::clock_getres(thread, a, b).await,
         nr::__NR_gettimeofday => time::gettimeofday(thread, a).await,

@@ -5,8 +5,9 @@ use crate::arch::UserContext;
 use crate::errno::{Errno, SysResult};
 use crate::memory::USER_END;
 use crate::process::{
-    self, End, ExitStatus, Outcome, Pid, Process, Program, Selector, Thread, ThreadName,
+    self, End, ExitStatus, News, Outcome, Pid, Process, Program, Selector, Thread, ThreadName,
 };
+use crate::wait::Wait;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -60,7 +61,7 @@ pub async fn execveat(
     execve(thread, path, arguments, environment).await
 }
 
-/// wait4(2). There are no stopped children to report.
+/// wait4(2).
 pub async fn wait4(
     thread: &Thread,
     pid: usize,
@@ -89,22 +90,30 @@ pub async fn wait4(
     if options as u32 & (linux::__WCLONE | linux::__WALL) == linux::__WCLONE {
         return Err(Errno::ECHILD);
     }
-    let block = options as u32 & linux::WNOHANG == 0;
-    let Some(reaped) = process::wait(process, selector, block).await? else {
+    let has = |option| options as u32 & option != 0;
+    let news = News {
+        stopped: has(linux::WUNTRACED),
+        continued: has(linux::WCONTINUED),
+    };
+    let wait = match has(linux::WNOHANG) {
+        true => Wait::Never,
+        false => Wait::For(thread),
+    };
+    let Some(told) = process::wait(process, selector, news, wait).await? else {
         return Ok(0);
     };
     let space = thread.space();
     if status != 0 {
         space
-            .write_bytes(status, &reaped.status.to_wait_status().to_le_bytes())
+            .write_bytes(status, &told.event.to_wait_status().to_le_bytes())
             .await?;
     }
     if usage != 0 {
         space
-            .write_bytes(usage, &super::system::usage_of(reaped.cpu_time))
+            .write_bytes(usage, &super::system::usage_of(told.cpu_time))
             .await?;
     }
-    Ok(reaped.pid.0 as usize)
+    Ok(told.pid.0 as usize)
 }
 
 /// getpid(2).

@@ -1,8 +1,11 @@
 //! Signals: sending them, and what is to be done with them.
 
+use super::{file, time};
 use crate::arch::{StackNote, UserContext};
 use crate::errno::{Errno, SysResult};
-use crate::process::{self, Action, Outcome, Pid, QueueFull, SigInfo, Signal, Thread};
+use crate::process::{
+    self, Action, Continuation, Outcome, Pid, QueueFull, SigInfo, Signal, Thread, futex,
+};
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as linux;
 
@@ -230,4 +233,65 @@ pub async fn rt_sigpending(thread: &Thread, address: usize, set_size: usize) -> 
         .write_bytes(address, &set[..set_size])
         .await?;
     Ok(0)
+}
+
+/// rt_sigsuspend(2).
+pub async fn rt_sigsuspend(thread: &Thread, set: usize, set_size: usize) -> SysResult {
+    if set_size != SET_SIZE {
+        return Err(Errno::EINVAL);
+    }
+    let set = thread.space().read_word(set).await? as u64;
+    thread.set_blocked_for_call(set);
+    Err(thread.pause().await)
+}
+
+/// rt_sigtimedwait(2).
+pub async fn rt_sigtimedwait(
+    thread: &Thread,
+    set: usize,
+    info: usize,
+    timeout: usize,
+    set_size: usize,
+) -> SysResult {
+    if set_size != SET_SIZE {
+        return Err(Errno::EINVAL);
+    }
+    let space = thread.space();
+    let set = space.read_word(set).await? as u64;
+    let time = match timeout {
+        0 => None,
+        address => Some(time::read_timespec(thread, address).await?),
+    };
+    let told = thread.wait_for_signal(set, time).await?;
+    if info != 0 {
+        let mut bytes = [0; linux::SI_MAX_SIZE as usize];
+        bytes[..SigInfo::SIZE].copy_from_slice(told.bytes());
+        space.write_bytes(info, &bytes).await?;
+    }
+    Ok(told.signal().number() as usize)
+}
+
+/// restart_syscall(2): what a call that was interrupted goes on with.
+pub async fn restart_syscall(thread: &Thread) -> SysResult {
+    match thread.take_continuation() {
+        None => Err(Errno::EINTR),
+        Some(Continuation::Sleep {
+            deadline,
+            remainder,
+        }) => time::sleep(thread, deadline, remainder).await,
+        Some(Continuation::Poll {
+            address,
+            count,
+            deadline,
+        }) => file::go_on_polling(thread, address, count, deadline).await,
+        Some(Continuation::Futex {
+            place,
+            expected,
+            bits,
+            deadline,
+        }) => {
+            futex::wait(thread, place, expected, bits, Some(deadline)).await?;
+            Ok(0)
+        }
+    }
 }

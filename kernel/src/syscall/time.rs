@@ -2,8 +2,9 @@
 
 use crate::arch;
 use crate::errno::{Errno, SysResult};
-use crate::process::Thread;
+use crate::process::{Continuation, Thread};
 use crate::sched;
+use crate::wait::interruptible;
 use linux_raw_sys::general as linux;
 
 const SECOND: u64 = 1_000_000_000;
@@ -96,11 +97,10 @@ pub async fn times(thread: &Thread, address: usize) -> SysResult {
     Ok(ticks(arch::clock()) as usize)
 }
 
-/// nanosleep(2). Signals that interrupt it end the process, so there is never a rest to
-/// report.
-pub async fn nanosleep(thread: &Thread, request: usize) -> SysResult {
+/// nanosleep(2).
+pub async fn nanosleep(thread: &Thread, request: usize, remainder: usize) -> SysResult {
     let duration = read_timespec(thread, request).await?;
-    sleep_until(arch::clock().saturating_add(duration)).await
+    sleep(thread, arch::clock().saturating_add(duration), remainder).await
 }
 
 /// clock_nanosleep(2).
@@ -109,21 +109,38 @@ pub async fn clock_nanosleep(
     clock: usize,
     flags: usize,
     request: usize,
+    remainder: usize,
 ) -> SysResult {
     if clock as u32 == linux::CLOCK_THREAD_CPUTIME_ID {
         return Err(Errno::EINVAL);
     }
     let now = read_clock(thread, clock)?;
     let time = read_timespec(thread, request).await?;
-    let duration = match flags as u32 {
-        0 => time,
-        linux::TIMER_ABSTIME => time.saturating_sub(now),
-        _ => return Err(Errno::EINVAL),
-    };
-    sleep_until(arch::clock().saturating_add(duration)).await
+    match flags as u32 {
+        0 => sleep(thread, arch::clock().saturating_add(time), remainder).await,
+        linux::TIMER_ABSTIME => {
+            let duration = time.saturating_sub(now);
+            let over = sched::executor().sleep_until(arch::clock().saturating_add(duration));
+            let result = interruptible(thread, over).await;
+            result.map(|()| 0).map_err(|_| Errno::ERESTARTNOHAND)
+        }
+        _ => Err(Errno::EINVAL),
+    }
 }
 
-async fn sleep_until(deadline: u64) -> SysResult {
-    sched::executor().sleep_until(deadline).await;
-    Ok(0)
+/// Sleeps until a point in time. If it is interrupted, what is left is written to `remainder`,
+/// unless that is 0.
+pub(super) async fn sleep(thread: &Thread, deadline: u64, remainder: usize) -> SysResult {
+    let over = sched::executor().sleep_until(deadline);
+    if interruptible(thread, over).await.is_ok() {
+        return Ok(0);
+    }
+    if remainder != 0 {
+        let left = deadline.saturating_sub(arch::clock());
+        write_pair(thread, remainder, left / SECOND, left % SECOND).await?;
+    }
+    Err(thread.interrupted_in(Continuation::Sleep {
+        deadline,
+        remainder,
+    }))
 }

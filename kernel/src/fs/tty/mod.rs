@@ -13,6 +13,7 @@ use crate::arch::{self, Access, Wanted};
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Source, UserBuf};
 use crate::sched;
+use crate::wait::{Caller, Wait, interruptible};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use executor::Label;
 use executor::sync::{Mutex as TaskMutex, WaitQueue};
@@ -148,24 +149,35 @@ impl Tty {
     /// Reads what was typed: a line, or under raw rules what `VMIN` and `VTIME` say
     /// (termios(3)). Of `VTIME` only the meaning that it has with a `VMIN` of 0 is known: how
     /// long to wait for the first byte.
-    pub async fn read(&self, to: &mut UserBuf<'_>, nonblocking: bool) -> SysResult {
+    pub async fn read(&self, to: &mut UserBuf<'_>, how: Wait<'_>) -> SysResult {
         let before = to.done();
         loop {
             let mut step = self.attempt(to, before);
             if step == Step::Empty {
-                if nonblocking {
+                let Wait::For(caller) = how else {
                     return Err(Errno::EAGAIN);
-                }
+                };
                 let patience = self.line.lock().settings().patience();
                 let wait = self.readers.wait_until(|| {
                     Some(self.attempt(to, before)).filter(|&step| step != Step::Empty)
                 });
-                step = match patience {
-                    None => wait.await,
-                    Some(time) => match sched::executor().timeout(time, wait).await {
-                        Ok(step) => step,
-                        Err(_) => return Ok(0),
-                    },
+                let timed = async {
+                    match patience {
+                        None => Some(wait.await),
+                        Some(time) => sched::executor().timeout(time, wait).await.ok(),
+                    }
+                };
+                step = match interruptible(caller, timed).await {
+                    Ok(Some(step)) => step,
+                    Ok(None) => return Ok(0),
+                    Err(interrupted) => {
+                        let done = to.done() - before;
+                        return if done > 0 {
+                            Ok(done)
+                        } else {
+                            Err(interrupted.into())
+                        };
+                    }
                 };
                 // This was the one that was woken: pass it on if something is left.
                 if self.line.lock().is_ready() {
@@ -199,10 +211,14 @@ impl Tty {
     }
 
     /// Prints.
-    pub async fn write(&self, from: &mut UserBuf<'_>) -> SysResult {
+    pub async fn write(&self, from: &mut UserBuf<'_>, caller: &dyn Caller) -> SysResult {
         let before = from.done();
         while from.remaining() > 0 {
-            let _printing = self.output.lock().await;
+            let _printing = match interruptible(caller, self.output.lock()).await {
+                Ok(guard) => guard,
+                Err(_) if from.done() > before => break,
+                Err(interrupted) => return Err(interrupted.into()),
+            };
             let end = from.done() + from.remaining().min(WHOLE);
             while from.done() < end {
                 let max = CHUNK.min(end - from.done());

@@ -1,5 +1,6 @@
 use super::super::testing::{Program, now};
 use super::*;
+use crate::wait::Undisturbed;
 use core::pin::pin;
 use core::sync::atomic::AtomicU32;
 use core::task::{Context, Poll, Waker};
@@ -21,7 +22,7 @@ fn a_reader_sleeps_until_the_line_is_ended() {
     let tty = tty();
     let mut context = Context::from_waker(Waker::noop());
     let mut to = program.buffer(0, 100);
-    let mut reading = pin!(tty.read(&mut to, false));
+    let mut reading = pin!(tty.read(&mut to, Wait::For(&Undisturbed)));
     assert!(reading.as_mut().poll(&mut context).is_pending());
     type_in(&tty, b"one");
     assert!(reading.as_mut().poll(&mut context).is_pending());
@@ -29,8 +30,11 @@ fn a_reader_sleeps_until_the_line_is_ended() {
     assert_eq!(reading.poll(&mut context), Poll::Ready(Ok(4)));
     assert_eq!(program.bytes(0, 4), b"one\n");
     assert_eq!(tty.readable(), 4);
-    assert_eq!(now(tty.read(&mut program.buffer(0, 100), true)), Ok(4));
-    let nothing = now(tty.read(&mut program.buffer(0, 100), true));
+    assert_eq!(
+        now(tty.read(&mut program.buffer(0, 100), Wait::Never)),
+        Ok(4)
+    );
+    let nothing = now(tty.read(&mut program.buffer(0, 100), Wait::Never));
     assert_eq!(nothing, Err(Errno::EAGAIN));
 }
 
@@ -40,8 +44,8 @@ fn two_readers_get_a_line_each() {
     let tty = tty();
     let mut context = Context::from_waker(Waker::noop());
     let (mut one, mut two) = (program.buffer(0, 9), program.buffer(5000, 9));
-    let mut one = pin!(tty.read(&mut one, false));
-    let mut two = pin!(tty.read(&mut two, false));
+    let mut one = pin!(tty.read(&mut one, Wait::For(&Undisturbed)));
+    let mut two = pin!(tty.read(&mut two, Wait::For(&Undisturbed)));
     assert!(one.as_mut().poll(&mut context).is_pending());
     assert!(two.as_mut().poll(&mut context).is_pending());
     type_in(&tty, b"ab\ncde\n");
@@ -54,10 +58,13 @@ fn a_line_for_a_bad_address_is_not_lost() {
     let program = Program::start();
     let tty = tty();
     type_in(&tty, b"line\n");
-    let bad = now(tty.read(&mut program.running_out(0, 9), true));
+    let bad = now(tty.read(&mut program.running_out(0, 9), Wait::Never));
     assert_eq!(bad, Err(Errno::EFAULT));
-    assert_eq!(now(tty.read(&mut program.running_out(2, 9), true)), Ok(2));
-    assert_eq!(now(tty.read(&mut program.buffer(0, 9), true)), Ok(3));
+    assert_eq!(
+        now(tty.read(&mut program.running_out(2, 9), Wait::Never)),
+        Ok(2)
+    );
+    assert_eq!(now(tty.read(&mut program.buffer(0, 9), Wait::Never)), Ok(3));
     assert_eq!(program.bytes(0, 3), b"ne\n");
 }
 
@@ -103,7 +110,7 @@ fn output_ends_at_a_bad_address() {
     let tty = tty();
     let mut from = program.running_out(300, 300);
     let mut context = Context::from_waker(Waker::noop());
-    let mut writing = pin!(tty.write(&mut from));
+    let mut writing = pin!(tty.write(&mut from, &Undisturbed));
     let result = loop {
         if let Poll::Ready(result) = writing.as_mut().poll(&mut context) {
             break result;
@@ -111,11 +118,14 @@ fn output_ends_at_a_bad_address() {
     };
     assert_eq!(result, Ok(300));
     assert_eq!(
-        now(tty.write(&mut program.running_out(0, 9))),
+        now(tty.write(&mut program.running_out(0, 9), &Undisturbed)),
         Err(Errno::EFAULT)
     );
     // The one that failed has let go of the port.
-    assert_eq!(now(tty.write(&mut program.holding(0, b"."))), Ok(1));
+    assert_eq!(
+        now(tty.write(&mut program.holding(0, b"."), &Undisturbed)),
+        Ok(1)
+    );
 }
 
 #[test]
@@ -125,7 +135,7 @@ fn leaving_line_mode_makes_what_was_typed_readable() {
     let mut context = Context::from_waker(Waker::noop());
     type_in(&tty, b"half");
     let mut to = program.buffer(0, 100);
-    let mut reading = pin!(tty.read(&mut to, false));
+    let mut reading = pin!(tty.read(&mut to, Wait::For(&Undisturbed)));
     assert!(reading.as_mut().poll(&mut context).is_pending());
     assert_eq!(tty.ready() & abi::POLLIN, 0);
     let mut termios = tty.settings().termios();

@@ -7,7 +7,7 @@
 //! word is not to be had at once, the lock is let go, the page made ready, and all begins
 //! again, for the address may mean something else by then.
 //!
-//! A waiter whose time is up, or who is killed, takes itself out of the lot, and passes a
+//! A waiter whose time is up, who is called away, or who is killed, takes itself out of the lot, and passes a
 //! wake-up on that it was given and cannot use (`executor::sync::ParkingLot`).
 //!
 //! `robust` is what the kernel does with locks whose holder has died.
@@ -18,11 +18,13 @@ mod robust;
 pub use key::Scope;
 pub use robust::HEAD_SIZE as ROBUST_HEAD_SIZE;
 
+use super::signal::Continuation;
 use super::thread::Thread;
 use crate::arch::{Access, PerMachine};
 use crate::errno::Errno;
 use crate::memory::AddressSpace;
 use crate::sched;
+use crate::wait::{Interrupted, interruptible};
 use core::pin::pin;
 use core::sync::atomic::{AtomicU32, Ordering};
 use executor::Label;
@@ -72,7 +74,8 @@ fn expect(space: &AddressSpace, address: usize, expected: u32) -> Result<(), Uns
 /// unless it has another value than the expected one.
 ///
 /// # Errors
-/// `EAGAIN` when it has, `ETIMEDOUT` at the deadline (by `arch::clock`), `EFAULT`.
+/// `EAGAIN` when it has, `ETIMEDOUT` at the deadline (by `arch::clock`), `EFAULT`; and when the
+/// thread is called away.
 pub async fn wait(
     thread: &Thread,
     place: Place,
@@ -85,20 +88,31 @@ pub async fn wait(
         let key = Key::of(space, place).await?;
         let look = || expect(space, place.address, expected);
         let mut park = pin!(LOT.get().park(key, bits, look));
-        let outcome = match deadline {
-            None => park.await,
-            Some(deadline) => {
-                let timer = pin!(sched::executor().sleep_until(deadline));
-                let outcome = match select(park.as_mut(), timer).await {
-                    Either::Left((outcome, _)) => Some(outcome),
-                    Either::Right(_) => None,
-                };
-                match outcome {
-                    Some(outcome) => outcome,
-                    // A wake-up that came in between counts.
-                    None if park.leave() => Ok(()),
-                    None => return Err(Errno::ETIMEDOUT),
-                }
+        let parked = async {
+            let Some(deadline) = deadline else {
+                return Some(park.as_mut().await);
+            };
+            let timer = pin!(sched::executor().sleep_until(deadline));
+            match select(park.as_mut(), timer).await {
+                Either::Left((outcome, _)) => Some(outcome),
+                Either::Right(_) => None,
+            }
+        };
+        let outcome = match interruptible(thread, parked).await {
+            Ok(Some(outcome)) => outcome,
+            // A wake-up that came in between counts.
+            Ok(None) | Err(Interrupted) if park.as_mut().leave() => Ok(()),
+            Ok(None) => return Err(Errno::ETIMEDOUT),
+            Err(interrupted) => {
+                return Err(match deadline {
+                    None => interrupted.into(),
+                    Some(deadline) => thread.interrupted_in(Continuation::Futex {
+                        place,
+                        expected,
+                        bits,
+                        deadline,
+                    }),
+                });
             }
         };
         match outcome {

@@ -86,7 +86,7 @@ impl Action {
     }
 
     /// Whether it has one of these `SA_*` flags.
-    pub(super) fn has(&self, flags: u32) -> bool {
+    pub(in crate::process) fn has(&self, flags: u32) -> bool {
         self.flags & u64::from(flags) != 0
     }
 

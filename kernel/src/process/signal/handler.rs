@@ -76,6 +76,8 @@ impl Thread {
         read.map_err(|_| BadFrame)?;
         let saved = SavedFrame::new(&bytes);
         self.set_blocked(saved.mask());
+        // What the handler has interrupted does not go on.
+        self.take_continuation();
         let image = self.read_image(saved.fpu_address()).await?;
         user.restore(&saved)?;
         match image {

@@ -36,6 +36,17 @@ pub enum ChildEvent {
     Continued,
 }
 
+impl ChildEvent {
+    /// The event as `wait4` reports it (wait(2)).
+    pub fn to_wait_status(self) -> u32 {
+        match self {
+            ChildEvent::Ended(status) => status.to_wait_status(),
+            ChildEvent::Stopped(signal) => signal.number() << 8 | 0x7f,
+            ChildEvent::Continued => 0xffff,
+        }
+    }
+}
+
 impl SigInfo {
     /// How many bytes of a `siginfo_t` are used.
     pub const SIZE: usize = 48;

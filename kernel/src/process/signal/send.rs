@@ -5,14 +5,15 @@
 //! takes back what would stop it; what stops takes back `SIGCONT`.
 
 use super::action::Disposition;
-use super::info::SigInfo;
+use super::info::{ChildEvent, SigInfo};
 use super::number::{DefaultAction, STOPPING, Signal};
 use super::queue::QueueFull;
 use super::state::State;
 use crate::process::ids::{self, Pid};
 use crate::process::state::Process;
 use crate::process::thread::{Tcb, Thread};
-use core::sync::atomic::Ordering;
+use core::mem;
+use core::sync::atomic::{Ordering, fence};
 
 /// Sends a signal to a process. To a zombie it does nothing.
 ///
@@ -72,7 +73,10 @@ impl Process {
             let mut state = self.signals.state.lock();
             if continues {
                 state.forget(&self.threads, STOPPING);
-                state.stopped = false;
+                if mem::take(&mut state.stopped) {
+                    state.report = Some(ChildEvent::Continued);
+                    state.untold = state.report;
+                }
             } else if signal.bit() & STOPPING != 0 {
                 state.forget(&self.threads, Signal::CONT.bit());
             }
@@ -87,6 +91,8 @@ impl Process {
             self.signals.publish(&state);
             queued?
         };
+        // Pairs with the stores of what a thread holds back and waits for.
+        fence(Ordering::SeqCst);
         match to {
             _ if continues => self.threads.alert(),
             Some(thread) if queued => thread.alert(),

@@ -11,13 +11,15 @@
 
 use super::action::{Action, Actions, Disposition};
 use super::altstack::AltStack;
-use super::info::SigInfo;
+use super::info::{ChildEvent, SigInfo};
 use super::number::{DefaultAction, Set, Signal, TERMINATING, UNSTOPPABLE};
 use super::queue::Queue;
+use super::restart::Continuation;
 use crate::process::state::Process;
 use crate::process::thread::{Tcb, Thread};
 use crate::process::thread_group::ThreadGroup;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::wait::Caller;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use linux_raw_sys::general as linux;
 use spin::Mutex;
 
@@ -39,6 +41,10 @@ pub(super) struct State {
     pub(super) actions: Actions,
     /// It was stopped and not continued.
     pub(super) stopped: bool,
+    /// That it was stopped or continued, until the parent has asked for it (wait(2)).
+    pub(super) report: Option<ChildEvent>,
+    /// The same, until a thread has told the parent.
+    pub(super) untold: Option<ChildEvent>,
 }
 
 /// The signals of a thread.
@@ -46,7 +52,7 @@ pub(in crate::process) struct ThreadSignals {
     /// Signals that are held back. Only the thread itself changes it.
     blocked: AtomicU64,
     /// Signals that it waits for by name although they are held back (sigtimedwait(2)).
-    pub(super) awaited: AtomicU64,
+    awaited: AtomicU64,
     /// Signals to this thread alone.
     pub(super) queue: Mutex<Queue>,
     /// Copy of `queue.set()`.
@@ -56,6 +62,8 @@ pub(in crate::process) struct ThreadSignals {
     pub(super) saved_mask: Mutex<Option<Set>>,
     /// Only the thread itself uses it.
     pub(super) stack: Mutex<AltStack>,
+    /// The rest of a system call that was interrupted. Only the thread itself uses it.
+    pub(super) continuation: Mutex<Option<Continuation>>,
 }
 
 impl Signals {
@@ -73,6 +81,8 @@ impl Signals {
                 queue: Queue::default(),
                 actions,
                 stopped: false,
+                report: None,
+                untold: None,
             }),
         }
     }
@@ -123,7 +133,18 @@ impl Signals {
             || self.action(Signal::CHLD).has(linux::SA_NOCLDWAIT)
     }
 
-    pub(super) fn action(&self, signal: Signal) -> Action {
+    /// Takes the news that it was stopped or continued, if there is such news and it is wanted.
+    pub(in crate::process) fn take_report(
+        &self,
+        wanted: impl FnOnce(ChildEvent) -> bool,
+    ) -> Option<ChildEvent> {
+        let mut state = self.state.lock();
+        let report = state.report.filter(|&event| wanted(event))?;
+        state.report = None;
+        Some(report)
+    }
+
+    pub(in crate::process) fn action(&self, signal: Signal) -> Action {
         self.state.lock().actions.get(signal)
     }
 }
@@ -160,6 +181,7 @@ impl ThreadSignals {
             pending: AtomicU64::new(0),
             saved_mask: Mutex::new(None),
             stack: Mutex::new(from.stack),
+            continuation: Mutex::new(None),
         }
     }
 
@@ -171,7 +193,8 @@ impl ThreadSignals {
     /// Changes that. Only by the thread itself, before it goes back to user mode: then it
     /// looks what it may take.
     pub(super) fn set_blocked(&self, set: Set) {
-        self.blocked.store(set & !UNSTOPPABLE, Ordering::Relaxed);
+        // SeqCst: pairs with the fence of who sends.
+        self.blocked.store(set & !UNSTOPPABLE, Ordering::SeqCst);
     }
 
     /// What a new thread or process has from this one.
@@ -200,7 +223,16 @@ impl ThreadSignals {
         result
     }
 
-    /// Whether the thread would take the signal, or waits for it.
+    /// What it waits for by name from now on.
+    pub(super) fn set_awaited(&self, set: Set) {
+        // SeqCst: pairs with the fence of who sends. Either that sees it, or the thread's next
+        // look, which comes after this, sees what was sent.
+        self.awaited.store(set, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether the thread would take the signal, or waits for it. To be asked after the signal has
+    /// been queued, and a fence.
     pub(super) fn wants(&self, signal: Signal) -> bool {
         let held_back = self.blocked() & !self.awaited.load(Ordering::Acquire);
         held_back & signal.bit() == 0
@@ -303,8 +335,14 @@ impl Tcb {
     }
 }
 
+impl Caller for Thread {
+    fn is_called_away(&self) -> bool {
+        self.has_signals()
+    }
+}
+
 impl Thread {
-    pub(super) fn signals(&self) -> &ThreadSignals {
+    pub(in crate::process) fn signals(&self) -> &ThreadSignals {
         &self.tcb().signals
     }
 

@@ -1,12 +1,15 @@
 //! Taking signals: what happens to a thread before it goes back to user mode.
 
 use super::action::{Action, Disposition};
-use super::info::SigInfo;
-use super::number::{DefaultAction, SYNCHRONOUS, Signal};
+use super::info::{ChildEvent, SigInfo};
+use super::number::{DefaultAction, STOPPING, SYNCHRONOUS, Signal};
 use crate::arch::UserContext;
+use crate::errno::Errno;
 use crate::process::exit::ExitStatus;
-use crate::process::ids::Pid;
+use crate::process::ids::{self, Pid};
 use crate::process::thread::Thread;
+use crate::wait::Restart;
+use core::sync::atomic::Ordering;
 use linux_raw_sys::general as linux;
 
 /// What a thread has to do.
@@ -15,6 +18,8 @@ enum Next {
     End(Signal),
     /// The process is stopped.
     Stop,
+    /// The parent has to be told.
+    Tell(ChildEvent),
     /// Nothing is left to do.
     GoOn,
 }
@@ -22,10 +27,12 @@ enum Next {
 impl Thread {
     /// Takes what is pending: says how the process ends if it does, waits while it is stopped,
     /// and makes the program go on in its handlers. Of several the last one runs first, as it
-    /// interrupts the others at their first instruction.
+    /// interrupts the others at their first instruction. Says to the registers as well what becomes
+    /// of a system call that was interrupted.
     pub(in crate::process) async fn take_signals(
         &self,
         user: &mut UserContext,
+        mut interrupted: Option<Restart>,
     ) -> Option<ExitStatus> {
         loop {
             match self.next() {
@@ -34,12 +41,25 @@ impl Thread {
                 Next::GoOn => break,
                 Next::End(signal) => return Some(ExitStatus::Signal(signal)),
                 Next::Stop => self.wait_while_stopped().await,
+                Next::Tell(event) => self.process().tell_parent(event),
                 Next::Call(info, action) => {
+                    // Only the first handler was called in the middle of it.
+                    if let Some(restart) = interrupted.take() {
+                        match restart {
+                            Restart::IfAsked if action.has(linux::SA_RESTART) => user.repeat_call(),
+                            _ => user.set_result(Errno::EINTR.to_return()),
+                        }
+                    }
                     if self.call_handler(user, &info, &action).await.is_err() {
                         self.force_after(info.signal());
                     }
                 }
             }
+        }
+        match interrupted {
+            Some(Restart::IfAsked | Restart::WithoutHandler) => user.repeat_call(),
+            Some(Restart::GoOn) => user.call_instead(linux::__NR_restart_syscall as usize),
+            None => {}
         }
         self.go_back_to_saved_mask();
         None
@@ -50,8 +70,15 @@ impl Thread {
     /// doomed.
     fn next(&self) -> Next {
         let signals = &self.process().signals;
+        // The numbers are locked before the signals.
+        let from_terminal = STOPPING & !Signal::STOP.bit();
+        let may_stop = self.tcb().deliverable() & from_terminal == 0
+            || has_job_control(self.process().group.load(Ordering::Relaxed));
         let mut state = signals.state.lock();
         let next = loop {
+            if let Some(event) = state.untold.take() {
+                return Next::Tell(event);
+            }
             if state.stopped && self.tcb().deliverable() & Signal::KILL.bit() == 0 {
                 return Next::Stop;
             }
@@ -71,7 +98,12 @@ impl Thread {
                 (Disposition::Ignore, _) | (_, DefaultAction::Ignore) => {}
                 // What comes from outside is nothing to init, if it has no handler.
                 _ if self.process().pid == Pid::INIT && signal.bit() & SYNCHRONOUS == 0 => {}
-                (_, DefaultAction::Stop) => state.stopped = true,
+                (_, DefaultAction::Stop) if signal != Signal::STOP && !may_stop => {}
+                (_, DefaultAction::Stop) => {
+                    state.stopped = true;
+                    state.report = Some(ChildEvent::Stopped(signal));
+                    state.untold = state.report;
+                }
                 (_, DefaultAction::Terminate) => break Next::End(signal),
             }
             state.take(self.signals(), first);
@@ -102,4 +134,28 @@ impl Thread {
         }
         self.force(SigInfo::kernel(Signal::SEGV));
     }
+}
+
+/// Whether somebody is there who could continue a process of this group: the parent of one of
+/// them, in another group of the same session. A group without one is orphaned, and the terminal
+/// does not stop it (setpgid(2)).
+fn has_job_control(group: u32) -> bool {
+    let mut last = Pid(0);
+    while let Some(process) = ids::next(last) {
+        last = process.pid;
+        let has_ended = process.exit_status().is_some();
+        if has_ended || process.group.load(Ordering::Relaxed) != group {
+            continue;
+        }
+        let session = process.session.load(Ordering::Relaxed);
+        let controls = process.parent().is_some_and(|parent| {
+            parent.pid != Pid::INIT
+                && parent.group.load(Ordering::Relaxed) != group
+                && parent.session.load(Ordering::Relaxed) == session
+        });
+        if controls {
+            return true;
+        }
+    }
+    false
 }

@@ -1,17 +1,24 @@
 //! poll(2) and ppoll(2).
+//!
+//! `poll` goes on after an interruption without a handler as if there had been none. The others
+//! begin anew, with the time that is left, which they write over what the caller had given (as
+//! Linux does, for `select` too).
 
 use super::plain::{bytes_mut, zeroed};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::fs::poll::{ALWAYS, Interest, any_ready};
 use crate::fs::table::Fd;
-use crate::process::Thread;
+use crate::process::{Continuation, Thread};
 use crate::sched;
+use crate::wait::interruptible;
 use alloc::vec::Vec;
 use linux_raw_sys::general as abi;
 
 /// `struct pollfd`: the descriptor, what is asked, what is answered.
 const POLLFD: usize = 8;
+/// Nanoseconds.
+const SECOND: u64 = 1_000_000_000;
 
 /// How long to wait.
 #[derive(Clone, Copy)]
@@ -55,21 +62,64 @@ impl Patience {
 }
 
 /// Waits until one of the files is ready or patience ends; says whether it was the former.
-pub(super) async fn wait(interests: &[Interest], patience: Patience) -> Result<bool, Errno> {
+pub(super) async fn wait(
+    thread: &Thread,
+    interests: &[Interest],
+    patience: Patience,
+) -> Result<bool, Errno> {
     if interests.iter().any(|interest| interest.ready() != 0) {
         return Ok(true);
     }
-    match patience {
-        Patience::None => Ok(false),
-        Patience::Endless => any_ready(interests).await.map(|()| true),
-        Patience::Until(deadline) => {
-            let left = deadline.saturating_sub(arch::clock());
-            match sched::executor().timeout(left, any_ready(interests)).await {
-                Ok(result) => result.map(|()| true),
-                Err(_) => Ok(false),
+    let ready = async {
+        match patience {
+            Patience::None => Ok(false),
+            Patience::Endless => any_ready(interests).await.map(|()| true),
+            Patience::Until(deadline) => {
+                let left = deadline.saturating_sub(arch::clock());
+                match sched::executor().timeout(left, any_ready(interests)).await {
+                    Ok(result) => result.map(|()| true),
+                    Err(_) => Ok(false),
+                }
             }
         }
+    };
+    let ready = interruptible(thread, ready).await;
+    ready.map_err(|_| Errno::ERESTARTNOHAND)?
+}
+
+/// Holds other signals back for the time of a call, if a set is given.
+pub(super) async fn begin_mask(thread: &Thread, set: usize, size: usize) -> Result<(), Errno> {
+    if set == 0 {
+        return Ok(());
     }
+    if size != size_of::<u64>() {
+        return Err(Errno::EINVAL);
+    }
+    let set = thread.space().read_word(set).await? as u64;
+    thread.set_blocked_for_call(set);
+    Ok(())
+}
+
+/// The end of a call that has waited: the mask is the old one again, and the time that is left
+/// is written where the caller had written the time. Who cannot be told cannot begin anew.
+pub(super) async fn end_wait(
+    thread: &Thread,
+    result: SysResult,
+    time: usize,
+    patience: Patience,
+    unit: u64,
+) -> SysResult {
+    let mut result = result;
+    if let (Patience::Until(deadline), true) = (patience, time != 0) {
+        let left = deadline.saturating_sub(arch::clock());
+        let words = [left / SECOND, left % SECOND / unit].map(u64::to_ne_bytes);
+        let written = thread.space().write_bytes(time, words.as_flattened()).await;
+        if written.is_err() && result == Err(Errno::ERESTARTNOHAND) {
+            result = Err(Errno::EINTR);
+        }
+    }
+    thread.end_blocked_for_call(result.err());
+    result
 }
 
 /// poll(2)
@@ -78,20 +128,53 @@ pub async fn poll(thread: &Thread, address: usize, count: usize, timeout: usize)
         milliseconds @ 0.. => Patience::of(milliseconds as u64 * 1_000_000),
         _ => Patience::Endless,
     };
-    poll_until(thread, address, count, patience).await
+    poll_patiently(thread, address, count, patience).await
 }
 
-/// ppoll(2). The mask of signals makes no difference while no signal has a handler: one
-/// that ends the process does so in any case.
+/// poll(2) after an interruption: until then.
+pub async fn go_on_polling(
+    thread: &Thread,
+    address: usize,
+    count: usize,
+    deadline: Option<u64>,
+) -> SysResult {
+    let patience = deadline.map_or(Patience::Endless, Patience::Until);
+    poll_patiently(thread, address, count, patience).await
+}
+
+async fn poll_patiently(
+    thread: &Thread,
+    address: usize,
+    count: usize,
+    patience: Patience,
+) -> SysResult {
+    let deadline = match patience {
+        Patience::Until(deadline) => Some(deadline),
+        _ => None,
+    };
+    match poll_until(thread, address, count, patience).await {
+        Err(Errno::ERESTARTNOHAND) => Err(thread.interrupted_in(Continuation::Poll {
+            address,
+            count,
+            deadline,
+        })),
+        result => result,
+    }
+}
+
+/// ppoll(2).
 pub async fn ppoll(
     thread: &Thread,
     address: usize,
     count: usize,
     timeout: usize,
-    _mask: usize,
+    mask: usize,
+    mask_size: usize,
 ) -> SysResult {
     let patience = Patience::read(thread, timeout).await?;
-    poll_until(thread, address, count, patience).await
+    begin_mask(thread, mask, mask_size).await?;
+    let result = poll_until(thread, address, count, patience).await;
+    end_wait(thread, result, timeout, patience, 1).await
 }
 
 async fn poll_until(
@@ -139,7 +222,7 @@ async fn poll_until(
         }
     }
     if bad == 0 {
-        wait(&interests, patience).await?;
+        wait(thread, &interests, patience).await?;
     }
 
     let mut ready = bad;

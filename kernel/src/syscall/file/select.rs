@@ -1,6 +1,6 @@
 //! select(2) and pselect6(2): the same waiting as poll(2), with sets of bits.
 
-use super::polling::{Patience, wait};
+use super::polling::{Patience, begin_mask, end_wait, wait};
 use crate::errno::{Errno, SysResult};
 use crate::fs::poll::Interest;
 use crate::fs::table::Fd;
@@ -12,6 +12,8 @@ use linux_raw_sys::general as abi;
 /// The largest number of descriptors that a set can have: glibc's `FD_SETSIZE`.
 const MAX: usize = 1024;
 const WORDS: usize = MAX / 64;
+/// Nanoseconds.
+const MICROSECOND: u64 = 1000;
 
 /// What each of the three sets asks for (select(2), "Correspondence between select() and
 /// poll() notifications").
@@ -102,10 +104,11 @@ pub async fn select(
             }
         }
     };
-    select_until(thread, count, [read, write, except], patience).await
+    let result = select_until(thread, count, [read, write, except], patience).await;
+    end_wait(thread, result, timeout, patience, MICROSECOND).await
 }
 
-/// pselect6(2). For the mask of signals see [`ppoll`](super::ppoll).
+/// pselect6(2).
 pub async fn pselect6(
     thread: &Thread,
     count: usize,
@@ -113,9 +116,17 @@ pub async fn pselect6(
     write: usize,
     except: usize,
     timeout: usize,
+    mask: usize,
 ) -> SysResult {
     let patience = Patience::read(thread, timeout).await?;
-    select_until(thread, count, [read, write, except], patience).await
+    if mask != 0 {
+        // There is no room for a seventh argument: a set's address, and its size.
+        let set = thread.space().read_word(mask).await?;
+        let size = mask.checked_add(8).ok_or(Errno::EFAULT)?;
+        begin_mask(thread, set, thread.space().read_word(size).await?).await?;
+    }
+    let result = select_until(thread, count, [read, write, except], patience).await;
+    end_wait(thread, result, timeout, patience, 1).await
 }
 
 async fn select_until(
@@ -145,7 +156,7 @@ async fn select_until(
         interests.push(Interest { file, events });
         fds.push(fd);
     }
-    wait(&interests, patience).await?;
+    wait(thread, &interests, patience).await?;
     let mut ready = 0;
     for (interest, fd) in interests.iter().zip(fds) {
         let events = interest.ready();

@@ -40,7 +40,7 @@ pub async fn read(thread: &Thread, fd: usize, address: usize, count: usize) -> S
     let space = thread.space();
     let mut to = UserBuf::new(space, address, count)?;
     to.limit(MAX_COUNT);
-    file.read(&mut to).await
+    file.read(&mut to, thread).await
 }
 
 /// write(2)
@@ -49,7 +49,7 @@ pub async fn write(thread: &Thread, fd: usize, address: usize, count: usize) -> 
     let space = thread.space();
     let mut from = UserBuf::new(space, address, count)?;
     from.limit(MAX_COUNT);
-    let result = file.write(&mut from).await;
+    let result = file.write(&mut from, thread).await;
     written(thread, &file, result)
 }
 
@@ -59,7 +59,7 @@ pub async fn readv(thread: &Thread, fd: usize, vector: usize, count: usize) -> S
     let space = thread.space();
     let mut to = UserBuf::vectored(space, vector, count).await?;
     to.limit(MAX_COUNT);
-    file.read(&mut to).await
+    file.read(&mut to, thread).await
 }
 
 /// writev(2)
@@ -68,7 +68,7 @@ pub async fn writev(thread: &Thread, fd: usize, vector: usize, count: usize) -> 
     let space = thread.space();
     let mut from = UserBuf::vectored(space, vector, count).await?;
     from.limit(MAX_COUNT);
-    let result = file.write(&mut from).await;
+    let result = file.write(&mut from, thread).await;
     written(thread, &file, result)
 }
 
@@ -84,7 +84,7 @@ pub async fn pread64(
     let space = thread.space();
     let mut to = UserBuf::new(space, address, count)?;
     to.limit(MAX_COUNT);
-    file.read_at(&mut to, position(offset)?).await
+    file.read_at(&mut to, position(offset)?, thread).await
 }
 
 /// pwrite64(2)
@@ -99,7 +99,7 @@ pub async fn pwrite64(
     let space = thread.space();
     let mut from = UserBuf::new(space, address, count)?;
     from.limit(MAX_COUNT);
-    file.write_at(&mut from, position(offset)?).await
+    file.write_at(&mut from, position(offset)?, thread).await
 }
 
 /// preadv(2)
@@ -114,7 +114,7 @@ pub async fn preadv(
     let space = thread.space();
     let mut to = UserBuf::vectored(space, vector, count).await?;
     to.limit(MAX_COUNT);
-    file.read_at(&mut to, position(offset)?).await
+    file.read_at(&mut to, position(offset)?, thread).await
 }
 
 /// pwritev(2)
@@ -129,7 +129,7 @@ pub async fn pwritev(
     let space = thread.space();
     let mut from = UserBuf::vectored(space, vector, count).await?;
     from.limit(MAX_COUNT);
-    file.write_at(&mut from, position(offset)?).await
+    file.write_at(&mut from, position(offset)?, thread).await
 }
 
 /// lseek(2)
