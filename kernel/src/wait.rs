@@ -11,9 +11,9 @@
 //! not asked, and nothing is registered anywhere before the first wait.
 
 use crate::errno::Errno;
-use core::future::{Future, poll_fn};
-use core::pin::pin;
-use core::task::Poll;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 
 /// Who waits, as far as a wait has to know it.
 pub trait Caller: Sync {
@@ -42,21 +42,32 @@ pub enum Wait<'a> {
     For(&'a dyn Caller),
 }
 
-/// Waits, unless the caller is called away.
-///
-/// # Errors
-/// When it is. What was waited for is not there then.
-pub async fn interruptible<T>(
-    caller: &dyn Caller,
-    wait: impl Future<Output = T>,
-) -> Result<T, Interrupted> {
-    let mut wait = pin!(wait);
-    poll_fn(|context| match wait.as_mut().poll(context) {
-        Poll::Ready(value) => Poll::Ready(Ok(value)),
-        Poll::Pending if caller.is_called_away() => Poll::Ready(Err(Interrupted)),
-        Poll::Pending => Poll::Pending,
-    })
-    .await
+/// Waits, unless the caller is called away. Then what was waited for is not there.
+pub fn interruptible<F: Future>(caller: &dyn Caller, wait: F) -> Interruptible<'_, F> {
+    Interruptible { caller, wait }
+}
+
+/// Made by [`interruptible`]. (An `async fn` would have room for the future inside twice.)
+#[must_use = "futures do nothing unless awaited"]
+pub struct Interruptible<'a, F> {
+    caller: &'a dyn Caller,
+    wait: F,
+}
+
+impl<F: Future> Future for Interruptible<'_, F> {
+    type Output = Result<F::Output, Interrupted>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let caller = self.caller;
+        // SAFETY: the future inside is pinned with this one: it is not moved, there is no other way
+        // to it, and nothing is dropped by hand.
+        let wait = unsafe { self.map_unchecked_mut(|this| &mut this.wait) };
+        match wait.poll(context) {
+            Poll::Ready(value) => Poll::Ready(Ok(value)),
+            Poll::Pending if caller.is_called_away() => Poll::Ready(Err(Interrupted)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 /// What becomes of a call that was interrupted, by which of Linux's internal error numbers it has
@@ -98,8 +109,9 @@ impl Caller for Undisturbed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::pin::pin;
     use core::sync::atomic::{AtomicBool, Ordering};
-    use core::task::{Context, Waker};
+    use core::task::Waker;
 
     struct Called(AtomicBool);
 

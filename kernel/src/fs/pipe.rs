@@ -143,10 +143,8 @@ impl Reader {
                     break Err(Errno::EAGAIN);
                 };
                 let _waiting = self.0.count_in(Queue::Readers);
-                let readers = &self.0.readers;
-                let change = readers
-                    .wait_until(|| Some(self.attempt(to)).filter(|&step| step != Step::Blocked));
-                step = match interruptible(caller, change).await {
+                let filled = || Some(self.attempt(to)).filter(|&step| step != Step::Blocked);
+                step = match interruptible(caller, self.0.readers.wait_until(filled)).await {
                     Ok(step) => step,
                     Err(interrupted) => break Err(interrupted.into()),
                 };
@@ -273,10 +271,10 @@ impl Writer {
                     break Err(Errno::EAGAIN);
                 };
                 let _waiting = self.0.count_in(Queue::Writers);
-                let change = self.0.writers.wait_until(|| {
+                let emptied = || {
                     Some(self.attempt(from, atomic, false)).filter(|&step| step != Step::Blocked)
-                });
-                step = match interruptible(caller, change).await {
+                };
+                step = match interruptible(caller, self.0.writers.wait_until(emptied)).await {
                     Ok(step) => step,
                     Err(interrupted) => break Err(interrupted.into()),
                 };

@@ -161,15 +161,16 @@ impl Tty {
                 let wait = self.readers.wait_until(|| {
                     Some(self.attempt(to, before)).filter(|&step| step != Step::Empty)
                 });
-                let timed = async {
-                    match patience {
-                        None => Some(wait.await),
-                        Some(time) => sched::executor().timeout(time, wait).await.ok(),
+                let waited = match patience {
+                    None => interruptible(caller, wait).await.map(Ok),
+                    Some(time) => {
+                        let wait = sched::executor().timeout(time, wait);
+                        interruptible(caller, wait).await
                     }
                 };
-                step = match interruptible(caller, timed).await {
-                    Ok(Some(step)) => step,
-                    Ok(None) => return Ok(0),
+                step = match waited {
+                    Ok(Ok(step)) => step,
+                    Ok(Err(_)) => return Ok(0),
                     Err(interrupted) => {
                         let done = to.done() - before;
                         return if done > 0 {
