@@ -126,15 +126,15 @@ impl FpuState {
             image.len() == size + MAGIC2_SIZE && u32::from_le_bytes(word(image, size)) == MAGIC2;
         let mut header = [0; HEADER_SIZE];
         let taken = if complete {
-            header = word(image, HEADER);
-            let (present, rest) = header.split_at_mut(8);
-            let wanted = u64::from_le_bytes(word(present, 0));
+            let wanted = u64::from_le_bytes(word(image, HEADER));
             let known = COMPONENTS.load(Ordering::Relaxed);
-            if wanted & !known != 0 || rest.iter().any(|&byte| byte != 0) {
+            // The processor ignores what follows these.
+            let zeroes: [u8; 16] = word(image, HEADER + 8);
+            if wanted & !known != 0 || zeroes != [0; 16] {
                 return Err(BadFrame);
             }
             let has = u64::from_le_bytes(word(image, FEATURES_AT));
-            put(present, 0, &(wanted & has).to_le_bytes());
+            put(&mut header, 0, &(wanted & has).to_le_bytes());
             size
         } else {
             put(&mut header, 0, &X87_SSE.to_le_bytes());

@@ -6,6 +6,7 @@
 #![no_std]
 #![no_main]
 
+mod by_frame;
 mod by_kernel;
 mod by_program;
 mod by_range;
@@ -19,6 +20,11 @@ program!(main);
 fn main(arguments: Arguments) -> i32 {
     cases::main(
         arguments,
-        &[by_program::CASES, by_kernel::CASES, by_range::CASES],
+        &[
+            by_program::CASES,
+            by_frame::CASES,
+            by_kernel::CASES,
+            by_range::CASES,
+        ],
     )
 }

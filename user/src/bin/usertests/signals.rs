@@ -1,4 +1,4 @@
-//! Signals without handlers: default, ignored, blocked.
+//! Signals: default, ignored, blocked. Handlers are tried by the C programs in `tests/c`.
 
 use user::cases;
 use user::ensure;
