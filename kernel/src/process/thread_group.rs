@@ -165,3 +165,7 @@ impl ThreadGroup {
         threads.find(|thread| matches(thread)).cloned()
     }
 }
+
+#[cfg(test)]
+#[path = "thread_group_tests.rs"]
+mod tests;

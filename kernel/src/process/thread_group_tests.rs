@@ -1,0 +1,128 @@
+//! Joining and leaving, without threads that run.
+
+use super::*;
+use crate::arch::sim::{self, Machine};
+use crate::fs::table::FdTable;
+use crate::fs::tree::Tree;
+use crate::memory::AddressSpace;
+use crate::process::ids::Pid;
+use crate::process::limits::Limits;
+use crate::process::signal::{InheritedSignals, Signal, Signals};
+use crate::process::state::{Names, Parts, Process};
+use alloc::boxed::Box;
+use futures_util::FutureExt;
+
+/// A process without threads, that nobody can find.
+fn process() -> (Machine, Arc<Process>) {
+    let machine = sim::Machine::start(1, 512);
+    let parts = Parts {
+        space: AddressSpace::new().unwrap(),
+        files: FdTable::new(),
+        cwd: Tree::new().root().clone(),
+        umask: 0,
+        group: None,
+        session: None,
+        limits: Limits::usual(),
+        signals: Signals::new(),
+        parent: None,
+        names: Arc::new(Names::default()),
+        uses_barriers: false,
+    };
+    (machine, Arc::new(Process::new(Pid(10), parts)))
+}
+
+/// A thread that has joined. Number 10 is the leader's.
+fn thread(process: &Arc<Process>, tid: u32) -> Arc<Tcb> {
+    let thread = made(process, tid);
+    process.threads.join(thread.clone()).unwrap();
+    thread
+}
+
+fn made(process: &Arc<Process>, tid: u32) -> Arc<Tcb> {
+    let signals = InheritedSignals::NOTHING;
+    Arc::new(Tcb::new(process.clone(), Pid(tid), signals))
+}
+
+const SEVEN: ExitStatus = ExitStatus::Code(7);
+const NINE: ExitStatus = ExitStatus::Code(9);
+
+#[test]
+fn whoever_is_in_is_doomed_and_nobody_comes_after() {
+    let (_machine, process) = process();
+    let threads = [10, 11].map(|tid| thread(&process, tid));
+    process.threads.end(SEVEN);
+    assert!(threads.iter().all(|thread| thread.is_doomed()));
+    let late = process.threads.join(made(&process, 12));
+    assert_eq!(late, Err(NotJoined::Ending));
+    // The first verdict counts.
+    process.threads.end(ExitStatus::Signal(Signal::KILL));
+    let [leader, other] = threads;
+    assert_eq!(process.threads.leave(&leader, End::Doomed), None);
+    assert_eq!(process.threads.leave(&other, End::Doomed), Some(SEVEN));
+}
+
+#[test]
+fn the_last_to_leave_of_its_own_says_how_the_process_ended() {
+    let (_machine, process) = process();
+    let [leader, other] = [10, 11].map(|tid| thread(&process, tid));
+    assert_eq!(process.threads.leave(&leader, End::Thread(SEVEN)), None);
+    assert!(!other.is_doomed(), "a thread that leaves alone ends nobody");
+    let last = process.threads.leave(&other, End::Thread(NINE));
+    assert_eq!(last, Some(NINE));
+}
+
+#[test]
+fn one_of_two_that_want_to_be_the_only_one_is() {
+    let (_machine, process) = process();
+    let [leader, first, second] = [10, 11, 12].map(|tid| thread(&process, tid));
+    let mut alone = Box::pin(process.threads.become_only(&first));
+    assert_eq!(alone.as_mut().now_or_never(), None);
+    assert!(leader.is_doomed() && second.is_doomed() && !first.is_doomed());
+    let beaten = process.threads.become_only(&second).now_or_never();
+    assert_eq!(beaten, Some(false));
+    let late = process.threads.join(made(&process, 13));
+    assert_eq!(late, Err(NotJoined::Ending));
+    assert_eq!(process.threads.leave(&second, End::Doomed), None);
+    assert_eq!(alone.as_mut().now_or_never(), None, "the leader is there");
+    assert_eq!(process.threads.leave(&leader, End::Doomed), None);
+    assert_eq!(alone.as_mut().now_or_never(), Some(true));
+    drop(alone);
+    process.threads.reopen();
+    thread(&process, 14);
+    assert_eq!(process.threads.len(), 2);
+    // They know the process, and it knows them.
+    process.threads.for_each(|thread| thread.doom());
+    for tid in [11, 14] {
+        let thread = process.threads.find(|thread| thread.tid() == Pid(tid));
+        let _ = process.threads.leave(&thread.unwrap(), End::Doomed);
+    }
+}
+
+#[test]
+fn whoever_wants_to_be_the_only_one_may_have_to_end_too() {
+    let (_machine, process) = process();
+    let [leader, other] = [10, 11].map(|tid| thread(&process, tid));
+    {
+        let mut alone = Box::pin(process.threads.become_only(&other));
+        assert_eq!(alone.as_mut().now_or_never(), None);
+        process.threads.end(SEVEN);
+        assert!(other.is_doomed(), "it sees that beside its wait");
+    }
+    assert_eq!(process.threads.leave(&other, End::Doomed), None);
+    let last = process.threads.leave(&leader, End::Doomed);
+    assert_eq!(last, Some(SEVEN));
+}
+
+#[test]
+fn the_time_of_those_who_left_counts() {
+    let (_machine, process) = process();
+    let [leader, other] = [10, 11].map(|tid| thread(&process, tid));
+    leader.end_poll(3);
+    other.end_poll(4);
+    other.end_poll(5);
+    assert_eq!(process.threads.cpu_time(), 12);
+    let _ = process.threads.leave(&other, End::Thread(SEVEN));
+    assert_eq!(process.threads.cpu_time(), 12);
+    let _ = process.threads.leave(&leader, End::Thread(SEVEN));
+    assert_eq!(process.threads.cpu_time(), 12);
+}
