@@ -57,6 +57,32 @@ fn several_programs_at_the_limit_at_once() {
     outcome.assert_shows("then 0\n");
 }
 
+/// Rule M10 in the middle of everything: each 97th frame cannot be had. What is asked for is
+/// tried again or refused, what the programs see is right, and nothing leaks.
+#[test]
+fn frames_that_cannot_be_had_now_and_then_hurt_nobody() {
+    // One of these will not be hit itself.
+    let look = "cat /proc/vmstat; cat /proc/vmstat; cat /proc/vmstat";
+    let outcome = Boot::new()
+        .cpus(4)
+        .kernel_arg("fail_allocation", "3000,97")
+        .exec(&format!(
+            "forkstorm --forkers 4 --seconds 5; {look}; echo over"
+        ))
+        .run();
+    outcome.assert_status(0);
+    outcome.assert_shows("mismatches 0\n");
+    outcome.assert_shows("over\n");
+    let console = outcome.console();
+    let failed = console.lines().find_map(|line| {
+        line.strip_prefix("allocations_failed ")?
+            .trim()
+            .parse()
+            .ok()
+    });
+    outcome.assert(failed.is_some_and(|n: u64| n > 50), "many to fail");
+}
+
 /// `fork` costs the same whatever the size of the process. The times are printed
 /// and not judged: a host that is busy would decide.
 #[test]

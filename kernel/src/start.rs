@@ -91,6 +91,9 @@ async fn whole_life(line: CommandLine) {
         Some(other) => log::warn!("selftest={other}: no such test"),
         None => {}
     }
+    if let Some(which) = line.get("fail_allocation") {
+        fail_allocations(which);
+    }
     let path = line.get("rdinit").unwrap_or("/init");
     let arguments = core::iter::once(path).chain(line.init.iter().map(String::as_str));
     let arguments: Vec<Vec<u8>> = arguments.map(|word| word.as_bytes().to_vec()).collect();
@@ -102,6 +105,15 @@ async fn whole_life(line: CommandLine) {
         }
     };
     power_off(status).await
+}
+
+/// `N`: the N-th allocation of a frame for the programs fails; `N,M`: and every M-th after it.
+fn fail_allocations(which: &str) {
+    let (first, period) = which.split_once(',').unwrap_or((which, "0"));
+    match (first.parse(), period.parse()) {
+        (Ok(first), Ok(period)) => memory::fail_allocations(first, period),
+        _ => log::warn!("fail_allocation={which}: not a number, nor two"),
+    }
 }
 
 /// Keeps its CPU for some seconds, for the test of the watchdog.

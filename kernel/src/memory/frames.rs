@@ -72,8 +72,10 @@ struct FrameTable {
     managed: usize,
     /// Frames that the kernel's heap has taken.
     heap: AtomicUsize,
-    /// For tests: the allocation with this number from now fails (0: none does).
+    /// For tests: the allocation for programs with this number from now fails (0: none does),
+    /// and then every so many.
     fail_in: AtomicUsize,
+    fail_every: AtomicUsize,
 }
 
 static TABLE: PerMachine<FrameTable> = PerMachine::new();
@@ -202,6 +204,7 @@ pub(super) fn init(boot: &BootInfo, aside: usize) -> PhysRange {
         managed,
         heap: AtomicUsize::new(0),
         fail_in: AtomicUsize::new(0),
+        fail_every: AtomicUsize::new(0),
     });
     PhysRange {
         start: home.start + taken,
@@ -260,12 +263,19 @@ impl FrameTable {
 
     fn fails_now(&self) -> bool {
         // The first look keeps the word shared while no test runs.
-        let count_down = |n: usize| n.checked_sub(1);
-        self.fail_in.load(Ordering::Relaxed) != 0
-            && self
-                .fail_in
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, count_down)
-                == Ok(1)
+        if self.fail_in.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let period = self.fail_every.load(Ordering::Relaxed);
+        let next = |n: usize| match n {
+            0 => None,
+            1 => Some(period),
+            _ => Some(n - 1),
+        };
+        let before = self
+            .fail_in
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        before == Ok(1)
     }
 
     fn free_frames(&self) -> usize {
@@ -322,11 +332,11 @@ pub struct FrameRef(Frame);
 impl FrameRef {
     /// A fresh frame full of zeroes (rule M9).
     pub fn zeroed(purpose: Purpose) -> Result<FrameRef, OutOfMemory> {
-        fail_on_purpose()?;
-        if purpose == Purpose::User
-            && let Some(frame) = stock::take()
-        {
-            return Ok(FrameRef(claim(frame)));
+        if purpose == Purpose::User {
+            fail_on_purpose()?;
+            if let Some(frame) = stock::take() {
+                return Ok(FrameRef(claim(frame)));
+            }
         }
         let frame = allocate(purpose)?;
         // SAFETY: the frame is fresh: nobody else has it.
@@ -527,10 +537,17 @@ pub(super) fn has_room() -> bool {
     table.pooled.load(Ordering::Relaxed) > table.reserve + CACHE
 }
 
-/// Makes the `n`-th allocation of a frame from now fail, once (1: the next; 0: none). For
-/// tests of rule M10.
+/// Makes the `n`-th allocation of a frame for programs from now fail (1: the next; 0: none),
+/// once. For tests of rule M10.
 pub fn fail_allocation(n: usize) {
-    TABLE.get().fail_in.store(n, Ordering::Relaxed);
+    fail_allocations(n, 0);
+}
+
+/// The same, and then every `period`-th (0: no other).
+pub fn fail_allocations(n: usize, period: usize) {
+    let table = TABLE.get();
+    table.fail_every.store(period, Ordering::Relaxed);
+    table.fail_in.store(n, Ordering::Relaxed);
 }
 
 #[cfg(test)]

@@ -331,8 +331,8 @@ pub(super) fn help_everywhere(steps: usize) -> bool {
 }
 
 /// Drops what waits until there is room again or nothing is left to drop, a slice at a
-/// time. Says whether it has dropped anything, so that it makes sense to try again what
-/// memory was missing for (rule M10).
+/// time. Says whether there is room or something was dropped, so that it makes sense to try
+/// again what memory was missing for (rule M10): another CPU may have dropped it meanwhile.
 pub async fn make_room() -> bool {
     let mut any = false;
     while help_everywhere(SLICE) {
@@ -342,7 +342,7 @@ pub async fn make_room() -> bool {
         }
         executor::yield_now().await;
     }
-    any
+    any || frames::has_room()
 }
 
 /// Whether nothing is left to drop, in no queue and in no CPU's hands.
