@@ -461,5 +461,6 @@ fn futures_are_small_and_can_move() {
         size(open(&tree, start(&tree), b"/f", 0, 0)),
         size(super::super::poll::any_ready(&[])),
     ];
-    assert!(sizes.into_iter().all(|size| size <= 512), "{sizes:?}");
+    // A page of the buffer may have to be faulted in, which may have to wait for other CPUs.
+    assert!(sizes.into_iter().all(|size| size <= 640), "{sizes:?}");
 }
