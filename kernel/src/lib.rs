@@ -20,19 +20,25 @@
 extern crate alloc;
 
 pub mod arch;
+#[cfg(not(loom))]
 pub mod cmdline;
 pub mod errno;
+mod facade;
+#[cfg(not(loom))]
 pub mod fs;
 pub mod log;
 pub mod memory;
 #[cfg(target_os = "none")]
 pub mod panic;
+#[cfg(not(loom))]
 pub mod process;
+#[cfg(not(loom))]
 pub mod sched;
 #[cfg(target_os = "none")]
 mod selftest;
 #[cfg(target_os = "none")]
 mod start;
+#[cfg(not(loom))]
 pub mod syscall;
 pub mod trace;
 pub mod wait;

@@ -16,10 +16,10 @@ use super::planted::{Planted, planted};
 use super::space::AddressSpace;
 use super::tags::{self, Change, SpaceId};
 use crate::arch::{self, CpuId, PerMachine};
+use crate::facade::{AtomicU64, Ordering, load_after};
 use crate::trace::{self, Kind};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 use spin::Mutex;
 
@@ -88,7 +88,7 @@ impl Activity {
             generation: before + 1,
             range,
         };
-        (change, CpuSet(self.cpus.load(Ordering::SeqCst)))
+        (change, CpuSet(load_after(&self.cpus)))
     }
 
     /// Who is active now. Only a hint, unless the caller knows why it cannot change.
@@ -96,17 +96,27 @@ impl Activity {
         CpuSet(self.cpus.load(Ordering::SeqCst))
     }
 
-    fn enter(&self, cpu: CpuId) {
+    /// Enters the set. Returns the generation, to be compared before CR3 is loaded.
+    #[must_use]
+    pub(super) fn enter(&self, cpu: CpuId) -> u64 {
         // SeqCst: orders the entry into the set before the look at the generation, and before
         // the first walk.
         self.cpus.fetch_or(CpuSet::only(cpu).0, Ordering::SeqCst);
+        load_after(&self.generation)
     }
 
-    fn load(&self, root: Frame) {
-        tags::here().enter(root, self.id, self.generation.load(Ordering::SeqCst));
+    /// The generation, for those who have not entered.
+    #[cfg(test)]
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
     }
 
-    fn leave(&self, cpu: CpuId) {
+    fn load(&self, root: Frame, generation: u64) {
+        tags::here().enter(root, self.id, generation);
+    }
+
+    /// Leaves the set.
+    pub(super) fn leave(&self, cpu: CpuId) {
         // SeqCst: CR3 was loaded before, so all this CPU did through the old tables comes first.
         self.cpus.fetch_and(!CpuSet::only(cpu).0, Ordering::SeqCst);
     }
@@ -133,13 +143,15 @@ pub fn activate(space: &Arc<AddressSpace>) {
     {
         return;
     }
+    #[cfg(test)]
     if planted(Planted::LateEntry) {
-        space.activity.load(space.root());
+        let generation = space.activity.generation();
+        space.activity.load(space.root(), generation);
         (0..8).for_each(|_| arch::scheduling_point());
     }
-    space.activity.enter(cpu);
+    let generation = space.activity.enter(cpu);
     if !planted(Planted::LateEntry) {
-        space.activity.load(space.root());
+        space.activity.load(space.root(), generation);
     }
     trace::event(Kind::Switch, [space.root().number().into()]);
     let old = slot.replace(space.clone());

@@ -13,7 +13,7 @@
 //! | `remap`, `relocate` | mremap, and how entries move | M2, M5, M10 |
 //! | `grow`, `limits` | stacks that grow, and how much may be mapped | |
 //! | `residence` | pages before they are used: populate, mlock, mincore | |
-//! | `active`, `tags`, `flush`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
+//! | `active`, `tags`, `flush`, `asking`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
 //! | `reclaim` | references are dropped after the shootdown, by tasks | M2, M11 |
 //! | `barrier` | a memory barrier on the CPUs that run an address space | M6 |
 //! | `user`, `word`, `transfer` | the kernel's access to user memory | M8 |
@@ -25,6 +25,7 @@
 mod active;
 mod advise;
 mod area;
+mod asking;
 mod audit;
 mod barrier;
 mod brk;
@@ -59,7 +60,9 @@ mod user;
 mod vma;
 mod word;
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod models;
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 pub use crate::arch::level::{Level, USER_END, USER_ENTRIES, page_of};

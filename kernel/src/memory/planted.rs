@@ -11,6 +11,8 @@ pub(super) enum Planted {
     DroppedBeforeAcks,
     /// Fork leaves writable translations in the TLBs (rule M3).
     ForkWithoutFlush,
+    /// Fork does not wait until all CPUs have forgotten (rule M3).
+    ForkWithoutWaiting,
     /// Who copies a table takes the writable bits out of the original before it knows that no other
     /// thread has taken that over (rule M3).
     ProtectedBeforeWon,
@@ -34,8 +36,12 @@ pub(super) enum Planted {
     GenerationNotCompared,
     /// The interrupt for a request is not sent (rule M7).
     LostKick,
+    /// Of two requests to a CPU that looks just then one is lost (rule M7).
+    AskersClearedLate,
     /// A copy keeps what its frame held before (rule M9).
     NotFilled,
+    /// Fresh memory keeps what its frame held before (rule M9).
+    NotZeroed,
 }
 
 /// Whether the fault is planted.

@@ -24,16 +24,16 @@
 //! polls. Nobody spins for anybody.
 
 use super::active::{self, CpuSet};
+use super::asking::{Acks, Inbox};
 use super::counters::{Counter, count};
 use super::flush::{Range, RetiredBatch};
 use super::histogram::Histogram;
 use super::planted::{Planted, planted};
 use super::reclaim::Receipt;
 use super::tags::{self, Change, SpaceId};
-use crate::arch::{self, CpuId, MAX_CPUS, PerMachine};
+use crate::arch::{self, CpuId, PerMachine};
 use crate::trace::{self, Kind};
 use alloc::vec::Vec;
-use arrayvec::ArrayVec;
 use core::marker::PhantomData;
 use core::mem;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -49,10 +49,7 @@ const ALL_FREE: u32 = (1 << SLOTS) - 1;
 
 /// A place for a shootdown.
 struct Slot {
-    /// Counted up when a shootdown is over.
-    round: AtomicU64,
-    /// The CPUs whose word is missing.
-    waiting_for: AtomicU64,
+    acks: Acks,
     /// What to forget, and when that was asked. Written before the slot's bit appears in an
     /// inbox, which publishes them.
     space: AtomicU64,
@@ -75,15 +72,6 @@ struct Outbox {
     waiters: WaitQueue,
 }
 
-/// What one CPU is asked to do.
-struct Inbox {
-    /// CPUs that have left something in `from`. While it is not empty its CPU has been told to
-    /// look.
-    askers: AtomicU64,
-    /// The slots with requests to this CPU, by the CPU that they belong to.
-    from: [AtomicU32; MAX_CPUS],
-}
-
 struct Boxes {
     outboxes: Vec<CachePadded<Outbox>>,
     inboxes: Vec<CachePadded<Inbox>>,
@@ -96,8 +84,7 @@ static BOXES: PerMachine<Boxes> = PerMachine::new();
 pub(super) fn init() {
     let slot = || {
         CachePadded::new(Slot {
-            round: AtomicU64::new(0),
-            waiting_for: AtomicU64::new(0),
+            acks: Acks::new(),
             space: AtomicU64::new(0),
             generation: AtomicU64::new(0),
             start: AtomicUsize::new(0),
@@ -113,14 +100,10 @@ pub(super) fn init() {
         free: AtomicU32::new(ALL_FREE),
         waiters: WaitQueue::labelled(&Label("room for a shootdown")),
     };
-    let inbox = || Inbox {
-        askers: AtomicU64::new(0),
-        from: [const { AtomicU32::new(0) }; MAX_CPUS],
-    };
     let cpus = || 0..arch::cpu_count();
     BOXES.init(Boxes {
         outboxes: cpus().map(|_| CachePadded::new(outbox())).collect(),
-        inboxes: cpus().map(|_| CachePadded::new(inbox())).collect(),
+        inboxes: cpus().map(|_| CachePadded::new(Inbox::new())).collect(),
         latency: Histogram::new(),
     });
 }
@@ -174,15 +157,14 @@ impl Ready {
         slot.end.store(change.range.end, Ordering::Relaxed);
         slot.sent.store(arch::clock(), Ordering::Relaxed);
         slot.number.store(number, Ordering::Relaxed);
-        slot.waiting_for.store(cpus.0, Ordering::Relaxed);
         *slot.retired.lock() = mem::take(retired);
         let ticket = Ticket {
             cpu: here,
             index,
-            round: slot.round.load(Ordering::Relaxed),
+            round: slot.acks.begin(cpus),
         };
         for cpu in cpus.iter() {
-            boxes.inboxes[cpu.0].ask(cpu, here, bit);
+            ask(&boxes.inboxes[cpu.0], cpu, here, bit);
         }
         ticket
     }
@@ -204,8 +186,7 @@ impl Ticket {
 
     /// Whether all CPUs have said that they have forgotten.
     pub(super) fn is_over(self) -> bool {
-        // Acquire: pairs with the Release in `Slot::end`.
-        self.slot().round.load(Ordering::Acquire) != self.round
+        self.slot().acks.is_over(self.round)
     }
 
     /// Waits for the last word. Any number of tasks may wait; giving up changes nothing for
@@ -233,12 +214,9 @@ impl Outbox {
     /// The CPU has done what the slot asks for.
     fn acknowledge(&self, index: usize, cpu: CpuId) {
         let slot = &self.slots[index];
-        let bit = CpuSet::only(cpu).0;
         // Before the word is given: afterwards the slot may be somebody else's.
         let number = slot.number.load(Ordering::Relaxed);
-        // AcqRel: what every CPU did through the old translations happens before the release
-        // below.
-        let is_last = slot.waiting_for.fetch_and(!bit, Ordering::AcqRel) == bit;
+        let is_last = slot.acks.acknowledge(cpu);
         trace::event(Kind::Ack, [number, is_last.into()]);
         if !is_last {
             return;
@@ -274,36 +252,19 @@ impl Slot {
         mem::take(&mut *self.retired.lock())
             .into_iter()
             .for_each(|retired| retired.release(receipt, sent));
-        // Release: who sees the new round sees that the references are gone.
-        self.round.fetch_add(1, Ordering::Release);
+        // Who sees that it is over sees that the references are gone.
+        self.acks.end();
     }
 }
 
-impl Inbox {
-    fn ask(&self, cpu: CpuId, asker: CpuId, slot: u32) {
-        // SeqCst, as in `serve`: either we find nobody there and send an interrupt, or the CPU
-        // has yet to take the askers, and finds the slot afterwards.
-        self.from[asker.0].fetch_or(slot, Ordering::SeqCst);
-        let before = self
-            .askers
-            .fetch_or(CpuSet::only(asker).0, Ordering::SeqCst);
-        if before != 0 {
-            count(Counter::ShootdownsMerged);
-        } else if !planted(Planted::LostKick) {
-            count(Counter::ShootdownInterrupts);
-            trace::event(Kind::Interrupt, [cpu.0 as u64]);
-            arch::kick(cpu);
-        }
-    }
-
-    /// Takes the requests out: whose, and which of its slots.
-    fn take(&self) -> ArrayVec<(CpuId, u32), MAX_CPUS> {
-        let askers = CpuSet(self.askers.swap(0, Ordering::SeqCst));
-        let requests = askers.iter().map(|asker| {
-            let slots = self.from[asker.0].swap(0, Ordering::SeqCst);
-            (asker, slots)
-        });
-        requests.collect()
+/// Leaves a request, and sees to it that the CPU looks.
+fn ask(inbox: &Inbox, cpu: CpuId, asker: CpuId, slot: u32) {
+    if !inbox.ask(asker, slot) {
+        count(Counter::ShootdownsMerged);
+    } else if !planted(Planted::LostKick) {
+        count(Counter::ShootdownInterrupts);
+        trace::event(Kind::Interrupt, [cpu.0 as u64]);
+        arch::kick(cpu);
     }
 }
 
@@ -313,8 +274,7 @@ pub fn serve() {
     let cpu = arch::cpu();
     let boxes = BOXES.get();
     let inbox = &boxes.inboxes[cpu.0];
-    // Relaxed: what comes later brings its own interrupt.
-    if inbox.askers.load(Ordering::Relaxed) == 0 {
+    if inbox.is_empty() {
         return;
     }
     let requests = inbox.take();
@@ -346,9 +306,9 @@ fn forget(changes: impl Iterator<Item = Change>) {
 }
 
 /// Whether the CPU has been asked for something and has not looked yet.
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(super) fn is_asked(cpu: usize) -> bool {
-    BOXES.get().inboxes[cpu].askers.load(Ordering::SeqCst) != 0
+    !BOXES.get().inboxes[cpu].is_empty()
 }
 
 /// Whether no shootdown is under way: a slot is free again when its references have been

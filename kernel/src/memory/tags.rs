@@ -117,7 +117,7 @@ pub(super) fn here() -> &'static Tags {
 }
 
 /// For tests: how many PCIDs all CPUs use from now on.
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(super) fn set_pcids(count: usize) {
     for tags in TAGS_OF.get() {
         tags.count.store(count, Ordering::Relaxed);

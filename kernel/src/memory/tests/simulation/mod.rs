@@ -12,6 +12,7 @@
 
 mod campaign;
 mod entering;
+mod litmus;
 mod model;
 mod plan;
 mod planted;
@@ -34,7 +35,7 @@ use std::time::{Duration, SystemTime};
 use world::{Process, World};
 
 /// Scheduling points after which a run must have come to its end, for each operation.
-const POINTS: u64 = 40_000;
+const POINTS: u64 = 4_000;
 
 /// What a run came to.
 struct Run {

@@ -42,6 +42,11 @@ fn m3_fork_without_a_flush() {
 }
 
 #[test]
+fn m3_fork_that_does_not_wait() {
+    found(Planted::ForkWithoutWaiting);
+}
+
+#[test]
 fn m4_a_copy_that_is_writable_at_once() {
     found(Planted::WritableBeforeAcks);
 }
@@ -75,6 +80,16 @@ fn m6_a_cpu_that_comes_back_and_compares_nothing() {
 fn m7_an_interrupt_that_is_lost() {
     let wrong = found(Planted::LostKick);
     assert!(wrong.contains("M7"), "{wrong}");
+}
+
+#[test]
+fn m7_a_merged_request_that_is_lost() {
+    found(Planted::AskersClearedLate);
+}
+
+#[test]
+fn m9_fresh_memory_that_is_not_zeroed() {
+    found(Planted::NotZeroed);
 }
 
 #[test]
