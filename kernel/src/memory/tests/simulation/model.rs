@@ -118,6 +118,9 @@ struct Page {
     /// Another page is being moved here: an access may find what is there, as soon as it has
     /// come.
     arriving: Option<usize>,
+    /// A call under way makes the page begin anew. When that is given up half-way, others may
+    /// find it so before the call's end is known.
+    anew: bool,
     /// Stores that are under way.
     stores: usize,
 }
@@ -205,6 +208,11 @@ impl Model {
         self.page(to).arriving = Some(from);
     }
 
+    /// The change that has begun makes these pages begin anew; see `anew`.
+    pub fn begin_anew(&mut self, pages: &[usize]) {
+        pages.iter().for_each(|&page| self.page(page).anew = true);
+    }
+
     /// A store to the page begins, or ends, done or not.
     pub fn count_stores(&mut self, page: usize, change: isize) {
         let page = self.page(page);
@@ -245,7 +253,13 @@ impl Model {
             }
             Content::Private(file, page, Some(since)) => file.since(*page, word, since[word]),
         };
-        if right.contains(&value) {
+        let anew = |fresh: &Content| match fresh {
+            Content::Own(words) => matches!(words[word], Word::Is(fresh) if fresh == value),
+            Content::Shared(file, page) | Content::Private(file, page, _) => {
+                file.now(*page, word) == Some(value)
+            }
+        };
+        if right.contains(&value) || (place.anew && anew(&mapping.fresh)) {
             Ok(())
         } else {
             Err(format!(
@@ -404,6 +418,7 @@ impl Model {
         for (n, page) in pages.iter().enumerate() {
             let page = self.page(*page);
             page.changing = false;
+            page.anew = false;
             page.arriving = None;
             page.changes += 1;
             match (&change, &mut page.mapping) {
@@ -456,6 +471,7 @@ impl Model {
         for page in pages.values_mut() {
             page.unsure |= page.changing;
             page.changing = false;
+            page.anew = false;
             page.arriving = None;
             page.stores = 0;
             page.apart = false;

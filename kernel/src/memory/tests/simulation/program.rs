@@ -439,6 +439,9 @@ impl Thread {
             return Ok(());
         };
         self.model().begin_move(from, to);
+        if leaves {
+            self.model().begin_anew(&[from]);
+        }
         let outcome = self
             .process
             .space
@@ -467,6 +470,7 @@ impl Thread {
         let Some(pages) = self.begin_change(range) else {
             return Ok(());
         };
+        self.model().begin_anew(&pages);
         let length = range.end - range.start;
         let space = &self.process.space;
         let outcome = match space.advise(range.start, length, Advice::Discard).await {
