@@ -20,7 +20,7 @@
 //! | `object` | bytes of files and of shared memory | M1 |
 //! | `audit`, `counters`, `histogram` | does it add up; what has been done | M11 |
 //!
-//! Nothing in here knows a register; see [`arch`](crate::arch) for what the machine does.
+//! Nothing in here knows a register; see [`arch`] for what the machine does.
 
 mod active;
 mod advise;
