@@ -133,6 +133,7 @@ impl Process {
     pub(super) fn end(self: &Arc<Process>, status: ExitStatus) {
         let word = status.to_wait_status();
         trace::event(Kind::Exit, [self.pid.0.into(), word.into()]);
+        self.stop_timer();
         self.files().clear();
         // This CPU leaves the address space, so that the last reference to it can go.
         memory::leave();

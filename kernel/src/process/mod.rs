@@ -32,7 +32,8 @@ pub use newborn::Beginning;
 pub use procfs::attach as attach_procfs;
 pub use run::{Outcome, end_all, start_init};
 pub use signal::{
-    Action, Continuation, Disposition, QueueFull, SigInfo, Signal, send, send_to_all, send_to_group,
+    Action, Continuation, Disposition, QueueFull, SigInfo, Signal, TimerState, send, send_to_all,
+    send_to_group,
 };
 pub use state::Process;
 pub use thread::{Name as ThreadName, Tcb, Thread};

@@ -15,6 +15,7 @@ mod sched;
 mod signal;
 mod system;
 mod time;
+mod timer;
 
 use crate::arch::UserContext;
 use crate::errno::{Errno, SysResult};
@@ -204,6 +205,9 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_restart_syscall => signal::restart_syscall(thread).await,
 
         // Time.
+        nr::__NR_alarm => timer::alarm(thread, a),
+        nr::__NR_getitimer => timer::getitimer(thread, a, b).await,
+        nr::__NR_setitimer => timer::setitimer(thread, a, b, c).await,
         nr::__NR_nanosleep => time::nanosleep(thread, a, b).await,
         nr::__NR_clock_nanosleep => time::clock_nanosleep(thread, a, b, c, d).await,
         nr::__NR_clock_gettime => time::clock_gettime(thread, a, b).await,

@@ -5,7 +5,7 @@
 //! process and for each of its threads, under one lock; `send` puts signals in, `take` gets them
 //! out and does what they say; `handler` and `altstack` are how a program's function is called
 //! and returned from; `mask` is holding back, and waiting for signals;
-//! `restart` what is left of a system call that was interrupted.
+//! `restart` what is left of a system call that was interrupted; `timer` sends `SIGALRM`.
 //!
 //! A signal is sent to a process or to one of its threads, and stays pending until a thread takes
 //! it, which threads do before they enter user mode. A system call that waits is given up at any
@@ -23,6 +23,7 @@ mod restart;
 mod send;
 mod state;
 mod take;
+mod timer;
 
 pub use action::{Action, Disposition};
 pub use info::{ChildEvent, SigInfo};
@@ -32,3 +33,4 @@ pub use restart::Continuation;
 pub(super) use send::kill_all;
 pub use send::{send, send_to_all, send_to_group};
 pub(super) use state::{InheritedSignals, Signals, ThreadSignals};
+pub use timer::TimerState;

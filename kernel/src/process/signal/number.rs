@@ -16,6 +16,7 @@ impl Signal {
     pub const KILL: Signal = Signal(linux::SIGKILL as u8);
     pub const SEGV: Signal = Signal(linux::SIGSEGV as u8);
     pub const PIPE: Signal = Signal(linux::SIGPIPE as u8);
+    pub const ALRM: Signal = Signal(linux::SIGALRM as u8);
     pub const CHLD: Signal = Signal(linux::SIGCHLD as u8);
     pub const CONT: Signal = Signal(linux::SIGCONT as u8);
     pub const STOP: Signal = Signal(linux::SIGSTOP as u8);

@@ -15,6 +15,7 @@ use super::info::{ChildEvent, SigInfo};
 use super::number::{DefaultAction, Set, Signal, TERMINATING, UNSTOPPABLE};
 use super::queue::Queue;
 use super::restart::Continuation;
+use super::timer::Timer;
 use crate::process::state::Process;
 use crate::process::thread::{Tcb, Thread};
 use crate::process::thread_group::ThreadGroup;
@@ -33,6 +34,7 @@ pub(in crate::process) struct Signals {
     handled: AtomicU64,
     /// Copy of `state.stopped`.
     stopped: AtomicBool,
+    pub(super) timer: Mutex<Timer>,
 }
 
 pub(super) struct State {
@@ -77,6 +79,7 @@ impl Signals {
             ignored: AtomicU64::new(actions.ignored),
             handled: AtomicU64::new(actions.handled),
             stopped: AtomicBool::new(false),
+            timer: Mutex::new(Timer::default()),
             state: Mutex::new(State {
                 queue: Queue::default(),
                 actions,
