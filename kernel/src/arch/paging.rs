@@ -146,7 +146,13 @@ impl Table {
         Entry(self.slot(index).load(Ordering::Acquire))
     }
 
-    /// Puts `entry` in and returns what was there, with its accessed and dirty bits.
+    /// Takes an entry out and returns it, with its accessed and dirty bits.
+    pub fn take(self, index: usize) -> Entry {
+        self.swap(index, Entry::EMPTY)
+    }
+
+    /// Puts `entry` in and returns what was there, with its accessed and dirty bits. The
+    /// memory system puts entries by `memory/sparse.rs` only, which notes where.
     pub fn swap(self, index: usize, entry: Entry) -> Entry {
         super::scheduling_point();
         Entry(self.slot(index).swap(entry.0, Ordering::AcqRel))

@@ -5,6 +5,7 @@ use super::Frame;
 use super::frames::{self, HEAP};
 use super::object::Object;
 use super::space::AddressSpace;
+use super::sparse;
 use crate::arch::level::{Level, USER_ENTRIES};
 use crate::arch::paging::{ENTRIES, Table};
 use alloc::sync::Arc;
@@ -100,6 +101,10 @@ impl Recount {
                 continue;
             };
             // A table that many share holds its entries once.
+            debug_assert!(
+                sparse::counts_as_used(table, index),
+                "M11: entry {index} of {table:?} would be overlooked"
+            );
             if self.add(frame) && level != Level::LEAF_TABLE {
                 // SAFETY: above the lowest level entries point to tables, and nobody changes them
                 // during an audit.

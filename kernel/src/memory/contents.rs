@@ -17,6 +17,15 @@ pub(super) unsafe fn zero(frame: Frame) {
     unsafe { arch::zero_page(arch::frame_ptr(frame)) }
 }
 
+/// Whether a frame, which the caller has, is full of zeroes. For assertions.
+pub(super) fn is_zero(frame: Frame) -> bool {
+    // SAFETY: as in `zero`; nobody else uses the frame.
+    let bytes = unsafe {
+        core::slice::from_raw_parts(arch::frame_ptr(frame).as_ptr().cast_const(), FRAME_SIZE)
+    };
+    bytes.iter().all(|&byte| byte == 0)
+}
+
 /// Copies a whole frame.
 ///
 /// # Safety

@@ -40,6 +40,7 @@ use super::planted::{Planted, planted};
 use super::reclaim::{self, Retired};
 use super::shootdown::{self, Ready, Ticket};
 use super::space::AddressSpace;
+use super::sparse;
 use super::{FRAME_SIZE, Frame};
 use crate::arch;
 use crate::arch::Access;
@@ -227,10 +228,7 @@ impl AddressSpace {
             let entry = table.load(index);
             let Some(frame) = entry.frame() else {
                 let fresh = first_mapping(vma, address, access)?;
-                if table
-                    .compare_exchange(index, entry, leaf_entry(&fresh, vma))
-                    .is_ok()
-                {
+                if sparse::fill(table, index, leaf_entry(&fresh, vma)).is_ok() {
                     let _ = fresh.into_entry();
                     return Ok(Leaf::Ready);
                 }

@@ -1,8 +1,8 @@
 //! Every frame of the machine: who holds it, and the free ones (rules M1, M9, M10).
 //!
-//! Each frame has eight bytes of metadata: its [`RefCount`] and a link, by which frames
+//! Each frame has sixteen bytes of metadata: its [`RefCount`]; a link, by which frames
 //! that nobody holds are chained (free ones here, dead tables in the reclaimer) without
-//! memory for lists. A CPU allocates from and frees to a small cache of its own; caches
+//! memory for lists; and for a table the lines in use (`sparse.rs`). A CPU allocates from and frees to a small cache of its own; caches
 //! are filled from and drained to the common pool in batches. When the pool is empty, a
 //! CPU looks into the others' caches before it gives up.
 //!
@@ -20,7 +20,7 @@ use crate::arch::{self, BootInfo, PerMachine, PhysRange};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use core::mem;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crossbeam_utils::CachePadded;
 use spin::Mutex;
 
@@ -43,6 +43,8 @@ struct FrameInfo {
     /// While the count is 0: the next frame of the chain that this one is on. Otherwise
     /// [`HEAP`] for a frame of the kernel's heap.
     link: AtomicU32,
+    /// Of a table: see `sparse.rs`.
+    lines: AtomicU64,
 }
 
 /// The end of a chain.
@@ -335,6 +337,7 @@ impl FrameRef {
         if purpose == Purpose::User {
             fail_on_purpose()?;
             if let Some(frame) = stock::take() {
+                debug_assert!(contents::is_zero(frame), "M9: {frame:?} is not zeroed");
                 return Ok(FrameRef(claim(frame)));
             }
         }
@@ -425,6 +428,7 @@ fn claim(frame: Frame) -> Frame {
     let info = TABLE.get().info(frame);
     info.count.claim();
     info.link.store(NIL, Ordering::Relaxed);
+    info.lines.store(0, Ordering::Relaxed);
     frame
 }
 
@@ -447,6 +451,34 @@ pub(super) fn free(frame: Frame) {
     );
     table.free(frame);
     count(Counter::FramesFreed);
+}
+
+/// As [`free`], for a frame that the caller has left full of zeroes (rule M9).
+pub(super) fn free_zeroed(frame: Frame) {
+    assert!(
+        holders(frame) == 0,
+        "M1: {frame:?} was freed while it is held"
+    );
+    match stock::put(frame) {
+        Ok(()) => count(Counter::FramesFreed),
+        Err(frame) => free(frame),
+    }
+}
+
+/// The lines of a table in which there may be entries, a bit each (`sparse.rs`).
+pub(super) fn lines(table: Frame) -> u64 {
+    // Relaxed: see the head of `sparse.rs`.
+    TABLE.get().info(table).lines.load(Ordering::Relaxed)
+}
+
+/// Adds to those lines.
+pub(super) fn note_lines(table: Frame, lines: u64) {
+    let word = &TABLE.get().info(table).lines;
+    // Relaxed: the entry that is stored next is a release. Most entries come into a line that
+    // has some.
+    if word.load(Ordering::Relaxed) & lines != lines {
+        word.fetch_or(lines, Ordering::Relaxed);
+    }
 }
 
 /// Whether the caller, who holds a reference to the frame, is its only holder.

@@ -260,7 +260,7 @@ impl AddressSpace {
                     continue 'next;
                 };
                 if covered {
-                    if table.swap(index, Entry::EMPTY).is_present() {
+                    if table.take(index).is_present() {
                         retired.push(Retired::new(frame, level.below()));
                     }
                     at += size;

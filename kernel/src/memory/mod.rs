@@ -7,7 +7,7 @@
 //! | `count`, `frames`, `stock` | frames, who holds them, the free ones, those zeroed ahead | M1, M9, M10 |
 //! | `contents` | the bytes in a frame | M9 |
 //! | `space` | the tree of tables; `fork` copies its root | M1, M3 |
-//! | `unshare`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
+//! | `unshare`, `sparse`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
 //! | `area`, `vma`, `layout` | what may be mapped where, and the lock around it | M5 |
 //! | `map`, `protect`, `brk`, `advise`, `inherit` | the calls that change it | M5, M10 |
 //! | `remap`, `relocate` | mremap, and how entries move | M2, M5, M10 |
@@ -52,6 +52,7 @@ mod remap;
 mod residence;
 mod shootdown;
 mod space;
+mod sparse;
 mod stock;
 mod tags;
 mod transfer;

@@ -22,8 +22,9 @@ use super::Frame;
 use super::count::Dropped;
 use super::counters::{Counter, count};
 use super::frames::{self, Chain};
+use super::sparse;
 use crate::arch::level::Level;
-use crate::arch::paging::{ENTRIES, Table};
+use crate::arch::paging::{Entry, Table};
 use crate::arch::{self, PerMachine};
 use crate::trace::{self, Kind};
 use alloc::vec::Vec;
@@ -219,12 +220,13 @@ impl Reclaimer {
         // SAFETY: a dead table is a table, and nobody can reach it any more: it is ours until it
         // is freed below.
         let table = unsafe { Table::new(frame) };
-        for index in 0..ENTRIES {
-            if let Some(child) = table.load(index).frame() {
+        for index in sparse::places(table) {
+            if let Some(child) = table.take(index).frame() {
                 drop_reference(child, level.below());
             }
         }
-        frames::free(frame);
+        // As empty as it was when it became a table.
+        frames::free_zeroed(frame);
         true
     }
 

@@ -23,8 +23,9 @@ use super::layout::Layout;
 use super::reclaim::Retired;
 use super::shootdown;
 use super::space::AddressSpace;
+use super::sparse;
 use crate::arch::level::{LEAF_REACH, Level};
-use crate::arch::paging::{Entry, Table};
+use crate::arch::paging::Table;
 
 /// Entries that are moved between two waits, about: a leaf table has 512.
 const ENTRIES_AT_ONCE: usize = 16 * 512;
@@ -109,14 +110,14 @@ impl AddressSpace {
                 let size = level.entry_size();
                 looked_at += run / size;
                 for at in (0..run).step_by(size) {
-                    let entry = old.swap(level.index(step.from + at), Entry::EMPTY);
+                    let entry = old.take(level.index(step.from + at));
                     if !entry.is_present() {
                         continue;
                     }
                     any = true;
                     // Rule M1: the reference moves with its entry. Nothing is mapped at the new
                     // place, but a table with nothing in it may be there.
-                    let empty = new.swap(level.index(step.to + at), entry);
+                    let empty = sparse::put(new, level.index(step.to + at), entry);
                     if let Some(table) = empty.frame() {
                         retired.push(Retired::new(table, level.below()));
                     }

@@ -26,10 +26,11 @@ use super::limits::Limits;
 use super::planted::{Planted, planted};
 use super::reclaim::{Receipt, Retired};
 use super::shootdown;
+use super::sparse;
 use super::vma::VmaMap;
 use super::{FRAME_SIZE, Frame};
 use crate::arch;
-use crate::arch::level::{LEAF_REACH, Level, USER_ENTRIES};
+use crate::arch::level::{LEAF_REACH, Level};
 use crate::arch::paging::{Bits, Entry, Table};
 use alloc::sync::Arc;
 
@@ -103,14 +104,14 @@ impl AddressSpace {
     /// entries so far are dropped with it.
     fn share_with(&self, child: &AddressSpace) -> Result<(), OutOfMemory> {
         let (from, to) = (self.root_table(), child.root_table());
-        for index in 0..USER_ENTRIES {
+        for index in sparse::places(from) {
             let Some(table) = from.load(index).frame() else {
                 continue;
             };
             let entry = from.write_protect(index);
             // Rule M1: we hold a reference, so we may take one for the child.
             frames::take(table).map_err(|_| OutOfMemory)?;
-            to.swap(index, entry.without(Bits::WRITE | Bits::ACCESSED));
+            sparse::put(to, index, entry.without(Bits::WRITE | Bits::ACCESSED));
         }
         Ok(())
     }
@@ -212,9 +213,9 @@ impl Drop for AddressSpace {
         debug_assert!(self.activity.cpus().is_empty());
         let root = self.root_table();
         let since = arch::clock();
-        for index in 0..USER_ENTRIES {
+        for index in sparse::places(root) {
             if let Some(frame) = root.load(index).frame() {
-                root.swap(index, Entry::EMPTY);
+                root.take(index);
                 Retired::new(frame, Level::ROOT.below()).release(Receipt::all_forgot(), since);
             }
         }

@@ -4,9 +4,10 @@
 //! A background task fills it while some CPU has nothing better to do; then the task sleeps
 //! until the stock is half empty. Each CPU takes a batch at a time, and from that one by
 //! one. The frames in the stock are free: they are counted so, and given back one by
-//! one when the pool has none.
+//! one when the pool has none. A table that was taken apart is full of zeroes as well and goes
+//! to the batch of its CPU, so that a child's tables become those of the next.
 //!
-//! On a machine with one CPU there is no stock. The same CPU would do the same work at
+//! On a machine with one CPU nothing is zeroed ahead. The same CPU would do the same work at
 //! another time, and what a program costs would depend on what ran before it.
 //!
 //! Lock order: a CPU's batch, then the stock.
@@ -29,7 +30,8 @@ const MARK: usize = 512;
 /// How many a CPU takes at a time, and how many are zeroed between two yields.
 const BATCH: usize = 16;
 
-type Batch = ArrayVec<Frame, BATCH>;
+/// What a CPU has at hand: there is room for some tables besides.
+type Batch = ArrayVec<Frame, { 2 * BATCH }>;
 
 struct Stock {
     /// What a full stock has; 0 where there is none.
@@ -62,7 +64,7 @@ pub(super) fn init() {
 /// A free frame full of zeroes, if there is one at hand.
 pub(super) fn take() -> Option<Frame> {
     // Not there yet when the heap takes its first frames.
-    let stock = STOCK.try_get().filter(|stock| stock.mark != 0)?;
+    let stock = STOCK.try_get()?;
     let mut batch = stock.batches[arch::cpu().0].lock();
     let was_empty = batch.is_empty();
     if was_empty {
@@ -75,6 +77,13 @@ pub(super) fn take() -> Option<Frame> {
         stock.wanted.wake_one();
     }
     frame.inspect(|_| count(Counter::ZeroedAhead))
+}
+
+/// Takes a frame that is free and full of zeroes, or gives it back where there is no room.
+pub(super) fn put(frame: Frame) -> Result<(), Frame> {
+    let stock = STOCK.try_get().ok_or(frame)?;
+    let mut batch = stock.batches[arch::cpu().0].lock();
+    batch.try_push(frame).map_err(|full| full.element())
 }
 
 /// A frame out of the stock, for who finds no other.
@@ -111,7 +120,7 @@ pub(super) fn fill_some() -> bool {
     if stock.len.load(Ordering::Relaxed) >= stock.mark {
         return false;
     }
-    let fresh: Batch = frames::surplus(BATCH).collect();
+    let fresh: ArrayVec<Frame, BATCH> = frames::surplus(BATCH).collect();
     for &frame in &fresh {
         // SAFETY: taken out of the pool a moment ago: nobody else has it.
         unsafe { contents::zero(frame) };

@@ -28,6 +28,7 @@ use super::frames::{self, FrameRef, OutOfMemory, Purpose};
 use super::planted::{Planted, planted};
 use super::reclaim::Retired;
 use super::space::AddressSpace;
+use super::sparse;
 use crate::arch::level::Level;
 use crate::arch::paging::{Bits, ENTRIES, Entry, Table};
 use crate::trace::{self, Kind};
@@ -97,10 +98,7 @@ fn own_child(
         let entry = table.load(index);
         let Some(frame) = entry.frame() else {
             let fresh = FrameRef::zeroed(Purpose::User)?;
-            if table
-                .compare_exchange(index, entry, Entry::new(fresh.frame(), TABLE_BITS))
-                .is_ok()
-            {
+            if sparse::fill(table, index, Entry::new(fresh.frame(), TABLE_BITS)).is_ok() {
                 // SAFETY: zeroed, and from now on a table that `table` holds.
                 return Ok(unsafe { Table::new(fresh.into_entry()) });
             }
@@ -144,7 +142,7 @@ fn own_child(
             retired.push(Retired::new(frame, level.below()));
             return Ok(copy);
         }
-        discard(copy, ENTRIES);
+        discard(copy);
     }
 }
 
@@ -156,16 +154,16 @@ fn copy_table(original: Table, level: Level) -> Result<(Table, Range<usize>), Ou
     let copy = unsafe { Table::new(fresh.into_entry()) };
     debug_assert!(level != Level::PAGE);
     let mut writable = ENTRIES..ENTRIES;
-    for index in 0..ENTRIES {
+    for index in sparse::places(original) {
         let entry = original.load(index);
         let Some(child) = entry.frame() else { continue };
         // Rule M1: the original holds the child, or did a moment ago; what was taken out of it
         // since is not dropped before this CPU acknowledges. And we hold the original.
         if !planted(Planted::UncountedChild) && frames::take(child).is_err() {
-            discard(copy, index);
+            discard(copy);
             return Err(OutOfMemory);
         }
-        copy.swap(index, entry.without(Bits::WRITE));
+        sparse::put(copy, index, entry.without(Bits::WRITE));
         if entry.is_writable() {
             writable = writable.start.min(index)..index + 1;
         }
@@ -176,17 +174,17 @@ fn copy_table(original: Table, level: Level) -> Result<(Table, Range<usize>), Ou
 /// Clears the writable bits of a table that was left for a copy. Where there was none before
 /// there is none now: nobody sets one in a table that is shared.
 fn write_protect(original: Table, entries: Range<usize>) {
-    for index in entries {
+    for index in sparse::places(original).filter(|index| entries.contains(index)) {
         if original.load(index).is_writable() {
             original.write_protect(index);
         }
     }
 }
 
-/// Undoes `copy_table` for the first `entries` entries. Nobody has seen the copy, so no
-/// shootdown is due.
-fn discard(copy: Table, entries: usize) {
-    for index in 0..entries {
+/// Undoes `copy_table`, as far as it came. Nobody has seen the copy, so no shootdown is
+/// due.
+fn discard(copy: Table) {
+    for index in sparse::places(copy) {
         if let Some(child) = copy.load(index).frame() {
             // SAFETY: `copy_table` took this reference, and no CPU ever walked the copy. It is not
             // the last: the original's is dropped after this CPU's acknowledgement at the earliest.
