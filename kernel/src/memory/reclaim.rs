@@ -220,9 +220,13 @@ impl Reclaimer {
         // SAFETY: a dead table is a table, and nobody can reach it any more: it is ours until it
         // is freed below.
         let table = unsafe { Table::new(frame) };
-        for index in sparse::places(table) {
-            if let Some(child) = table.take(index).frame() {
-                drop_reference(child, level.below());
+        for line in sparse::lines(table) {
+            for index in line {
+                if let Some(child) = table.take(index).frame() {
+                    drop_reference(child, level.below());
+                }
+            }
+        }
             }
         }
         // As empty as it was when it became a table.

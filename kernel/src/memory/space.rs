@@ -104,7 +104,7 @@ impl AddressSpace {
     /// entries so far are dropped with it.
     fn share_with(&self, child: &AddressSpace) -> Result<(), OutOfMemory> {
         let (from, to) = (self.root_table(), child.root_table());
-        for index in sparse::places(from) {
+        for index in sparse::lines(from).flatten() {
             let Some(table) = from.load(index).frame() else {
                 continue;
             };
@@ -213,7 +213,7 @@ impl Drop for AddressSpace {
         debug_assert!(self.activity.cpus().is_empty());
         let root = self.root_table();
         let since = arch::clock();
-        for index in sparse::places(root) {
+        for index in sparse::lines(root).flatten() {
             if let Some(frame) = root.load(index).frame() {
                 root.take(index);
                 Retired::new(frame, Level::ROOT.below()).release(Receipt::all_forgot(), since);

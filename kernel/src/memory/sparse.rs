@@ -11,36 +11,61 @@
 
 use super::frames;
 use crate::arch::paging::{ENTRIES, Entry, Table};
+use core::ops::Range;
 
 /// Entries to a line: a cache line of the table.
 const LINE: usize = 8;
 const _: () = assert!(ENTRIES / LINE == u64::BITS as usize);
 
+/// Some lines of a table. Iterating gives each as the range of its places.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Lines(u64);
+
+impl Lines {
+    /// The line that a place is in.
+    fn of(index: usize) -> Lines {
+        Lines(1 << (index / LINE))
+    }
+
+    /// Adds the line that a place is in.
+    pub(super) fn add(&mut self, index: usize) {
+        self.0 |= Lines::of(index).0;
+    }
+}
+
+impl Iterator for Lines {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let first = self.0.trailing_zeros() as usize * LINE;
+        self.0 &= self.0.checked_sub(1)?;
+        Some(first..first + LINE)
+    }
+}
+
+/// The lines in which there may be entries. Of the kernel's half of a root it knows nothing.
+pub(super) fn lines(table: Table) -> Lines {
+    Lines(frames::lines(table.frame()))
+}
+
+/// Makes lines of `table` count as used, for who fills them afterwards.
+pub(super) fn use_lines(table: Table, lines: Lines) {
+    frames::note_lines(table.frame(), lines.0);
+}
+
 /// Puts `entry` where there is none, if so it still is; returns what was found otherwise.
 pub(super) fn fill(table: Table, index: usize, entry: Entry) -> Result<(), Entry> {
-    frames::note_lines(table.frame(), 1 << (index / LINE));
+    use_lines(table, Lines::of(index));
     table.compare_exchange(index, Entry::EMPTY, entry)
 }
 
 /// Puts `entry` in and returns what was there: for a place that the caller alone may change.
 pub(super) fn put(table: Table, index: usize, entry: Entry) -> Entry {
-    frames::note_lines(table.frame(), 1 << (index / LINE));
+    use_lines(table, Lines::of(index));
     table.swap(index, entry)
 }
 
-/// Whether the place is among those where entries may be.
+/// Whether the place is in a line that counts as used.
 pub(super) fn counts_as_used(table: Table, index: usize) -> bool {
-    frames::lines(table.frame()) & 1 << (index / LINE) != 0
-}
-
-/// The places where entries may be, in order. Of the kernel's half of a root it knows
-/// nothing.
-pub(super) fn places(table: Table) -> impl Iterator<Item = usize> {
-    let mut lines = frames::lines(table.frame());
-    let next_line = move || {
-        let line = lines.trailing_zeros() as usize;
-        lines &= lines.checked_sub(1)?;
-        Some(line * LINE)
-    };
-    core::iter::from_fn(next_line).flat_map(|first| first..first + LINE)
+    lines(table).0 & Lines::of(index).0 != 0
 }

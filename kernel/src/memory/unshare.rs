@@ -28,11 +28,10 @@ use super::frames::{self, FrameRef, OutOfMemory, Purpose};
 use super::planted::{Planted, planted};
 use super::reclaim::Retired;
 use super::space::AddressSpace;
-use super::sparse;
+use super::sparse::{self, Lines};
 use crate::arch::level::Level;
-use crate::arch::paging::{Bits, ENTRIES, Entry, Table};
+use crate::arch::paging::{Bits, Entry, Table};
 use crate::trace::{self, Kind};
-use core::ops::Range;
 
 /// What an entry that points to a table allows; the leaf decides.
 const TABLE_BITS: Bits = Bits::PRESENT.union(Bits::WRITE).union(Bits::USER);
@@ -127,7 +126,7 @@ fn own_child(
         let (copy, writable) = copy_table(child, level.below())?;
         let copied = copy.frame();
         if planted(Planted::ProtectedBeforeWon) {
-            write_protect(child, writable.clone());
+            write_protect(child, writable);
         }
         if table
             .compare_exchange(index, entry, Entry::new(copied, TABLE_BITS))
@@ -146,26 +145,29 @@ fn own_child(
     }
 }
 
-/// A copy of a shared table, in which nothing is writable, and the entries of the original
-/// among which are all that are. The caller gets the one reference to the copy.
-fn copy_table(original: Table, level: Level) -> Result<(Table, Range<usize>), OutOfMemory> {
+/// A copy of a shared table, in which nothing is writable, and the lines of the original in
+/// which something is. The caller gets the one reference to the copy.
+fn copy_table(original: Table, level: Level) -> Result<(Table, Lines), OutOfMemory> {
     let fresh = FrameRef::zeroed(Purpose::User)?;
     // SAFETY: zeroed, and ours alone until the caller links it.
     let copy = unsafe { Table::new(fresh.into_entry()) };
     debug_assert!(level != Level::PAGE);
-    let mut writable = ENTRIES..ENTRIES;
-    for index in sparse::places(original) {
-        let entry = original.load(index);
-        let Some(child) = entry.frame() else { continue };
-        // Rule M1: the original holds the child, or did a moment ago; what was taken out of it
-        // since is not dropped before this CPU acknowledges. And we hold the original.
-        if !planted(Planted::UncountedChild) && frames::take(child).is_err() {
-            discard(copy);
-            return Err(OutOfMemory);
-        }
-        sparse::put(copy, index, entry.without(Bits::WRITE));
-        if entry.is_writable() {
-            writable = writable.start.min(index)..index + 1;
+    let mut writable = Lines::default();
+    sparse::use_lines(copy, sparse::lines(original));
+    for line in sparse::lines(original) {
+        for index in line {
+            let entry = original.load(index);
+            let Some(child) = entry.frame() else { continue };
+            // Rule M1: the original holds the child, or did a moment ago; what was taken out of it
+            // since is not dropped before this CPU acknowledges. And we hold the original.
+            if !planted(Planted::UncountedChild) && frames::take(child).is_err() {
+                discard(copy);
+                return Err(OutOfMemory);
+            }
+            copy.swap(index, entry.without(Bits::WRITE));
+            if entry.is_writable() {
+                writable.add(index);
+            }
         }
     }
     Ok((copy, writable))
@@ -173,10 +175,12 @@ fn copy_table(original: Table, level: Level) -> Result<(Table, Range<usize>), Ou
 
 /// Clears the writable bits of a table that was left for a copy. Where there was none before
 /// there is none now: nobody sets one in a table that is shared.
-fn write_protect(original: Table, entries: Range<usize>) {
-    for index in sparse::places(original).filter(|index| entries.contains(index)) {
-        if original.load(index).is_writable() {
-            original.write_protect(index);
+fn write_protect(original: Table, lines: Lines) {
+    for line in lines {
+        for index in line {
+            if original.load(index).is_writable() {
+                original.write_protect(index);
+            }
         }
     }
 }
@@ -184,7 +188,7 @@ fn write_protect(original: Table, entries: Range<usize>) {
 /// Undoes `copy_table`, as far as it came. Nobody has seen the copy, so no shootdown is
 /// due.
 fn discard(copy: Table) {
-    for index in sparse::places(copy) {
+    for index in sparse::lines(copy).flatten() {
         if let Some(child) = copy.load(index).frame() {
             // SAFETY: `copy_table` took this reference, and no CPU ever walked the copy. It is not
             // the last: the original's is dropped after this CPU's acknowledgement at the earliest.
