@@ -20,7 +20,7 @@ use super::shootdown::{self, Ready};
 use super::space::AddressSpace;
 use super::vma::{LOWEST, TooManyAreas, Totals, checked_end};
 use crate::arch::level::Level;
-use crate::arch::paging::{Entry, Table};
+use crate::arch::paging::Table;
 
 /// Where a mapping shall go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

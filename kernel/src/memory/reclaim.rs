@@ -24,7 +24,7 @@ use super::counters::{Counter, count};
 use super::frames::{self, Chain};
 use super::sparse;
 use crate::arch::level::Level;
-use crate::arch::paging::{Entry, Table};
+use crate::arch::paging::Table;
 use crate::arch::{self, PerMachine};
 use crate::trace::{self, Kind};
 use alloc::vec::Vec;
@@ -225,8 +225,6 @@ impl Reclaimer {
                 if let Some(child) = table.take(index).frame() {
                     drop_reference(child, level.below());
                 }
-            }
-        }
             }
         }
         // As empty as it was when it became a table.

@@ -113,7 +113,7 @@ fn m3_threads_that_unshare_the_same_tables_lose_no_write() {
 #[test]
 fn m3_a_table_that_is_protected_by_who_has_not_won_it_is_found() {
     plant(Some(Planted::ProtectedBeforeWon));
-    let found = (0..SEEDS).find(|&seed| loses_a_write(seed));
+    let found = (0..20 * SEEDS).find(|&seed| loses_a_write(seed));
     plant(None);
     println!("found by seed {found:?}");
     assert!(found.is_some());
