@@ -14,7 +14,7 @@
 //! - [`verdict`]: how it ended.
 //! - [`mod@bench`]: measures it, and Linux beside it.
 //! - [`trace`]: what the kernel's event trace says, as a file for Perfetto.
-//! - [`bench`]: measures it, and Linux beside it.
+//! - [`mod@bench`]: measures it, and Linux beside it.
 //! - [`simulate`]: its memory system on a simulated machine, without QEMU.
 //! - [`workspace`], [`progress`], [`error`]: used everywhere.
 //!
