@@ -20,6 +20,8 @@ pub struct ForkRequest {
     /// The calling thread waits until the child has a program of its own, or has ended
     /// (`CLONE_VFORK`).
     pub waits: bool,
+    /// It has none of its parent's signal handlers (`CLONE_CLEAR_SIGHAND`).
+    pub clears_handlers: bool,
     /// How its thread begins.
     pub beginning: Beginning,
 }
@@ -76,6 +78,10 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
     memory::admit().map_err(ForkError::from)?;
     let beginning = &request.beginning;
     let registers = Registers::copy(thread, user, beginning).map_err(ForkError::from)?;
+    let signals = parent.signals.fork();
+    if request.clears_handlers {
+        signals.exec();
+    }
     let parts = Parts {
         space: space.clone(),
         files: parent.files().fork(),
@@ -84,7 +90,7 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
         group: None,
         session: Some(parent.session.load(Ordering::Relaxed)),
         limits: parent.limits.fork(request.borrows_memory),
-        signals: parent.signals.fork(),
+        signals,
         parent: Some(parent.clone()),
         names: parent.names(),
         uses_barriers: parent.may_use_barriers(),

@@ -113,7 +113,7 @@ struct CloneArguments {
     tls: usize,
 }
 
-/// Resets handlers in the child, of which there are none.
+/// The child has no signal handlers.
 const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 
 /// What the threads of a process have in common here, and the one of these without which the
@@ -151,6 +151,7 @@ impl CloneArguments {
         let request = ForkRequest {
             borrows_memory: self.has(linux::CLONE_VM),
             waits: self.has(linux::CLONE_VFORK),
+            clears_handlers: self.flags & CLONE_CLEAR_SIGHAND != 0,
             beginning,
         };
         made(process::fork(thread, user, request).await)
