@@ -1,7 +1,7 @@
 //! What a benchmark is given: how much to do, series to measure into, and where to report.
 
-use user::Arguments;
 use user::testing::{Failure, Verdict};
+use user::{Arguments, fail};
 
 use crate::clock::{self, Clock};
 use crate::list::Benchmark;
@@ -69,12 +69,15 @@ impl Bench {
         result
     }
 
-    /// Reports the benchmark's next metric.
+    /// Reports the benchmark's next metric. Fails when nothing was measured.
     pub fn report(&mut self, unit: Unit, series: &Series) -> Verdict {
-        let name = self.benchmark.metrics.get(self.reported).copied();
-        if let (Some(name), Some(summary)) = (name, series.summary()) {
-            self.form.metric(name, unit, &self.clock, &summary);
-        }
+        let Some(name) = self.benchmark.metrics.get(self.reported) else {
+            fail!("more metrics than the list has");
+        };
+        let Some(summary) = series.summary() else {
+            fail!("no samples");
+        };
+        self.form.metric(name, unit, &self.clock, &summary);
         self.reported += 1;
         Ok(())
     }

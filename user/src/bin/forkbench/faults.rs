@@ -8,7 +8,7 @@ use crate::output::Unit;
 use crate::region::Region;
 use crate::sleeper::Sleeper;
 
-/// Pages a round: those of one table.
+/// Pages a round: as many as one table maps.
 const PAGES: usize = 512;
 /// How many tables single pages are spread over.
 const TABLES: usize = 32;
