@@ -34,7 +34,7 @@ impl Guest<'_> {
     /// Its parameters; one without a value is a word alone.
     #[must_use]
     pub fn parameters(&self) -> Vec<(String, String)> {
-        let words: &[(&str, &str)] = match self {
+        let words = match self {
             Self::Cowfork => &[],
             Self::Linux(_, Setting::AsBooted) => LINUX,
             Self::Linux(_, Setting::Bare) => LINUX_BARE,
@@ -44,15 +44,22 @@ impl Guest<'_> {
     }
 }
 
-/// The console, no chatter, and an end instead of a halt after a panic.
-const LINUX: &[(&str, &str)] = &[("console", "ttyS0"), ("quiet", ""), ("panic", "-1")];
+/// The console, no chatter, and an end instead of a halt after a panic. And no check at boot
+/// of whether the timer ticks: on a busy host an emulated one is late, which is a panic.
+const LINUX: &[(&str, &str)] = &[
+    ("console", "ttyS0"),
+    ("quiet", ""),
+    ("panic", "-1"),
+    ("no_timer_check", ""),
+];
 
-/// The same without mitigations of speculation attacks, and without zeroing of
-/// memory that the kernel allocates for itself.
+/// The same without mitigations of speculation attacks, and without zeroing of memory that
+/// the kernel allocates for itself.
 const LINUX_BARE: &[(&str, &str)] = &[
     ("console", "ttyS0"),
     ("quiet", ""),
     ("panic", "-1"),
+    ("no_timer_check", ""),
     ("mitigations", "off"),
     ("init_on_alloc", "0"),
 ];
