@@ -179,14 +179,12 @@ fn litmus_finds_nothing_on_linux() {
     let outcome = user("litmus", &["--all", "--milliseconds", "200"], "");
     for line in list.output.lines() {
         let name = line.split(' ').next().unwrap_or_default();
-        let passed = format!("ok {name}: ");
-        assert!(outcome.output.contains(&passed), "{name}: {outcome:#?}");
+        let passed = outcome.output.contains(&format!("ok {name}: "));
+        // Most kernels are built without the file that it needs.
+        let skipped = name == "fail-nth" && outcome.output.contains("skipped fail-nth: ");
+        assert!(passed || skipped, "{name}: {outcome:#?}");
     }
-    let last = format!(
-        "{} passed, 0 failed, 0 skipped\n",
-        list.output.lines().count()
-    );
-    assert!(outcome.output.ends_with(&last), "{outcome:#?}");
+    assert!(outcome.output.contains(" 0 failed, "), "{outcome:#?}");
     assert_eq!((outcome.status, outcome.errors.as_str()), (0, ""));
 }
 

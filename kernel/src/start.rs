@@ -94,6 +94,9 @@ async fn whole_life(line: CommandLine) {
     if let Some(which) = line.get("fail_allocation") {
         fail_allocations(which);
     }
+    if line.get("fail_nth").is_some() {
+        process::allow_failing();
+    }
     let path = line.get("rdinit").unwrap_or("/init");
     let arguments = core::iter::once(path).chain(line.init.iter().map(String::as_str));
     let arguments: Vec<Vec<u8>> = arguments.map(|word| word.as_bytes().to_vec()).collect();

@@ -8,10 +8,10 @@
 //! Both are mutexes of the executor's; no spin lock is held across an `.await` (rule E1).
 
 use super::device::Device;
-use super::generated::{Listed, Window};
+use super::generated::{Listed, MOST_WRITTEN, Window};
 use super::node::{Attributes, Kind, Node, Status, Type};
 use super::pipe::{self, Reader, Writer};
-use super::transfer::{deliver, store};
+use super::transfer::{deliver, store, whole};
 use super::tty::{self, Tty};
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Object, UserBuf};
@@ -294,6 +294,12 @@ impl OpenFile {
         from: &mut UserBuf<'_>,
         offset: u64,
     ) -> Result<(usize, u64), Errno> {
+        if let Opened::Window(window) = &self.opened {
+            let mut text = [0; MOST_WRITTEN];
+            let text = whole(from, &mut text).await?;
+            window.write(text)?;
+            return Ok((text.len(), offset));
+        }
         let Some(Kind::Regular(file)) = self.node.as_ref().map(|node| node.kind()) else {
             return Err(Errno::EINVAL);
         };

@@ -240,6 +240,40 @@ impl Window for Numbers {
     }
 }
 
+/// A window that takes what is written.
+struct Slate(Mutex<Vec<u8>>);
+
+impl Window for Slate {
+    fn is_writable(&self) -> bool {
+        true
+    }
+
+    fn write(&self, text: &[u8]) -> Result<(), Errno> {
+        *self.0.lock() = text.to_vec();
+        Ok(())
+    }
+
+    fn read_at(&self, _: u64, _: &mut dyn Sink, _: usize) -> SysResult {
+        Ok(0)
+    }
+}
+
+#[test]
+fn some_windows_are_written_a_call_at_a_time() {
+    let program = Program::start();
+    let tree = Tree::new();
+    let slate = Arc::new(Slate(Mutex::new(Vec::new())));
+    tree.attach(b"/slate", Kind::Window(slate.clone())).unwrap();
+    tree.attach(b"/numbers", Kind::Window(Arc::new(Numbers)))
+        .unwrap();
+    assert_eq!(try_open(&tree, "/numbers", RW).err(), Some(Errno::EACCES));
+    let file = try_open(&tree, "/slate", RW).unwrap();
+    assert_eq!(write(&program, &file, b"first"), Ok(5));
+    assert_eq!(write(&program, &file, b"last"), Ok(4));
+    assert_eq!(write(&program, &file, &[b'x'; 33]), Err(Errno::EINVAL));
+    assert_eq!(*slate.0.lock(), b"last");
+}
+
 struct Shown;
 
 impl Listing for Shown {

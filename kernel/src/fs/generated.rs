@@ -58,10 +58,23 @@ pub trait Generate: Send + Sync {
 
 /// A file that is read by offset and has no size (`/proc/self/pagemap`).
 pub trait Window: Send + Sync {
+    /// Whether it may be opened for writing.
+    fn is_writable(&self) -> bool {
+        false
+    }
+
+    /// Takes what is written by one call, up to [`MOST_WRITTEN`] bytes.
+    fn write(&self, _text: &[u8]) -> Result<(), Errno> {
+        Err(Errno::EACCES)
+    }
+
     /// Gives `sink` the bytes at `offset`, `max` at most, and says how many it
     /// took. At the end it gives it none.
     fn read_at(&self, offset: u64, sink: &mut dyn Sink, max: usize) -> Result<usize, Errno>;
 }
+
+/// How much a window takes by one write.
+pub const MOST_WRITTEN: usize = 32;
 
 /// A directory whose entries are computed.
 pub trait Listing: Send + Sync {

@@ -116,6 +116,7 @@ impl Kind {
             Kind::Regular(_) => 0o644,
             Kind::Link(_) => 0o777,
             Kind::Device(_) => 0o666,
+            Kind::Window(window) if window.is_writable() => 0o644,
             Kind::Generated(_) | Kind::Window(_) => 0o444,
             Kind::Computed(_) => 0o555,
         }

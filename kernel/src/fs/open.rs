@@ -108,7 +108,8 @@ fn opened(node: &Node, flags: u32) -> Result<Opened, Errno> {
         // Only with O_NOFOLLOW does one get here.
         Kind::Link(_) => Err(Errno::ELOOP),
         Kind::Device(device) => Ok(Opened::Device(*device)),
-        Kind::Generated(_) | Kind::Window(_) if writing => Err(Errno::EACCES),
+        Kind::Generated(_) if writing => Err(Errno::EACCES),
+        Kind::Window(window) if writing && !window.is_writable() => Err(Errno::EACCES),
         Kind::Generated(text) => Ok(Opened::Text(text.generate()?)),
         Kind::Window(window) => Ok(Opened::Window(window.clone())),
     }

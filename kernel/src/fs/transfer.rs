@@ -7,7 +7,7 @@
 use super::file::MAX_SIZE;
 use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
-use crate::memory::{Object, Sink, UserBuf};
+use crate::memory::{Object, Sink, Source, UserBuf};
 
 /// How many bytes are moved before others on this CPU have their chance.
 const STRETCH: usize = 256 * 1024;
@@ -60,6 +60,23 @@ pub(super) async fn deliver(
         pause.after(to.done()).await;
     };
     outcome(to.done() - before, error)
+}
+
+/// Takes all bytes from the user. More than fit into the buffer are `EINVAL`.
+pub(super) async fn whole<'a>(
+    from: &mut UserBuf<'_>,
+    buffer: &'a mut [u8],
+) -> Result<&'a [u8], Errno> {
+    let mut done = 0;
+    while from.remaining() != 0 {
+        let rest = buffer.get_mut(done..).filter(|rest| !rest.is_empty());
+        let taken = from.take(rest.ok_or(Errno::EINVAL)?);
+        if taken == 0 {
+            from.fault_in(Access::Read).await?;
+        }
+        done += taken;
+    }
+    Ok(buffer.get(..done).unwrap_or_default())
 }
 
 /// Takes all bytes from the user and puts them into the object from `offset` on.

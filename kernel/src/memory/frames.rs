@@ -16,7 +16,7 @@ use super::count::{Dropped, RefCount, TooManyHolders};
 use super::counters::{Counter, count};
 use super::planted::{Planted, planted};
 use super::{FRAME_SIZE, Frame, contents, stock};
-use crate::arch::{self, BootInfo, PerMachine, PhysRange};
+use crate::arch::{self, BootInfo, MAX_CPUS, PerMachine, PhysRange};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use core::mem;
@@ -78,6 +78,8 @@ struct FrameTable {
     /// and then every so many.
     fail_in: AtomicUsize,
     fail_every: AtomicUsize,
+    /// Likewise, of each CPU's allocations.
+    fail_here: [AtomicUsize; MAX_CPUS],
 }
 
 static TABLE: PerMachine<FrameTable> = PerMachine::new();
@@ -207,6 +209,7 @@ pub(super) fn init(boot: &BootInfo, aside: usize) -> PhysRange {
         heap: AtomicUsize::new(0),
         fail_in: AtomicUsize::new(0),
         fail_every: AtomicUsize::new(0),
+        fail_here: [const { AtomicUsize::new(0) }; MAX_CPUS],
     });
     PhysRange {
         start: home.start + taken,
@@ -261,6 +264,17 @@ impl FrameTable {
             self.pooled.store(pool.len, Ordering::Relaxed);
         }
         cache.push(frame.number());
+    }
+
+    /// As [`fails_now`](Self::fails_now), for the number of this CPU.
+    fn fails_here(&self) -> bool {
+        let fail_here = &self.fail_here[arch::cpu().0];
+        // Relaxed: only the CPU itself changes it.
+        let number = fail_here.load(Ordering::Relaxed);
+        if number != 0 {
+            fail_here.store(number - 1, Ordering::Relaxed);
+        }
+        number == 1
     }
 
     fn fails_now(&self) -> bool {
@@ -407,7 +421,7 @@ impl Drop for FrameRef {
 
 /// Fails if this allocation is the one that was chosen to.
 fn fail_on_purpose() -> Result<(), OutOfMemory> {
-    if TABLE.get().fails_now() {
+    if TABLE.get().fails_now() || TABLE.get().fails_here() {
         count(Counter::AllocationsFailed);
         return Err(OutOfMemory);
     }
@@ -577,7 +591,13 @@ pub fn fail_allocation(n: usize) {
     fail_allocations(n, 0);
 }
 
-/// The same, and then every `period`-th (0: no other).
+/// As [`fail_allocation`], of this CPU's allocations; returns what was left of the number
+/// given before.
+pub fn fail_allocation_here(n: usize) -> usize {
+    TABLE.get().fail_here[arch::cpu().0].swap(n, Ordering::Relaxed)
+}
+
+/// As [`fail_allocation`], and then every `period`-th (0: no other).
 pub fn fail_allocations(n: usize, period: usize) {
     let table = TABLE.get();
     table.fail_every.store(period, Ordering::Relaxed);

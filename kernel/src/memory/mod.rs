@@ -75,8 +75,8 @@ pub use audit::{Audit, audit};
 pub use counters::{Counter, count, statistics, total};
 pub use fault::FaultError;
 pub use frames::{
-    FrameRef, OutOfMemory, Purpose, admit, admit_bytes, fail_allocation, fail_allocations,
-    free_frames, heap_frames, holders, managed_frames,
+    FrameRef, OutOfMemory, Purpose, admit, admit_bytes, fail_allocation, fail_allocation_here,
+    fail_allocations, free_frames, heap_frames, holders, managed_frames,
 };
 pub use limits::Limits;
 pub use map::{MapError, MapRequest, Place};

@@ -5,11 +5,13 @@
 //! is the future that a thread is; `fork` (with `newborn`) makes processes and threads, `exec`
 //! replaces programs, `exit` ends processes and waits for them; `futex` is how threads wait for
 //! each other; `signal` is how they are told of things, and ended from outside; `ids` numbers
-//! and finds them; `limits` are what each may use; `procfs` shows them.
+//! and finds them; `limits` are what each may use; `procfs` shows them; `fail_nth` lets
+//! allocations fail for tests.
 
 mod elf;
 mod exec;
 mod exit;
+mod fail_nth;
 mod fork;
 pub mod futex;
 mod ids;
@@ -25,6 +27,7 @@ mod thread_group;
 
 pub use exec::{ExecError, Program, exec};
 pub use exit::{End, ExitStatus, News, Selector, Told, wait};
+pub use fail_nth::allow_failing;
 pub use fork::{ForkError, ForkRequest, add_thread, fork};
 pub use ids::{Pid, any, count as process_count, find, find_thread};
 pub use limits::Limit;

@@ -3,6 +3,7 @@
 mod executor;
 mod task;
 
+use super::fail_nth;
 use super::ids::{self, Pid};
 use super::state::Process;
 use crate::arch;
@@ -120,6 +121,9 @@ impl Listing for Directory {
         Ok(match name {
             b"pagemap" => Some(Kind::Window(Arc::new(PageMap(self.0.clone())))),
             b"task" => Some(Kind::Computed(Arc::new(task::Tasks(self.0.clone())))),
+            b"fail-nth" if fail_nth::is_allowed() => {
+                Some(Kind::Window(Arc::new(fail_nth::File(self.0.clone()))))
+            }
             b"exe" => Some(Kind::link(&self.0.names().path)),
             b"cwd" => fs::tree()
                 .path_of(&self.0.cwd())
@@ -140,6 +144,7 @@ impl Listing for Directory {
         Ok(files
             .chain([Listed::new(b"pagemap", Type::Regular)])
             .chain([Listed::new(b"task", Type::Directory)])
+            .chain(fail_nth::is_allowed().then(|| Listed::new(b"fail-nth", Type::Regular)))
             .chain(links)
             .collect())
     }

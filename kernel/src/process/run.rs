@@ -7,6 +7,7 @@
 
 use super::exec::{self, Program};
 use super::exit::{End, ExitStatus};
+use super::fail_nth;
 use super::ids::{self, Pid};
 use super::limits::Limits;
 use super::signal::{self, InheritedSignals, SigInfo, Signal, Signals};
@@ -250,7 +251,8 @@ async fn system_call(thread: &Thread, user: &mut UserContext) -> Done {
         // Not before the call waits: most never do.
         let mut killed = pin!(thread.tcb().must_end());
         poll_fn(|context| {
-            if let Poll::Ready(outcome) = call.as_mut().poll(context) {
+            let first = fail_nth::polled(thread, || call.as_mut().poll(context));
+            if let Poll::Ready(outcome) = first {
                 return Poll::Ready(outcome);
             }
             if killed.as_mut().poll(context).is_ready() {

@@ -11,7 +11,7 @@ use crate::fs::table::FdTable;
 use crate::memory::AddressSpace;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use executor::Label;
 use executor::sync::WaitQueue;
 use spin::Mutex;
@@ -46,6 +46,8 @@ pub struct Process {
     pub(super) children_time: AtomicU64,
     /// The clock when it was made.
     pub started: u64,
+    /// See [`super::fail_nth`].
+    pub(super) fail_nth: AtomicUsize,
 }
 
 /// What `ps` shows. Shared by `fork`.
@@ -116,6 +118,7 @@ impl Process {
             names: Mutex::new(parts.names),
             children_time: AtomicU64::new(0),
             started: crate::arch::clock(),
+            fail_nth: AtomicUsize::new(0),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The list of cases.
 
 use crate::trial::{Ended, Trial};
-use crate::{counts, dirty, frames, freeze, killed, order, revoke, spaces};
+use crate::{counts, dirty, failing, frames, freeze, killed, order, revoke, spaces};
 
 /// One known way to get it wrong.
 pub struct Case {
@@ -23,6 +23,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         dirty::CASES,
         counts::CASES,
         killed::CASES,
+        failing::CASES,
     ]
     .into_iter()
     .flatten()

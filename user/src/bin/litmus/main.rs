@@ -29,6 +29,7 @@ mod trial;
 
 mod counts;
 mod dirty;
+mod failing;
 mod frames;
 mod freeze;
 mod killed;
