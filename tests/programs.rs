@@ -10,6 +10,7 @@ const PROGRAMS: &[&str] = &[
     "badaccess",
     "forktest",
     "usertests",
+    "threadtest",
     "forkstorm --forkers 8 --seconds 2",
     "forkstorm --forkers 4 --seconds 2 --threads 2",
 ];
