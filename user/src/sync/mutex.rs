@@ -52,7 +52,8 @@ impl<T> Mutex<T> {
         self.state
             .compare_exchange(FREE, LOCKED, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
-            .then_some(Guard(self))
+            // Not `then_some`: a guard that is made for nothing unlocks when it is dropped.
+            .then(|| Guard(self))
     }
 }
 

@@ -87,6 +87,12 @@ fn a_thousand_lives() -> Verdict {
 fn exclusion() -> Verdict {
     const ROUNDS: u64 = 2000;
     let shared = Mutex::new((0u64, 0u64));
+    let held = shared.lock();
+    for attempt in ["first", "second"] {
+        let entered = shared.try_lock().is_some();
+        ensure!(!entered, "the {attempt} attempt gets at what is locked");
+    }
+    drop(held);
     thread::scope(|scope| {
         for _ in 0..THREADS {
             let work = || {
