@@ -110,18 +110,62 @@ impl Unsettled {
     }
 }
 
-impl AddressSpace {
-    /// Makes `access` to `address` possible, or says why it cannot be.
-    pub async fn fault(&self, address: usize, access: Access) -> Result<(), FaultError> {
-        count(Counter::Faults);
-        let _span = trace::fault(address, access == Access::Write);
-        match self.attempt(address, access).await {
+/// A fault that has to wait for something, or cannot be resolved.
+#[must_use]
+pub struct SlowFault<'a> {
+    space: &'a AddressSpace,
+    address: usize,
+    access: Access,
+    /// It is over in the trace when this is dropped.
+    _span: trace::Fault,
+}
+
+impl SlowFault<'_> {
+    /// Makes the access possible, or says why it cannot be.
+    pub async fn resolve(self) -> Result<(), FaultError> {
+        match self.space.attempt(self.address, self.access).await {
             // Rule M10: what waits to be dropped may be what is missing.
             Err(FaultError::OutOfMemory) if reclaim::make_room().await => {
-                self.attempt(address, access).await
+                self.space.attempt(self.address, self.access).await
             }
             outcome => outcome,
         }
+    }
+}
+
+impl AddressSpace {
+    /// Makes `access` to `address` possible, or says why it cannot be.
+    pub async fn fault(&self, address: usize, access: Access) -> Result<(), FaultError> {
+        match self.fault_at_once(address, access) {
+            None => Ok(()),
+            Some(slow) => slow.resolve().await,
+        }
+    }
+
+    /// The same for a fault that has nothing to wait for, as most: then no future has to be
+    /// made. What is left, or wrong, is for the [`SlowFault`] that is returned.
+    pub fn fault_at_once(&self, address: usize, access: Access) -> Option<SlowFault<'_>> {
+        count(Counter::Faults);
+        let span = trace::fault(address, access == Access::Write);
+        let done = shootdown::ready_now().is_some_and(|ready| {
+            // Where other CPUs are, a shootdown may be due, which the slow way waits for. One that
+            // enters just now makes the slow way send another.
+            !self.is_active_elsewhere()
+                && self.layout.try_read().is_some_and(|layout| {
+                    let resolved = self.resolve(&layout, address, access, ready);
+                    matches!(resolved, Ok(Resolved::Done))
+                })
+        });
+        (!done).then_some(SlowFault {
+            space: self,
+            address,
+            access,
+            _span: span,
+        })
+    }
+
+    fn is_active_elsewhere(&self) -> bool {
+        !self.activity.cpus().without(arch::cpu()).is_empty()
     }
 
     async fn attempt(&self, address: usize, access: Access) -> Result<(), FaultError> {

@@ -73,7 +73,7 @@ pub use advise::Advice;
 pub use area::{Backing, Protection, Traits, Vma};
 pub use audit::{Audit, audit};
 pub use counters::{Counter, count, statistics, total};
-pub use fault::FaultError;
+pub use fault::{FaultError, SlowFault};
 pub use frames::{
     FrameRef, OutOfMemory, Purpose, admit, admit_bytes, fail_allocation, fail_allocation_here,
     fail_allocations, free_frames, heap_frames, holders, managed_frames,

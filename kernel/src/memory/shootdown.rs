@@ -112,14 +112,20 @@ pub(super) fn init() {
 /// await, after which it would not be true any more.
 pub(super) struct Ready(PhantomData<*const ()>);
 
+/// The same, if it is so now.
+pub(super) fn ready_now() -> Option<Ready> {
+    let outbox = &BOXES.get().outboxes[arch::cpu().0];
+    outbox.has_room().then_some(Ready(PhantomData))
+}
+
 /// Waits until this CPU can send a shootdown. To be called before anything is changed for
 /// which one may be due.
 pub(super) async fn ready() -> Ready {
     loop {
-        let outbox = &BOXES.get().outboxes[arch::cpu().0];
-        if outbox.has_room() {
-            return Ready(PhantomData);
+        if let Some(ready) = ready_now() {
+            return ready;
         }
+        let outbox = &BOXES.get().outboxes[arch::cpu().0];
         outbox
             .waiters
             .wait_until(|| outbox.has_room().then_some(()))

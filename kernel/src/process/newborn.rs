@@ -37,12 +37,7 @@ impl Registers {
         user: &UserContext,
         beginning: &Beginning,
     ) -> Result<Registers, OutOfMemory> {
-        let mut fpu = FpuState::new().ok_or(OutOfMemory)?;
-        {
-            let mut mine = maker.fpu.lock();
-            mine.save_if_loaded();
-            fpu.copy_from(&mine);
-        }
+        let fpu = maker.fpu.lock().copy().ok_or(OutOfMemory)?;
         let mut user = Box::new(user.clone());
         user.set_result(0);
         if let Some(stack) = beginning.stack {

@@ -26,7 +26,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::poll_fn;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::task::Poll;
 use futures_util::future::{Either, select};
 use linux_raw_sys::general as linux;
@@ -137,15 +137,18 @@ async fn whole_life(mut thread: Thread, mut user: Box<UserContext>, child_tid: O
                 .write_bytes(address, &thread.tid().0.to_le_bytes())
                 .await;
         };
-        polled_by(&thread, write).await;
+        polled_by(&thread, pin!(write)).await;
     }
     let end = loop {
-        let next = polled_by(&thread, async {
-            let next = run(&thread, &mut user).await;
-            thread.tell_it_leaves().await;
-            next
-        });
-        match next.await {
+        let next = {
+            let program = pin!(async {
+                let next = run(&thread, &mut user).await;
+                thread.tell_it_leaves().await;
+                next
+            });
+            polled_by(&thread, program).await
+        };
+        match next {
             Next::Program(program) => thread.replace(*program, &mut user),
             Next::End(end) => break end,
         }
@@ -156,8 +159,7 @@ async fn whole_life(mut thread: Thread, mut user: Box<UserContext>, child_tid: O
 
 /// Does something in the thread's name: each poll is one of the thread, in its address space,
 /// with its FPU registers saved for the next.
-async fn polled_by<T>(thread: &Thread, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
+async fn polled_by<T>(thread: &Thread, mut work: Pin<&mut impl Future<Output = T>>) -> T {
     poll_fn(|context| {
         let affinity = thread.tcb().affinity();
         if sched::executor().keep_to(context, affinity).is_pending() {
@@ -289,8 +291,10 @@ async fn page_fault(
     access: Access,
 ) -> Option<ExitStatus> {
     let error = {
-        let space = thread.space();
-        let fault = pin!(space.fault(address, access));
+        let fault = match thread.space().fault_at_once(address, access) {
+            None => return None,
+            Some(slow) => pin!(slow.resolve()),
+        };
         let killed = pin!(thread.tcb().must_end());
         match select(fault, killed).await {
             Either::Left((Ok(()), _)) | Either::Right(_) => return None,

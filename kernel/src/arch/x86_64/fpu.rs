@@ -9,7 +9,7 @@
 
 use super::features::{Features, cpuid};
 use super::percpu::{self, PerCpu};
-use alloc::alloc::{alloc_zeroed, dealloc};
+use alloc::alloc::{alloc, alloc_zeroed, dealloc};
 use core::alloc::Layout;
 use core::arch::asm;
 use core::ptr::NonNull;
@@ -130,13 +130,15 @@ impl FpuState {
         }
     }
 
-    /// Makes this state the same as `other`, which must have been saved.
-    pub fn copy_from(&mut self, other: &FpuState) {
-        let size = image_layout().size();
-        // SAFETY: two areas of `size` bytes, of which one belongs to `self`
-        // alone.
-        unsafe { self.area.copy_from_nonoverlapping(other.area, size) };
-        self.stamp = 0;
+    /// Another state with the same values, or `None` without memory for it.
+    pub fn copy(&mut self) -> Option<FpuState> {
+        self.save_if_loaded();
+        let layout = image_layout();
+        // SAFETY: the layout's size is at least LEGACY.
+        let area = NonNull::new(unsafe { alloc(layout) })?;
+        // SAFETY: two areas of this size, the one fresh, the other ours and up to date.
+        unsafe { area.copy_from_nonoverlapping(self.area, layout.size()) };
+        Some(FpuState { area, stamp: 0 })
     }
 
     /// Brings the memory up to date if the registers hold this state. They go on
