@@ -393,6 +393,9 @@ impl Operation {
         !matches!(
             self,
             Operation::Thread(_) | Operation::Exit | Operation::FailAllocation(_)
+            // What others store at the old place before the end of the call is known may be in
+            // the page that has moved, or in the one that has begun anew.
+            | Operation::Move(_, _, true)
         )
     }
 }
