@@ -12,9 +12,12 @@
 //!
 //! Lock order: a cache's lock, then the pool's. At most one cache is locked at a time.
 
+mod reference;
+
+pub use reference::FrameRef;
+
 use super::count::{Dropped, RefCount, TooManyHolders};
 use super::counters::{Counter, count};
-use super::planted::{Planted, planted};
 use super::{FRAME_SIZE, Frame, contents, stock};
 use crate::arch::{self, BootInfo, MAX_CPUS, PerMachine, PhysRange};
 use alloc::vec::Vec;
@@ -333,90 +336,6 @@ pub(super) fn surplus(n: usize) -> impl Iterator<Item = Frame> {
         table.pooled.store(pool.len, Ordering::Relaxed);
         number.map(Frame::new)
     })
-}
-
-/// An owned reference to a frame, counted (rule M1).
-///
-/// Dropping it drops the reference at once. So it is for frames which no page table
-/// of this holder points to: fresh ones, and those that a kernel object owns. A
-/// reference that sits in a table entry has no `FrameRef`; it leaves the entry as a
-/// `Retired` (in `reclaim.rs`), which waits for the shootdown (rule M2).
-#[must_use]
-#[derive(PartialEq, Eq, Debug)]
-pub struct FrameRef(Frame);
-
-impl FrameRef {
-    /// A fresh frame full of zeroes (rule M9).
-    pub fn zeroed(purpose: Purpose) -> Result<FrameRef, OutOfMemory> {
-        if purpose == Purpose::User {
-            fail_on_purpose()?;
-            if let Some(frame) = stock::take() {
-                debug_assert!(contents::is_zero(frame), "M9: {frame:?} is not zeroed");
-                return Ok(FrameRef(claim(frame)));
-            }
-        }
-        let frame = allocate(purpose)?;
-        if !planted(Planted::NotZeroed) {
-            // SAFETY: the frame is fresh: nobody else has it.
-            unsafe { contents::zero(frame) };
-        }
-        Ok(FrameRef(frame))
-    }
-
-    /// The frame of zeroes, which is never written and has many holders.
-    pub fn zeroes() -> FrameRef {
-        FrameRef(TABLE.get().zeroes)
-    }
-
-    /// A fresh frame with the contents of `original` (rule M9), which the caller holds or
-    /// which this CPU can reach through the tables it is active on.
-    ///
-    /// # Safety
-    /// `original` must stay allocated during the call.
-    pub unsafe fn copy_of(original: Frame) -> Result<FrameRef, OutOfMemory> {
-        fail_on_purpose()?;
-        let frame = allocate(Purpose::User)?;
-        if !planted(Planted::NotFilled) {
-            // SAFETY: the fresh frame is ours alone, and the caller keeps the original.
-            unsafe { contents::copy(original, frame) };
-        }
-        Ok(FrameRef(frame))
-    }
-
-    /// The frame.
-    pub fn frame(&self) -> Frame {
-        self.0
-    }
-
-    /// One more reference to the same frame.
-    pub fn share(&self) -> Result<FrameRef, TooManyHolders> {
-        take(self.0)?;
-        Ok(FrameRef(self.0))
-    }
-
-    /// Hands the reference over to a table entry (or another place that remembers the
-    /// bare frame).
-    pub fn into_entry(self) -> Frame {
-        let frame = self.0;
-        mem::forget(self);
-        frame
-    }
-
-    /// The reference that `into_entry` handed over.
-    ///
-    /// # Safety
-    /// The caller must own that reference, and no CPU may still use it through a table.
-    pub unsafe fn from_entry(frame: Frame) -> FrameRef {
-        FrameRef(frame)
-    }
-}
-
-impl Drop for FrameRef {
-    fn drop(&mut self) {
-        if drop_reference(self.0) == Dropped::Last {
-            free(self.0);
-        }
-    }
 }
 
 /// Fails if this allocation is the one that was chosen to.
