@@ -1,6 +1,6 @@
 //! Every frame of the machine: who holds it, and the free ones (rules M1, M9, M10).
 //!
-//! Each frame has sixteen bytes of metadata: its [`RefCount`]; a link, by which frames
+//! Each frame has twelve bytes of metadata: its [`RefCount`]; a link, by which frames
 //! that nobody holds are chained (free ones here, dead tables in the reclaimer) without
 //! memory for lists; and for a table the lines in use (`sparse.rs`). A CPU allocates from and frees to a small cache of its own; caches
 //! are filled from and drained to the common pool in batches. When the pool is empty, a
@@ -23,7 +23,7 @@ use crate::arch::{self, BootInfo, MAX_CPUS, PerMachine, PhysRange};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use core::mem;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crossbeam_utils::CachePadded;
 use spin::Mutex;
 
@@ -47,7 +47,7 @@ struct FrameInfo {
     /// [`HEAP`] for a frame of the kernel's heap.
     link: AtomicU32,
     /// Of a table: see `sparse.rs`.
-    lines: AtomicU64,
+    lines: AtomicU32,
 }
 
 /// The end of a chain.
@@ -399,13 +399,13 @@ pub(super) fn free_zeroed(frame: Frame) {
 }
 
 /// The lines of a table in which there may be entries, a bit each (`sparse.rs`).
-pub(super) fn lines(table: Frame) -> u64 {
+pub(super) fn lines(table: Frame) -> u32 {
     // Relaxed: see the head of `sparse.rs`.
     TABLE.get().info(table).lines.load(Ordering::Relaxed)
 }
 
 /// Adds to those lines.
-pub(super) fn note_lines(table: Frame, lines: u64) {
+pub(super) fn note_lines(table: Frame, lines: u32) {
     let word = &TABLE.get().info(table).lines;
     // Relaxed: the entry that is stored next is a release. Most entries come into a line that
     // has some.

@@ -2,7 +2,7 @@
 //!
 //! Most tables hold a few entries, side by side. Whoever copies a table, or takes one
 //! apart, looks only where entries may be: each frame's metadata has a word with one bit
-//! for each line of eight entries. The bit is set before an entry is put into an empty place of
+//! for each line of sixteen entries. The bit is set before an entry is put into an empty place of
 //! that line, and never taken back while the frame is a table. So an entry without its bit
 //! is a reference that nobody would drop; the audit looks for those.
 //!
@@ -13,13 +13,13 @@ use super::frames;
 use crate::arch::paging::{ENTRIES, Entry, Table};
 use core::ops::Range;
 
-/// Entries to a line: a cache line of the table.
-const LINE: usize = 8;
-const _: () = assert!(ENTRIES / LINE == u64::BITS as usize);
+/// Entries to a line: two cache lines of the table.
+const LINE: usize = 16;
+const _: () = assert!(ENTRIES / LINE == u32::BITS as usize);
 
 /// Some lines of a table. Iterating gives each as the range of its places.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Lines(u64);
+pub(super) struct Lines(u32);
 
 impl Lines {
     /// The line that a place is in.
