@@ -1,7 +1,8 @@
 //! Programs in C, by glibc and by musl, do here what they do on Linux.
 //!
-//! Each file in `c/` becomes a static program. It is run on the host's Linux and
-//! in the machine; what it prints and its status must be the same.
+//! Each file in `c/` becomes a static program, and one that is linked as it starts. It is
+//! run on the host's Linux and in the machine; what it prints and its status must be the
+//! same.
 
 use std::fs;
 use std::path::Path;
@@ -14,24 +15,43 @@ const END: &str = "==== ";
 
 #[test]
 fn programs_linked_to_glibc() {
-    same_as_on_linux("gcc");
+    same_as_on_linux("gcc", Linked::AtBuild);
 }
 
 #[test]
 fn programs_linked_to_musl() {
-    same_as_on_linux("musl-gcc");
+    same_as_on_linux("musl-gcc", Linked::AtBuild);
 }
 
-fn same_as_on_linux(compiler: &str) {
+#[test]
+fn programs_linked_to_glibc_at_start() {
+    same_as_on_linux("gcc", Linked::AtStart);
+}
+
+/// When a program gets its libraries.
+#[derive(Clone, Copy, Debug)]
+enum Linked {
+    /// They are in its file.
+    AtBuild,
+    /// The loader that its file names finds and maps them.
+    AtStart,
+}
+
+fn same_as_on_linux(compiler: &str, linked: Linked) {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         println!("not checked: there is no x86-64 Linux to compare with");
         return;
     }
     tests::need_c_compilers();
-    let root = tests::scratch(&format!("c-programs-{compiler}"));
+    let root = tests::scratch(&format!("c-programs-{compiler}-{linked:?}"));
     let programs = root.join("c");
-    let names = build(compiler, &programs);
+    let names = build(compiler, linked, &programs);
     assert!(!names.is_empty(), "there are no programs");
+    if let Linked::AtStart = linked {
+        for name in &names {
+            add_libraries(&programs.join(name), &root);
+        }
+    }
     let wanted: Vec<String> = names
         .iter()
         .map(|name| on_host(&programs.join(name)))
@@ -57,7 +77,7 @@ fn same_as_on_linux(compiler: &str) {
 }
 
 /// Builds all programs into `dir`, side by side, and returns their names, sorted.
-fn build(compiler: &str, dir: &Path) -> Vec<String> {
+fn build(compiler: &str, linked: Linked, dir: &Path) -> Vec<String> {
     fs::create_dir_all(dir).expect("a folder for the programs");
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("c");
     let mut compilers = Vec::new();
@@ -70,8 +90,15 @@ fn build(compiler: &str, dir: &Path) -> Vec<String> {
             continue;
         };
         let program = dir.join(name);
+        // glibc looks for libgcc_s when a thread is cancelled; named here, it is found with
+        // the others.
+        let how: &[&str] = match linked {
+            Linked::AtBuild => &["-static"],
+            Linked::AtStart => &["-pie", "-Wl,--no-as-needed", "-lgcc_s"],
+        };
         let child = Command::new(compiler)
-            .args(["-static", "-O1", "-pthread", "-s", "-o"])
+            .args(how)
+            .args(["-O1", "-pthread", "-s", "-o"])
             .arg(&program)
             .arg(&source)
             .arg("-lm")
@@ -86,6 +113,22 @@ fn build(compiler: &str, dir: &Path) -> Vec<String> {
         name
     };
     compilers.into_iter().map(wait).collect()
+}
+
+/// Copies the loader and the libraries of a program to where they are on the host, below
+/// `root`.
+fn add_libraries(program: &Path, root: &Path) {
+    let output = Command::new("ldd").arg(program).output().expect("ldd");
+    let text = String::from_utf8_lossy(&output.stdout);
+    // A line is "name => /path (address)", or "/path (address)" for the loader.
+    let paths = text.split_whitespace().filter(|word| word.starts_with('/'));
+    for path in paths {
+        let to = root.join(path.trim_start_matches('/'));
+        if !to.exists() {
+            fs::create_dir_all(to.parent().expect("a library's folder")).expect("that folder");
+            fs::copy(path, to).expect("a library");
+        }
+    }
 }
 
 /// What the program prints on the host, to either output, and its status.

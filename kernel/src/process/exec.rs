@@ -380,12 +380,13 @@ async fn map_segment(
             .await?;
     }
     // In its last page the file's bytes are followed by others of the file; the program shall
-    // see zeroes.
+    // see zeroes, as on Linux to the end of the page: glibc's loader takes its first memory
+    // from there.
     if segment.memory_size > segment.file_size
         && segment.file_size != 0
         && segment.protection.contains(Protection::WRITE)
     {
-        space.clear_while_private(file_end, file_pages_end.min(end) - file_end)?;
+        space.clear_while_private(file_end, file_pages_end - file_end)?;
     }
     Ok(())
 }
