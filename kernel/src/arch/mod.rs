@@ -125,6 +125,18 @@ pub enum Trap {
     Interrupt,
 }
 
+/// What is done about a trap while the program is still in its CPU: the first stage. Nothing waits
+/// here, and of the program only what the functions are given is known. What is answered by it does
+/// not return from [`UserContext::run`]: the program goes on. What is not is as if it had never been
+/// asked, and is returned for the second stage, which may wait.
+pub trait AtOnce {
+    /// The result of the system call.
+    fn system_call(&self, number: usize, arguments: [usize; 6]) -> Option<usize>;
+
+    /// Whether the access is possible now.
+    fn page_fault(&self, address: usize, access: Access) -> bool;
+}
+
 /// What a program did that the processor answered with an exception.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Violation {

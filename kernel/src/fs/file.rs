@@ -175,8 +175,8 @@ impl OpenFile {
         }
     }
 
-    /// The same for a write into a pipe, before [`write`](Self::write).
-    pub fn write_at_once(&self, from: &mut UserBuf<'_>) -> Option<SysResult> {
+    /// The same for a write into a pipe that succeeds, before [`write`](Self::write).
+    pub fn write_at_once(&self, from: &mut UserBuf<'_>) -> Option<usize> {
         match &self.opened {
             Opened::Writer(writer) => writer.write_at_once(from),
             _ => None,

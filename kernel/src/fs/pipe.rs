@@ -234,17 +234,16 @@ impl Reader {
 }
 
 impl Writer {
-    /// A write that has to wait for nothing, if this is one. After `None`, go on with
-    /// [`write`](Self::write).
-    pub fn write_at_once(&self, from: &mut UserBuf<'_>) -> Option<SysResult> {
+    /// A write that has to wait for nothing and succeeds, if this is one. After `None`, go on
+    /// with [`write`](Self::write).
+    pub fn write_at_once(&self, from: &mut UserBuf<'_>) -> Option<usize> {
         let total = from.remaining();
         if total == 0 || total > ATOMIC {
             return None;
         }
         let start = from.clone();
         match self.attempt(from, true, false) {
-            Step::Done => Some(Ok(total)),
-            Step::Closed => Some(Err(Errno::EPIPE)),
+            Step::Done => Some(total),
             _ => {
                 // Nothing is in the pipe before all of it is.
                 *from = start;

@@ -110,7 +110,7 @@ impl Unsettled {
     }
 }
 
-/// A fault that has to wait for something, or cannot be resolved.
+/// A fault that has to wait for something, or cannot be resolved: the second stage.
 #[must_use]
 pub struct SlowFault<'a> {
     space: &'a AddressSpace,
@@ -137,14 +137,16 @@ impl AddressSpace {
     /// Makes `access` to `address` possible, or says why it cannot be.
     pub async fn fault(&self, address: usize, access: Access) -> Result<(), FaultError> {
         match self.fault_at_once(address, access) {
-            None => Ok(()),
-            Some(slow) => slow.resolve().await,
+            true => Ok(()),
+            false => self.slow_fault(address, access).resolve().await,
         }
     }
 
-    /// The same for a fault that has nothing to wait for, as most: then no future has to be
-    /// made. What is left, or wrong, is for the [`SlowFault`] that is returned.
-    pub fn fault_at_once(&self, address: usize, access: Access) -> Option<SlowFault<'_>> {
+    /// The first stage of that: makes the access possible if there is nothing to wait for, as
+    /// mostly, so that no future has to be made. What is left, or wrong, is for
+    /// [`slow_fault`](Self::slow_fault), which has to follow.
+    #[must_use]
+    pub fn fault_at_once(&self, address: usize, access: Access) -> bool {
         count(Counter::Faults);
         let span = trace::fault(address, access == Access::Write);
         let done = shootdown::ready_now().is_some_and(|ready| {
@@ -156,12 +158,20 @@ impl AddressSpace {
                     matches!(resolved, Ok(Resolved::Done))
                 })
         });
-        (!done).then_some(SlowFault {
+        if !done {
+            span.goes_on();
+        }
+        done
+    }
+
+    /// The second stage, for a fault that was not resolved in the first.
+    pub fn slow_fault(&self, address: usize, access: Access) -> SlowFault<'_> {
+        SlowFault {
             space: self,
             address,
             access,
-            _span: span,
-        })
+            _span: trace::fault_goes_on(),
+        }
     }
 
     fn is_active_elsewhere(&self) -> bool {

@@ -13,7 +13,7 @@ use super::limits::Limits;
 use super::signal::{self, InheritedSignals, SigInfo, Signal, Signals};
 use super::state::{Names, Parts, Process};
 use super::thread::Thread;
-use crate::arch::{self, Access, FloatError, FpuState, Trap, UserContext, Violation};
+use crate::arch::{self, Access, AtOnce, FloatError, FpuState, Trap, UserContext, Violation};
 use crate::errno::{Errno, SysResult};
 use crate::fs;
 use crate::fs::table::{FdTable, OnExec};
@@ -200,21 +200,15 @@ async fn run(thread: &Thread, user: &mut UserContext) -> Next {
         if thread.tcb().is_doomed() {
             return Next::End(End::Doomed);
         }
-        let trap = user.run(&mut thread.fpu.lock());
+        let trap = user.run(&mut thread.fpu.lock(), thread);
         let ended = match trap {
-            Trap::Syscall => match syscall::at_once(thread, user) {
-                Some(result) => {
-                    user.set_result(syscall::to_return(result));
+            Trap::Syscall => match system_call(thread, user).await {
+                Done::Back => None,
+                Done::Interrupted(restart) => {
+                    interrupted = Some(restart);
                     None
                 }
-                None => match system_call(thread, user).await {
-                    Done::Back => None,
-                    Done::Interrupted(restart) => {
-                        interrupted = Some(restart);
-                        None
-                    }
-                    Done::Left(next) => return next,
-                },
+                Done::Left(next) => return next,
             },
             Trap::PageFault { address, access } => page_fault(thread, user, address, access).await,
             Trap::Interrupt => {
@@ -232,6 +226,18 @@ async fn run(thread: &Thread, user: &mut UserContext) -> Next {
         if let Some(status) = ended {
             return Next::End(End::Process(status));
         }
+    }
+}
+
+/// The first stage of every trap (see `syscall`). The FPU's registers are not to be touched: their
+/// lock is taken while the program runs.
+impl AtOnce for Thread {
+    fn system_call(&self, number: usize, arguments: [usize; 6]) -> Option<usize> {
+        syscall::at_once(self, number, arguments)
+    }
+
+    fn page_fault(&self, address: usize, access: Access) -> bool {
+        self.space().fault_at_once(address, access)
     }
 }
 
@@ -284,6 +290,7 @@ async fn system_call(thread: &Thread, user: &mut UserContext) -> Done {
     Done::Back
 }
 
+/// The second stage of a page fault.
 async fn page_fault(
     thread: &Thread,
     user: &UserContext,
@@ -291,10 +298,7 @@ async fn page_fault(
     access: Access,
 ) -> Option<ExitStatus> {
     let error = {
-        let fault = match thread.space().fault_at_once(address, access) {
-            None => return None,
-            Some(slow) => pin!(slow.resolve()),
-        };
+        let fault = pin!(thread.space().slow_fault(address, access).resolve());
         let killed = pin!(thread.tcb().must_end());
         match select(fault, killed).await {
             Either::Left((Ok(()), _)) | Either::Right(_) => return None,

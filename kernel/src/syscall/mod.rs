@@ -1,10 +1,11 @@
 //! System calls: the Linux x86-64 ABI (arch/x86/entry/syscalls/syscall_64.tbl for the
 //! numbers, the man pages of section 2 for the rest).
 //!
-//! The table has two halves: [`at_once`] for the calls that never wait, so that no future is
-//! made for them, and [`dispatch`] for all others, which are `async fn`s. Both are in the
-//! modules below, by topic; each takes its arguments as the registers hold them, and returns
-//! `Result<usize, Errno>`. What is not there returns `ENOSYS`, and is logged once.
+//! A call has two stages. [`at_once`] is asked first, straight from the entry: it answers if there
+//! is nothing to wait for, and otherwise leaves everything as it was. Then [`dispatch`] does
+//! the call as a future, from its beginning. The calls are in the modules below, by topic; each takes
+//! its arguments as the registers hold them, and returns `Result<usize, Errno>`. What is not there
+//! returns `ENOSYS`, and is logged once.
 
 mod clone;
 mod file;
@@ -24,12 +25,14 @@ use crate::trace;
 use core::sync::atomic::{AtomicU64, Ordering};
 use linux_raw_sys::general as nr;
 
-/// Answers the system call that the registers describe, if it has nothing to wait for. After
-/// `None` nothing has happened.
+/// The first stage: answers a system call that has nothing to wait for. After `None` nothing has
+/// happened.
+///
+/// The caller goes back to its program without a look at what has come for it. So nothing here
+/// sends a signal to the caller itself.
 #[inline]
-pub fn at_once(thread: &Thread, user: &UserContext) -> Option<SysResult> {
-    let [a, b, c, ..] = user.arguments();
-    let number = user.syscall_number();
+pub fn at_once(thread: &Thread, number: usize, arguments: [usize; 6]) -> Option<usize> {
+    let [a, b, c, ..] = arguments;
     let result = match number as u32 {
         nr::__NR_getpid => process::getpid(thread),
         nr::__NR_gettid => process::gettid(thread),
@@ -42,18 +45,16 @@ pub fn at_once(thread: &Thread, user: &UserContext) -> Option<SysResult> {
         nr::__NR_set_tid_address => process::set_tid_address(thread, a),
         nr::__NR_set_robust_list => futex::set_robust_list(thread, a, b),
         nr::__NR_getuid | nr::__NR_geteuid | nr::__NR_getgid | nr::__NR_getegid => Ok(0),
-        nr::__NR_kill => signal::kill(thread, a, b),
-        nr::__NR_tkill => signal::tkill(thread, a, b),
-        nr::__NR_tgkill => signal::tgkill(thread, a, b, c),
         nr::__NR_read => file::read_at_once(thread, a, b, c)?,
         nr::__NR_write => file::write_at_once(thread, a, b, c)?,
         _ => return None,
     };
-    trace::call(number, thread.process().pid.0, thread.tid().0).result = to_return(result) as u64;
+    let result = to_return(result);
+    trace::call(number, thread.process().pid.0, thread.tid().0).result = result as u64;
     Some(result)
 }
 
-/// Does the system call that the registers describe, if it is none of [`at_once`].
+/// The second stage: does the system call that the registers describe.
 ///
 /// When it fails because memory is out, what waits to be dropped may be what is missing: then
 /// it is done once more (rule M10). That is sound as a call that fails with `ENOMEM` has
@@ -192,6 +193,9 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_sched_getaffinity => sched::sched_getaffinity(thread, a, b, c).await,
 
         // Signals.
+        nr::__NR_kill => signal::kill(thread, a, b),
+        nr::__NR_tkill => signal::tkill(thread, a, b),
+        nr::__NR_tgkill => signal::tgkill(thread, a, b, c),
         nr::__NR_rt_sigqueueinfo => signal::rt_sigqueueinfo(thread, a, b, c).await,
         nr::__NR_rt_tgsigqueueinfo => signal::rt_tgsigqueueinfo(thread, a, b, c, d).await,
         nr::__NR_rt_sigreturn => return signal::rt_sigreturn(thread, user).await,

@@ -220,6 +220,18 @@ pub fn fault(address: usize, write: bool) -> Fault {
     Fault(())
 }
 
+/// Goes on with one that [`Fault::goes_on`] has left open.
+pub fn fault_goes_on() -> Fault {
+    Fault(())
+}
+
+impl Fault {
+    /// Leaves it open for [`fault_goes_on`].
+    pub fn goes_on(self) {
+        core::mem::forget(self);
+    }
+}
+
 impl Drop for Fault {
     #[inline]
     fn drop(&mut self) {

@@ -1,6 +1,6 @@
 //! User mode is not simulated: a test plays the program itself.
 
-use super::super::{BadFrame, FloatError, HandlerCall, HandlerFrame, StackNote, Trap};
+use super::super::{AtOnce, BadFrame, FloatError, HandlerCall, HandlerFrame, StackNote, Trap};
 
 /// The registers that the kernel looks at.
 #[derive(Clone, Default)]
@@ -22,7 +22,7 @@ impl UserContext {
     }
 
     /// There is no ring 3.
-    pub fn run(&mut self, _fpu: &mut FpuState) -> Trap {
+    pub fn run<A: AtOnce>(&mut self, _fpu: &mut FpuState, _answerer: &A) -> Trap {
         Trap::Interrupt
     }
 

@@ -1,14 +1,14 @@
 //! The interrupt table, and what happens after each of its 256 vectors.
 //!
 //! * From ring 3: the frame goes straight into the running `UserContext` (RSP0
-//!   points there); the stub adds the registers and returns from `user::enter`.
+//!   points there); the rest is in `crossing`.
 //! * From ring 0: an interrupt can only come while the CPU halts in [`idle`], and
 //!   is served on the spot. An exception is a defect of the kernel.
 //! * NMI, double fault and machine check have stacks of their own, and do not
 //!   trust the GS base: they may hit between a crossing and its `swapgs`.
 
 use super::fault::{self, KernelException};
-use super::percpu::{IST_DOUBLE_FAULT, IST_MACHINE_CHECK, IST_NMI, KERNEL_STACK};
+use super::percpu::{IST_DOUBLE_FAULT, IST_MACHINE_CHECK, IST_NMI};
 use super::registers::TrapFrame;
 use super::{apic, serial};
 use core::arch::{asm, global_asm};
@@ -88,27 +88,12 @@ macro_rules! pop_registers {
          pop r9; pop r8; pop rax; pop rcx; pop rdx; pop rsi; pop rdi;"
     };
 }
-/// The other half of `user::enter`: back on the kernel's stack, to its caller.
-macro_rules! leave_user {
-    () => {
-        "mov rsp, gs:[{kernel_stack}]; pop r15; pop r14; pop r13; pop r12; pop rbx; pop rbp;"
-    };
-}
-pub(super) use {leave_user, pop_registers, push_registers};
+pub(super) use {pop_registers, push_registers};
 
 global_asm!(
     "trap_common:",
     "test byte ptr [rsp + 24], 3", // the frame's CS: where does it come from?
-    "jz 2f",
-    "swapgs",
-    push_registers!(),
-    leave_user!(),
-    // Interrupt gates leave AC and DF as the user had them. AC would switch SMAP
-    // off.
-    "push 2",
-    "popfq",
-    "ret",
-    "2:",
+    "jnz trap_from_user",
     push_registers!(),
     "mov rdi, rsp",
     "call {from_kernel}",
@@ -139,7 +124,6 @@ global_asm!(
     "mov rdi, rsp",
     "call {fatal}",
     "ud2",
-    kernel_stack = const KERNEL_STACK,
     stopping = sym STOPPING,
     machine_check = const MACHINE_CHECK,
     double_fault = const DOUBLE_FAULT,

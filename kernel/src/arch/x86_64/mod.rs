@@ -7,8 +7,8 @@
 //!   and ACPI tell.
 //! * `features`: what the CPU has. `paging`: the kernel's tables. `percpu`: each
 //!   CPU's own data.
-//! * `interrupts`: the way in from everywhere. `registers`, `user`, `fpu`: user
-//!   mode; `sigframe`, `fpuframe`: what a signal handler finds on its stack.
+//! * `interrupts`: the way in from everywhere. `registers`, `crossing`, `user`, `fpu`:
+//!   user mode; `sigframe`, `fpuframe`: what a signal handler finds on its stack.
 //! * `apic`, `smp`, `time`, `rtc`, `calendar`: controllers, other CPUs, clocks.
 //! * `serial`, `random`, `power`, `fault`: the world outside, and the end.
 //!
@@ -19,6 +19,7 @@ mod apic;
 mod boot;
 mod calendar;
 mod cell;
+mod crossing;
 mod early;
 mod entry;
 mod fault;

@@ -6,11 +6,13 @@
 //! move to another CPU (kernel code between two awaits stays on one).
 
 use super::layout::Stack;
+use super::registers::TrapFrame;
 use super::{interrupts, user};
 use crate::arch::{CpuId, MAX_CPUS};
 use core::arch::asm;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::offset_of;
+use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use x86_64::instructions::tables::load_tss;
 use x86_64::registers::model_specific::{GsBase, KernelGsBase};
@@ -24,8 +26,10 @@ use x86_64::{PrivilegeLevel, VirtAddr};
 pub struct PerCpu {
     /// The address of this structure.
     this: Cell<usize>,
-    /// Where `user::enter` left the kernel's stack.
+    /// Where `crossing::enter_user` left the kernel's stack.
     kernel_stack: Cell<u64>,
+    /// Where the registers of the program in user mode go; RSP0 is its end.
+    frame: Cell<*mut TrapFrame>,
     /// Keeps the user's stack pointer for three instructions of the system-call
     /// entry.
     scratch: Cell<u64>,
@@ -53,10 +57,8 @@ unsafe impl Sync for PerCpu {}
 pub const KERNEL_STACK: usize = offset_of!(PerCpu, kernel_stack);
 /// As [`KERNEL_STACK`].
 pub const SCRATCH: usize = offset_of!(PerCpu, scratch);
-/// As [`KERNEL_STACK`]: where traps from user mode put their frame, RSP0 of the
-/// TSS.
-pub const TRAP_STACK: usize =
-    offset_of!(PerCpu, tss) + offset_of!(TaskStateSegment, privilege_stack_table);
+/// As [`KERNEL_STACK`].
+pub const FRAME: usize = offset_of!(PerCpu, frame);
 
 /// The selectors, in the order that SYSCALL and SYSRET want (Intel SDM vol. 3,
 /// 5.8.8).
@@ -84,6 +86,7 @@ impl PerCpu {
         PerCpu {
             this: Cell::new(0),
             kernel_stack: Cell::new(0),
+            frame: Cell::new(ptr::null_mut()),
             scratch: Cell::new(0),
             id: Cell::new(0),
             segments: Cell::new(0),
@@ -105,8 +108,10 @@ impl PerCpu {
         next
     }
 
-    /// Sets where the next trap from user mode puts its frame.
-    pub fn set_trap_stack(&self, top: VirtAddr) {
+    /// Sets where the next trap from user mode leaves the registers.
+    pub fn set_frame(&self, frame: *mut TrapFrame) {
+        self.frame.set(frame);
+        let top = VirtAddr::from_ptr(frame.wrapping_add(1));
         // SAFETY: only this CPU uses its TSS, in user mode; the field is not
         // aligned, so it is written through a raw pointer.
         unsafe {

@@ -3,31 +3,29 @@
 //! A [`UserContext`] lies in memory that its thread owns. While the thread is in
 //! user mode, RSP0 of the CPU's TSS points to the end of the context's frame, so
 //! a trap pushes straight into it; the system-call entry does the same by hand.
-//! Either way the stub then takes the kernel stack that [`enter`] left and
-//! returns to `enter`'s caller. So a thread that is not running needs no stack.
+//! What is not answered at once returns from [`enter_user`], on the kernel stack
+//! of its caller. So a thread that is not running needs no stack.
 //!
 //! Segment bases: user mode may change its FS and GS bases without the kernel's
-//! knowledge where the CPU has FSGSBASE; they are read back at each exit. They
-//! are loaded only when the CPU holds another context's (see `PerCpu::stamp`).
+//! knowledge where the CPU has FSGSBASE; they are read back when `enter_user`
+//! returns. They are loaded only when the CPU holds another context's (see
+//! `PerCpu::stamp`).
 
+use super::crossing::{Entries, SYSCALL, enter_user, syscall_entry};
 use super::features::Features;
 use super::fpu::FpuState;
-use super::interrupts::{self, EXCEPTIONS, leave_user, push_registers};
+use super::interrupts::{self, EXCEPTIONS};
 use super::paging::is_user;
-use super::percpu::{self, KERNEL_STACK, SCRATCH, TRAP_STACK, USER_CODE, USER_DATA};
+use super::percpu::{self, USER_CODE, USER_DATA};
 use super::registers::{General, TrapFrame};
-use crate::arch::{Access, Trap};
-use core::arch::naked_asm;
+use crate::arch::{Access, AtOnce, Trap};
 use core::fmt;
-use core::mem::offset_of;
 use x86_64::VirtAddr;
 use x86_64::registers::control::Cr2;
 use x86_64::registers::model_specific::{FsBase, KernelGsBase, LStar, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 use x86_64::registers::segmentation::{FS, GS, Segment64};
 
-/// The vector of a frame that the system-call entry made.
-const SYSCALL: u64 = 256;
 const PAGE_FAULT: u64 = 14;
 const GENERAL_PROTECTION: u8 = 13;
 
@@ -93,12 +91,13 @@ impl UserContext {
         }
     }
 
-    /// Runs the program until something brings the CPU back to the kernel.
+    /// Runs the program until something brings the CPU back to the kernel that is not
+    /// answered at once.
     ///
     /// The address space must be loaded, and `fpu` the thread's. A context that
     /// the CPU would not accept reports general protection, as if the program had
     /// jumped there.
-    pub fn run(&mut self, fpu: &mut FpuState) -> Trap {
+    pub fn run<A: AtOnce>(&mut self, fpu: &mut FpuState, answerer: &A) -> Trap {
         // SYSRET to a non-canonical address would fault in ring 0 on the user's
         // stack (Intel).
         if !is_user(self.frame.rip as usize) {
@@ -118,11 +117,16 @@ impl UserContext {
         }
         fpu.load(cpu);
         let frame = &raw mut self.frame;
-        cpu.set_trap_stack(VirtAddr::from_ptr(frame.wrapping_add(1)));
+        cpu.set_frame(frame);
+        let entries = Entries {
+            system_call: system_call_at_once::<A>,
+            trap: trap_at_once::<A>,
+            answerer: (&raw const *answerer).cast(),
+        };
         // SAFETY: the frame has user segments and flags that only this module
-        // sets, a user `rip`, and is written by this CPU alone until `enter`
-        // returns: `self` is exclusive.
-        unsafe { enter(frame) };
+        // sets, a user `rip`, and is written by this CPU alone until `enter_user`
+        // returns: `self` is exclusive. The functions are those for an `A`.
+        unsafe { enter_user(frame, &raw const entries) };
         if Features::get().contains(Features::FSGSBASE) {
             self.save_bases();
         }
@@ -278,6 +282,40 @@ impl fmt::Display for UserContext {
     }
 }
 
+/// Called by the system-call entry. It has filled in what is read here.
+extern "sysv64" fn system_call_at_once<A: AtOnce>(
+    frame: &mut TrapFrame,
+    answerer: *const (),
+) -> bool {
+    // SAFETY: `run` has put the two together, and borrows the answerer.
+    let answerer = unsafe { &*answerer.cast::<A>() };
+    let General {
+        rax,
+        rdi,
+        rsi,
+        rdx,
+        r10,
+        r8,
+        r9,
+        ..
+    } = frame.general;
+    let arguments = [rdi, rsi, rdx, r10, r8, r9].map(|value| value as usize);
+    match answerer.system_call(rax as usize, arguments) {
+        Some(result) => {
+            frame.general.rax = result as u64;
+            true
+        }
+        None => false,
+    }
+}
+
+/// Called by the entry of all other traps.
+extern "sysv64" fn trap_at_once<A: AtOnce>(frame: &mut TrapFrame, answerer: *const ()) -> bool {
+    // SAFETY: as above.
+    let answerer = unsafe { &*answerer.cast::<A>() };
+    frame.vector == PAGE_FAULT && answerer.page_fault(Cr2::read_raw() as usize, access(frame.error))
+}
+
 /// A page fault's error code (Intel SDM vol. 3, 4.7).
 fn access(error: u64) -> Access {
     const WRITE: u64 = 1 << 1;
@@ -318,107 +356,4 @@ pub fn init() {
         percpu::KERNEL_DATA,
     )
     .expect("the selectors are in SYSRET's order");
-}
-
-/// Resumes the program in `frame`, and returns when it has trapped, with the
-/// frame updated.
-///
-/// SYSRET is used when nothing would show the difference: it takes `rip` from
-/// `rcx` and the flags from `r11`, which is where SYSCALL has left them, and
-/// cannot restore TF and RF.
-///
-/// # Safety
-/// The frame must have the user's selectors and sane flags, a `rip` in user
-/// space, and be the trap stack of this CPU.
-#[unsafe(naked)]
-unsafe extern "sysv64" fn enter(frame: *mut TrapFrame) {
-    naked_asm!(
-        "push rbp",
-        "push rbx",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
-        "mov gs:[{kernel_stack}], rsp",
-        "mov rcx, [rdi + {rip}]",
-        "mov r11, [rdi + {rflags}]",
-        "cmp rcx, [rdi + {rcx}]",
-        "jne 2f",
-        "cmp r11, [rdi + {r11}]",
-        "jne 2f",
-        "test r11d, {not_by_sysret}",
-        "jnz 2f",
-        "mov r15, [rdi + {r15}]",
-        "mov r14, [rdi + {r14}]",
-        "mov r13, [rdi + {r13}]",
-        "mov r12, [rdi + {r12}]",
-        "mov rbp, [rdi + {rbp}]",
-        "mov rbx, [rdi + {rbx}]",
-        "mov r10, [rdi + {r10}]",
-        "mov r9, [rdi + {r9}]",
-        "mov r8, [rdi + {r8}]",
-        "mov rax, [rdi + {rax}]",
-        "mov rdx, [rdi + {rdx}]",
-        "mov rsi, [rdi + {rsi}]",
-        "mov rsp, [rdi + {rsp}]",
-        "mov rdi, [rdi + {rdi}]",
-        "swapgs",
-        "sysretq",
-        "2:",
-        "mov rsp, rdi",
-        interrupts::pop_registers!(),
-        "add rsp, 16",
-        "swapgs",
-        "iretq",
-        kernel_stack = const KERNEL_STACK,
-        not_by_sysret = const RFlags::TRAP_FLAG.union(RFlags::RESUME_FLAG).bits(),
-        rip = const offset_of!(TrapFrame, rip),
-        rflags = const offset_of!(TrapFrame, rflags),
-        rsp = const offset_of!(TrapFrame, rsp),
-        r15 = const offset_of!(TrapFrame, general.r15),
-        r14 = const offset_of!(TrapFrame, general.r14),
-        r13 = const offset_of!(TrapFrame, general.r13),
-        r12 = const offset_of!(TrapFrame, general.r12),
-        r11 = const offset_of!(TrapFrame, general.r11),
-        r10 = const offset_of!(TrapFrame, general.r10),
-        r9 = const offset_of!(TrapFrame, general.r9),
-        r8 = const offset_of!(TrapFrame, general.r8),
-        rbp = const offset_of!(TrapFrame, general.rbp),
-        rbx = const offset_of!(TrapFrame, general.rbx),
-        rax = const offset_of!(TrapFrame, general.rax),
-        rcx = const offset_of!(TrapFrame, general.rcx),
-        rdx = const offset_of!(TrapFrame, general.rdx),
-        rsi = const offset_of!(TrapFrame, general.rsi),
-        rdi = const offset_of!(TrapFrame, general.rdi),
-    )
-}
-
-/// Where SYSCALL leads: builds the frame that a trap would have pushed, and
-/// leaves `enter`.
-///
-/// # Safety
-/// Only the CPU may jump here.
-#[unsafe(naked)]
-unsafe extern "C" fn syscall_entry() {
-    naked_asm!(
-        "swapgs",
-        "mov gs:[{scratch}], rsp",
-        "mov rsp, gs:[{trap_stack}]",
-        "push {user_data}",
-        "push gs:[{scratch}]",
-        "push r11",
-        "push {user_code}",
-        "push rcx",
-        "push 0",
-        "push {syscall}",
-        push_registers!(),
-        leave_user!(),
-        "ret",
-        scratch = const SCRATCH,
-        trap_stack = const TRAP_STACK,
-        kernel_stack = const KERNEL_STACK,
-        user_data = const USER_DATA.0,
-        user_code = const USER_CODE.0,
-        syscall = const SYSCALL,
-    )
 }
