@@ -36,6 +36,7 @@ pub fn start(boot: BootInfo) -> ! {
         memory::managed_frames() * memory::FRAME_SIZE / 1024,
         memory::free_frames() * memory::FRAME_SIZE / 1024,
     );
+    log::info!("pages are moved by {}", arch::page_moves());
     if line.get("console") == Some("stream") {
         fs::tty::console().make_stream();
     }

@@ -42,8 +42,9 @@ use self::sim as machine;
 pub use machine::{clock, cpu, cpu_count, idle, kick, set_timer, start_cpus, wall_clock_offset};
 // Memory.
 pub use machine::{
-    PerMachine, copy_page, flush_all, flush_page, frame_ptr, load_kernel_root, load_root,
-    load_root_keeping, load_root_tagged, new_root, pcids, scheduling_point, zero_page,
+    PerMachine, clear_root, copy_page, flush_all, flush_page, frame_ptr, load_kernel_root,
+    load_root, load_root_keeping, load_root_tagged, new_root, page_moves, pcids, scheduling_point,
+    zero_page,
 };
 // User mode.
 pub use machine::{FpuState, SavedFrame, UserContext};

@@ -103,6 +103,13 @@ impl core::fmt::Debug for Entry {
 /// Entries in a table.
 pub const ENTRIES: usize = 512;
 
+/// A table in lines, each with as many entries as a word of sixteen bits can tell of: two cache
+/// lines.
+pub const LINES: usize = 32;
+/// Entries in a line.
+pub const LINE: usize = ENTRIES / LINES;
+const _: () = assert!(LINE == u16::BITS as usize);
+
 /// A frame that is used as a table.
 ///
 /// Whoever makes a `Table` holds a reference to its frame, or is active in an
@@ -125,18 +132,27 @@ impl Table {
         self.0
     }
 
-    fn slot(&self, index: usize) -> &AtomicU64 {
-        assert!(index < ENTRIES);
+    fn lines(&self) -> &[[AtomicU64; LINE]; LINES] {
         // SAFETY: `new`'s caller promised that the frame is a table and lives; a
         // frame is 4096 bytes, aligned to 4096, and mapped for the kernel at
-        // `frame_ptr`; `index` was checked. The hardware changes the word only
-        // by atomic operations, and so does the kernel.
-        unsafe {
-            &*super::frame_ptr(self.0)
-                .cast::<AtomicU64>()
-                .as_ptr()
-                .add(index)
-        }
+        // `frame_ptr`. The hardware changes a word only by atomic operations, and
+        // so does the kernel.
+        unsafe { super::frame_ptr(self.0).cast().as_ref() }
+    }
+
+    fn slot(&self, index: usize) -> &AtomicU64 {
+        &self.lines()[index / LINE][index % LINE]
+    }
+
+    /// Which entries of a line are present, a bit each. All are looked at without a branch.
+    pub fn present(self, line: usize) -> u16 {
+        let slots = self.lines()[line].iter().rev();
+        slots.fold(0, |bits, slot| {
+            super::scheduling_point();
+            // Relaxed: it says which entries to load.
+            let entry = Entry(slot.load(Ordering::Relaxed));
+            bits << 1 | u16::from(entry.is_present())
+        })
     }
 
     /// Reads entry `index`. `Acquire`: pairs with the `Release` in the writers below, so
@@ -144,6 +160,13 @@ impl Table {
     pub fn load(self, index: usize) -> Entry {
         super::scheduling_point();
         Entry(self.slot(index).load(Ordering::Acquire))
+    }
+
+    /// Puts `entry` into a table that nobody but the caller can reach, no CPU either.
+    pub fn set(self, index: usize, entry: Entry) {
+        super::scheduling_point();
+        // Relaxed: whoever links the table releases what is in it.
+        self.slot(index).store(entry.0, Ordering::Relaxed);
     }
 
     /// Takes an entry out and returns it, with its accessed and dirty bits.

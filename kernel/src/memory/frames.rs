@@ -366,11 +366,13 @@ fn claim(frame: Frame) -> Frame {
 }
 
 /// Takes one more reference to a frame to which the caller holds one.
+#[inline]
 pub(super) fn take(frame: Frame) -> Result<(), TooManyHolders> {
     TABLE.get().info(frame).count.take()
 }
 
 /// Drops a reference; on `Last` the frame is the caller's to free or to dismantle.
+#[inline]
 pub(super) fn drop_reference(frame: Frame) -> Dropped {
     TABLE.get().info(frame).count.drop_one()
 }

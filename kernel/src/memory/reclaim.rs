@@ -24,7 +24,7 @@ use super::counters::{Counter, count};
 use super::frames::{self, Chain};
 use super::sparse;
 use crate::arch::level::Level;
-use crate::arch::paging::Table;
+use crate::arch::paging::{Entry, Table};
 use crate::arch::{self, PerMachine};
 use crate::trace::{self, Kind};
 use alloc::vec::Vec;
@@ -220,13 +220,12 @@ impl Reclaimer {
         // SAFETY: a dead table is a table, and nobody can reach it any more: it is ours until it
         // is freed below.
         let table = unsafe { Table::new(frame) };
-        for line in sparse::lines(table) {
-            for index in line {
-                if let Some(child) = table.take(index).frame() {
-                    drop_reference(child, level.below());
-                }
+        sparse::each(table, |index, entry| {
+            table.set(index, Entry::EMPTY);
+            if let Some(child) = entry.frame() {
+                drop_reference(child, level.below());
             }
-        }
+        });
         // As empty as it was when it became a table.
         frames::free_zeroed(frame);
         true
@@ -268,10 +267,14 @@ pub(super) fn longest_retired() -> u64 {
 
 /// Drops a reference which no CPU can use: to a page, or to a table that then may have to
 /// be taken apart.
+#[inline]
 fn drop_reference(frame: Frame, level: Level) {
-    if frames::drop_reference(frame) == Dropped::Shared {
-        return;
+    if frames::drop_reference(frame) == Dropped::Last {
+        nobody_holds(frame, level);
     }
+}
+
+fn nobody_holds(frame: Frame, level: Level) {
     match level.chain() {
         None => frames::free(frame),
         Some(chain) => {

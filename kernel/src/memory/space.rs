@@ -18,6 +18,7 @@
 //! shares holds it alone, across its wait for other CPUs.
 
 use super::active::{Activity, is_current};
+use super::count::{Dropped, TooManyHolders};
 use super::counters::{Counter, count};
 use super::flush::{Range, RetiredBatch};
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
@@ -36,7 +37,8 @@ use alloc::sync::Arc;
 
 /// An address space.
 pub struct AddressSpace {
-    root: FrameRef,
+    /// This holds the one reference to it.
+    root: Frame,
     pub(super) activity: Activity,
     pub(super) layout: LayoutLock,
 }
@@ -56,7 +58,7 @@ impl AddressSpace {
         let root = FrameRef::zeroed(Purpose::User)?;
         arch::new_root(root.frame());
         Ok(AddressSpace {
-            root,
+            root: root.into_entry(),
             activity: Activity::new(),
             layout: LayoutLock::new(layout),
         })
@@ -64,13 +66,13 @@ impl AddressSpace {
 
     /// The frame of the root.
     pub(super) fn root(&self) -> Frame {
-        self.root.frame()
+        self.root
     }
 
     /// The root as a table.
     pub(super) fn root_table(&self) -> Table {
         // SAFETY: the root is a table from `with_layout` on, and lives as long as `self`.
-        unsafe { Table::new(self.root.frame()) }
+        unsafe { Table::new(self.root) }
     }
 
     /// Copies the address space: the root's user entries, and one reference to each table
@@ -104,16 +106,16 @@ impl AddressSpace {
     /// entries so far are dropped with it.
     fn share_with(&self, child: &AddressSpace) -> Result<(), OutOfMemory> {
         let (from, to) = (self.root_table(), child.root_table());
-        for index in sparse::lines(from).flatten() {
-            let Some(table) = from.load(index).frame() else {
-                continue;
-            };
-            let entry = from.write_protect(index);
-            // Rule M1: we hold a reference, so we may take one for the child.
-            frames::take(table).map_err(|_| OutOfMemory)?;
-            sparse::put(to, index, entry.without(Bits::WRITE | Bits::ACCESSED));
-        }
-        Ok(())
+        sparse::use_lines(to, sparse::lines(from));
+        sparse::try_each(from, |index, entry| {
+            from.write_protect(index);
+            if let Some(table) = entry.frame() {
+                // Rule M1: we hold a reference, so we may take one for the child.
+                frames::take(table).map_err(|TooManyHolders| OutOfMemory)?;
+            }
+            to.set(index, entry.without(Bits::WRITE | Bits::ACCESSED));
+            Ok(())
+        })
     }
 
     /// The leaf entry for an address, and whether all levels allow writes. None where a
@@ -213,11 +215,16 @@ impl Drop for AddressSpace {
         debug_assert!(self.activity.cpus().is_empty());
         let root = self.root_table();
         let since = arch::clock();
-        for index in sparse::lines(root).flatten() {
-            if let Some(frame) = root.load(index).frame() {
-                root.take(index);
+        sparse::each(root, |index, entry| {
+            root.set(index, Entry::EMPTY);
+            if let Some(frame) = entry.frame() {
                 Retired::new(frame, Level::ROOT.below()).release(Receipt::all_forgot(), since);
             }
+        });
+        arch::clear_root(self.root);
+        if frames::drop_reference(self.root) == Dropped::Last {
+            // The next child's root.
+            frames::free_zeroed(self.root);
         }
     }
 }

@@ -10,14 +10,12 @@
 //! got at the table by a load that acquires what the last writer of it has released.
 
 use super::frames;
-use crate::arch::paging::{ENTRIES, Entry, Table};
-use core::ops::Range;
+use crate::arch::paging::{Entry, LINE, LINES, Table};
+use core::convert::Infallible;
 
-/// Entries to a line: two cache lines of the table.
-const LINE: usize = 16;
-const _: () = assert!(ENTRIES / LINE == u32::BITS as usize);
+const _: () = assert!(LINES == u32::BITS as usize);
 
-/// Some lines of a table. Iterating gives each as the range of its places.
+/// Some lines of a table. Iterating gives their numbers.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Lines(u32);
 
@@ -26,26 +24,79 @@ impl Lines {
     fn of(index: usize) -> Lines {
         Lines(1 << (index / LINE))
     }
-
-    /// Adds the line that a place is in.
-    pub(super) fn add(&mut self, index: usize) {
-        self.0 |= Lines::of(index).0;
-    }
 }
 
 impl Iterator for Lines {
-    type Item = Range<usize>;
+    type Item = usize;
 
-    fn next(&mut self) -> Option<Range<usize>> {
-        let first = self.0.trailing_zeros() as usize * LINE;
+    fn next(&mut self) -> Option<usize> {
+        let first = self.0.trailing_zeros() as usize % LINES;
         self.0 &= self.0.checked_sub(1)?;
-        Some(first..first + LINE)
+        Some(first)
     }
+}
+
+/// Some places of a table, with a bit for each in the word of its line.
+#[derive(Default)]
+pub(super) struct Places {
+    lines: Lines,
+    within: [u16; LINES],
+}
+
+impl Places {
+    /// Adds a place.
+    pub(super) fn add(&mut self, index: usize) {
+        self.lines.0 |= Lines::of(index).0;
+        self.within[index / LINE] |= 1 << (index % LINE);
+    }
+
+    /// Calls `visit` with each.
+    #[inline]
+    pub(super) fn for_each(&self, mut visit: impl FnMut(usize)) {
+        for line in self.lines {
+            bits(self.within[line]).for_each(|bit| visit(line * LINE + bit));
+        }
+    }
+}
+
+/// The bits that are set in a word, from the lowest up.
+#[inline(always)]
+fn bits(mut word: u16) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let lowest = word.trailing_zeros() as usize;
+        word &= word.checked_sub(1)?;
+        Some(lowest % LINE)
+    })
 }
 
 /// The lines in which there may be entries. Of the kernel's half of a root it knows nothing.
 pub(super) fn lines(table: Table) -> Lines {
     Lines(frames::lines(table.frame()))
+}
+
+/// Calls `visit` with each entry that is present, and its place, until it fails. Of a root, with
+/// the user's.
+#[inline(always)]
+pub(super) fn try_each<E>(
+    table: Table,
+    mut visit: impl FnMut(usize, Entry) -> Result<(), E>,
+) -> Result<(), E> {
+    for line in lines(table) {
+        for bit in bits(table.present(line)) {
+            let index = line * LINE + bit;
+            visit(index, table.load(index))?;
+        }
+    }
+    Ok(())
+}
+
+/// As [`try_each`], where nothing can fail.
+#[inline(always)]
+pub(super) fn each(table: Table, mut visit: impl FnMut(usize, Entry)) {
+    let Ok(()) = try_each::<Infallible>(table, |index, entry| {
+        visit(index, entry);
+        Ok(())
+    });
 }
 
 /// Makes lines of `table` count as used, for who fills them afterwards.

@@ -22,13 +22,14 @@
 //! table keeps our reference until the shootdown is over, so no other holder
 //! takes it over before.
 
+use super::count::TooManyHolders;
 use super::counters::{Counter, count};
 use super::flush::RetiredBatch;
 use super::frames::{self, FrameRef, OutOfMemory, Purpose};
 use super::planted::{Planted, planted};
 use super::reclaim::Retired;
 use super::space::AddressSpace;
-use super::sparse::{self, Lines};
+use super::sparse::{self, Places};
 use crate::arch::level::Level;
 use crate::arch::paging::{Bits, Entry, Table};
 use crate::trace::{self, Kind};
@@ -126,7 +127,7 @@ fn own_child(
         let (copy, writable) = copy_table(child, level.below())?;
         let copied = copy.frame();
         if planted(Planted::ProtectedBeforeWon) {
-            write_protect(child, writable);
+            write_protect(child, &writable);
         }
         if table
             .compare_exchange(index, entry, Entry::new(copied, TABLE_BITS))
@@ -136,7 +137,7 @@ fn own_child(
             let height = level.below().height();
             let (from, to) = (frame.number(), copied.number());
             trace::event(Kind::TableCopy, [height.into(), from.into(), to.into()]);
-            write_protect(child, writable);
+            write_protect(child, &writable);
             // Rule M2: another CPU may still walk the old table.
             retired.push(Retired::new(frame, level.below()));
             return Ok(copy);
@@ -145,56 +146,55 @@ fn own_child(
     }
 }
 
-/// A copy of a shared table, in which nothing is writable, and the lines of the original in
-/// which something is. The caller gets the one reference to the copy.
-fn copy_table(original: Table, level: Level) -> Result<(Table, Lines), OutOfMemory> {
+/// A copy of a shared table, in which nothing is writable, and the places of the original where
+/// something is. The caller gets the one reference to the copy.
+fn copy_table(original: Table, level: Level) -> Result<(Table, Places), OutOfMemory> {
     let fresh = FrameRef::zeroed(Purpose::User)?;
     // SAFETY: zeroed, and ours alone until the caller links it.
     let copy = unsafe { Table::new(fresh.into_entry()) };
     debug_assert!(level != Level::PAGE);
-    let mut writable = Lines::default();
+    let mut writable = Places::default();
     sparse::use_lines(copy, sparse::lines(original));
-    for line in sparse::lines(original) {
-        for index in line {
-            let entry = original.load(index);
-            let Some(child) = entry.frame() else { continue };
-            // Rule M1: the original holds the child, or did a moment ago; what was taken out of it
-            // since is not dropped before this CPU acknowledges. And we hold the original.
-            if !planted(Planted::UncountedChild) && frames::take(child).is_err() {
-                discard(copy);
-                return Err(OutOfMemory);
-            }
-            copy.swap(index, entry.without(Bits::WRITE));
-            if entry.is_writable() {
-                writable.add(index);
-            }
+    let copied = sparse::try_each(original, |index, entry| {
+        let Some(child) = entry.frame() else {
+            return Ok(());
+        };
+        // Rule M1: the original holds the child, or did a moment ago; what was taken out of it
+        // since is not dropped before this CPU acknowledges. And we hold the original.
+        if !planted(Planted::UncountedChild) {
+            frames::take(child)?;
         }
+        copy.set(index, entry.without(Bits::WRITE));
+        if entry.is_writable() {
+            writable.add(index);
+        }
+        Ok(())
+    });
+    if let Err(TooManyHolders) = copied {
+        discard(copy);
+        return Err(OutOfMemory);
     }
     Ok((copy, writable))
 }
 
 /// Clears the writable bits of a table that was left for a copy. Where there was none before
 /// there is none now: nobody sets one in a table that is shared.
-fn write_protect(original: Table, lines: Lines) {
-    for line in lines {
-        for index in line {
-            if original.load(index).is_writable() {
-                original.write_protect(index);
-            }
-        }
-    }
+fn write_protect(original: Table, places: &Places) {
+    places.for_each(|index| {
+        original.write_protect(index);
+    });
 }
 
 /// Undoes `copy_table`, as far as it came. Nobody has seen the copy, so no shootdown is
 /// due.
 fn discard(copy: Table) {
-    for index in sparse::lines(copy).flatten() {
-        if let Some(child) = copy.load(index).frame() {
+    sparse::each(copy, |_, entry| {
+        if let Some(child) = entry.frame() {
             // SAFETY: `copy_table` took this reference, and no CPU ever walked the copy. It is not
             // the last: the original's is dropped after this CPU's acknowledgement at the earliest.
             drop(unsafe { FrameRef::from_entry(child) });
         }
-    }
+    });
     // SAFETY: likewise; the only reference to the copy.
     drop(unsafe { FrameRef::from_entry(copy.frame()) });
 }

@@ -211,6 +211,11 @@ pub fn frame_ptr(frame: Frame) -> NonNull<u8> {
     with(|state| state.memory.frame(frame))
 }
 
+/// How pages are copied and zeroed.
+pub fn page_moves() -> &'static str {
+    "the host"
+}
+
 /// Fills a page with zeroes.
 ///
 /// # Safety
@@ -239,6 +244,15 @@ pub fn new_root(root: Frame) {
             index,
             Entry::new(Frame::new(0), Bits::PRESENT | Bits::GLOBAL),
         );
+    }
+}
+
+/// Takes that out again.
+pub fn clear_root(root: Frame) {
+    // SAFETY: a root.
+    let table = unsafe { Table::new(root) };
+    for index in USER_ENTRIES..ENTRIES {
+        table.take(index);
     }
 }
 

@@ -8,7 +8,7 @@ use super::early::MEMORY;
 use super::layout::Stack;
 use super::machine::Machine;
 use super::ranges::Ranges;
-use super::{apic, features, fpu, paging, percpu, rtc, serial, smp, time};
+use super::{apic, features, fpu, pages, paging, percpu, rtc, serial, smp, time};
 use crate::arch::{BootInfo, FRAME_SIZE, Frame, PhysRange};
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +29,7 @@ pub unsafe extern "C" fn enter(start_info: u32) -> ! {
     serial::init();
     features::detect();
     init_cpu();
+    pages::init();
     let root = {
         let mut memory = MEMORY.lock();
         // SAFETY: the boot tables are in use, and `start_info` is the loader's.

@@ -72,6 +72,12 @@ pub fn init() {
     SIZE.store(size as usize, Ordering::Relaxed);
 }
 
+/// Whether AVX is on, and nothing that has wider registers.
+pub(super) fn widest_is_avx() -> bool {
+    let components = COMPONENTS.load(Ordering::Relaxed);
+    components & (AVX | AVX512) == AVX
+}
+
 /// Asks for the bits of MXCSR (Intel SDM vol. 1, 11.6.6).
 fn note_mxcsr_mask() {
     #[repr(align(16))]

@@ -9,6 +9,7 @@
 //!   CPU's own data.
 //! * `interrupts`: the way in from everywhere. `registers`, `crossing`, `user`, `fpu`:
 //!   user mode; `sigframe`, `fpuframe`: what a signal handler finds on its stack.
+//! * `pages`: whole pages copied and zeroed, beside a program's vector registers.
 //! * `apic`, `smp`, `time`, `rtc`, `calendar`: controllers, other CPUs, clocks.
 //! * `serial`, `random`, `power`, `fault`: the world outside, and the end.
 //!
@@ -29,6 +30,7 @@ mod fpuframe;
 mod interrupts;
 mod layout;
 mod machine;
+mod pages;
 mod paging;
 mod percpu;
 mod power;
@@ -49,9 +51,10 @@ pub use fault::{KernelException, backtrace, halt, stop_other_cpus};
 pub use fpu::FpuState;
 pub use interrupts::idle;
 pub use layout::{HEAP, frame_ptr};
+pub use pages::{copy_page, page_moves, zero_page};
 pub use paging::{
-    copy_page, flush_all, flush_page, load_kernel_root, load_root, load_root_keeping,
-    load_root_tagged, map_kernel, new_root, pcids, scheduling_point, zero_page,
+    clear_root, flush_all, flush_page, load_kernel_root, load_root, load_root_keeping,
+    load_root_tagged, map_kernel, new_root, pcids, scheduling_point,
 };
 pub use percpu::{cpu, cpu_count};
 pub use power::power_off;

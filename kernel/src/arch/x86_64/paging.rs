@@ -11,11 +11,12 @@ use crate::arch::level::USER_END;
 use crate::arch::paging::{Bits, ENTRIES, Entry, Table};
 use crate::arch::{FRAME_SIZE, Frame, Pcid, PhysRange};
 use core::arch::asm;
-use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The root that maps the kernel's half and nothing else. Written once at boot.
 static KERNEL_ROOT: AtomicU32 = AtomicU32::new(0);
+/// Which of its entries are in use, a bit each. They are few; each new root gets them.
+static KERNEL_ENTRIES: [AtomicU64; ENTRIES / 64] = [const { AtomicU64::new(0) }; ENTRIES / 64];
 
 const TABLE_BITS: Bits = Bits::PRESENT.union(Bits::WRITE);
 const DATA: Bits = Bits::PRESENT
@@ -75,7 +76,24 @@ pub fn build(memory: &mut Memory) -> Frame {
     for start in [HEAP, STACKS] {
         next_table(memory, root, start, 3);
     }
+    for slot in (0..ENTRIES).filter(|&slot| table(root).load(slot).is_present()) {
+        // Relaxed: this CPU alone runs.
+        KERNEL_ENTRIES[slot / 64].fetch_or(1 << (slot % 64), Ordering::Relaxed);
+    }
     root
+}
+
+/// The places of the root's entries that the kernel uses.
+fn kernel_entries() -> impl Iterator<Item = usize> {
+    let words = KERNEL_ENTRIES.iter().enumerate().skip(ENTRIES / 2 / 64);
+    words.flat_map(|(place, word)| {
+        let mut left = word.load(Ordering::Relaxed);
+        core::iter::from_fn(move || {
+            let bit = left.trailing_zeros() as usize;
+            left &= left.checked_sub(1)?;
+            Some(64 * place + bit)
+        })
+    })
 }
 
 /// Gives the CPU with this index its stacks.
@@ -206,11 +224,18 @@ pub fn kernel_root() -> Frame {
     Frame::new(KERNEL_ROOT.load(Ordering::Relaxed))
 }
 
-/// Fills the kernel's half of a fresh root, whose other half is zero.
+/// Makes a frame full of zeroes a root that maps the kernel's half.
 pub fn new_root(root: Frame) {
     let (from, to) = (table(kernel_root()), table(root));
-    for slot in ENTRIES / 2..ENTRIES {
+    for slot in kernel_entries() {
         to.swap(slot, from.load(slot));
+    }
+}
+
+/// Takes out of a root what [`new_root`] has put in. No CPU uses it any more.
+pub fn clear_root(root: Frame) {
+    for slot in kernel_entries() {
+        table(root).take(slot);
     }
 }
 
@@ -281,44 +306,6 @@ pub fn scheduling_point() {}
 /// Whether a jump to `address` stays in user space.
 pub fn is_user(address: usize) -> bool {
     address < USER_END
-}
-
-/// Copies a page, 8 bytes at a time: emulators run byte-wise string instructions
-/// a byte at a time, and CPUs are as fast either way.
-///
-/// # Safety
-/// Both must be the start of frames at `frame_ptr`, which the caller holds: `dst`
-/// alone.
-pub unsafe fn copy_page(dst: NonNull<u8>, src: NonNull<u8>) {
-    // SAFETY: `rep movsq` with a count of 512 writes the one frame and reads the
-    // other.
-    unsafe {
-        asm!(
-            "rep movsq",
-            inout("rcx") FRAME_SIZE / 8 => _,
-            inout("rdi") dst.as_ptr() => _,
-            inout("rsi") src.as_ptr() => _,
-            options(nostack, preserves_flags)
-        );
-    }
-}
-
-/// Zeroes a page, as [`copy_page`] copies one.
-///
-/// # Safety
-/// `dst` must be the start of a frame at `frame_ptr` that the caller holds alone.
-pub unsafe fn zero_page(dst: NonNull<u8>) {
-    // SAFETY: `rep stosq` with a count of 512 writes the one frame, which the
-    // caller holds alone.
-    unsafe {
-        asm!(
-            "rep stosq",
-            inout("rcx") FRAME_SIZE / 8 => _,
-            inout("rdi") dst.as_ptr() => _,
-            in("rax") 0,
-            options(nostack, preserves_flags)
-        );
-    }
 }
 
 /// Maps device registers at boot.

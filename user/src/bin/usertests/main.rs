@@ -31,6 +31,7 @@ mod scratch;
 mod signals;
 mod threads;
 mod time;
+mod vectors;
 
 use user::testing::cases;
 use user::{Arguments, program};
@@ -58,6 +59,7 @@ fn main(arguments: Arguments) -> i32 {
             memory::CASES,
             moving::CASES,
             advice::CASES,
+            vectors::CASES,
             rights::CASES,
             growth::CASES,
             limits::CASES,
