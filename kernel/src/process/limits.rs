@@ -50,7 +50,8 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Those of the first process.
+    /// Those of the first process: Linux's, where programs take sizes from them (`INIT_RLIMITS`
+    /// of include/asm-generic/resource.h).
     pub(super) fn usual() -> Limits {
         let mut table = [Limit::NONE; COUNT];
         let mut set = |number: u32, limit| table[number as usize] = limit;
@@ -70,6 +71,8 @@ impl Limits {
         );
         set(linux::RLIMIT_NOFILE, Limit::of(MAX_LIMIT as u64));
         set(linux::RLIMIT_NPROC, Limit::of(32767));
+        set(linux::RLIMIT_MEMLOCK, Limit::of(8 << 20));
+        set(linux::RLIMIT_MSGQUEUE, Limit::of(819_200));
         set(linux::RLIMIT_NICE, Limit::of(0));
         set(linux::RLIMIT_RTPRIO, Limit::of(0));
         Limits {
