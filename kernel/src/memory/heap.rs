@@ -4,12 +4,15 @@
 //! It grows into the frames' reserve, and does not shrink. When there is not one frame
 //! left an allocation fails, which ends the kernel; `admit` in `frames.rs` is there so
 //! that programs get `ENOMEM` long before.
+//!
+//! Each CPU keeps some of the small pieces that it has freed (`kept.rs`).
 
 use super::FRAME_SIZE;
+use super::kept::Kept;
 use super::{frames, reclaim};
 use crate::arch;
 use crate::arch::paging::Bits;
-use core::alloc::Layout;
+use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 use talc::base::Talc;
 use talc::base::binning::{Binning, DefaultBinning};
@@ -25,10 +28,35 @@ const HELP: usize = 256;
 const STEP: usize = 16 * FRAME_SIZE;
 
 #[global_allocator]
-static HEAP: TalcLock<spin::Mutex<()>, Growing, DefaultBinning> = TalcLock::new(Growing {
+static HEAP: Heap = Heap(Kept::new(TalcLock::new(Growing {
     end: None,
     mapped: START,
-});
+})));
+
+struct Heap(Kept<TalcLock<spin::Mutex<()>, Growing, DefaultBinning>>);
+
+// SAFETY: all three are those of `Kept`, whose contracts are the same.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: passed on.
+        unsafe { self.0.allocate(arch::cpu().0, layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: passed on.
+        unsafe { self.0.release(arch::cpu().0, pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: passed on.
+        unsafe { self.0.resize(arch::cpu().0, pointer, layout, size) }
+    }
+}
+
+/// Lets each CPU keep pieces, when their number is known.
+pub(super) fn init_kept() {
+    HEAP.0.init(arch::cpu_count());
+}
 
 /// Maps further frames behind the heap when it is full.
 #[derive(Debug)]

@@ -40,6 +40,8 @@ mod grow;
 mod heap;
 mod histogram;
 mod inherit;
+#[cfg(any(target_os = "none", all(test, not(loom))))]
+mod kept;
 mod layout;
 mod limits;
 mod map;
@@ -103,6 +105,8 @@ use crate::arch::{self, BootInfo, PhysRange};
 pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
     let aside = frames::init(boot, aside);
     frames::init_caches();
+    #[cfg(target_os = "none")]
+    heap::init_kept();
     counters::init();
     stock::init();
     active::init();
