@@ -7,7 +7,13 @@
 pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+mod modelled;
+
+#[cfg(loom)]
+pub(crate) use {
+    loom::sync::atomic::{Ordering, fence},
+    modelled::{AtomicU32, AtomicU64},
+};
 
 /// A load that comes after all sequentially consistent operations which this CPU has done
 /// before: the second half of a Dekker pair.

@@ -6,7 +6,7 @@
 //! bits, at any moment. All changes are read-modify-write, so none of these bits is lost.
 
 use crate::arch::Frame;
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::facade::{AtomicU64, Ordering};
 
 bitflags::bitflags! {
     /// The bits of an entry that the kernel uses.
@@ -100,15 +100,15 @@ impl core::fmt::Debug for Entry {
     }
 }
 
-/// Entries in a table.
-pub const ENTRIES: usize = 512;
+/// Entries in a table. Few under `loom`, so that all orders of what is done to them are within
+/// its reach.
+pub const ENTRIES: usize = if cfg!(loom) { 1 } else { 512 };
 
-/// A table in lines, each with as many entries as a word of sixteen bits can tell of: two cache
-/// lines.
-pub const LINES: usize = 32;
-/// Entries in a line.
-pub const LINE: usize = ENTRIES / LINES;
-const _: () = assert!(LINE == u16::BITS as usize);
+/// Entries in a line of a table: two cache lines, and as many as a word of sixteen bits can tell of.
+pub const LINE: usize = if cfg!(loom) { 1 } else { 16 };
+const _: () = assert!(LINE <= u16::BITS as usize);
+/// A table in lines.
+pub const LINES: usize = ENTRIES / LINE;
 
 /// A frame that is used as a table.
 ///

@@ -102,7 +102,7 @@ impl RefCount {
     }
 
     /// Of a free frame.
-    #[cfg(all(test, loom))]
+    #[cfg(loom)]
     pub fn new() -> RefCount {
         RefCount(AtomicU32::new(0))
     }

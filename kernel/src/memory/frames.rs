@@ -12,19 +12,21 @@
 //!
 //! Lock order: a cache's lock, then the pool's. At most one cache is locked at a time.
 
+mod info;
 mod reference;
 
 pub use reference::FrameRef;
 
-use super::count::{Dropped, RefCount, TooManyHolders};
+use super::count::{Dropped, TooManyHolders};
 use super::counters::{Counter, count};
 use super::{FRAME_SIZE, Frame, contents, stock};
 use crate::arch::{self, BootInfo, MAX_CPUS, PerMachine, PhysRange};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use core::mem;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use crossbeam_utils::CachePadded;
+use info::FrameInfo;
 use spin::Mutex;
 
 /// No free frame is left for this purpose.
@@ -40,16 +42,6 @@ pub enum Purpose {
     Kernel,
 }
 
-/// Metadata of one frame.
-struct FrameInfo {
-    count: RefCount,
-    /// While the count is 0: the next frame of the chain that this one is on. Otherwise
-    /// [`HEAP`] for a frame of the kernel's heap.
-    link: AtomicU32,
-    /// Of a table: see `sparse.rs`.
-    lines: AtomicU32,
-}
-
 /// The end of a chain.
 const NIL: u32 = u32::MAX;
 /// The mark of a frame of the kernel's heap.
@@ -61,7 +53,8 @@ const BATCH: usize = CACHE / 2;
 
 /// Frames kept back for the kernel's heap: 1/64 of memory, at least 1 MiB.
 fn reserve_of(frames: usize) -> usize {
-    (frames / 64).max(256)
+    const LEAST: usize = if cfg!(loom) { 0 } else { 256 };
+    (frames / 64).max(LEAST)
 }
 
 struct FrameTable {
@@ -176,17 +169,9 @@ pub(super) fn init(boot: &BootInfo, aside: usize) -> PhysRange {
         // SAFETY: the range is free memory that nobody else uses yet.
         unsafe { contents::zero(Frame::containing(home.start).add(number as u32)) };
     }
-    // SAFETY: the frames of `home` are contiguous in the kernel's direct map, free, aligned
-    // to a page, were zeroed above (all-zero is a valid `FrameInfo`), and belong to the
-    // table from now on.
-    let info = unsafe {
-        core::slice::from_raw_parts(
-            arch::frame_ptr(Frame::containing(home.start))
-                .cast::<FrameInfo>()
-                .as_ptr(),
-            boot.frames,
-        )
-    };
+    // SAFETY: the frames of `home` are contiguous in the kernel's direct map, free, were zeroed
+    // above, and belong to the table from now on.
+    let info = unsafe { info::at(Frame::containing(home.start), boot.frames) };
     let zeroes = Frame::containing(home.start + table);
     info[zeroes.number() as usize].count.make_permanent();
     let mut pool = Chain::new();

@@ -88,7 +88,7 @@ impl AddressSpace {
 
 /// The table that entry `index` of `table` points to, made this address space's own.
 /// `table` is so already.
-fn own_child(
+pub(super) fn own_child(
     table: Table,
     level: Level,
     index: usize,

@@ -34,6 +34,15 @@ impl Drop for Block {
     }
 }
 
+/// Fills a page with zeroes.
+///
+/// # Safety
+/// It is a page of the machine's memory, the caller's.
+pub(super) unsafe fn zero(page: NonNull<u8>) {
+    // SAFETY: as the caller says.
+    unsafe { page.as_ptr().write_bytes(0, FRAME_SIZE) }
+}
+
 /// All frames of one machine.
 pub(super) struct Memory {
     /// Some until it is dropped.

@@ -11,6 +11,7 @@
 
 mod caches;
 mod cell;
+#[cfg_attr(loom, path = "modelled.rs")]
 mod memory;
 mod processor;
 pub mod random;
@@ -222,7 +223,7 @@ pub fn page_moves() -> &'static str {
 /// `page` is the caller's.
 pub unsafe fn zero_page(page: NonNull<u8>) {
     // SAFETY: a whole page, the caller's.
-    unsafe { page.as_ptr().write_bytes(0, FRAME_SIZE) }
+    unsafe { memory::zero(page) }
 }
 
 /// Copies a page.

@@ -14,8 +14,8 @@ use crate::arch::Access;
 use crate::arch::level::{Level, USER_END};
 use crate::arch::paging::{Bits, ENTRIES, Entry};
 use crate::arch::{FRAME_SIZE, Frame, Pcid};
+use crate::facade::{AtomicU64, Ordering};
 use crate::memory::holders;
-use core::sync::atomic::{AtomicU64, Ordering};
 
 /// An access by a user program that the tables or the caches do not allow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
