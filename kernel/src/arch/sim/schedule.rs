@@ -76,6 +76,8 @@ struct Running {
     addresses: Vec<usize>,
     /// A kick arrives at one in so many places where it could.
     lateness: usize,
+    /// A store reaches memory at one in so many places where it could.
+    idleness: usize,
     steps_left: u64,
 }
 
@@ -100,6 +102,7 @@ pub fn run(seed: u64, addresses: Vec<usize>, limit: u64, cpus: Vec<Box<dyn FnOnc
     let running = Running {
         stretch: [1, 1, 2, 4, 16, 64][random.below(6)],
         lateness: [2, 8, 64, 256][random.below(4)],
+        idleness: [1, 1, 4, 32][random.below(4)],
         random,
         weights: vec![1; cpus.len()],
         addresses,
@@ -285,6 +288,9 @@ impl Schedule {
             0 => cpu.caches.forget_any(random),
             1 => self.check(number, cpu),
             2..6 => {
+                if !random.one_in(running.idleness) {
+                    return None;
+                }
                 let (seen, lost) = cpu.stores.drain_one()?;
                 if let Some(frame) = lost {
                     self.break_off(format!(
