@@ -337,6 +337,7 @@ impl AddressSpace {
                     count(Counter::ZeroFills);
                     trace::event(Kind::ZeroFill, [address as u64]);
                 } else {
+                    self.first_writes.note(address);
                     count(Counter::CowCopies);
                     trace_copy(address, frame, copy);
                     retired.push(Retired::new(frame, Level::PAGE));
@@ -347,7 +348,7 @@ impl AddressSpace {
     }
 }
 
-fn trace_copy(address: usize, from: Frame, to: Frame) {
+pub(super) fn trace_copy(address: usize, from: Frame, to: Frame) {
     let (from, to) = (from.number(), to.number());
     trace::event(Kind::Copy, [address as u64, from.into(), to.into()]);
 }

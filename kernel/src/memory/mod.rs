@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `count`, `frames`, `stock` | frames, who holds them, the free ones, those zeroed ahead | M1, M9, M10 |
 //! | `contents` | the bytes in a frame | M9 |
-//! | `space` | the tree of tables; `fork` copies its root | M1, M3 |
+//! | `space`, `ahead` | the tree of tables; `fork` copies its root, and the pages that are written next | M1, M3 |
 //! | `unshare`, `sparse`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
 //! | `area`, `vma`, `layout` | what may be mapped where, and the lock around it | M5 |
 //! | `map`, `protect`, `brk`, `advise`, `inherit` | the calls that change it | M5, M10 |
@@ -24,6 +24,7 @@
 
 mod active;
 mod advise;
+mod ahead;
 mod area;
 mod asking;
 mod audit;

@@ -13,6 +13,8 @@ pub(super) enum Planted {
     ForkWithoutFlush,
     /// Fork does not wait until all CPUs have forgotten (rule M3).
     ForkWithoutWaiting,
+    /// Fork copies pages ahead before all CPUs have forgotten that they may write them (rule M3).
+    CopiedAheadOfAcks,
     /// Who copies a table takes the writable bits out of the original before it knows that no other
     /// thread has taken that over (rule M3).
     ProtectedBeforeWon,

@@ -100,6 +100,20 @@ impl Retired {
     }
 }
 
+impl Retired {
+    /// Drops the reference at once: for who knows that it is not the last.
+    pub(super) fn release_now(self, receipt: Receipt) {
+        let retired = ManuallyDrop::new(self);
+        let since = 0;
+        Released {
+            retired,
+            receipt,
+            since,
+        }
+        .drop_reference();
+    }
+}
+
 impl Drop for Retired {
     fn drop(&mut self) {
         // On the host a test that panics unwinds, and the first panic is the one to read.

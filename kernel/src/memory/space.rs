@@ -18,6 +18,7 @@
 //! shares holds it alone, across its wait for other CPUs.
 
 use super::active::{Activity, is_current};
+use super::ahead::FirstWrites;
 use super::count::{Dropped, TooManyHolders};
 use super::counters::{Counter, count};
 use super::flush::{Range, RetiredBatch};
@@ -41,6 +42,7 @@ pub struct AddressSpace {
     root: Frame,
     pub(super) activity: Activity,
     pub(super) layout: LayoutLock,
+    pub(super) first_writes: FirstWrites,
 }
 
 impl AddressSpace {
@@ -61,6 +63,7 @@ impl AddressSpace {
             root: root.into_entry(),
             activity: Activity::new(),
             layout: LayoutLock::new(layout),
+            first_writes: FirstWrites::default(),
         })
     }
 
@@ -76,7 +79,7 @@ impl AddressSpace {
     }
 
     /// Copies the address space: the root's user entries, and one reference to each table
-    /// that they point to (rule M3).
+    /// that they point to (rule M3); and a page or two that are sure to be written next (`ahead.rs`).
     ///
     /// When this returns no CPU can write, through whatever stale translation, what is
     /// shared now. Until then the layout's lock keeps write faults of other threads
@@ -86,6 +89,7 @@ impl AddressSpace {
         let mut layout = self.layout.write().await;
         let child = AddressSpace::with_layout(layout.for_child())?;
         let ready = shootdown::ready().await;
+        let likely = self.likely_writes();
         let shared = self.share_with(&child);
         // Even if it failed half-way some entries have lost their writable bit, so that the flush
         // is due.
@@ -94,9 +98,15 @@ impl AddressSpace {
             let shootdown = self.activity.flush_and_release(ready, Range::ALL, none);
             layout.expect(shootdown.filter(|_| !planted(Planted::ForkWithoutWaiting)));
         }
+        if planted(Planted::CopiedAheadOfAcks) {
+            self.copy_ahead(&child, &likely);
+        }
         layout.settle().await;
-        drop(layout);
         shared?;
+        if !planted(Planted::CopiedAheadOfAcks) {
+            self.copy_ahead(&child, &likely);
+        }
+        drop(layout);
         child.give_up_what_is_not_inherited().await?;
         count(Counter::Forks);
         Ok(Arc::new(child))

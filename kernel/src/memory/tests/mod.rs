@@ -2,6 +2,7 @@
 //! they hold, and cite the rule.
 
 mod advising;
+mod ahead;
 mod given_up;
 mod growing;
 mod mapping;

@@ -37,6 +37,9 @@ fn drive<T>(future: impl Future<Output = T>) -> T {
 /// Has children that go away at some time.
 fn fork(common: &Common) {
     for _ in 0..FORKS {
+        // What fork copies ahead is not un-shared by anybody: it shall remember no page of ours.
+        let elsewhere = [PAGE, 2 * PAGE].into();
+        common.space.first_writes.keep(&elsewhere);
         let child = drive(common.space.fork()).unwrap();
         (0..schedule::random(3)).for_each(|_| between_polls());
         drop(child);
