@@ -26,6 +26,7 @@ pub mod errno;
 mod facade;
 #[cfg(not(loom))]
 pub mod fs;
+pub mod kick;
 pub mod log;
 pub mod memory;
 #[cfg(target_os = "none")]

@@ -7,13 +7,17 @@
 //! nothing to do. Each interrupt may have been the timer's, and it may come a little
 //! early, so after each the timer counts as not armed.
 
+mod vigil;
+
 use crate::arch::{self, CpuId, PerMachine};
+use crate::kick;
 use crate::memory;
 use crate::trace::{self, Kind};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 use executor::{Executor, Platform, TaskId};
+use vigil::Vigil;
 
 /// How long a thread may stay in user mode while others wait for its CPU.
 const SLICE: u64 = 10_000_000;
@@ -24,7 +28,13 @@ const NEVER: u64 = u64::MAX;
 
 /// The machine as the executor sees it.
 pub struct Machine {
-    timers: Vec<CachePadded<Timer>>,
+    cpus: Vec<CachePadded<Cpu>>,
+}
+
+/// What each CPU has.
+struct Cpu {
+    timer: Timer,
+    vigil: Vigil,
 }
 
 /// One CPU's timer. Relaxed throughout: but for the last field only that CPU uses it.
@@ -33,6 +43,8 @@ struct Timer {
     armed: AtomicU64,
     /// What the executor wants to be woken for.
     wanted: AtomicU64,
+    /// When the slice of the thread that runs is over.
+    slice_end: AtomicU64,
     /// The start of the poll that the watchdog has told of last. Any CPU may.
     told: AtomicU64,
 }
@@ -44,12 +56,17 @@ pub fn init() {
     let timer = || Timer {
         armed: AtomicU64::new(NEVER),
         wanted: AtomicU64::new(NEVER),
+        slice_end: AtomicU64::new(0),
         told: AtomicU64::new(NEVER),
     };
-    let timers = (0..arch::cpu_count())
-        .map(|_| CachePadded::new(timer()))
-        .collect();
-    EXECUTOR.init(Executor::new(Machine { timers }, arch::cpu_count()));
+    let cpu = |_| {
+        CachePadded::new(Cpu {
+            timer: timer(),
+            vigil: Vigil::new(),
+        })
+    };
+    let cpus = (0..arch::cpu_count()).map(cpu).collect();
+    EXECUTOR.init(Executor::new(Machine { cpus }, arch::cpu_count()));
 }
 
 /// The executor.
@@ -66,13 +83,27 @@ pub fn all_cpus() -> u64 {
 /// was at `now`.
 pub fn begin_slice(now: u64) {
     let executor = executor();
-    executor.platform().timer().arm_by(now + SLICE);
+    let timer = &executor.platform().here().timer;
+    timer.slice_end.store(now + SLICE, Ordering::Relaxed);
+    timer.arm_by(now + SLICE);
     executor.share_work();
 }
 
-/// To be called after an interrupt.
-pub fn note_interrupt() {
-    executor().platform().timer().disarm(arch::clock());
+/// To be called after an interrupt that came in user mode. Says whether the thread may go on there:
+/// its slice is not over, and nothing else is to be done here. A request of another CPU, which has
+/// been served, is no reason to end a poll: meanwhile an idle CPU would take the thread away.
+#[must_use]
+pub fn may_go_on() -> bool {
+    let executor = executor();
+    let timer = &executor.platform().here().timer;
+    let now = arch::clock();
+    let slice_end = timer.slice_end.load(Ordering::Relaxed);
+    let is_due = timer.disarm(now);
+    let may = !is_due && now < slice_end && !executor.contended();
+    if may {
+        timer.arm_by(slice_end);
+    }
+    may
 }
 
 /// The CPUs but this one.
@@ -86,7 +117,7 @@ fn watch(cpu: usize) {
     let Some(task) = executor().running_since(cpu) else {
         return;
     };
-    let told = &executor().platform().timers[cpu].told;
+    let told = &executor().platform().cpus[cpu].timer.told;
     // Relaxed: at worst two CPUs tell it both.
     if arch::clock().saturating_sub(task.since) > PATIENCE
         && told.swap(task.since, Ordering::Relaxed) != task.since
@@ -100,20 +131,22 @@ fn watch(cpu: usize) {
 }
 
 impl Machine {
-    fn timer(&self) -> &Timer {
-        &self.timers[arch::cpu().0]
+    fn here(&self) -> &Cpu {
+        &self.cpus[arch::cpu().0]
     }
 }
 
 impl Timer {
     /// After an interrupt: the hardware counts as not armed. A wish whose time has come is
     /// fulfilled; kept, it would end every slice at its start until the CPU halts. The executor
-    /// looks at its timers before each poll without being reminded.
-    fn disarm(&self, now: u64) {
+    /// looks at its timers before each poll without being reminded. Says whether there was one.
+    fn disarm(&self, now: u64) -> bool {
         self.armed.store(NEVER, Ordering::Relaxed);
-        if self.wanted.load(Ordering::Relaxed) <= now {
+        let is_due = self.wanted.load(Ordering::Relaxed) <= now;
+        if is_due {
             self.wanted.store(NEVER, Ordering::Relaxed);
         }
+        is_due
     }
 
     /// Makes sure that the hardware goes off at `deadline` or when the executor wants it,
@@ -140,17 +173,33 @@ unsafe impl Platform for Machine {
 
     fn set_timer(&self, deadline: Option<u64>) {
         // The hardware follows when it matters: in `idle` and `begin_slice`.
-        self.timer()
+        self.here()
+            .timer
             .wanted
             .store(deadline.unwrap_or(NEVER), Ordering::Relaxed);
     }
 
     fn kick(&self, cpu: usize) {
         trace::event(Kind::Kick, [cpu as u64]);
-        arch::kick(CpuId(cpu));
+        kick::kick(CpuId(cpu));
     }
 
     fn idle(&self) {
+        let Cpu { timer, vigil } = self.here();
+        let begin = arch::clock();
+        if vigil.is_due() {
+            let end = vigil.end(begin).min(timer.wanted.load(Ordering::Relaxed));
+            let kicked = kick::wait(end);
+            vigil.was_kept(kicked);
+            if kicked {
+                return;
+            }
+            // Rule M6, as in `before_idle`. Who leaves may drop something that wakes a task here.
+            memory::leave();
+            if executor().contended() {
+                return;
+            }
+        }
         // A CPU that halts while others work looks after them now and then (rule E4). When all
         // halt there is nothing to look after, and no timer.
         let watches = others().any(|cpu| executor().running_since(cpu).is_some());
@@ -159,22 +208,26 @@ unsafe impl Platform for Machine {
         } else {
             NEVER
         };
-        self.timer().arm_by(look);
+        timer.arm_by(look);
         arch::idle();
-        note_interrupt();
+        let end = arch::clock();
+        timer.disarm(end);
+        vigil.note_idle(end - begin);
         if watches {
             others().for_each(watch);
         }
-        memory::serve();
     }
 
     fn between_polls(&self) {
-        memory::serve();
+        memory::between_polls();
     }
 
     fn before_idle(&self) {
-        // Rule M6: nobody shall have to wake this CPU for a shootdown.
-        memory::leave();
+        // Rule M6: nobody shall have to wake this CPU for a shootdown. One that stays awake for now
+        // may soon go on where it is.
+        if !self.here().vigil.is_due() {
+            memory::leave();
+        }
     }
 
     fn poll_begins(&self, task: TaskId, name: &'static str) {

@@ -136,6 +136,9 @@ pub trait AtOnce {
 
     /// Whether the access is possible now.
     fn page_fault(&self, address: usize, access: Access) -> bool;
+
+    /// Whether the program may go on after an interrupt.
+    fn interrupt(&self) -> bool;
 }
 
 /// What a program did that the processor answered with an exception.

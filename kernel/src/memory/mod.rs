@@ -98,6 +98,13 @@ pub use vma::VmaMap;
 pub use word::check_word;
 
 use crate::arch::{self, BootInfo, PhysRange};
+use crate::kick;
+
+/// What a CPU does for the memory system between two polls.
+pub fn between_polls() {
+    shootdown::serve_between_polls();
+    reclaim::drop_few();
+}
 
 /// Sets the memory system up. Called once, on the first CPU, before there is a heap.
 ///
@@ -110,6 +117,7 @@ pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
     heap::init_kept();
     counters::init();
     stock::init();
+    kick::init();
     active::init();
     let without = boot
         .command_line

@@ -89,9 +89,9 @@ impl Retired {
             since,
         };
         match lane.queue.push(released) {
-            // One wake-up for many references: when the queue stops being empty. Only this CPU
+            // One wake-up for many references; few are dropped between two polls. Only this CPU
             // pushes here, so a queue that is longer already has its wake-up on the way.
-            Ok(()) if lane.queue.len() == 1 => {
+            Ok(()) if lane.queue.len() == MANY => {
                 lane.work.wake_one();
             }
             Ok(()) => {}
@@ -146,6 +146,8 @@ impl Released {
 
 /// How many references wait in one CPU's queue at most.
 const QUEUE: usize = 1024;
+/// So many of them are work for the task; fewer are dropped between two polls.
+const MANY: usize = 64;
 /// How many steps the task does between two yields.
 const SLICE: usize = 64;
 
@@ -322,6 +324,18 @@ pub async fn run() {
 pub(super) fn help(steps: usize) -> bool {
     let reclaimer = RECLAIMER.get();
     reclaimer.steps(reclaimer.here(), steps) != 0
+}
+
+/// Drops what waits in this CPU's queue, unless that is work for the task. To be called between two
+/// polls: a poll of the task for a reference or two would cost more than they do, and would make a
+/// thread that runs here wait.
+pub(super) fn drop_few() {
+    let reclaimer = RECLAIMER.get();
+    let lane = reclaimer.here();
+    let waiting = lane.queue.len();
+    if waiting != 0 && waiting < MANY {
+        reclaimer.steps(lane, waiting);
+    }
 }
 
 /// How many steps a process that ends does itself.

@@ -20,8 +20,8 @@
 //! nothing else runs there until the next await, so being ready takes one look and no
 //! reservation.
 //!
-//! A CPU looks into its inbox when the interrupt ends user mode or a halt, and between two
-//! polls. Nobody spins for anybody.
+//! A CPU looks into its inbox when the interrupt ends user mode, and between two polls. Nobody
+//! spins for anybody.
 
 use super::active::{self, CpuSet};
 use super::asking::{Acks, Inbox};
@@ -32,6 +32,7 @@ use super::planted::{Planted, planted};
 use super::reclaim::Receipt;
 use super::tags::{self, Change, SpaceId};
 use crate::arch::{self, CpuId, PerMachine};
+use crate::kick::kick;
 use crate::trace::{self, Kind};
 use alloc::vec::Vec;
 use core::marker::PhantomData;
@@ -267,15 +268,24 @@ impl Slot {
 fn ask(inbox: &Inbox, cpu: CpuId, asker: CpuId, slot: u32) {
     if !inbox.ask(asker, slot) {
         count(Counter::ShootdownsMerged);
-    } else if !planted(Planted::LostKick) {
+    } else if !planted(Planted::LostKick) && kick(cpu) {
         count(Counter::ShootdownInterrupts);
         trace::event(Kind::Interrupt, [cpu.0 as u64]);
-        arch::kick(cpu);
     }
 }
 
-/// Does what other CPUs have asked this one to do. Called when an interrupt has ended
-/// user mode or a halt, and between polls.
+/// As [`serve`], between two polls, where this CPU needs no user memory: it leaves the address
+/// space that it is asked about, and is not asked again before it comes back. Else a CPU that goes
+/// on with tasks of the kernel would be asked for each page that a thread writes which has moved
+/// away from here.
+pub(super) fn serve_between_polls() {
+    if !BOXES.get().inboxes[arch::cpu().0].is_empty() {
+        active::leave();
+        serve();
+    }
+}
+
+/// Does what other CPUs have asked this one to do. Called when an interrupt has ended user mode.
 pub fn serve() {
     let cpu = arch::cpu();
     let boxes = BOXES.get();

@@ -212,8 +212,6 @@ async fn run(thread: &Thread, user: &mut UserContext) -> Next {
             },
             Trap::PageFault { address, access } => page_fault(thread, user, address, access).await,
             Trap::Interrupt => {
-                sched::note_interrupt();
-                memory::serve();
                 // The executor looks after its timers, and polls us again if nobody else is ready.
                 executor::yield_now().await;
                 None
@@ -238,6 +236,12 @@ impl AtOnce for Thread {
 
     fn page_fault(&self, address: usize, access: Access) -> bool {
         self.space().fault_at_once(address, access)
+    }
+
+    fn interrupt(&self) -> bool {
+        memory::serve();
+        let tcb = self.tcb();
+        sched::may_go_on() && tcb.may_run_here() && !tcb.is_doomed() && !self.has_signals()
     }
 }
 

@@ -128,6 +128,11 @@ impl Tcb {
         self.affinity.load(Ordering::Relaxed)
     }
 
+    /// Whether this CPU is one of them.
+    pub(super) fn may_run_here(&self) -> bool {
+        self.affinity() >> arch::cpu().0 & 1 != 0
+    }
+
     /// Changes that; there is one at least. The thread moves when its next poll begins, which
     /// is soon if it is in user mode.
     pub fn set_affinity(&self, cpus: u64) {

@@ -143,7 +143,7 @@ impl UserContext {
         }
     }
 
-    /// Why user mode was left; serves the interrupt if it was one.
+    /// Why user mode was left.
     fn trap(&mut self) -> Trap {
         match self.frame.vector {
             SYSCALL => Trap::Syscall,
@@ -160,10 +160,7 @@ impl UserContext {
                 vector: vector as u8,
                 error: self.frame.error,
             },
-            vector => {
-                interrupts::serve(vector as u8);
-                Trap::Interrupt
-            }
+            _ => Trap::Interrupt,
         }
     }
 
@@ -313,7 +310,14 @@ extern "sysv64" fn system_call_at_once<A: AtOnce>(
 extern "sysv64" fn trap_at_once<A: AtOnce>(frame: &mut TrapFrame, answerer: *const ()) -> bool {
     // SAFETY: as above.
     let answerer = unsafe { &*answerer.cast::<A>() };
-    frame.vector == PAGE_FAULT && answerer.page_fault(Cr2::read_raw() as usize, access(frame.error))
+    match frame.vector {
+        PAGE_FAULT => answerer.page_fault(Cr2::read_raw() as usize, access(frame.error)),
+        0..EXCEPTIONS => false,
+        vector => {
+            interrupts::serve(vector as u8);
+            answerer.interrupt()
+        }
+    }
 }
 
 /// A page fault's error code (Intel SDM vol. 3, 4.7).

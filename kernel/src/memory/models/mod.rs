@@ -13,6 +13,7 @@
 mod activity;
 mod asking;
 mod count;
+mod kick;
 mod unshare;
 
 use loom::cell::UnsafeCell;

@@ -27,6 +27,21 @@ fn m11_everything_comes_back() {
 }
 
 #[test]
+fn few_references_are_dropped_between_polls_and_many_by_the_task() {
+    let _machine = sim::Machine::start(1, 1024);
+    for (pages, is_done) in [(1, true), (50, true), (100, false)] {
+        let ours = space(pages);
+        (0..pages).for_each(|n| store(&ours, BASE + n * PAGE, 1).unwrap());
+        now(ours.unmap(BASE, pages * PAGE)).unwrap();
+        let all_dropped = || total(Counter::ReferencesDropped) == total(Counter::ReferencesRetired);
+        assert!(!all_dropped());
+        between_polls();
+        assert_eq!(all_dropped(), is_done, "{pages} pages");
+        reclaim_here();
+    }
+}
+
+#[test]
 fn m10_memory_that_runs_out_is_an_error_and_the_rest_goes_on() {
     let _machine = sim::Machine::start(1, 1024);
     let start = free_frames();

@@ -247,6 +247,25 @@ fn m6_a_cpu_that_has_left_is_not_asked() {
 }
 
 #[test]
+fn m6_a_cpu_that_is_asked_between_polls_leaves_and_is_not_asked_again() {
+    let (_machine, parent, child) = on_two_cpus();
+    let mut fault = pin!(parent.fault(BASE, Access::Write));
+    assert!(waits(fault.as_mut()));
+    sim::on(1, between_polls);
+    now(fault).unwrap();
+    assert!(sim::take_kick(1));
+    now(parent.unmap(BASE, PAGE)).unwrap();
+    assert!(!sim::take_kick(1), "it has left");
+    sim::on(1, || {
+        activate(&parent);
+        assert!(sim::load(BASE).is_err(), "stale");
+        reclaim_here();
+    });
+    reclaim_here();
+    assert_clean(&[parent.clone(), child], &[]);
+}
+
+#[test]
 fn m7_a_cpu_that_is_asked_already_gets_no_second_interrupt() {
     let (_machine, parent, _child) = on_two_cpus();
     let mut first = pin!(parent.unmap(BASE, PAGE));

@@ -166,8 +166,12 @@ impl World {
     /// What a CPU does from start to end.
     pub fn run_cpu(&self) {
         while self.alive.get() != 0 {
-            // What the executor does between two polls.
-            shootdown::serve();
+            // What the executor does between two polls, or what an interrupt does in user mode.
+            if schedule::random(2) == 0 {
+                shootdown::serve_between_polls();
+            } else {
+                shootdown::serve();
+            }
             if schedule::random(4) == 0 {
                 reclaim::help(1 + schedule::random(8));
             }
