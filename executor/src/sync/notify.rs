@@ -50,7 +50,6 @@ impl Notify {
         Notified {
             notify: self,
             waiter: Waiter::new(),
-            enrolled: false,
         }
     }
 
@@ -77,7 +76,7 @@ impl Notify {
             let mut batch = WakeBatch::new();
             let more = self.inner.with(|Inner { waiters, .. }| {
                 let horizon = *horizon.get_or_insert(waiters.horizon());
-                while waiters.first().is_some_and(|(_, order)| order < horizon) {
+                while waiters.first().is_some_and(|order| order < horizon) {
                     if batch.is_full() {
                         return true;
                     }
@@ -112,20 +111,17 @@ impl fmt::Debug for Notify {
 pub struct Notified<'a> {
     notify: &'a Notify,
     waiter: Waiter,
-    enrolled: bool,
 }
 
 impl Future for Notified<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        // SAFETY: the waiter is not moved.
-        let this = unsafe { self.get_unchecked_mut() };
+        let this = self.into_ref().get_ref();
         // SAFETY: the waiter is pinned with the future.
         let waiter = unsafe { Pin::new_unchecked(&this.waiter) };
-        let enrolled = this.enrolled;
         let (phase, old) = this.notify.inner.with(|inner| {
-            if enrolled {
+            if waiter.is_enrolled() {
                 // SAFETY: the waiter is used with this list only.
                 return unsafe { inner.waiters.check(waiter, context.waker()) };
             }
@@ -133,12 +129,11 @@ impl Future for Notified<'_> {
                 return (Phase::Granted, None);
             }
             // SAFETY: `drop` takes the waiter out, and it is enrolled once.
-            unsafe { inner.waiters.enrol(waiter, 0, context.waker()) };
+            unsafe { inner.waiters.enrol_in_order(waiter, context.waker()) };
             (Phase::Waiting, None)
         });
         drop(old);
-        this.enrolled = phase == Phase::Waiting;
-        if this.enrolled {
+        if phase == Phase::Waiting {
             waits_for(context, &LABEL);
             Poll::Pending
         } else {
@@ -149,7 +144,7 @@ impl Future for Notified<'_> {
 
 impl Drop for Notified<'_> {
     fn drop(&mut self) {
-        if !self.enrolled {
+        if !self.waiter.is_enrolled() {
             return;
         }
         // SAFETY: it was enrolled, so it was pinned; it is not moved any more.
@@ -169,7 +164,7 @@ impl Drop for Notified<'_> {
 impl fmt::Debug for Notified<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Notified")
-            .field("enrolled", &self.enrolled)
+            .field("enrolled", &self.waiter.is_enrolled())
             .finish_non_exhaustive()
     }
 }

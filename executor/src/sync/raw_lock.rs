@@ -18,7 +18,7 @@
 //! WAITERS changes with the list's lock held only. With WAITERS set and no
 //! holder left, nobody changes the word without that lock.
 
-use super::waiters::{Phase, Waiter, Waiters};
+use super::waiters::{Note, Phase, Waiter, Waiters};
 use crate::batch::WakeBatch;
 use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::facade::{Lock, const_unless_loom};
@@ -59,8 +59,8 @@ impl Mode {
         }
     }
 
-    fn from_want(want: usize) -> Self {
-        if want == READER {
+    fn from_want(want: Note) -> Self {
+        if want == READER as Note {
             Self::Shared
         } else {
             Self::Exclusive
@@ -153,7 +153,7 @@ impl RawLock {
     /// Gives the lock to the first in the list while it fits. True: the batch
     /// is full, and there may be more.
     fn grant(&self, waiters: &mut Waiters, batch: &mut WakeBatch) -> bool {
-        while let Some((want, _)) = waiters.first() {
+        while let Some(want) = waiters.first() {
             let mode = Mode::from_want(want);
             // Acquire: what the last holders did comes before what the new one
             // does; it gets here through the lock of the list.
@@ -194,7 +194,7 @@ impl RawLock {
             }
             // SAFETY: `Acquiring` takes the waiter out before it is dropped,
             // and enrols it once.
-            unsafe { waiters.enrol(waiter, mode.amount(), context.waker()) };
+            unsafe { waiters.enrol(waiter, mode.amount() as Note, context.waker()) };
             false
         })
     }
@@ -205,7 +205,6 @@ pub(super) struct Acquiring<'a> {
     lock: &'a RawLock,
     mode: Mode,
     waiter: Waiter,
-    enrolled: bool,
 }
 
 impl<'a> Acquiring<'a> {
@@ -214,7 +213,6 @@ impl<'a> Acquiring<'a> {
             lock,
             mode,
             waiter: Waiter::new(),
-            enrolled: false,
         }
     }
 
@@ -232,11 +230,10 @@ impl<'a> Acquiring<'a> {
     }
 
     fn poll_lock(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        // SAFETY: the waiter is not moved.
-        let this = unsafe { self.get_unchecked_mut() };
+        let this = self.into_ref().get_ref();
         // SAFETY: the waiter is pinned with the future.
         let waiter = unsafe { Pin::new_unchecked(&this.waiter) };
-        if this.enrolled {
+        if waiter.is_enrolled() {
             let (phase, old) = this.lock.waiters.with(|waiters| {
                 // SAFETY: the waiter is used with this list only.
                 unsafe { waiters.check(waiter, context.waker()) }
@@ -245,7 +242,6 @@ impl<'a> Acquiring<'a> {
             if phase == Phase::Waiting {
                 return Poll::Pending;
             }
-            this.enrolled = false;
             return Poll::Ready(());
         }
         if this.lock.try_acquire(this.mode)
@@ -253,14 +249,13 @@ impl<'a> Acquiring<'a> {
         {
             return Poll::Ready(());
         }
-        this.enrolled = true;
         Poll::Pending
     }
 }
 
 impl Drop for Acquiring<'_> {
     fn drop(&mut self) {
-        if !self.enrolled {
+        if !self.waiter.is_enrolled() {
             return;
         }
         let mut batch = WakeBatch::new();

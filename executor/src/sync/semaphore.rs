@@ -1,6 +1,6 @@
 //! A fair counting semaphore.
 
-use super::waiters::{Phase, Waiter, Waiters};
+use super::waiters::{Note, Phase, Waiter, Waiters};
 use crate::batch::WakeBatch;
 use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::facade::{Lock, const_unless_loom};
@@ -64,7 +64,6 @@ impl Semaphore {
             semaphore: self,
             count,
             waiter: Waiter::new(),
-            enrolled: false,
         }
     }
 
@@ -130,7 +129,8 @@ impl Semaphore {
     /// Gives permits to the first in the list while there are enough. True: the
     /// batch is full, and there may be more.
     fn grant(&self, waiters: &mut Waiters, batch: &mut WakeBatch) -> bool {
-        while let Some((want, _)) = waiters.first() {
+        while let Some(want) = waiters.first() {
+            let want = want as usize;
             // With WAITERS set nobody takes permits but under the list's lock,
             // so what is free stays free. Acquire: see `release`.
             if self.word.load(Ordering::Acquire) / PERMIT < want {
@@ -161,7 +161,6 @@ pub struct Acquire<'a> {
     semaphore: &'a Semaphore,
     count: usize,
     waiter: Waiter,
-    enrolled: bool,
 }
 
 impl<'a> Acquire<'a> {
@@ -191,12 +190,11 @@ impl<'a> Future for Acquire<'a> {
 
 impl<'a> Acquire<'a> {
     fn poll_permit(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit<'a>> {
-        // SAFETY: the waiter is not moved.
-        let this = unsafe { self.get_unchecked_mut() };
+        let this = self.into_ref().get_ref();
         // SAFETY: the waiter is pinned with the future.
         let waiter = unsafe { Pin::new_unchecked(&this.waiter) };
         let semaphore = this.semaphore;
-        if this.enrolled {
+        if waiter.is_enrolled() {
             let (phase, old) = semaphore.waiters.with(|waiters| {
                 // SAFETY: the waiter is used with this list only.
                 unsafe { waiters.check(waiter, context.waker()) }
@@ -205,7 +203,6 @@ impl<'a> Acquire<'a> {
             if phase == Phase::Waiting {
                 return Poll::Pending;
             }
-            this.enrolled = false;
             return Poll::Ready(this.permit());
         }
         if semaphore.try_take(this.count) {
@@ -232,20 +229,19 @@ impl<'a> Acquire<'a> {
                 }
             }
             // SAFETY: `drop` takes the waiter out, and it is enrolled once.
-            unsafe { waiters.enrol(waiter, this.count, context.waker()) };
+            unsafe { waiters.enrol(waiter, this.count as Note, context.waker()) };
             false
         });
         if taken {
             return Poll::Ready(this.permit());
         }
-        this.enrolled = true;
         Poll::Pending
     }
 }
 
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
-        if !self.enrolled {
+        if !self.waiter.is_enrolled() {
             return;
         }
         let mut batch = WakeBatch::new();

@@ -77,7 +77,6 @@ impl WaitQueue {
             queue: self,
             condition,
             waiter: Waiter::new(),
-            enrolled: false,
         }
     }
 
@@ -112,7 +111,7 @@ impl WaitQueue {
                 // is not woken twice.
                 let horizon = *horizon.get_or_insert(waiters.horizon());
                 while woken < limit
-                    && let Some((_, order)) = waiters.first()
+                    && let Some(order) = waiters.first()
                     && order < horizon
                 {
                     if batch.is_full() {
@@ -157,19 +156,15 @@ pub struct WaitUntil<'a, F> {
     queue: &'a WaitQueue,
     condition: F,
     waiter: Waiter,
-    /// Whether the waiter may be in the list: it was enrolled, and not removed.
-    enrolled: bool,
 }
 
 impl<F> WaitUntil<'_, F> {
     /// Leaves the queue, and passes on a wake-up that was for this waiter.
     fn leave(self: Pin<&mut Self>) {
-        if !self.enrolled {
+        if !self.waiter.is_enrolled() {
             return;
         }
-        // SAFETY: the waiter is not moved.
-        let this = unsafe { self.get_unchecked_mut() };
-        this.enrolled = false;
+        let this = self.into_ref().get_ref();
         // SAFETY: the waiter is pinned with the future, and used with this
         // queue only.
         let (phase, waker) = this
@@ -203,7 +198,7 @@ impl<T, F: FnMut() -> Option<T>> WaitUntil<'_, F> {
     fn poll_condition(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         // SAFETY: the waiter is not moved.
         let this = unsafe { self.as_mut().get_unchecked_mut() };
-        if this.enrolled {
+        if this.waiter.is_enrolled() {
             // SAFETY: the waiter is pinned with the future, and used with this
             // queue only.
             let (phase, old) = this.queue.waiters.with(|waiters| unsafe {
@@ -224,7 +219,6 @@ impl<T, F: FnMut() -> Option<T>> WaitUntil<'_, F> {
                 self.leave();
                 return Poll::Ready(value);
             }
-            this.enrolled = false;
         }
         if let Some(value) = (this.condition)() {
             return Poll::Ready(value);
@@ -232,9 +226,8 @@ impl<T, F: FnMut() -> Option<T>> WaitUntil<'_, F> {
         // SAFETY: the waiter is pinned and in no list; `leave` takes it out
         // before it is dropped.
         this.queue.waiters.with(|waiters| unsafe {
-            waiters.enrol(Pin::new_unchecked(&this.waiter), 0, context.waker());
+            waiters.enrol_in_order(Pin::new_unchecked(&this.waiter), context.waker());
         });
-        this.enrolled = true;
         // What changed before the enrolment woke nobody: look again.
         match (this.condition)() {
             Some(value) => {
@@ -257,7 +250,7 @@ impl<F> Drop for WaitUntil<'_, F> {
 impl<F> fmt::Debug for WaitUntil<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WaitUntil")
-            .field("enrolled", &self.enrolled)
+            .field("enrolled", &self.waiter.is_enrolled())
             .finish_non_exhaustive()
     }
 }

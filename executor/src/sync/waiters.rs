@@ -1,9 +1,11 @@
 //! The list of those who wait at one object, and the node of each.
 //!
-//! All that is inside a node is guarded by the lock around the list.
+//! What is inside a node is guarded by the lock around the list, but for the flag that is its
+//! future's own.
 
 use crate::facade::UnsafeCell;
 use crate::list::{Linked, Links, List};
+use core::cell::Cell;
 use core::marker::PhantomPinned;
 use core::pin::Pin;
 use core::ptr::NonNull;
@@ -23,25 +25,30 @@ pub(super) enum Phase {
     Released,
 }
 
-/// What the waiter wants: a lock mode, a number of permits. Its meaning is the
-/// owner's of the list.
-pub(super) type Want = usize;
+/// What the owner of the list notes with a waiter: what it wants (a lock mode, a
+/// number of permits), or when it came.
+pub(super) type Note = u64;
 
+/// Part of every future that waits, so its fields lie close.
 pub(super) struct Waiter {
     links: Links<Waiter>,
-    inside: UnsafeCell<Inside>,
+    waker: UnsafeCell<Option<Waker>>,
+    note: UnsafeCell<Note>,
+    phase: UnsafeCell<Phase>,
+    /// It was put into the list and not removed, though somebody may have taken it out. For its
+    /// future alone.
+    enrolled: Cell<bool>,
     _pinned: PhantomPinned,
 }
 
-struct Inside {
-    phase: Phase,
-    want: Want,
-    /// When it came, in the order of the list.
-    order: u64,
-    waker: Option<Waker>,
+/// What the lock around the list guards.
+struct Inside<'a> {
+    phase: &'a mut Phase,
+    note: &'a mut Note,
+    waker: &'a mut Option<Waker>,
 }
 
-// SAFETY: what is inside is guarded by the lock around the list.
+// SAFETY: what is inside is guarded by the lock around the list, or looked at by one.
 unsafe impl Send for Waiter {}
 // SAFETY: as above.
 unsafe impl Sync for Waiter {}
@@ -59,14 +66,18 @@ impl Waiter {
     pub(super) fn new() -> Self {
         Self {
             links: Links::new(),
-            inside: UnsafeCell::new(Inside {
-                phase: Phase::Outside,
-                want: 0,
-                order: 0,
-                waker: None,
-            }),
+            waker: UnsafeCell::new(None),
+            note: UnsafeCell::new(0),
+            phase: UnsafeCell::new(Phase::Outside),
+            enrolled: Cell::new(false),
             _pinned: PhantomPinned,
         }
+    }
+
+    /// Does it have to be [removed](Waiters::remove)? For its future, which need not take the
+    /// lock to know.
+    pub(super) fn is_enrolled(&self) -> bool {
+        self.enrolled.get()
     }
 }
 
@@ -78,7 +89,7 @@ impl Waiter {
 /// with one list. The futures of this module see to that in their `Drop`.
 pub(super) struct Waiters {
     list: List<Waiter>,
-    /// The order of the next one.
+    /// The order of the next one that is enrolled in order.
     next: u64,
 }
 
@@ -102,37 +113,56 @@ impl Waiters {
     /// # Safety
     ///
     /// The waiter is in this list, or in none and the caller's.
-    unsafe fn inside<R>(waiter: NonNull<Waiter>, f: impl FnOnce(&mut Inside) -> R) -> R {
-        // SAFETY: by the contract it is alive, and the lock is held, since
-        // there is a `Waiters` at hand.
-        unsafe { waiter.as_ref() }
-            .inside
-            .with_mut(|inside| f(unsafe { &mut *inside }))
+    unsafe fn inside<R>(waiter: NonNull<Waiter>, f: impl FnOnce(Inside<'_>) -> R) -> R {
+        // SAFETY: by the contract it is alive.
+        let Waiter {
+            phase, note, waker, ..
+        } = unsafe { waiter.as_ref() };
+        phase.with_mut(|phase| {
+            note.with_mut(|note| {
+                waker.with_mut(|waker| {
+                    // SAFETY: the lock is held, since there is a `Waiters` at hand.
+                    let (phase, note, waker) = unsafe { (&mut *phase, &mut *note, &mut *waker) };
+                    f(Inside { phase, note, waker })
+                })
+            })
+        })
     }
 
-    /// Puts a waiter at the end.
+    /// Puts a waiter at the end, with a note.
     ///
     /// # Safety
     ///
-    /// It is in no list, and is given to [`remove`](Self::remove) before it is
-    /// dropped.
-    pub(super) unsafe fn enrol(&mut self, waiter: Pin<&Waiter>, want: Want, waker: &Waker) {
+    /// It is in no list, and if it is [enrolled](Waiter::is_enrolled) it is given to
+    /// [`remove`](Self::remove) before it is dropped.
+    pub(super) unsafe fn enrol(&mut self, waiter: Pin<&Waiter>, note: Note, waker: &Waker) {
         let node = NonNull::from(waiter.get_ref());
-        let order = self.next;
-        self.next += 1;
         // SAFETY: the node is pinned, and by the contract in no list.
         unsafe {
             Self::inside(node, |inside| {
-                inside.phase = Phase::Waiting;
-                inside.want = want;
-                inside.order = order;
-                inside.waker = Some(waker.clone());
+                *inside.phase = Phase::Waiting;
+                *inside.note = note;
+                *inside.waker = Some(waker.clone());
             });
             self.list.push_back(node);
         }
+        waiter.enrolled.set(true);
     }
 
-    /// How far the waiter has come. If it still waits, it will wake `waker`.
+    /// The same, with the order in which it came as the note.
+    ///
+    /// # Safety
+    ///
+    /// As for [`enrol`](Self::enrol).
+    pub(super) unsafe fn enrol_in_order(&mut self, waiter: Pin<&Waiter>, waker: &Waker) {
+        let order = self.next;
+        self.next += 1;
+        // SAFETY: passed on.
+        unsafe { self.enrol(waiter, order, waker) };
+    }
+
+    /// How far the waiter has come. If it still waits, it will wake `waker`; if not, it need
+    /// not be removed any more.
     /// The waker that this replaces is for the caller to drop after the lock.
     ///
     /// # Safety
@@ -144,17 +174,19 @@ impl Waiters {
         waker: &Waker,
     ) -> (Phase, Option<Waker>) {
         // SAFETY: by the contract.
-        unsafe {
+        let (phase, old) = unsafe {
             Self::inside(NonNull::from(waiter.get_ref()), |inside| {
-                let old = match (&inside.waker, inside.phase) {
+                let old = match (&inside.waker, *inside.phase) {
                     (Some(old), Phase::Waiting) if !old.will_wake(waker) => {
                         inside.waker.replace(waker.clone())
                     }
                     _ => None,
                 };
-                (inside.phase, old)
+                (*inside.phase, old)
             })
-        }
+        };
+        waiter.enrolled.set(phase == Phase::Waiting);
+        (phase, old)
     }
 
     /// Takes a waiter out, if it is in, and says how far it had come. Its waker
@@ -165,11 +197,12 @@ impl Waiters {
     /// It is used with this list only.
     pub(super) unsafe fn remove(&mut self, waiter: Pin<&Waiter>) -> (Phase, Option<Waker>) {
         let node = NonNull::from(waiter.get_ref());
+        waiter.enrolled.set(false);
         // SAFETY: by the contract; a waiter in phase `Waiting` is in the list.
         unsafe {
             let (phase, waker) = Self::inside(node, |inside| {
                 (
-                    core::mem::replace(&mut inside.phase, Phase::Outside),
+                    core::mem::replace(inside.phase, Phase::Outside),
                     inside.waker.take(),
                 )
             });
@@ -180,11 +213,11 @@ impl Waiters {
         }
     }
 
-    /// What the first waiter wants, and when it came.
-    pub(super) fn first(&self) -> Option<(Want, u64)> {
+    /// The note of the first waiter.
+    pub(super) fn first(&self) -> Option<Note> {
         let node = self.list.front()?;
         // SAFETY: it is in this list.
-        Some(unsafe { Self::inside(node, |inside| (inside.want, inside.order)) })
+        Some(unsafe { Self::inside(node, |inside| *inside.note) })
     }
 
     /// Takes the first waiter out, in phase `phase`, and returns its waker, to
@@ -195,7 +228,7 @@ impl Waiters {
         // the lock held.
         unsafe {
             Self::inside(node, |inside| {
-                inside.phase = phase;
+                *inside.phase = phase;
                 inside.waker.take()
             })
         }

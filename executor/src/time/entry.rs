@@ -18,21 +18,24 @@ pub(super) enum Place {
     Opened,
 }
 
+/// Part of every future that waits for a time, so its fields lie close.
 pub(crate) struct Entry {
     links: Links<Entry>,
-    /// Guarded by the wheel's lock while the entry is in the wheel.
-    guarded: UnsafeCell<Guarded>,
+    /// This and the place are guarded by the wheel's lock while the entry is in a wheel.
+    waker: UnsafeCell<Option<Waker>>,
+    /// When it is to go off. Changes only while the entry is in no wheel.
+    deadline: u64,
+    place: UnsafeCell<Place>,
     /// Set, with the lock held, as the last touch of an entry that has gone
     /// off: who sees it (Acquire) has the entry for itself.
     fired: AtomicBool,
+    /// The CPU in whose wheel it is or was, or [`NO_CPU`]. Changes as the deadline.
+    cpu: u16,
     _pinned: PhantomPinned,
 }
 
-struct Guarded {
-    tick: u64,
-    place: Place,
-    waker: Option<Waker>,
-}
+/// More than any CPU's number.
+const NO_CPU: u16 = u16::MAX;
 
 // SAFETY: what is inside is guarded by the wheel's lock or owned by one.
 unsafe impl Send for Entry {}
@@ -49,17 +52,31 @@ unsafe impl Linked for Entry {
 }
 
 impl Entry {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(deadline: u64) -> Self {
         Self {
             links: Links::new(),
-            guarded: UnsafeCell::new(Guarded {
-                tick: 0,
-                place: Place::Opened,
-                waker: None,
-            }),
+            waker: UnsafeCell::new(None),
+            deadline,
+            place: UnsafeCell::new(Place::Opened),
             fired: AtomicBool::new(false),
+            cpu: NO_CPU,
             _pinned: PhantomPinned,
         }
+    }
+
+    /// When it is to go off.
+    pub(super) fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    /// The CPU in whose wheel it is or was.
+    pub(super) fn cpu(&self) -> Option<usize> {
+        (self.cpu != NO_CPU).then_some(self.cpu.into())
+    }
+
+    /// It is about to be put into that CPU's wheel.
+    pub(super) fn set_cpu(&mut self, cpu: usize) {
+        self.cpu = cpu as u16;
     }
 
     /// Has it gone off?
@@ -67,8 +84,10 @@ impl Entry {
         self.fired.load(Ordering::Acquire)
     }
 
-    /// Gets ready to be inserted (again).
-    pub(super) fn rearm(&self) {
+    /// Gets ready to be inserted (again): it is in no wheel.
+    pub(super) fn rearm(&mut self, deadline: u64) {
+        self.deadline = deadline;
+        self.cpu = NO_CPU;
         // Relaxed: nobody else looks at an entry that is in no wheel.
         self.fired.store(false, Ordering::Relaxed);
     }
@@ -76,59 +95,49 @@ impl Entry {
     /// The caller has the entry for itself, or so it believes.
     #[cfg(all(test, loom))]
     pub(super) fn assert_own(&self) {
-        self.guarded.with_mut(|_| ());
+        self.waker.with_mut(|_| ());
+        self.place.with_mut(|_| ());
     }
 
     /// # Safety
     ///
     /// For this and all below: the entry is alive, and the caller holds the
     /// wheel's lock or has the entry for itself.
-    unsafe fn with<R>(entry: NonNull<Self>, f: impl FnOnce(&mut Guarded) -> R) -> R {
+    pub(super) unsafe fn relocate(entry: NonNull<Self>, place: Place) {
         // SAFETY: by the contract.
         unsafe { entry.as_ref() }
-            .guarded
-            .with_mut(|guarded| f(unsafe { &mut *guarded }))
-    }
-
-    pub(super) unsafe fn enter(entry: NonNull<Self>, tick: u64, place: Place) {
-        // SAFETY: passed on.
-        unsafe {
-            Self::with(entry, |guarded| {
-                guarded.tick = tick;
-                guarded.place = place;
-            });
-        }
-    }
-
-    pub(super) unsafe fn relocate(entry: NonNull<Self>, place: Place) {
-        // SAFETY: passed on.
-        unsafe { Self::with(entry, |guarded| guarded.place = place) }
-    }
-
-    pub(super) unsafe fn tick(entry: NonNull<Self>) -> u64 {
-        // SAFETY: passed on.
-        unsafe { Self::with(entry, |guarded| guarded.tick) }
+            .place
+            .with_mut(|now| unsafe { *now = place });
     }
 
     pub(super) unsafe fn place(entry: NonNull<Self>) -> Place {
-        // SAFETY: passed on.
-        unsafe { Self::with(entry, |guarded| guarded.place) }
+        // SAFETY: by the contract.
+        unsafe { entry.as_ref() }
+            .place
+            .with(|place| unsafe { *place })
+    }
+
+    unsafe fn with_waker<R>(entry: NonNull<Self>, f: impl FnOnce(&mut Option<Waker>) -> R) -> R {
+        // SAFETY: by the contract.
+        unsafe { entry.as_ref() }
+            .waker
+            .with_mut(|waker| f(unsafe { &mut *waker }))
     }
 
     /// Leaves `waker` in the entry and returns the one that it replaces.
     pub(super) unsafe fn set_waker(entry: NonNull<Self>, waker: &Waker) -> Option<Waker> {
         // SAFETY: passed on.
         unsafe {
-            Self::with(entry, |guarded| match &guarded.waker {
+            Self::with_waker(entry, |place| match place {
                 Some(old) if old.will_wake(waker) => None,
-                _ => guarded.waker.replace(waker.clone()),
+                _ => place.replace(waker.clone()),
             })
         }
     }
 
     pub(super) unsafe fn take_waker(entry: NonNull<Self>) -> Option<Waker> {
         // SAFETY: passed on.
-        unsafe { Self::with(entry, |guarded| guarded.waker.take()) }
+        unsafe { Self::with_waker(entry, Option::take) }
     }
 
     /// Says that it has gone off. The caller does not touch it afterwards.

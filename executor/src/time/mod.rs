@@ -51,7 +51,7 @@ pub(crate) enum Inserted {
     /// It is in the wheel, whose next event is now this one, earlier than
     /// before: the hardware timer has to be armed for it.
     Nearest(u64),
-    /// Its time has come already.
+    /// Its time has come already: it counts as gone off.
     Due,
 }
 
@@ -75,15 +75,14 @@ impl Timers {
             .store(wheel.next_event().unwrap_or(NEVER), Ordering::Relaxed);
     }
 
-    /// Puts a timer in that wakes `waker` at `deadline`.
+    /// Puts a timer in that wakes `waker` at its deadline.
     ///
     /// # Safety
     ///
     /// The entry is in no wheel. It is given to [`cancel`](Self::cancel) before
     /// it is dropped, unless it has fired.
-    unsafe fn insert(&self, entry: Pin<&Entry>, deadline: u64, waker: &Waker) -> Inserted {
+    unsafe fn insert(&self, entry: Pin<&Entry>, waker: &Waker) -> Inserted {
         let entry = NonNull::from(entry.get_ref());
-        let tick = wheel::tick_of(deadline);
         // SAFETY: in no wheel yet, so it is the caller's alone.
         let old = unsafe { Entry::set_waker(entry, waker) };
         drop(old);
@@ -91,8 +90,12 @@ impl Timers {
             let before = self.next.load(Ordering::Relaxed);
             // SAFETY: the entry is pinned, and by the contract taken out
             // before it is dropped.
-            match unsafe { wheel.insert(entry, tick) } {
-                Err(Due) => Inserted::Due,
+            match unsafe { wheel.insert(entry) } {
+                Err(Due) => {
+                    // SAFETY: it is in no wheel.
+                    unsafe { Entry::mark_fired(entry) };
+                    Inserted::Due
+                }
                 Ok(()) => {
                     self.publish(wheel);
                     let after = self.next.load(Ordering::Relaxed);

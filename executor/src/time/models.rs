@@ -18,9 +18,9 @@ pub(crate) struct Timer {
 
 impl Timer {
     pub(crate) fn insert(timers: &Arc<Timers>, deadline: u64, waker: &Waker) -> Self {
-        let entry = Box::pin(Entry::new());
+        let entry = Box::pin(Entry::new(deadline));
         // SAFETY: the entry is new, and cancelled when it is dropped.
-        let inserted = unsafe { timers.insert(entry.as_ref(), deadline, waker) };
+        let inserted = unsafe { timers.insert(entry.as_ref(), waker) };
         assert!(matches!(inserted, Inserted::Nearest(_)));
         Self {
             timers: timers.clone(),

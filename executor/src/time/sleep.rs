@@ -1,7 +1,7 @@
 //! The futures over timers.
 
-use super::Inserted;
 use super::entry::Entry;
+use super::{Inserted, Timers};
 use crate::platform::Platform;
 use crate::scheduler::Shared;
 use crate::task::Label;
@@ -21,9 +21,6 @@ static LABEL: Label = Label("timer");
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep<'a, P: Platform> {
     shared: &'a Shared<P>,
-    deadline: u64,
-    /// The CPU in whose wheel the entry is or was.
-    cpu: Option<usize>,
     entry: Entry,
 }
 
@@ -31,30 +28,25 @@ impl<'a, P: Platform> Sleep<'a, P> {
     pub(crate) fn new(shared: &'a Shared<P>, deadline: u64) -> Self {
         Self {
             shared,
-            deadline,
-            cpu: None,
-            entry: Entry::new(),
+            entry: Entry::new(deadline),
         }
     }
 
     /// When it ends.
     pub fn deadline(&self) -> u64 {
-        self.deadline
+        self.entry.deadline()
     }
 
     /// Has it ended?
     pub fn is_elapsed(&self) -> bool {
-        self.cpu.is_some() && self.entry.has_fired()
+        self.entry.has_fired()
     }
 
     /// Sets another end, whether or not the old one has passed.
     pub fn reset(self: Pin<&mut Self>, deadline: u64) {
         self.as_ref().leave();
-        // SAFETY: the entry is not moved.
-        let this = unsafe { self.get_unchecked_mut() };
-        this.cpu = None;
-        this.entry.rearm();
-        this.deadline = deadline;
+        // SAFETY: the entry is not moved, and is in no wheel.
+        unsafe { self.get_unchecked_mut() }.entry.rearm(deadline);
     }
 
     fn entry(self: Pin<&Self>) -> Pin<&Entry> {
@@ -62,11 +54,16 @@ impl<'a, P: Platform> Sleep<'a, P> {
         unsafe { self.map_unchecked(|this| &this.entry) }
     }
 
+    /// The timers that the entry was put into.
+    fn timers(&self) -> Option<&'a Timers> {
+        self.shared.timers(self.entry.cpu()?)
+    }
+
     /// Takes the entry out of its wheel.
     fn leave(self: Pin<&Self>) {
-        if let Some(worker) = self.cpu.and_then(|cpu| self.shared.timers(cpu)) {
+        if let Some(timers) = self.timers() {
             // SAFETY: it was inserted there.
-            unsafe { worker.cancel(self.entry()) };
+            unsafe { timers.cancel(self.entry()) };
         }
     }
 }
@@ -76,15 +73,11 @@ impl<P: Platform> Future for Sleep<'_, P> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         waits_for(context, &LABEL);
-        if let Some(cpu) = self.cpu {
-            let fired = self.shared.timers(cpu).is_none_or(|timers| {
-                // SAFETY: it was inserted there.
-                unsafe { timers.poll(self.as_ref().entry(), context.waker()) }
-            });
-            return if fired {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
+        if let Some(timers) = self.timers() {
+            // SAFETY: it was inserted there.
+            return match unsafe { timers.poll(self.as_ref().entry(), context.waker()) } {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
             };
         }
         // No look at the clock: a deadline that has passed goes off at the next
@@ -94,16 +87,16 @@ impl<P: Platform> Future for Sleep<'_, P> {
         let Some(timers) = self.shared.timers(cpu) else {
             return Poll::Ready(());
         };
+        // SAFETY: the entry is not moved, and is in no wheel.
+        unsafe { self.as_mut().get_unchecked_mut() }
+            .entry
+            .set_cpu(cpu);
         // SAFETY: the entry is in no wheel; `leave` is called before it goes.
-        let inserted =
-            unsafe { timers.insert(self.as_ref().entry(), self.deadline, context.waker()) };
-        match inserted {
+        match unsafe { timers.insert(self.as_ref().entry(), context.waker()) } {
             Inserted::Due => return Poll::Ready(()),
             Inserted::Later => {}
             Inserted::Nearest(event) => self.shared.timer_moved(cpu, event),
         }
-        // SAFETY: the entry is not moved.
-        unsafe { self.as_mut().get_unchecked_mut() }.cpu = Some(cpu);
         Poll::Pending
     }
 }
@@ -119,7 +112,7 @@ impl<P: Platform> Drop for Sleep<'_, P> {
 impl<P: Platform> fmt::Debug for Sleep<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sleep")
-            .field("deadline", &self.deadline)
+            .field("deadline", &self.deadline())
             .field("elapsed", &self.is_elapsed())
             .finish()
     }

@@ -63,12 +63,13 @@ impl World {
         let wakes = Arc::new(Count(AtomicUsize::new(0)));
         let waker = Waker::from(wakes.clone());
         let deadline = self.now.saturating_add(span);
-        let entry = Box::pin(Entry::new());
+        let entry = Box::pin(Entry::new(deadline));
         // SAFETY: the entry is new; `drop` cancels it.
-        let inserted = unsafe { self.timers.insert(entry.as_ref(), deadline, &waker) };
+        let inserted = unsafe { self.timers.insert(entry.as_ref(), &waker) };
         let due = inserted == Inserted::Due;
         if due {
             assert!(tick_of(deadline) <= self.now / TICK_NS);
+            assert!(entry.has_fired());
         }
         self.all.push(Timer {
             deadline,

@@ -66,13 +66,15 @@ impl Wheel {
         }
     }
 
-    /// Puts a timer in, to go off at `tick`.
+    /// Puts a timer in, to go off at its deadline.
     ///
     /// # Safety
     ///
     /// `entry` is in no wheel, and stays where it is and alive until it is
     /// removed or goes off.
-    pub(super) unsafe fn insert(&mut self, entry: NonNull<Entry>, tick: u64) -> Result<(), Due> {
+    pub(super) unsafe fn insert(&mut self, entry: NonNull<Entry>) -> Result<(), Due> {
+        // SAFETY: the entry is alive, and its deadline stays as it is while it is in here.
+        let tick = tick_of(unsafe { entry.as_ref() }.deadline());
         if tick <= self.elapsed {
             return Err(Due);
         }
@@ -85,7 +87,7 @@ impl Wheel {
             slot: slot as u8,
         };
         // SAFETY: the entry is alive, and the wheel's lock is held.
-        unsafe { Entry::enter(entry, tick, place) };
+        unsafe { Entry::relocate(entry, place) };
         if let Some(level) = self.levels.get_mut(level as usize) {
             level.occupied |= 1 << slot;
             if let Some(list) = level.slots.get_mut(slot) {
@@ -152,11 +154,9 @@ impl Wheel {
         let now = now >> TICK_SHIFT;
         loop {
             if let Some(entry) = self.opened.pop_front() {
-                // SAFETY: it was in this wheel, so it is alive, and the lock
-                // is held.
-                let tick = unsafe { Entry::tick(entry) };
-                // SAFETY: it has just been taken out.
-                return Some(match unsafe { self.insert(entry, tick) } {
+                // SAFETY: it was in this wheel, so it is alive, and has just
+                // been taken out; the lock is held.
+                return Some(match unsafe { self.insert(entry) } {
                     Err(Due) => Turned::Fired(entry),
                     Ok(()) => Turned::MovedDown,
                 });
