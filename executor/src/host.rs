@@ -28,7 +28,7 @@ std::thread_local! {
 pub struct Host {
     number: u64,
     start: Instant,
-    account: bool,
+    timed: bool,
     cpus: Box<[Cpu]>,
 }
 
@@ -41,11 +41,11 @@ struct Cpu {
 }
 
 impl Host {
-    fn new(cpus: usize, account: bool) -> Self {
+    fn new(cpus: usize, timed: bool) -> Self {
         Self {
             number: PLATFORMS.fetch_add(1, Ordering::Relaxed),
             start: Instant::now(),
-            account,
+            timed,
             cpus: (0..cpus)
                 .map(|_| Cpu {
                     thread: OnceLock::new(),
@@ -86,7 +86,7 @@ unsafe impl Platform for Host {
     }
 
     fn stamp(&self) -> u64 {
-        if self.account { self.now() } else { 0 }
+        if self.timed { self.now() } else { 0 }
     }
 
     fn set_timer(&self, deadline: Option<u64>) {
@@ -131,18 +131,24 @@ impl Runtime {
     ///
     /// If `cpus` is 0, or the system gives no threads.
     pub fn new(cpus: usize) -> Self {
-        Self::start(Host::new(cpus, false), cpus)
+        Self::start(Executor::new(Host::new(cpus, false), cpus))
     }
 
-    /// As [`new`](Self::new), with accounts of time: two looks at the clock per
-    /// poll.
-    pub fn with_accounts(cpus: usize) -> Self {
-        Self::start(Host::new(cpus, true), cpus)
+    /// As [`new`](Self::new), and the accounts have the time busy: two looks at
+    /// the clock per poll.
+    pub fn timed(cpus: usize) -> Self {
+        Self::start(Executor::new(Host::new(cpus, true), cpus))
     }
 
-    fn start(platform: Host, cpus: usize) -> Self {
-        let executor = Arc::new(Executor::new(platform, cpus));
-        let threads = (0..cpus)
+    /// As [`new`](Self::new), without accounts: see [`Executor::lean`].
+    #[cfg(feature = "lean")]
+    pub fn lean(cpus: usize) -> Self {
+        Self::start(Executor::lean(Host::new(cpus, false), cpus))
+    }
+
+    fn start(executor: Executor<Host>) -> Self {
+        let executor = Arc::new(executor);
+        let threads = (0..executor.cpus())
             .map(|cpu| {
                 let executor = Arc::clone(&executor);
                 thread::Builder::new()

@@ -1,5 +1,5 @@
-//! Stress on host threads: 1, 2, 4 and 8 CPUs, each case with a time limit, so
-//! that a lost wake-up fails instead of hanging.
+//! Stress on host threads: 1, 2, 4 and 8 CPUs, with accounts and without, each
+//! case with a time limit, so that a lost wake-up fails instead of hanging.
 #![cfg(all(feature = "std", not(loom)))]
 
 use executor::host::Runtime;
@@ -22,26 +22,36 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     for &cpus in CPUS {
-        let (done, wait) = mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            let runtime = Runtime::new(cpus);
-            let executor = runtime.executor().clone();
-            let task = executor.spawn("test", test(executor.clone()));
-            let result = runtime.block_on(task);
-            drop(executor);
-            drop(runtime);
-            done.send(result).ok();
-        });
-        let limit = Duration::from_secs(if cfg!(miri) { 3600 } else { 60 });
-        match wait.recv_timeout(limit) {
-            Ok(result) => result.unwrap_or_else(|error| panic!("{cpus} CPUs: {error:?}")),
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("{cpus} CPUs: a wake-up was lost"),
-            Err(mpsc::RecvTimeoutError::Disconnected) => {
-                std::panic::resume_unwind(thread.join().unwrap_err())
-            }
+        for start in [Runtime::new, Runtime::lean] {
+            run_on(cpus, start, test);
         }
-        thread.join().unwrap();
     }
+}
+
+fn run_on<F, Fut>(cpus: usize, start: fn(usize) -> Runtime, test: F)
+where
+    F: Fn(Arc<executor::Executor<executor::host::Host>>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let (done, wait) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let runtime = start(cpus);
+        let executor = runtime.executor().clone();
+        let task = executor.spawn("test", test(executor.clone()));
+        let result = runtime.block_on(task);
+        drop(executor);
+        drop(runtime);
+        done.send(result).ok();
+    });
+    let limit = Duration::from_secs(if cfg!(miri) { 3600 } else { 60 });
+    match wait.recv_timeout(limit) {
+        Ok(result) => result.unwrap_or_else(|error| panic!("{cpus} CPUs: {error:?}")),
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{cpus} CPUs: a wake-up was lost"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            std::panic::resume_unwind(thread.join().unwrap_err())
+        }
+    }
+    thread.join().unwrap();
 }
 
 #[test]

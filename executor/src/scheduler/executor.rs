@@ -1,18 +1,20 @@
 //! The executor, as its users see it.
 
 use super::counters::Counters;
-use super::shared::{NOWHERE, Shared};
+use super::shared::{Home, NOWHERE, Shared};
 use super::snapshot::{RunningTask, TaskInfo};
 use crate::platform::Platform;
 use crate::task::hints::keep_to;
-use crate::task::{self, Class, JoinHandle, Runnable};
+use crate::task::{self, Class, JoinHandle, Runnable, TaskId};
 use crate::time::{Interval, Sleep, Timeout};
+use alloc::boxed::Box;
 use alloc::collections::TryReserveError;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::future::Future;
 use core::task::{Context, Poll};
+use crossbeam_utils::CachePadded;
 
 /// A multi-CPU executor on a [`Platform`].
 ///
@@ -23,6 +25,8 @@ use core::task::{Context, Poll};
 /// [`shutdown`](Self::shutdown)).
 pub struct Executor<P: Platform> {
     shared: Arc<Shared<P>>,
+    /// One for each CPU.
+    homes: Box<[Arc<CachePadded<Home<P>>>]>,
 }
 
 impl<P: Platform> Executor<P> {
@@ -32,10 +36,34 @@ impl<P: Platform> Executor<P> {
     ///
     /// If `cpus` is 0, or more than 65,535.
     pub fn new(platform: P, cpus: usize) -> Self {
+        Self::with(platform, cpus, true)
+    }
+
+    /// As [`new`](Self::new), but its tasks have no accounts (feature `lean`): no
+    /// name, no counts of polls and time, no word of what they wait for, and a
+    /// number ([`TaskId`](crate::TaskId)) that may come again when they are gone.
+    /// That makes each smaller by seven words.
+    ///
+    /// A snapshot of the [tasks](Self::tasks) shows where each is and what it is
+    /// doing all the same, but the name is empty and the counts are 0;
+    /// [`keep_to`](Self::keep_to) has nowhere to note the CPUs, and does nothing.
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    #[cfg(feature = "lean")]
+    pub fn lean(platform: P, cpus: usize) -> Self {
+        Self::with(platform, cpus, false)
+    }
+
+    fn with(platform: P, cpus: usize, accounts: bool) -> Self {
         assert!(cpus > 0, "an executor needs a CPU");
         assert!(cpus <= usize::from(NOWHERE), "too many CPUs");
+        let shared = Arc::new(Shared::new(platform, cpus, accounts));
+        let home = |cpu| Arc::new(CachePadded::new(Home::new(Arc::clone(&shared), cpu)));
         Self {
-            shared: Arc::new(Shared::new(platform, cpus)),
+            homes: (0..cpus).map(home).collect(),
+            shared,
         }
     }
 
@@ -173,7 +201,7 @@ impl<P: Platform> Executor<P> {
     /// of one that is, and the poll should end.
     ///
     /// Nothing happens to a task that was spawned for one CPU, nor behind another
-    /// waker than the task's own.
+    /// waker than the task's own, nor in an executor without accounts (feature `lean`).
     ///
     /// ```
     /// # let runtime = executor::host::Runtime::new(2);
@@ -396,26 +424,24 @@ impl<P: Platform> Task<'_, P> {
         F::Output: Send + 'static,
     {
         let shared = &self.executor.shared;
-        let id = shared.next_id();
-        let here = shared.here().map(|(cpu, _)| cpu);
+        let accounts = shared
+            .has_accounts()
+            .then(|| (TaskId(shared.next_number()), self.name));
+        let cpu = self.cpu.or(shared.here().map(|(cpu, _)| cpu));
         // From outside, the lists of tasks take turns.
-        let home = self
-            .cpu
-            .or(here)
-            .unwrap_or(id.get() as usize % shared.workers.len());
+        let homes = &self.executor.homes;
+        let home = &homes[cpu.unwrap_or_else(|| shared.next_number() as usize % homes.len())];
         let about = task::About {
-            id,
-            name: self.name,
+            accounts,
             class: self.class,
-            home: home as u16,
-            last_cpu: self.cpu.or(here).map_or(NOWHERE, |cpu| cpu as u16),
+            last_cpu: cpu.map_or(NOWHERE, |cpu| cpu as u16),
         };
-        let header = task::allocate(future, Arc::clone(shared), about).map_err(SpawnError)?;
+        let header = task::allocate(future, Arc::clone(home), about).map_err(SpawnError)?;
         // SAFETY: the task is alive by the executor's reference, new to the
         // list, and `finished` is called when it completes. The new handle has
         // the join handle's reference and the type of this future's output.
         let handle = unsafe {
-            shared.enter(header);
+            home.enter(header);
             JoinHandle::new(header)
         };
         // SAFETY: a new task is scheduled, and this is its one `Runnable`.

@@ -39,10 +39,8 @@ impl Token {
                     inner.fetch_add(1, Ordering::SeqCst);
                 };
                 let about = About {
-                    id: TaskId(number as u64),
-                    name: "token",
+                    accounts: Some((TaskId(number as u64), "token")),
                     class: Class::Interactive,
-                    home: 0,
                     last_cpu: 0,
                 };
                 let Ok(header) = allocate(future, Nothing, about) else {
@@ -66,7 +64,7 @@ impl Token {
 
     /// Runs a task that came out of a queue, and returns its number.
     pub(crate) fn take(task: Runnable) -> u64 {
-        let number = task.header().id.get();
+        let number = task.id().get();
         let _ = task.run(0);
         number
     }

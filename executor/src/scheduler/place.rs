@@ -4,12 +4,12 @@ use super::shared::Shared;
 use super::worker::Worker;
 use crate::facade::atomic::Ordering;
 use crate::platform::Platform;
-use crate::task::{Class, Header, Runnable};
+use crate::task::{Class, Runnable};
 
 impl<P: Platform> Shared<P> {
     /// Puts a task that is ready where it belongs, and wakes whom it needs.
     pub(super) fn place(&self, task: Runnable) {
-        let (class, target) = self.destination(task.header());
+        let (class, target) = self.destination(&task);
         let here = self.here();
         match (here, self.workers.get(target)) {
             (Some((cpu, worker)), Some(_)) if cpu == target => match class {
@@ -45,10 +45,10 @@ impl<P: Platform> Shared<P> {
     /// The queue where a task belongs, and whose. One that is kept to some CPUs
     /// goes where nobody steals, like a pinned one, but each time to the best of
     /// them.
-    fn destination(&self, header: &Header) -> (Class, usize) {
+    fn destination(&self, task: &Runnable) -> (Class, usize) {
+        let header = task.header();
         let last = header.last_cpu.load(Ordering::Relaxed) as usize;
-        match (header.class, header.kept_to()) {
-            (Class::Pinned, _) => (Class::Pinned, header.home as usize),
+        match (header.class, task.kept_to()) {
             (_, Some(cpus)) => (Class::Pinned, self.best_of(cpus, last)),
             (class, None) => (class, last),
         }

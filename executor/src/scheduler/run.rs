@@ -54,9 +54,10 @@ impl<P: Platform> Shared<P> {
         if header.last_cpu.load(Ordering::Relaxed) != cpu {
             header.last_cpu.store(cpu, Ordering::Relaxed);
         }
-        worker.begin_poll(header, now);
+        let id = task.id();
+        worker.begin_poll(id, now);
         worker.tally.polls.add(1);
-        self.platform.poll_begins(header.id, header.name);
+        self.platform.poll_begins(id, task.name());
         let ran = task.run(now);
         self.platform.poll_ends();
         worker.end_poll();
@@ -67,7 +68,7 @@ impl<P: Platform> Shared<P> {
                 // does that yields, so the others go first.
                 match task.header().class {
                     // One of its CPUs may be halted, or this one not among them.
-                    _ if task.header().kept_to().is_some() => self.place(task),
+                    _ if task.kept_to().is_some() => self.place(task),
                     // SAFETY: this is the worker's CPU.
                     Class::Interactive => unsafe { worker.requeue(task) },
                     Class::Background => worker.background.push(task),

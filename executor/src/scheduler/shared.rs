@@ -1,11 +1,13 @@
-//! What all CPUs share.
+//! What all CPUs share, and how a task gets there.
 
 use super::injector::Injector;
 use super::parking::Parking;
 use super::worker::Worker;
+use crate::facade::Lock;
 use crate::facade::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::list::List;
 use crate::platform::Platform;
-use crate::task::{Header, Runnable, Schedule, TaskId};
+use crate::task::{Header, Runnable, Schedule};
 use crate::time::Timers;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -22,14 +24,16 @@ pub(crate) struct Shared<P: Platform> {
     pub(super) injection: Injector,
     pub(super) parking: Parking,
     pub(super) stopping: AtomicBool,
-    /// Tasks spawned so far, for their numbers.
-    spawned: CachePadded<AtomicU64>,
+    /// Do tasks have accounts? See [`has_accounts`](Self::has_accounts).
+    accounts: bool,
+    /// Numbers given to tasks so far.
+    numbers: CachePadded<AtomicU64>,
     /// Kicks sent from outside all CPUs.
     foreign_kicks: AtomicU64,
 }
 
 impl<P: Platform> Shared<P> {
-    pub(super) fn new(platform: P, cpus: usize) -> Self {
+    pub(super) fn new(platform: P, cpus: usize, accounts: bool) -> Self {
         Self {
             platform,
             workers: (0..cpus)
@@ -38,7 +42,8 @@ impl<P: Platform> Shared<P> {
             injection: Injector::new(),
             parking: Parking::new(cpus),
             stopping: AtomicBool::new(false),
-            spawned: CachePadded::new(AtomicU64::new(0)),
+            accounts,
+            numbers: CachePadded::new(AtomicU64::new(0)),
             foreign_kicks: AtomicU64::new(0),
         }
     }
@@ -63,8 +68,14 @@ impl<P: Platform> Shared<P> {
         self.platform.now()
     }
 
-    pub(super) fn next_id(&self) -> TaskId {
-        TaskId(self.spawned.fetch_add(1, Ordering::Relaxed))
+    /// Do tasks have accounts?
+    pub(super) fn has_accounts(&self) -> bool {
+        !cfg!(feature = "lean") || self.accounts
+    }
+
+    /// A number that was not given before.
+    pub(super) fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(super) fn kick(&self, cpu: usize) {
@@ -82,38 +93,57 @@ impl<P: Platform> Shared<P> {
             self.kick(cpu);
         }
     }
+}
 
-    /// Enters a new task into the list of its home.
+/// The CPU in whose list a task is: all that the task knows of the executor.
+///
+/// One for each CPU, and each task holds a reference, so those that one CPU spawns and those
+/// of another count in different places (rule E5).
+pub(super) struct Home<P: Platform> {
+    shared: Arc<Shared<P>>,
+    cpu: usize,
+}
+
+impl<P: Platform> Home<P> {
+    pub(super) fn new(shared: Arc<Shared<P>>, cpu: usize) -> Self {
+        Self { shared, cpu }
+    }
+
+    /// The list of those whose home this is.
+    fn tasks(&self) -> Option<&Lock<List<Header>>> {
+        self.shared
+            .workers
+            .get(self.cpu)
+            .map(|worker| &worker.tasks)
+    }
+
+    /// Enters a new task.
     ///
     /// # Safety
     ///
-    /// The task is alive, in no list, and `finished` will be called for it.
+    /// The task is alive, in no list, has this home, and `finished` will be called for it.
     pub(super) unsafe fn enter(&self, task: NonNull<Header>) {
-        // SAFETY: the caller's promise.
-        let home = unsafe { task.as_ref() }.home as usize;
-        if let Some(worker) = self.workers.get(home) {
-            // SAFETY: the lock that guards the links is held; the task stays
-            // until `finished`.
-            worker.tasks.with(|tasks| unsafe { tasks.push_back(task) });
+        if let Some(tasks) = self.tasks() {
+            // SAFETY: the lock that guards the links is held; the task stays until `finished`.
+            tasks.with(|tasks| unsafe { tasks.push_back(task) });
         }
     }
 }
 
-impl<P: Platform> Schedule for Arc<Shared<P>> {
+impl<P: Platform> Schedule for Arc<CachePadded<Home<P>>> {
     fn submit(&self, task: Runnable) {
-        self.place(task);
+        self.shared.place(task);
     }
 
     unsafe fn finished(&self, task: NonNull<Header>) {
-        // SAFETY: the task lives until its completer gives up its reference.
-        let home = unsafe { task.as_ref() }.home as usize;
-        if let Some(worker) = self.workers.get(home) {
-            // SAFETY: it was entered there, and leaves once.
-            worker.tasks.with(|tasks| unsafe { tasks.remove(task) });
+        if let Some(tasks) = self.tasks() {
+            // SAFETY: it was entered there, leaves once, and lives until its completer gives up
+            // its reference.
+            tasks.with(|tasks| unsafe { tasks.remove(task) });
         }
     }
 
     fn stamp(&self) -> u64 {
-        self.platform.stamp()
+        self.shared.platform.stamp()
     }
 }

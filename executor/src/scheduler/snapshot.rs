@@ -2,27 +2,28 @@
 
 use super::shared::Shared;
 use crate::platform::Platform;
-use crate::task::{Header, Phase, TaskId};
+use crate::task::{Accounts, Header, Phase, TaskId};
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
+use core::ptr::NonNull;
 
 /// A task, as it was a moment ago.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskInfo {
     /// Its number.
     pub id: TaskId,
-    /// Its name.
+    /// Its name; empty in an executor without accounts (feature `lean`).
     pub name: &'static str,
     /// What it is doing.
     pub phase: Phase,
     /// The CPU where it ran last; `None` before its first poll if it was
     /// spawned from outside all CPUs.
     pub cpu: Option<usize>,
-    /// Polls so far.
+    /// Polls so far; 0 without accounts.
     pub polls: u32,
-    /// Nanoseconds spent in polls.
+    /// Nanoseconds spent in polls; 0 without accounts.
     pub busy_ns: u64,
-    /// What it waits for, if it waits for something with a name.
+    /// What it waits for, if it waits for something with a name, and has accounts.
     pub waits_for: Option<&'static str>,
     /// Does it stay on its CPU?
     pub pinned: bool,
@@ -31,20 +32,27 @@ pub struct TaskInfo {
 }
 
 impl TaskInfo {
-    fn new(header: &Header) -> Self {
+    /// # Safety
+    ///
+    /// As for [`Accounts::of`].
+    unsafe fn new(task: NonNull<Header>) -> Self {
         use crate::facade::atomic::Ordering;
         use crate::task::Class;
+        // SAFETY: the task lives, and the pointer is its.
+        let (header, accounts) = unsafe { (task.as_ref(), Accounts::of(task)) };
+        let phase = header.state.phase();
         let cpu = header.last_cpu.load(Ordering::Relaxed);
         Self {
-            id: header.id,
-            name: header.name,
-            phase: header.state.phase(),
+            // SAFETY: as above.
+            id: unsafe { Header::id(task) },
+            name: accounts.map_or("", Accounts::name),
+            phase,
             cpu: (cpu != super::shared::NOWHERE).then_some(cpu as usize),
-            polls: header.polls(),
-            busy_ns: header.busy(),
-            waits_for: header
-                .waits_for()
-                .filter(|_| header.state.phase() == Phase::Waiting),
+            polls: accounts.map_or(0, Accounts::polls),
+            busy_ns: accounts.map_or(0, Accounts::busy),
+            waits_for: accounts
+                .and_then(Accounts::waits_for)
+                .filter(|_| phase == Phase::Waiting),
             pinned: header.class == Class::Pinned,
             background: header.class == Class::Background,
         }
@@ -54,7 +62,7 @@ impl TaskInfo {
 /// A poll that goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunningTask {
-    /// The task's name.
+    /// The task's name; empty in an executor without accounts (feature `lean`).
     pub name: &'static str,
     /// The task's number.
     pub id: TaskId,
@@ -78,9 +86,7 @@ impl<P: Platform> Shared<P> {
                     }
                     // SAFETY: a task in the list has not completed, so it
                     // lives.
-                    let infos = tasks
-                        .iter()
-                        .map(|task| TaskInfo::new(unsafe { task.as_ref() }));
+                    let infos = tasks.iter().map(|task| unsafe { TaskInfo::new(task) });
                     all.extend(infos.take(wanted));
                     0
                 });
@@ -105,9 +111,10 @@ impl<P: Platform> Shared<P> {
                 let mut name = None;
                 tasks.for_each(|task| {
                     // SAFETY: as in `snapshot`.
-                    let header = unsafe { task.as_ref() };
-                    if header.id == id {
-                        name = Some(header.name);
+                    unsafe {
+                        if Header::id(task) == id {
+                            name = Some(Header::name(task));
+                        }
                     }
                 });
                 name

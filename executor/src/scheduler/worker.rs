@@ -6,7 +6,7 @@ use super::ring::Ring;
 use crate::facade::atomic::{AtomicU64, Ordering};
 use crate::facade::{Lock, UnsafeCell};
 use crate::list::List;
-use crate::task::{Header, Runnable};
+use crate::task::{Header, Runnable, TaskId};
 use crate::time::Timers;
 
 /// What only the CPU itself touches.
@@ -113,11 +113,11 @@ impl Worker {
     }
 
     /// Notes for the watchdog that a poll begins.
-    pub(super) fn begin_poll(&self, task: &Header, now: u64) {
+    pub(super) fn begin_poll(&self, task: TaskId, now: u64) {
         self.current.store(0, Ordering::Relaxed);
         self.since.store(now, Ordering::Relaxed);
         self.current
-            .store(task.id.get().wrapping_add(1), Ordering::Release);
+            .store(task.get().wrapping_add(1), Ordering::Release);
     }
 
     /// Notes that it has ended.

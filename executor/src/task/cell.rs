@@ -1,12 +1,18 @@
 //! The whole task, and what depends on the type of its future.
 
-use super::header::{Class, Header, Runnable, TaskId, Vtable};
+use super::accounts::{Accounts, TaskId};
+use super::header::{Class, Header, Runnable, Vtable};
+use super::hints::BUDGET;
 use super::join::JoinError;
-use super::state::{Completed, Pending, Released, Start};
+use super::state::{Completed, Left, Pending, Released, Start};
 use super::waker;
 use crate::facade::UnsafeCell;
+use crate::facade::atomic::Ordering;
 use alloc::alloc::{Layout, alloc, dealloc};
+#[cfg(feature = "std")]
+use alloc::boxed::Box;
 use core::future::Future;
+use core::mem::ManuallyDrop;
 use core::pin::Pin;
 use core::ptr::NonNull;
 use core::task::{Context, Poll};
@@ -39,17 +45,45 @@ pub(crate) enum Ran {
 
 /// What is known of a task before it exists.
 pub(crate) struct About {
-    pub(crate) id: TaskId,
-    pub(crate) name: &'static str,
+    /// Number and name, if it gets accounts.
+    pub(crate) accounts: Option<(TaskId, &'static str)>,
     pub(crate) class: Class,
-    pub(crate) home: u16,
     pub(crate) last_cpu: u16,
 }
 
-enum Stage<F: Future> {
-    Future(F),
-    Output(Result<F::Output, JoinError>),
-    Empty,
+/// The future; when it is done with, its output, or why there is none. The state word says
+/// which, since an enum with a future in it is a word larger than the future.
+union Stage<F: Future> {
+    future: ManuallyDrop<F>,
+    output: ManuallyDrop<F::Output>,
+    failure: ManuallyDrop<Failure>,
+}
+
+/// A [`JoinError`] of one word at most: small tasks have no room for more.
+enum Failure {
+    Cancelled,
+    #[cfg(feature = "std")]
+    Panicked(Box<JoinError>),
+}
+
+impl From<JoinError> for Failure {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::Cancelled => Self::Cancelled,
+            #[cfg(feature = "std")]
+            panicked => Self::Panicked(Box::new(panicked)),
+        }
+    }
+}
+
+impl From<Failure> for JoinError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Cancelled => Self::Cancelled,
+            #[cfg(feature = "std")]
+            Failure::Panicked(panicked) => *panicked,
+        }
+    }
 }
 
 /// The header is first, so that a pointer to it is a pointer to the cell.
@@ -69,31 +103,62 @@ where
     F: Future + 'static,
     S: Schedule,
 {
-    let layout = Layout::new::<Cell<F, S>>();
+    debug_assert!(about.accounts.is_some() || cfg!(feature = "lean"));
+    let (layout, offset) = layout::<F, S>(about.accounts.is_some());
     // SAFETY: the layout has a size: the header is in it.
-    let memory = unsafe { alloc(layout) }.cast::<Cell<F, S>>();
-    let Some(cell) = NonNull::new(memory) else {
+    let Some(memory) = NonNull::new(unsafe { alloc(layout) }) else {
         return Err(future);
     };
-    let value = Cell {
-        header: Header::new(vtable::<F, S>(), about),
-        scheduler,
-        stage: UnsafeCell::new(Stage::Future(future)),
-    };
-    // SAFETY: fresh memory of the right layout.
-    unsafe { cell.write(value) };
-    Ok(cell.cast())
+    let vtable = vtable::<F, S>(about.accounts.is_some());
+    let stage = UnsafeCell::new(Stage {
+        future: ManuallyDrop::new(future),
+    });
+    // SAFETY: fresh memory of the right layout, in which the cell follows the accounts. Each field
+    // is written to its place, since a future may be large.
+    unsafe {
+        let cell = memory.add(offset).cast::<Cell<F, S>>();
+        let place = cell.as_ptr();
+        (&raw mut (*place).header).write(Header::new(vtable, about.class, about.last_cpu));
+        (&raw mut (*place).scheduler).write(scheduler);
+        (&raw mut (*place).stage).write(stage);
+        if let Some((id, name)) = about.accounts {
+            cell.cast::<Accounts>()
+                .sub(1)
+                .write(Accounts::new(id, name));
+        }
+        Ok(cell.cast())
+    }
 }
 
-fn vtable<F: Future + 'static, S: Schedule>() -> &'static Vtable {
+/// The layout of a task, and where in it the cell is: accounts end where it begins.
+fn layout<F: Future, S>(accounts: bool) -> (Layout, usize) {
+    if !accounts {
+        return (Layout::new::<Cell<F, S>>(), 0);
+    }
+    // Sizes are multiples of alignments, so accounts that end there are aligned too.
     const {
-        &Vtable {
+        match Layout::new::<Accounts>().extend(Layout::new::<Cell<F, S>>()) {
+            Ok(both) => both,
+            Err(_) => panic!("a future as large as half of all memory"),
+        }
+    }
+}
+
+fn vtable<F: Future + 'static, S: Schedule>(accounts: bool) -> &'static Vtable {
+    const fn filled<F: Future + 'static, S: Schedule>(accounts: bool) -> Vtable {
+        Vtable {
+            accounts,
             run: run::<F, S>,
             submit: submit::<F, S>,
             take_output: take_output::<F, S>,
             drop_output: drop_output::<F, S>,
             free: free::<F, S>,
         }
+    }
+    if accounts {
+        const { &filled::<F, S>(true) }
+    } else {
+        const { &filled::<F, S>(false) }
     }
 }
 
@@ -105,16 +170,19 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>, started
     // SAFETY: by the contract; the reference ends before the task may be freed
     // by somebody else (each path below says so).
     let cell = unsafe { header.cast::<Cell<F, S>>().as_ref() };
-    match cell.header.state.start() {
-        Start::Cancel => {
-            // SAFETY: RUNNING is ours, and so is the stage.
-            unsafe { cell.finish(|| Err(JoinError::Cancelled)) };
-        }
+    let left = match cell.header.state.start() {
+        // SAFETY: RUNNING is ours, and so is the stage.
+        Start::Cancel => unsafe { cell.finish(|| Err(JoinError::Cancelled)) },
         Start::Poll => {
             // SAFETY: the task stays alive during the poll by the executor's
             // reference.
             let waker = unsafe { waker::borrowed(header) };
-            cell.header.begin();
+            cell.header.budget.store(BUDGET, Ordering::Relaxed);
+            // SAFETY: as above; the pointer is as `allocate` made it.
+            let accounts = unsafe { Accounts::of(header) };
+            if let Some(accounts) = accounts {
+                accounts.begin();
+            }
             let mut context = Context::from_waker(&waker);
             // SAFETY: RUNNING is ours, and so is the stage.
             let polled = unsafe { cell.poll(&mut context) };
@@ -123,7 +191,9 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>, started
                     let ended = cell.scheduler.stamp();
                     // The last touch of the cell: once the state says that the
                     // poll is over, another CPU may run it to its end.
-                    cell.header.account(ended.wrapping_sub(started));
+                    if let Some(accounts) = accounts {
+                        accounts.add(ended.wrapping_sub(started));
+                    }
                     return match cell.header.state.pending() {
                         Pending::Idle => Ran::Gone(ended),
                         // SAFETY: we were told to resubmit it.
@@ -136,11 +206,11 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>, started
                 Err(error) => unsafe { cell.finish(|| Err(error)) },
             }
         }
-    }
+    };
     let ended = cell.scheduler.stamp();
-    cell.header.account(ended.wrapping_sub(started));
-    // SAFETY: the future is gone and the stage holds the output.
-    unsafe { complete::<F, S>(header) };
+    // The accounts of this poll go with the task.
+    // SAFETY: the future is gone, and this is in the stage.
+    unsafe { complete::<F, S>(header, left) };
     Ran::Gone(ended)
 }
 
@@ -149,20 +219,20 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>, started
 ///
 /// # Safety
 ///
-/// The caller runs the task, and its stage holds the output.
-unsafe fn complete<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
+/// The caller runs the task, and this is in its stage.
+unsafe fn complete<F: Future + 'static, S: Schedule>(header: NonNull<Header>, left: Left) {
     // SAFETY: the executor's reference is given up at the end only.
     let cell = unsafe { header.cast::<Cell<F, S>>().as_ref() };
-    match cell.header.state.complete() {
+    match cell.header.state.complete(left) {
         // SAFETY: nobody wants the output, so the stage is still ours.
-        Completed::DropOutput => unsafe { cell.empty() },
+        Completed::DropOutput => unsafe { cell.empty(left) },
         Completed::Leave => {}
         Completed::WakeJoiner => {
             let joiner = cell
                 .header
-                .join_waker
+                .joiner
                 // SAFETY: after completion the field is the completer's.
-                .with_mut(|waker| unsafe { (*waker).take() });
+                .with_mut(|joiner| unsafe { (*joiner).take() });
             if let Some(joiner) = joiner {
                 joiner.wake();
             }
@@ -184,50 +254,66 @@ impl<F: Future, S> Cell<F, S> {
     unsafe fn poll(&self, context: &mut Context<'_>) -> Result<Poll<F::Output>, JoinError> {
         self.stage.with_mut(|stage| {
             catch(|| {
-                // SAFETY: by the contract nobody else touches the stage.
-                match unsafe { &mut *stage } {
-                    // SAFETY: the cell never moves, and the future is dropped
-                    // in place.
-                    Stage::Future(future) => unsafe { Pin::new_unchecked(future) }.poll(context),
-                    Stage::Output(_) | Stage::Empty => {
-                        unreachable!("a task that is not complete has its future")
-                    }
-                }
+                // SAFETY: by the contract nobody else touches the stage, which
+                // is the future still. The cell never moves, and the future is
+                // dropped in place.
+                let future = unsafe { Pin::new_unchecked(&mut *(*stage).future) };
+                future.poll(context)
             })
         })
     }
 
-    /// Drops the future and puts the output in its place.
+    /// Drops the future and puts the output in its place, or why there is none.
     ///
     /// # Safety
     ///
-    /// The caller runs the task.
-    unsafe fn finish(&self, output: impl FnOnce() -> Result<F::Output, JoinError>) {
+    /// The caller runs the task, and it has not completed.
+    unsafe fn finish(&self, output: impl FnOnce() -> Result<F::Output, JoinError>) -> Left {
         self.stage.with_mut(|stage| {
-            // SAFETY: by the contract nobody else touches the stage. The
-            // future is dropped in place; should its destructor panic, the
-            // assignment still completes.
-            let dropped = catch(|| unsafe { *stage = Stage::Empty });
-            let output = match dropped {
-                Ok(()) => output(),
-                Err(error) => Err(error),
-            };
-            // SAFETY: as above; the stage is empty.
-            unsafe { *stage = Stage::Output(output) };
-        });
+            // SAFETY: by the contract nobody else touches the stage, which is
+            // the future still. Should its destructor panic, it is gone all the
+            // same.
+            let dropped = catch(|| unsafe { ManuallyDrop::drop(&mut (*stage).future) });
+            // SAFETY: as above; nothing is left in the stage.
+            unsafe {
+                match dropped.and_then(|()| output()) {
+                    Ok(output) => {
+                        (&raw mut (*stage).output).write(ManuallyDrop::new(output));
+                        Left::Output
+                    }
+                    Err(error) => {
+                        (&raw mut (*stage).failure).write(ManuallyDrop::new(error.into()));
+                        Left::Failure
+                    }
+                }
+            }
+        })
     }
 
-    /// Drops what is in the stage.
+    /// Takes out what the future has left.
     ///
     /// # Safety
     ///
-    /// The caller owns the stage.
-    unsafe fn empty(&self) {
-        self.stage.with_mut(|stage| {
-            // SAFETY: by the contract. An output whose destructor panics has
-            // nobody left to tell.
-            drop(catch(|| unsafe { *stage = Stage::Empty }));
-        });
+    /// The caller owns the stage, and this is in it. It is empty then.
+    unsafe fn take(&self, left: Left) -> Result<F::Output, JoinError> {
+        // SAFETY: by the contract.
+        self.stage.with_mut(|stage| unsafe {
+            match left {
+                Left::Output => Ok(ManuallyDrop::take(&mut (*stage).output)),
+                Left::Failure => Err(ManuallyDrop::take(&mut (*stage).failure).into()),
+            }
+        })
+    }
+
+    /// Drops what the future has left.
+    ///
+    /// # Safety
+    ///
+    /// As for [`take`](Self::take).
+    unsafe fn empty(&self, left: Left) {
+        // SAFETY: passed on. An output whose destructor panics has nobody left
+        // to tell.
+        drop(catch(|| drop(unsafe { self.take(left) })));
     }
 }
 
@@ -246,25 +332,25 @@ unsafe fn submit<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
 ///
 /// As for [`Vtable`]; `to` is good for a `Poll<Result<F::Output, JoinError>>`.
 unsafe fn take_output<F: Future + 'static, S: Schedule>(header: NonNull<Header>, to: *mut ()) {
-    // SAFETY: the caller's reference keeps the task alive.
-    let cell = unsafe { header.cast::<Cell<F, S>>().as_ref() };
-    cell.stage.with_mut(|stage| {
-        // SAFETY: the caller owns the stage and gives a valid destination.
-        unsafe {
-            if let Stage::Output(output) = core::ptr::replace(stage, Stage::Empty) {
-                *to.cast::<Poll<Result<F::Output, JoinError>>>() = Poll::Ready(output);
-            }
-        }
-    });
+    // SAFETY: the caller's reference keeps the task alive, the stage is the
+    // caller's and the task complete, and the destination is good.
+    unsafe {
+        let cell = header.cast::<Cell<F, S>>().as_ref();
+        let output = cell.take(cell.header.state.left());
+        *to.cast::<Poll<Result<F::Output, JoinError>>>() = Poll::Ready(output);
+    }
 }
 
 /// # Safety
 ///
 /// As for [`Vtable`]; the caller owns the stage.
 unsafe fn drop_output<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
-    // SAFETY: the caller's reference keeps the task alive, and the stage is
-    // the caller's.
-    unsafe { header.cast::<Cell<F, S>>().as_ref().empty() };
+    // SAFETY: the caller's reference keeps the task alive, the stage is the
+    // caller's and the task complete.
+    unsafe {
+        let cell = header.cast::<Cell<F, S>>().as_ref();
+        cell.empty(cell.header.state.left());
+    }
 }
 
 /// # Safety
@@ -273,10 +359,12 @@ unsafe fn drop_output<F: Future + 'static, S: Schedule>(header: NonNull<Header>)
 unsafe fn free<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     let cell = header.cast::<Cell<F, S>>().as_ptr();
     // SAFETY: nobody else can reach the cell any more, and it was allocated
-    // with this layout.
+    // with this layout. Nothing is left in the stage: the task has completed,
+    // and who owned the stage then has emptied it. Accounts have nothing to drop.
     unsafe {
+        let (layout, offset) = layout::<F, S>(Accounts::of(header).is_some());
         cell.drop_in_place();
-        dealloc(cell.cast(), Layout::new::<Cell<F, S>>());
+        dealloc(cell.cast::<u8>().sub(offset), layout);
     }
 }
 

@@ -1,13 +1,12 @@
 //! The part of a task that does not depend on its future's type.
 
-use super::hints::{BUDGET, Label};
+use super::accounts::{Accounts, TaskId};
+use super::joiner::Joiner;
 use super::state::State;
 use crate::facade::UnsafeCell;
-use crate::facade::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use crate::facade::atomic::{AtomicPtr, AtomicU8, AtomicU16};
 use crate::list::{Linked, Links};
-use core::fmt;
 use core::ptr::NonNull;
-use core::task::Waker;
 
 /// The link of an intrusive queue.
 pub(crate) struct Link {
@@ -24,23 +23,6 @@ impl Link {
     }
 }
 
-/// A number that no other task of this executor has or had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskId(pub(crate) u64);
-
-impl TaskId {
-    /// The number.
-    pub fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
 /// Where a task may run, and before whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -48,54 +30,46 @@ pub(crate) enum Class {
     Interactive,
     /// Anywhere, after interactive work, with a share of its own.
     Background,
-    /// On its home only.
+    /// Where it was spawned only.
     Pinned,
 }
 
-/// The operations that depend on the type of the future and the scheduler.
+/// What depends on the type of the future and of the scheduler.
 ///
-/// All take a pointer to the header of a live task of that type.
+/// All operations take a pointer to the header of a live task of that type.
 pub(super) struct Vtable {
+    /// Are there [`Accounts`] before the header?
+    pub(super) accounts: bool,
     pub(super) run: unsafe fn(NonNull<Header>, u64) -> super::Ran,
     pub(super) submit: unsafe fn(NonNull<Header>),
-    /// Moves the output to the address; the caller owns the stage.
+    /// Moves the output of a complete task to the address; the caller owns the stage.
     pub(super) take_output: unsafe fn(NonNull<Header>, *mut ()),
-    /// Empties the stage; the caller owns it.
+    /// Drops the output of a complete task; the caller owns the stage.
     pub(super) drop_output: unsafe fn(NonNull<Header>),
     pub(super) free: unsafe fn(NonNull<Header>),
 }
 
+/// Six words; the scheduler's handle and the future follow.
 #[repr(C)]
 pub(crate) struct Header {
     /// First, so that a pointer to it is a pointer to the header.
     pub(crate) link: Link,
     pub(crate) state: State,
-    pub(super) vtable: &'static Vtable,
-    /// See the rules at the module's head.
-    pub(super) join_waker: UnsafeCell<Option<Waker>>,
-    owned: Links<Header>,
-    pub(crate) id: TaskId,
-    pub(crate) name: &'static str,
-    /// The CPU whose list of tasks this one is in; for a pinned task also the
-    /// CPU where it runs.
-    pub(crate) home: u16,
-    /// The CPU of the last poll: where a wake-up sends the task.
+    /// The CPU of the last poll: where a wake-up sends the task. For a pinned task the one
+    /// where it stays.
     pub(crate) last_cpu: AtomicU16,
     pub(crate) class: Class,
-    /// The CPUs where it may run, a bit each; 0 stands for all. Only the poller
-    /// writes it, and who places the task after that poll reads it: the state
-    /// word orders these.
-    kept_to: AtomicU64,
-    /// Polls so far.
-    polls: AtomicU32,
-    /// What is left of the poll's budget; see `hints`. Only the poller uses
-    /// it.
+    /// What is left of the poll's budget; see `hints`. Only the poller uses it.
     pub(super) budget: AtomicU8,
-    /// Time spent in polls, in the platform's unit of accounting.
-    busy: AtomicU64,
-    /// What the task waits for since its last poll, or null; see `hints`.
-    pub(super) waits_for: AtomicPtr<Label>,
+    pub(super) vtable: &'static Vtable,
+    /// See the rules at the module's head.
+    pub(super) joiner: UnsafeCell<Joiner>,
+    owned: Links<Header>,
 }
+
+/// Each task has one, so a word here is a word for each task.
+#[cfg(all(not(loom), target_pointer_width = "64"))]
+const _: () = assert!(size_of::<Header>() == 48);
 
 // SAFETY: the cells inside are touched by one CPU at a time, by the rules at
 // the module's head.
@@ -113,71 +87,40 @@ unsafe impl Linked for Header {
 }
 
 impl Header {
-    pub(super) fn new(vtable: &'static Vtable, about: super::cell::About) -> Self {
+    pub(super) fn new(vtable: &'static Vtable, class: Class, cpu: u16) -> Self {
         Self {
             link: Link::new(),
             state: State::new(),
-            vtable,
-            join_waker: UnsafeCell::new(None),
-            owned: Links::new(),
-            id: about.id,
-            name: about.name,
-            home: about.home,
-            last_cpu: AtomicU16::new(about.last_cpu),
-            class: about.class,
-            kept_to: AtomicU64::new(0),
-            polls: AtomicU32::new(0),
+            last_cpu: AtomicU16::new(cpu),
+            class,
             budget: AtomicU8::new(0),
-            busy: AtomicU64::new(0),
-            waits_for: AtomicPtr::new(core::ptr::null_mut()),
+            vtable,
+            joiner: UnsafeCell::new(Joiner::none()),
+            owned: Links::new(),
         }
     }
 
-    /// A poll begins.
-    pub(super) fn begin(&self) {
-        self.budget.store(BUDGET, Ordering::Relaxed);
-        self.waits_for
-            .store(core::ptr::null_mut(), Ordering::Relaxed);
-    }
-
-    /// Adds one poll to the accounts. Only the poller calls this, so there is
-    /// one writer and no read-modify-write is needed.
-    pub(super) fn account(&self, time: u64) {
-        let polls = self.polls.load(Ordering::Relaxed);
-        self.polls.store(polls.wrapping_add(1), Ordering::Relaxed);
-        if time != 0 {
-            let busy = self.busy.load(Ordering::Relaxed);
-            self.busy.store(busy.wrapping_add(time), Ordering::Relaxed);
+    /// The task's number.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Accounts::of`].
+    pub(crate) unsafe fn id(task: NonNull<Self>) -> TaskId {
+        // SAFETY: passed on.
+        match unsafe { Accounts::of(task) } {
+            Some(accounts) => accounts.id(),
+            None => TaskId(task.addr().get() as u64),
         }
     }
 
-    /// What the task waits for, if it waits and somebody has said so.
-    pub(crate) fn waits_for(&self) -> Option<&'static str> {
-        let label = self.waits_for.load(Ordering::Relaxed);
-        // SAFETY: only references to static labels are stored there.
-        unsafe { label.as_ref() }.map(|label| label.0)
-    }
-
-    /// The CPUs where it may run, a bit each; `None` for all. (For a pinned task
-    /// `home` alone counts.)
-    pub(crate) fn kept_to(&self) -> Option<u64> {
-        let cpus = self.kept_to.load(Ordering::Relaxed);
-        (cpus != 0 && self.class != Class::Pinned).then_some(cpus)
-    }
-
-    /// Changes that. Only for the poller.
-    pub(super) fn keep_to(&self, cpus: u64) {
-        if self.kept_to.load(Ordering::Relaxed) != cpus {
-            self.kept_to.store(cpus, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn polls(&self) -> u32 {
-        self.polls.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn busy(&self) -> u64 {
-        self.busy.load(Ordering::Relaxed)
+    /// The task's name; empty without accounts.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Accounts::of`].
+    pub(crate) unsafe fn name(task: NonNull<Self>) -> &'static str {
+        // SAFETY: passed on.
+        unsafe { Accounts::of(task) }.map_or("", Accounts::name)
     }
 }
 
@@ -217,6 +160,23 @@ impl Runnable {
         // SAFETY: a scheduled task has not completed, so the executor's
         // reference keeps it alive.
         unsafe { self.0.as_ref() }
+    }
+
+    pub(crate) fn id(&self) -> TaskId {
+        // SAFETY: the task is alive, as above; the pointer is as `allocate` made it.
+        unsafe { Header::id(self.0) }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        // SAFETY: as above.
+        unsafe { Header::name(self.0) }
+    }
+
+    /// The CPUs to which it is kept, a bit each, if it is, and is not pinned anyway.
+    pub(crate) fn kept_to(&self) -> Option<u64> {
+        // SAFETY: as above.
+        let cpus = unsafe { Accounts::of(self.0) }?.kept_to()?;
+        (self.header().class != Class::Pinned).then_some(cpus)
     }
 
     /// Polls the task, or drops its future if it was cancelled. `started` is

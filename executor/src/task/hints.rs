@@ -5,6 +5,8 @@
 //! `FuturesUnordered`, of another executor) there are no hints, and nothing
 //! depends on them.
 
+use super::accounts::Accounts;
+use super::header::Header;
 use super::waker::task_of;
 use crate::facade::atomic::Ordering;
 use core::task::{Context, Poll};
@@ -28,12 +30,24 @@ pub(super) const BUDGET: u8 = 128;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Label(pub &'static str);
 
+/// The task that polls.
+fn header<'a>(context: &Context<'a>) -> Option<&'a Header> {
+    // SAFETY: the waker keeps the task alive.
+    task_of(context.waker()).map(|task| unsafe { task.as_ref() })
+}
+
+/// Its accounts, if it has any.
+fn accounts<'a>(context: &Context<'a>) -> Option<&'a Accounts> {
+    // SAFETY: the waker keeps the task alive; its pointer is as `allocate` made it.
+    task_of(context.waker()).and_then(|task| unsafe { Accounts::of(task) })
+}
+
 /// Takes one operation off the budget of the task that polls. `Pending`: it is
 /// used up, and the task has been put at the end of the queue.
 ///
 /// To be called before an operation has an effect.
 pub(crate) fn spend(context: &Context<'_>) -> Poll<()> {
-    let Some(header) = task_of(context.waker()) else {
+    let Some(header) = header(context) else {
         return Poll::Ready(());
     };
     // Only the poller touches the budget, so there is no read-modify-write.
@@ -51,7 +65,7 @@ pub(crate) fn spend(context: &Context<'_>) -> Poll<()> {
 
 /// Gives back what [`spend`] took: the operation had to wait.
 pub(crate) fn unspend(context: &Context<'_>) {
-    if let Some(header) = task_of(context.waker()) {
+    if let Some(header) = header(context) {
         let left = header.budget.load(Ordering::Relaxed);
         header
             .budget
@@ -64,9 +78,8 @@ pub(crate) fn waits_for(context: &Context<'_>, label: &'static Label) {
     if label.0.is_empty() {
         return;
     }
-    if let Some(header) = task_of(context.waker()) {
-        let label: *const Label = label;
-        header.waits_for.store(label.cast_mut(), Ordering::Relaxed);
+    if let Some(accounts) = accounts(context) {
+        accounts.set_waits_for(label);
     }
 }
 
@@ -74,10 +87,10 @@ pub(crate) fn waits_for(context: &Context<'_>, label: &'static Label) {
 /// if there is no bit. `Pending`: this CPU is not among them, and the task has
 /// been put into the queue of one that is.
 pub(crate) fn keep_to(context: &Context<'_>, cpus: u64) -> Poll<()> {
-    let Some(header) = task_of(context.waker()) else {
+    let (Some(header), Some(accounts)) = (header(context), accounts(context)) else {
         return Poll::Ready(());
     };
-    header.keep_to(cpus);
+    accounts.keep_to(cpus);
     let here = header.last_cpu.load(Ordering::Relaxed);
     if cpus == 0 || cpus.checked_shr(here.into()).unwrap_or(0) & 1 != 0 {
         return Poll::Ready(());

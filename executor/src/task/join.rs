@@ -1,8 +1,10 @@
 //! Waiting for a task, and ending it.
 
+use super::accounts::TaskId;
 use super::cell::release;
-use super::header::{Header, TaskId};
+use super::header::Header;
 use super::hints::{Label, waits_for};
+use super::joiner::Joiner;
 use super::state::{Detached, JoinField, Wake};
 use core::fmt;
 use core::future::Future;
@@ -60,9 +62,15 @@ impl core::error::Error for JoinError {}
 /// Awaiting it gives `Ok(output)`, or [`JoinError`] if the task was aborted.
 /// Dropping it detaches the task, which runs on. Cancellation-safe: a handle
 /// that was polled and is polled again by somebody else loses nothing.
+///
+/// A task that awaits it leaves a word. What polls it with a waker of its own
+/// (`FuturesUnordered`, [`JoinSet`](crate::JoinSet), `block_on`) has that put
+/// into a box.
 #[must_use = "dropping a join handle detaches the task; say so with `detach`"]
 pub struct JoinHandle<T> {
     header: NonNull<Header>,
+    /// The output has been handed out.
+    joined: bool,
     output: PhantomData<T>,
 }
 
@@ -80,6 +88,7 @@ impl<T> JoinHandle<T> {
     pub(crate) unsafe fn new(header: NonNull<Header>) -> Self {
         Self {
             header,
+            joined: false,
             output: PhantomData,
         }
     }
@@ -91,36 +100,51 @@ impl<T> JoinHandle<T> {
 
     /// Leaves the waker with the task, unless that has completed.
     fn enrol(&self, context: &Context<'_>) -> JoinField {
-        let Header {
-            state, join_waker, ..
-        } = self.header();
+        let Header { state, joiner, .. } = self.header();
         // While the bit is set the completer may take the waker at any time,
         // so even looking at it needs the field back first.
         if state.has_join_waker() && state.reclaim_join_waker() == JoinField::Complete {
             return JoinField::Complete;
         }
-        join_waker.with_mut(|waker| {
+        joiner.with_mut(|joiner| {
             // SAFETY: the bit is clear, and the completer touches the field
             // only if it finds the bit set.
-            let waker = unsafe { &mut *waker };
-            if !waker
-                .as_ref()
-                .is_some_and(|waker| waker.will_wake(context.waker()))
-            {
-                *waker = Some(context.waker().clone());
+            let joiner = unsafe { &mut *joiner };
+            if !joiner.will_wake(context.waker()) {
+                *joiner = Joiner::new(context.waker().clone());
             }
         });
         state.lend_join_waker()
     }
 
-    /// The task's number.
-    pub fn id(&self) -> TaskId {
-        self.header().id
+    /// Nobody will ask for the output.
+    fn give_up(&self) {
+        let header = self.header();
+        match header.state.detach() {
+            Detached::DropWaker => {
+                let waker = header
+                    .joiner
+                    // SAFETY: the task goes on without `JOIN_WAKER`: the field
+                    // is ours.
+                    .with_mut(|joiner| unsafe { (*joiner).take() });
+                drop(waker);
+            }
+            // SAFETY: the task is complete and the output was ours.
+            Detached::DropOutput => unsafe { (header.vtable.drop_output)(self.header) },
+        }
     }
 
-    /// The task's name.
+    /// The task's number.
+    pub fn id(&self) -> TaskId {
+        // SAFETY: the handle's reference keeps the task alive; the pointer is as `allocate`
+        // made it.
+        unsafe { Header::id(self.header) }
+    }
+
+    /// The task's name; empty in an executor without accounts (feature `lean`).
     pub fn name(&self) -> &'static str {
-        self.header().name
+        // SAFETY: as above.
+        unsafe { Header::name(self.header) }
     }
 
     /// Has the task finished? If so, awaiting the handle does not wait.
@@ -159,7 +183,8 @@ fn abort(header: NonNull<Header>) {
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        assert!(!self.joined, "a join handle was polled after its end");
         let header = self.header();
         let state = &header.state;
         if !state.is_complete() && self.enrol(context) == JoinField::Changed {
@@ -170,25 +195,15 @@ impl<T> Future for JoinHandle<T> {
         // SAFETY: the task is complete and `JOIN_INTEREST` is ours, so the
         // stage is ours; the destination has the type of this task's output.
         unsafe { (header.vtable.take_output)(self.header, (&raw mut output).cast()) };
-        assert!(output.is_ready(), "a join handle was polled after its end");
+        self.joined = true;
         output
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        let header = self.header();
-        match header.state.detach() {
-            Detached::DropWaker => {
-                let waker = header
-                    .join_waker
-                    // SAFETY: the task goes on without `JOIN_WAKER`: the field
-                    // is ours.
-                    .with_mut(|waker| unsafe { (*waker).take() });
-                drop(waker);
-            }
-            // SAFETY: the task is complete and the output was ours.
-            Detached::DropOutput => unsafe { (header.vtable.drop_output)(self.header) },
+        if !self.joined {
+            self.give_up();
         }
         // SAFETY: the handle's reference ends here.
         unsafe { release(self.header) };

@@ -1,8 +1,8 @@
 //! The task cell.
 //!
-//! A task is one allocation: a [`Header`] of a fixed layout, the scheduler's
-//! handle, and the *stage*, which is the future and later its output. Everyone
-//! else holds pointers to the header:
+//! A task is one allocation: its [`Accounts`], if the executor keeps any; a
+//! [`Header`] of a fixed layout; the scheduler's handle; and the *stage*, which
+//! is the future and later its output. Everyone else holds pointers to the header:
 //!
 //! - [`Runnable`]: the right to run the task once. There is at most one: the
 //!   state bit `SCHEDULED` stands for it, whether it is in a queue or in the
@@ -17,7 +17,7 @@
 //!
 //! - `stage`: who has set `RUNNING`. After `COMPLETE` it belongs to the join
 //!   handle, if `JOIN_INTEREST` was set at that moment, else to the completer.
-//! - `join_waker`: the join handle while `JOIN_WAKER` is clear and the task
+//! - `joiner`: the join handle while `JOIN_WAKER` is clear and the task
 //!   has not completed; the completer after `COMPLETE`.
 //! - `link`: the queue that the `Runnable` is in.
 //! - `owned`: the lock of the list of tasks.
@@ -27,17 +27,21 @@
 //! follows from the transitions in [`state`], which are model-checked in
 //! `models`.
 //!
-//! Reading order: [`state`], `header`, `cell`, `waker`, `join`.
+//! Reading order: [`state`], `header`, `accounts`, `cell`, `waker`, `joiner`,
+//! `join`.
 
+mod accounts;
 mod cell;
 mod header;
 pub(crate) mod hints;
 mod join;
+mod joiner;
 mod state;
 mod waker;
 
+pub(crate) use accounts::Accounts;
+pub use accounts::TaskId;
 pub(crate) use cell::{About, Ran, Schedule, allocate};
-pub use header::TaskId;
 pub(crate) use header::{Class, Header, Link, Runnable};
 pub use hints::Label;
 pub use join::{AbortHandle, JoinError, JoinHandle};

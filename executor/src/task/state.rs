@@ -1,44 +1,48 @@
-//! The state word of a task: five bits, and above them the reference count.
+//! The state word of a task: seven bits, and above them the reference count.
 //!
 //! Every transition is one read-modify-write, and says by its return value
 //! what the caller has to do next.
 
-use crate::facade::atomic::{AtomicUsize, Ordering};
+use crate::facade::atomic::{AtomicU32, Ordering};
 use core::fmt;
 
 /// The task is in a queue, or about to be put there by who set the bit, or
 /// (with [`RUNNING`]) will be put there by its poller. The one who sets this
 /// bit on a task that is neither running nor complete must submit it. Only the
 /// poller clears it. Setting it on a complete task means nothing.
-const SCHEDULED: usize = 1 << 0;
+const SCHEDULED: u32 = 1 << 0;
 
 /// A CPU polls the task or drops its future, and owns the stage of the cell.
 /// Set only by who took the task out of a queue. Never set together with
 /// [`COMPLETE`].
-const RUNNING: usize = 1 << 1;
+const RUNNING: u32 = 1 << 1;
 
 /// The future is gone. The output, if somebody still wants it, is in the cell
 /// and belongs to the join handle. Never cleared.
-const COMPLETE: usize = 1 << 2;
+const COMPLETE: u32 = 1 << 2;
 
 /// The future shall be dropped instead of polled. Never cleared.
-const CANCELLED: usize = 1 << 3;
+const CANCELLED: u32 = 1 << 3;
 
 /// The join handle exists and wants the output.
-const JOIN_INTEREST: usize = 1 << 4;
+const JOIN_INTEREST: u32 = 1 << 4;
 
-/// The join waker's field is filled and is read by who completes the task.
+/// The joiner's field is filled and is read by who completes the task.
 /// While clear, the field belongs to the join handle; while set, nobody writes
 /// it before completion, and after completion it belongs to the completer.
-const JOIN_WAKER: usize = 1 << 5;
+const JOIN_WAKER: u32 = 1 << 5;
+
+/// The future left no output: it was cancelled, or it panicked. Set with [`COMPLETE`].
+const FAILED: u32 = 1 << 6;
 
 /// One reference. The executor holds one from spawn to completion (it covers
 /// the queues and the poll), the join handle one, each waker one.
-const REFERENCE: usize = 1 << 6;
+const REFERENCE: u32 = 1 << 7;
 
-/// More references than memory could hold wakers: only a leak of wakers in a
-/// loop gets here.
-const MAX_REFERENCES: usize = usize::MAX >> 1;
+/// The word when there are 16 million references: nobody waits for so many things
+/// at once, so wakers are leaked in a loop. Far enough from the end of the word for
+/// all CPUs to be about to find out.
+const MAX_REFERENCES: u32 = u32::MAX >> 1;
 
 /// What a waker has to do.
 #[must_use]
@@ -80,6 +84,16 @@ pub(crate) enum Pending {
     Idle,
     /// It was woken meanwhile: put it into a queue again.
     Resubmit,
+}
+
+/// What is in the stage when the future is gone.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// The future's output.
+    Output,
+    /// Why there is none.
+    Failure,
 }
 
 /// What the completer has to do.
@@ -127,7 +141,7 @@ pub(crate) enum Released {
 pub(crate) struct State {
     /// The word. All changes that hand something over are `AcqRel`: the one
     /// who makes the next transition sees what was done before this one.
-    word: AtomicUsize,
+    word: AtomicU32,
 }
 
 impl State {
@@ -135,7 +149,7 @@ impl State {
     /// the join handle's.
     pub(crate) fn new() -> Self {
         Self {
-            word: AtomicUsize::new(SCHEDULED | JOIN_INTEREST | (2 * REFERENCE)),
+            word: AtomicU32::new(SCHEDULED | JOIN_INTEREST | (2 * REFERENCE)),
         }
     }
 
@@ -213,9 +227,13 @@ impl State {
         }
     }
 
-    /// The future is gone, and the output (if any) is in the cell.
-    pub(crate) fn complete(&self) -> Completed {
-        let old = self.word.fetch_add(COMPLETE - RUNNING, Ordering::AcqRel);
+    /// The future is gone, and this is in the cell.
+    pub(crate) fn complete(&self, left: Left) -> Completed {
+        let complete = match left {
+            Left::Output => COMPLETE,
+            Left::Failure => COMPLETE | FAILED,
+        };
+        let old = self.word.fetch_add(complete - RUNNING, Ordering::AcqRel);
         debug_assert_eq!(old & (RUNNING | COMPLETE), RUNNING, "the poller runs it");
         if old & JOIN_INTEREST == 0 {
             Completed::DropOutput
@@ -229,6 +247,16 @@ impl State {
     /// Is the output there?
     pub(crate) fn is_complete(&self) -> bool {
         self.word.load(Ordering::Acquire) & COMPLETE != 0
+    }
+
+    /// What a task that is complete has left in the cell.
+    pub(crate) fn left(&self) -> Left {
+        // Relaxed: who asks has seen that it is complete.
+        if self.word.load(Ordering::Relaxed) & FAILED == 0 {
+            Left::Output
+        } else {
+            Left::Failure
+        }
     }
 
     /// Has the task been asked to end?
@@ -268,7 +296,7 @@ impl State {
         self.change_join_waker(|word| word & !JOIN_WAKER)
     }
 
-    fn change_join_waker(&self, change: impl Fn(usize) -> usize) -> JoinField {
+    fn change_join_waker(&self, change: impl Fn(u32) -> u32) -> JoinField {
         let mut old = self.word.load(Ordering::Acquire);
         loop {
             if old & COMPLETE != 0 {
@@ -311,10 +339,11 @@ impl State {
     pub(crate) fn retain(&self) {
         // Relaxed: who takes a reference has one, so the task is alive.
         let old = self.word.fetch_add(REFERENCE, Ordering::Relaxed);
-        assert!(
-            old <= MAX_REFERENCES,
-            "a task's wakers are leaked in a loop"
-        );
+        if old > MAX_REFERENCES {
+            // Taken back: who catches the panic may try again, for ever.
+            self.word.fetch_sub(REFERENCE, Ordering::Relaxed);
+            panic!("a task's wakers are leaked in a loop");
+        }
     }
 
     /// One reference less.

@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 use core::task::{RawWaker, RawWakerVTable, Waker};
 
 /// One table for all tasks: what depends on the task is behind its header.
-static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
+pub(super) static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
 
 /// A waker that holds no reference, for the length of a poll.
 ///
@@ -22,14 +22,15 @@ pub(super) unsafe fn borrowed(header: NonNull<Header>) -> ManuallyDrop<Waker> {
     ManuallyDrop::new(unsafe { Waker::new(header.as_ptr().cast_const().cast(), &VTABLE) })
 }
 
-/// The task of a waker, if it is one of ours.
-pub(super) fn task_of(waker: &Waker) -> Option<&Header> {
-    if !core::ptr::eq(waker.vtable(), &VTABLE) {
-        return None;
-    }
-    // SAFETY: the table says that the data is a pointer to a header, which the
-    // waker keeps alive.
-    Some(unsafe { &*waker.data().cast() })
+/// Is it the waker of a task?
+pub(super) fn is_of_task(waker: &Waker) -> bool {
+    core::ptr::eq(waker.vtable(), &VTABLE)
+}
+
+/// The task of a waker, if it is one of ours. The waker keeps it alive.
+pub(super) fn task_of(waker: &Waker) -> Option<NonNull<Header>> {
+    // The table says that the data is a pointer to a header.
+    NonNull::new(waker.data().cast_mut().cast()).filter(|_| is_of_task(waker))
 }
 
 /// # Safety
