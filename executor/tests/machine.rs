@@ -498,7 +498,7 @@ fn a_task_that_is_kept_to_some_cpus_runs_on_no_other() {
     let (script, executor) = machine(3);
     let (notify, cpus) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(0b110)));
     let ran = Arc::new(Mutex::new(Vec::new()));
-    {
+    let kept = {
         let (notify, cpus, ran) = (notify.clone(), cpus.clone(), ran.clone());
         let inner = executor.clone();
         let kept = async move {
@@ -508,8 +508,8 @@ fn a_task_that_is_kept_to_some_cpus_runs_on_no_other() {
                 notify.notified().await;
             }
         };
-        executor.spawn("kept", kept).detach();
-    }
+        executor.spawn("kept", kept)
+    };
     let ran = || std::mem::take(&mut *ran.lock().unwrap());
     // It begins on CPU 0, which it leaves at once. Nobody may steal it.
     play(&executor, 0);
@@ -540,6 +540,10 @@ fn a_task_that_is_kept_to_some_cpus_runs_on_no_other() {
     notify.notify_one();
     play(&executor, 0);
     assert_eq!(ran(), [0]);
+    // It holds the executor.
+    kept.abort();
+    play(&executor, 0);
+    assert!(kept.is_finished());
 }
 
 #[test]
