@@ -1,5 +1,5 @@
-//! Criterion benchmarks: this executor, tokio and `async-executor` side by
-//! side.
+//! Criterion benchmarks: this executor, with accounts and without, tokio and
+//! `async-executor` side by side.
 //!
 //! ```text
 //! cargo bench --package executor --bench compare
@@ -12,7 +12,7 @@ mod workloads;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::time::Duration;
-use workloads::{Ours, Runtime, Smol, Tokio, Workload};
+use workloads::{Full, Lean, Runtime, Smol, Tokio, Workload};
 
 fn bench<R: Runtime>(criterion: &mut Criterion, workload: Workload, threads: usize) {
     let runtime = R::new(threads);
@@ -37,7 +37,8 @@ fn bench<R: Runtime>(criterion: &mut Criterion, workload: Workload, threads: usi
 fn compare(criterion: &mut Criterion) {
     for workload in Workload::ALL {
         for threads in [1, 2] {
-            bench::<Ours>(criterion, workload, threads);
+            bench::<Lean>(criterion, workload, threads);
+            bench::<Full>(criterion, workload, threads);
             bench::<Tokio>(criterion, workload, threads);
             bench::<Smol>(criterion, workload, threads);
         }

@@ -4,7 +4,7 @@
 //! cargo bench --package executor --bench table
 //! ```
 //!
-//! The three executors do the same work in turns, round by round, so that what
+//! This executor (without accounts and with them), tokio and `async-executor` do the same work in turns, round by round, so that what
 //! else goes on on the machine hits all of them; the best rounds are compared,
 //! since that can only add to a time.
 //! An argument picks the rows whose name contains it.
@@ -12,13 +12,14 @@
 mod workloads;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use workloads::{Ours, Runtime, Smol, Tokio, Workload};
+use workloads::{Full, Idle, Lean, Runtime, Smol, Tokio, Workload};
 
 const ROUNDS: usize = 15;
 const IDLE_TASKS: usize = 10_000;
+/// Long enough for all of them to wait.
+const SETTLE: Duration = Duration::from_millis(200);
 
 /// Counts what is allocated.
 struct Counting;
@@ -49,54 +50,45 @@ fn usable(layout: Layout) -> usize {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn best(times: Vec<Duration>) -> Option<Duration> {
-    times.into_iter().min()
+fn milliseconds(time: Option<Duration>) -> Option<f64> {
+    time.map(|time| time.as_secs_f64() * 1e3)
 }
 
-fn milliseconds(time: Option<Duration>) -> String {
-    time.map_or("-".into(), |time| {
-        format!("{:.2}", time.as_secs_f64() * 1e3)
-    })
-}
-
-fn ratio(other: Option<Duration>, ours: Option<Duration>) -> String {
-    match (other, ours) {
-        (Some(other), Some(ours)) => format!("{:.2}", other.as_secs_f64() / ours.as_secs_f64()),
-        _ => "-".into(),
-    }
-}
-
-/// Bytes per task that waits for ever and keeps `KEPT` bytes meanwhile.
-fn idle_task<R: Runtime, const KEPT: usize>() -> usize {
+/// Bytes per task that waits, with what it waits in.
+fn idle_task<R: Runtime>(idle: Idle) -> Option<f64> {
     let runtime = R::new(1);
-    let spawn = |count| {
-        for _ in 0..count {
-            runtime.spawn_detached(async {
-                let kept = std::hint::black_box([0_u8; KEPT]);
-                pending::<()>().await;
-                std::hint::black_box(&kept);
-            });
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    };
     // What grows in steps has grown before.
-    spawn(IDLE_TASKS);
+    idle.spawn(&runtime, IDLE_TASKS)?;
+    std::thread::sleep(SETTLE);
     let before = ALLOCATED.load(Ordering::Relaxed);
-    spawn(IDLE_TASKS);
-    (ALLOCATED.load(Ordering::Relaxed) - before) / IDLE_TASKS
+    idle.spawn(&runtime, IDLE_TASKS)?;
+    std::thread::sleep(SETTLE);
+    let grown = ALLOCATED.load(Ordering::Relaxed) - before;
+    Some((grown / IDLE_TASKS) as f64)
 }
 
-fn memory<const KEPT: usize>() {
-    let (ours, tokio, smol) = (
-        idle_task::<Ours, KEPT>(),
-        idle_task::<Tokio, KEPT>(),
-        idle_task::<Smol, KEPT>(),
-    );
+/// The values of the four, and what the others' are of ours.
+fn print_row(name: &str, threads: usize, digits: usize, values: [Option<f64>; 4]) {
+    let cell = |value: Option<f64>, digits: usize| {
+        value.map_or("-".into(), |value| format!("{value:.digits$}"))
+    };
+    let ratio =
+        |other: Option<f64>, ours: Option<f64>| cell(other.zip(ours).map(|(a, b)| a / b), 2);
+    let [lean, full, tokio, smol] = values;
     println!(
-        "| memory per idle task that keeps {KEPT} bytes | 1 | {ours} | {tokio} | {smol} | {:.2} | {:.2} |",
-        tokio as f64 / ours as f64,
-        smol as f64 / ours as f64,
+        "| {name} | {threads} | {} | {} | {} | {} |",
+        values.map(|value| cell(value, digits)).join(" | "),
+        ratio(tokio, lean),
+        ratio(tokio, full),
+        ratio(smol, lean),
     );
+}
+
+fn print_head(what: &str, unit: &str) {
+    println!(
+        "| {what} | threads | executor, {unit} | with accounts, {unit} | tokio, {unit} | async-executor, {unit} | tokio / executor | tokio / with accounts | async-executor / executor |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
 }
 
 fn main() {
@@ -107,40 +99,45 @@ fn main() {
     let only = std::env::args()
         .skip(1)
         .find(|argument| !argument.starts_with('-'));
-    println!(
-        "| work | threads | executor, ms | tokio, ms | async-executor, ms | tokio / executor | async-executor / executor |"
-    );
-    println!("|---|---|---|---|---|---|---|");
+    let is_wanted = |name: &str| only.as_ref().is_none_or(|only| name.contains(only));
+    print_head("work", "ms");
     for threads in [1, 2] {
         for workload in Workload::ALL {
-            if only
-                .as_ref()
-                .is_some_and(|only| !workload.name().contains(only))
-            {
-                continue;
+            if is_wanted(workload.name()) {
+                let best = measure(workload, threads);
+                print_row(workload.name(), threads, 2, best.map(milliseconds));
             }
-            let (ours, tokio, smol) = (Ours::new(threads), Tokio::new(threads), Smol::new(threads));
-            let mut times = [Vec::new(), Vec::new(), Vec::new()];
-            for _ in 0..ROUNDS {
-                times[0].extend(workload.run(&ours));
-                times[1].extend(workload.run(&tokio));
-                times[2].extend(workload.run(&smol));
-            }
-            let [ours, tokio, smol] = times.map(best);
-            println!(
-                "| {} | {threads} | {} | {} | {} | {} | {} |",
-                workload.name(),
-                milliseconds(ours),
-                milliseconds(tokio),
-                milliseconds(smol),
-                ratio(tokio, ours),
-                ratio(smol, ours),
-            );
         }
     }
-    if only.is_none_or(|only| "memory".contains(&only)) {
-        memory::<0>();
-        memory::<64>();
-        memory::<256>();
+    println!();
+    print_head("idle task that", "bytes");
+    for idle in Idle::ALL {
+        if is_wanted(idle.name()) {
+            let bytes = [
+                idle_task::<Lean>(idle),
+                idle_task::<Full>(idle),
+                idle_task::<Tokio>(idle),
+                idle_task::<Smol>(idle),
+            ];
+            print_row(idle.name(), 1, 0, bytes);
+        }
     }
+}
+
+/// The best rounds of the four.
+fn measure(workload: Workload, threads: usize) -> [Option<Duration>; 4] {
+    let (lean, full, tokio, smol) = (
+        Lean::new(threads),
+        Full::new(threads),
+        Tokio::new(threads),
+        Smol::new(threads),
+    );
+    let mut times = [const { Vec::new() }; 4];
+    for _ in 0..ROUNDS {
+        times[0].extend(workload.run(&lean));
+        times[1].extend(workload.run(&full));
+        times[2].extend(workload.run(&tokio));
+        times[3].extend(workload.run(&smol));
+    }
+    times.map(|times| times.into_iter().min())
 }

@@ -4,9 +4,7 @@ use super::Runtime;
 use async_executor::{Executor, Task};
 use async_lock::Mutex;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 #[derive(Clone)]
 pub struct Smol {
@@ -29,25 +27,15 @@ impl Drop for Threads {
     }
 }
 
-pub struct Receiver(Pin<Box<async_channel::Receiver<()>>>);
-
-impl Future for Receiver {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        use futures_util::Stream;
-        self.0.as_mut().poll_next(context).map(drop)
-    }
-}
-
 impl Runtime for Smol {
     const NAME: &'static str = "async-executor";
     type Join<T: Send + 'static> = Task<T>;
     type OneSender = async_channel::Sender<()>;
-    type OneReceiver = Receiver;
+    type OneReceiver = async_channel::Receiver<()>;
     type Sender = async_channel::Sender<usize>;
     type Receiver = async_channel::Receiver<usize>;
     type Mutex = Mutex<u64>;
+    type Notify = ();
 
     fn new(threads: usize) -> Self {
         let executor = Arc::new(Executor::new());
@@ -91,12 +79,15 @@ impl Runtime for Smol {
     }
 
     fn oneshot() -> (Self::OneSender, Self::OneReceiver) {
-        let (sender, receiver) = async_channel::bounded(1);
-        (sender, Receiver(Box::pin(receiver)))
+        async_channel::bounded(1)
     }
 
     fn send_one(sender: Self::OneSender) {
         sender.try_send(()).ok();
+    }
+
+    async fn receive_one(receiver: Self::OneReceiver) {
+        receiver.recv().await.ok();
     }
 
     fn mpsc(capacity: usize) -> (Self::Sender, Self::Receiver) {
@@ -129,4 +120,14 @@ impl Runtime for Smol {
         // `async-executor` has no timers of its own.
         None::<std::future::Ready<()>>
     }
+
+    fn sleep(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        None::<std::future::Ready<()>>
+    }
+
+    fn notify() -> Option<()> {
+        None
+    }
+
+    async fn notified((): ()) {}
 }

@@ -2,16 +2,24 @@
 //! `async-executor`, each with the primitives that belong to it.
 
 mod async_executor_rt;
+/// For the table only, like what else Criterion does not use.
+#[allow(dead_code)]
+mod idle;
 mod ours;
 mod tokio_rt;
 
 pub use async_executor_rt::Smol;
-pub use ours::Ours;
+#[allow(unused_imports)]
+pub use idle::Idle;
+pub use ours::{Full, Lean};
 pub use tokio_rt::Tokio;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Longer than any measurement.
+pub const HOUR: Duration = Duration::from_secs(3_600);
 
 /// An executor with its primitives.
 pub trait Runtime: Clone + Send + Sync + 'static {
@@ -20,10 +28,11 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     const NAME: &'static str;
     type Join<T: Send + 'static>: Future<Output = T> + Send;
     type OneSender: Send + 'static;
-    type OneReceiver: Future<Output = ()> + Send + 'static;
+    type OneReceiver: Send + 'static;
     type Sender: Clone + Send + Sync + 'static;
     type Receiver: Send + 'static;
     type Mutex: Send + Sync + 'static;
+    type Notify: Clone + Send + 'static;
 
     fn new(threads: usize) -> Self;
     /// Runs a future as a task, and waits for it on this thread.
@@ -37,6 +46,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn yield_now() -> impl Future<Output = ()> + Send;
     fn oneshot() -> (Self::OneSender, Self::OneReceiver);
     fn send_one(sender: Self::OneSender);
+    fn receive_one(receiver: Self::OneReceiver) -> impl Future<Output = ()> + Send + 'static;
     fn mpsc(capacity: usize) -> (Self::Sender, Self::Receiver);
     fn send(sender: &Self::Sender, value: usize) -> impl Future<Output = ()> + Send;
     fn recv(receiver: &mut Self::Receiver) -> impl Future<Output = Option<usize>> + Send;
@@ -46,6 +56,14 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn add_slowly(mutex: &Self::Mutex) -> impl Future<Output = ()> + Send;
     /// Inserts a timer and cancels it, so many times. `None`: it has no timers.
     fn timers(&self, count: usize) -> Option<impl Future<Output = ()> + Send + 'static>;
+    /// Sleeps for an hour. `None`: as above.
+    #[allow(dead_code)]
+    fn sleep(&self) -> Option<impl Future<Output = ()> + Send + 'static>;
+    /// What many can wait at. `None`: it has nothing of the kind.
+    #[allow(dead_code)]
+    fn notify() -> Option<Self::Notify>;
+    #[allow(dead_code)]
+    fn notified(notify: Self::Notify) -> impl Future<Output = ()> + Send + 'static;
 }
 
 /// The rows of the table.
@@ -105,11 +123,11 @@ impl Workload {
                     let (ping, pinged) = R::oneshot();
                     let (pong, ponged) = R::oneshot();
                     let player = rt.spawn(async move {
-                        pinged.await;
+                        R::receive_one(pinged).await;
                         R::send_one(pong);
                     });
                     R::send_one(ping);
-                    ponged.await;
+                    R::receive_one(ponged).await;
                     player.await;
                 }
             }),
@@ -119,12 +137,12 @@ impl Workload {
                     let (sender, receiver) = R::oneshot();
                     let before = std::mem::replace(&mut link, receiver);
                     rt.spawn_detached(async move {
-                        before.await;
+                        R::receive_one(before).await;
                         R::send_one(sender);
                     });
                 }
                 R::send_one(first);
-                link.await;
+                R::receive_one(link).await;
             }),
             Self::YieldStorm => runtime.enter(async move {
                 let tasks: Vec<_> = (0..1_000)
@@ -193,7 +211,7 @@ fn latency<R: Runtime>(runtime: &R) -> Duration {
         let (sender, receiver) = R::oneshot();
         let (done, wait) = std::sync::mpsc::channel();
         runtime.spawn_detached(async move {
-            receiver.await;
+            R::receive_one(receiver).await;
             done.send(std::time::Instant::now()).ok();
         });
         // Long enough for the task to wait and its worker to halt.

@@ -1,8 +1,8 @@
-//! This executor.
+//! This executor, with accounts of its tasks and without.
 
-use super::Runtime;
+use super::{HOUR, Runtime};
 use executor::host::{self, Host};
-use executor::sync::{Mutex, mpsc, oneshot};
+use executor::sync::{Mutex, Notify, mpsc, oneshot};
 use executor::{Executor, JoinHandle};
 use std::future::Future;
 use std::pin::Pin;
@@ -10,10 +10,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 #[derive(Clone)]
-pub struct Ours {
+pub struct Ours<const ACCOUNTS: bool> {
     executor: Arc<Executor<Host>>,
     _threads: Arc<host::Runtime>,
 }
+
+pub type Lean = Ours<false>;
+pub type Full = Ours<true>;
 
 /// The output of a task that is not aborted.
 pub struct Join<T>(JoinHandle<T>);
@@ -38,17 +41,26 @@ impl Future for Receiver {
     }
 }
 
-impl Runtime for Ours {
-    const NAME: &'static str = "executor";
+impl<const ACCOUNTS: bool> Runtime for Ours<ACCOUNTS> {
+    const NAME: &'static str = if ACCOUNTS {
+        "executor, accounts"
+    } else {
+        "executor"
+    };
     type Join<T: Send + 'static> = Join<T>;
     type OneSender = oneshot::Sender<()>;
     type OneReceiver = Receiver;
     type Sender = mpsc::Sender<usize>;
     type Receiver = mpsc::Receiver<usize>;
     type Mutex = Mutex<u64>;
+    type Notify = Arc<Notify>;
 
     fn new(threads: usize) -> Self {
-        let runtime = host::Runtime::new(threads);
+        let runtime = if ACCOUNTS {
+            host::Runtime::new(threads)
+        } else {
+            host::Runtime::lean(threads)
+        };
         Self {
             executor: runtime.executor().clone(),
             _threads: Arc::new(runtime),
@@ -82,6 +94,10 @@ impl Runtime for Ours {
 
     fn send_one(sender: Self::OneSender) {
         sender.send(()).ok();
+    }
+
+    fn receive_one(receiver: Receiver) -> impl Future<Output = ()> + Send + 'static {
+        receiver
     }
 
     fn mpsc(capacity: usize) -> (Self::Sender, Self::Receiver) {
@@ -121,5 +137,20 @@ impl Runtime for Ours {
                 assert!(!first.await);
             }
         })
+    }
+
+    fn sleep(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let executor = self.executor.clone();
+        Some(async move { executor.sleep(HOUR.as_nanos() as u64).await })
+    }
+
+    fn notify() -> Option<Self::Notify> {
+        Some(Arc::new(Notify::new()))
+    }
+
+    // An `async fn` would keep its argument twice.
+    #[allow(clippy::manual_async_fn)]
+    fn notified(notify: Self::Notify) -> impl Future<Output = ()> + Send + 'static {
+        async move { notify.notified().await }
     }
 }

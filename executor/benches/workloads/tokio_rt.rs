@@ -1,11 +1,12 @@
 //! tokio, multi-thread.
 
-use super::Runtime;
+use super::{HOUR, Runtime};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use std::time::Duration;
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 #[derive(Clone)]
 pub struct Tokio(Arc<tokio::runtime::Runtime>);
@@ -40,6 +41,7 @@ impl Runtime for Tokio {
     type Sender = mpsc::Sender<usize>;
     type Receiver = mpsc::Receiver<usize>;
     type Mutex = Mutex<u64>;
+    type Notify = Arc<Notify>;
 
     fn new(threads: usize) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -79,6 +81,10 @@ impl Runtime for Tokio {
         sender.send(()).ok();
     }
 
+    fn receive_one(receiver: Receiver) -> impl Future<Output = ()> + Send + 'static {
+        receiver
+    }
+
     fn mpsc(capacity: usize) -> (Self::Sender, Self::Receiver) {
         mpsc::channel(capacity)
     }
@@ -108,7 +114,7 @@ impl Runtime for Tokio {
     fn timers(&self, count: usize) -> Option<impl Future<Output = ()> + Send + 'static> {
         Some(async move {
             for i in 0..count as u64 {
-                let time = std::time::Duration::from_nanos(1_000_000_000 + i * 1_000);
+                let time = Duration::from_nanos(1_000_000_000 + i * 1_000);
                 let mut sleep = std::pin::pin!(tokio::time::sleep(time));
                 let first = std::future::poll_fn(|context| {
                     Poll::Ready(sleep.as_mut().poll(context).is_ready())
@@ -116,5 +122,19 @@ impl Runtime for Tokio {
                 assert!(!first.await);
             }
         })
+    }
+
+    fn sleep(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        Some(async move { tokio::time::sleep(HOUR).await })
+    }
+
+    fn notify() -> Option<Self::Notify> {
+        Some(Arc::new(Notify::new()))
+    }
+
+    // An `async fn` would keep its argument twice.
+    #[allow(clippy::manual_async_fn)]
+    fn notified(notify: Self::Notify) -> impl Future<Output = ()> + Send + 'static {
+        async move { notify.notified().await }
     }
 }
