@@ -8,7 +8,11 @@
 //! - A task is one allocation, and neither a wake-up nor waiting allocates:
 //!   queues, timers and the waiters of a lock are links inside tasks and
 //!   futures. No queue is ever full, and no wake-up fails for want of memory.
+//!   (Only who joins a task by a waker that is not itself a task's takes a box.)
 //!   [`Task::try_spawn`] gives the future back when there is none for a task.
+//! - A task that waits is seven words and its future. Seven more make it
+//!   visible: name, number, polls, time, what it waits for. With the feature
+//!   `lean` an executor may do without them.
 //! - Per-CPU first: a task is woken on the CPU where it last ran, and stolen
 //!   when a neighbour is idle.
 //! - A CPU without work halts. A halted CPU gets one kick, a busy one none, and
@@ -57,9 +61,9 @@
 //! - `tests/stress.rs`: 1, 2, 4 and 8 host threads. `tests/channels.rs` and
 //!   `time/tests.rs`: any sequence of operations against plain reference
 //!   models.
-//! - `cargo +nightly miri test --package executor --test stress --test machine` looks for
-//!   undefined behaviour and leaks in what the tests happen to do; it does not
-//!   look for all interleavings.
+//! - `cargo +nightly miri test --package executor --test tasks --test machine --test stress`
+//!   looks for undefined behaviour and leaks in what the tests happen to do; it
+//!   does not look for all interleavings.
 //! - `benches`: against tokio and `async-executor`.
 //!
 //! # Reading order
