@@ -7,21 +7,29 @@ const PROGRAMS: &str = "usertests vectors-over-copies vectors-over-fresh-pages \
      vectors-of-several-programs && forkstorm --forkers 4 --seconds 1 --threads 2";
 
 fn pages_are_moved_by(moves: &str, cpu: &str) {
-    let boot = Boot::new().cpus(2).qemu("-cpu", cpu);
+    // The emulator can play any of them.
+    let boot = Boot::new().cpus(2).qemu("-accel", "tcg").qemu("-cpu", cpu);
     let outcome = boot.exec(PROGRAMS).run();
     outcome.assert_status(0);
     outcome.assert_logs(&format!("pages are moved by {moves}"));
     outcome.assert_shows("mismatches 0\n");
 }
 
+/// QEMU's emulator does not say that it is one.
 #[test]
 fn fast_strings_move_pages() {
-    pages_are_moved_by("strings", "max");
+    pages_are_moved_by("strings", "max,tcg-cpuid=off");
 }
 
 #[test]
 fn vectors_move_pages_where_strings_are_not_fast() {
-    pages_are_moved_by("vectors", "max,-erms,-fsrm");
+    pages_are_moved_by("vectors", "max,-erms,-fsrm,tcg-cpuid=off");
+}
+
+/// Strings are loops there, whatever the CPU claims.
+#[test]
+fn vectors_move_pages_in_the_emulator() {
+    pages_are_moved_by("vectors", "max");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! * **String instructions** (`rep movsq`, `rep stosq`), in which the CPU moves whole cache lines
 //!   where it has fast strings. They do not touch the vector registers.
 //! * **Vectors** of 32 bytes, for CPUs that have AVX and do not claim fast strings (ERMS, FSRM), and
-//!   so for emulators, where a string instruction is a loop of words.
+//!   for QEMU's emulator, which claims them but runs a string instruction as a loop of words.
 //!
 //! In the kernel the vector registers hold a program's values (`fpu.rs`). The vector way puts the
 //! few that it uses aside and back again. Nothing comes in between: interrupts are masked, and what
@@ -16,6 +16,7 @@ use super::features::{Features, cpuid};
 use super::fpu;
 use crate::arch::FRAME_SIZE;
 use core::arch::asm;
+use core::arch::x86_64::__cpuid;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +33,19 @@ pub fn init() {
     let [_, seven_b, _, seven_d] = cpuid(7, 0);
     let fast_strings = seven_b & 1 << 9 != 0 || seven_d & 1 << 4 != 0;
     let vectors = Features::get().contains(Features::XSAVE) && fpu::widest_is_avx();
-    BY_VECTORS.store(vectors && !fast_strings, Ordering::Relaxed);
+    BY_VECTORS.store(
+        vectors && (!fast_strings || is_emulated()),
+        Ordering::Relaxed,
+    );
+}
+
+/// Whether the CPU is played by QEMU's emulator, TCG.
+fn is_emulated() -> bool {
+    // It is not below the CPU's own highest leaf, so `features::cpuid` does not know it.
+    let signature = __cpuid(0x4000_0000);
+    Features::get().contains(Features::HYPERVISOR)
+        && [signature.ebx, signature.ecx, signature.edx].map(u32::to_le_bytes)
+            == [*b"TCGT", *b"CGTC", *b"GTCG"]
 }
 
 /// How pages are copied and zeroed, for the log.
