@@ -103,14 +103,15 @@ fn totals_agree(trace: &Trace) {
         let total = trace.totals.get(counter).copied();
         assert_eq!(Some(events as u64), total, "{event} and {counter}");
     }
-    for begin in ["poll", "call", "fault"] {
+    for begin in ["poll", "call", "fault", "idle"] {
         let count = |what: &str| {
             let name = format!("{begin}_{what}");
             trace.events.iter().filter(|e| e.name() == name).count()
         };
         let open = count("begin") - count("end");
-        // The poll that ends the machine has no end, and another CPU may be in one as well.
-        let at_most = if begin == "poll" { trace.cpus } else { 0 };
+        // The poll that ends the machine has no end, and other CPUs may be in one as well, or idle.
+        let ends_early = matches!(begin, "poll" | "idle");
+        let at_most = if ends_early { trace.cpus } else { 0 };
         assert!(open <= at_most, "{open} {begin}s have no end");
     }
 }

@@ -189,7 +189,9 @@ unsafe impl Platform for Machine {
         let begin = arch::clock();
         if vigil.is_due() {
             let end = vigil.end(begin).min(timer.wanted.load(Ordering::Relaxed));
+            trace::event(Kind::IdleBegin, [0]);
             let kicked = kick::wait(end);
+            trace::event(Kind::IdleEnd, []);
             vigil.was_kept(kicked);
             if kicked {
                 return;
@@ -209,10 +211,12 @@ unsafe impl Platform for Machine {
             NEVER
         };
         timer.arm_by(look);
+        trace::event(Kind::IdleBegin, [1]);
         arch::idle();
+        trace::event(Kind::IdleEnd, []);
         let end = arch::clock();
         timer.disarm(end);
-        vigil.note_idle(end - begin);
+        vigil.note_halt(end - begin);
         if watches {
             others().for_each(watch);
         }
@@ -225,7 +229,7 @@ unsafe impl Platform for Machine {
     fn before_idle(&self) {
         // Rule M6: nobody shall have to wake this CPU for a shootdown. One that stays awake for now
         // may soon go on where it is.
-        if !self.here().vigil.is_due() {
+        if !self.here().vigil.consider() {
             memory::leave();
         }
     }

@@ -96,6 +96,8 @@ mod tests {
         "ack id last",
         "drop frame level id",
         "copy address from to",
+        "idle_begin halted",
+        "idle_end",
     ];
 
     fn written(records: usize, rings: &[&[(u64, u64, [u64; 3])]]) -> Value {
@@ -179,6 +181,26 @@ mod tests {
         // A moment ends where the next begins.
         let ack = of_phase(&trace, "X")[2];
         assert_eq!((&ack["ts"], &ack["dur"]), (&json!(3.0), &json!(0.5)));
+    }
+
+    #[test]
+    fn a_cpu_without_work_is_awake_and_then_halted() {
+        let ring = [
+            (1000, 8, [0; 3]),
+            (4000, 9, [0; 3]),
+            (5000, 8, [1, 0, 0]),
+            (9000, 9, [0; 3]),
+        ];
+        let trace = written(8, &[&ring]);
+        let slices: Vec<_> = of_phase(&trace, "X")
+            .iter()
+            .map(|x| (x["name"].clone(), x["ts"].clone(), x["dur"].clone()))
+            .collect();
+        let slice = |name: &str, ts: f64, dur: f64| (json!(name), json!(ts), json!(dur));
+        assert_eq!(
+            slices,
+            [slice("awake", 1.0, 3.0), slice("halted", 5.0, 4.0)]
+        );
     }
 
     #[test]

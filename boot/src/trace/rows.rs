@@ -1,10 +1,10 @@
 //! Slices, marks and arrows on a row for each CPU, out of events.
 //!
 //! What begins and ends becomes a slice: polls, and in them system calls, and in those or
-//! by themselves page faults. A call or fault that waits outlives its poll and goes on in
-//! another, perhaps on another CPU: it is one slice in each poll. Where an overwritten
-//! ring has lost a beginning, its end is left out; where there is no end, the last event
-//! of the CPU is it. So slices always nest.
+//! by themselves page faults; and the times in which a CPU waits for work. A call or fault
+//! that waits outlives its poll and goes on in another, perhaps on another CPU: it is one
+//! slice in each poll. Where an overwritten ring has lost a beginning, its end is left out;
+//! where there is no end, the last event of the CPU is it. So slices always nest.
 //!
 //! Arrows need a slice at both ends. So a shootdown, its acknowledgements and the drops of
 //! what it released are slices as well, until the CPU's next event or for a microsecond.
@@ -70,6 +70,7 @@ enum What {
     Poll,
     Call,
     Fault,
+    Idle,
 }
 
 impl What {
@@ -78,6 +79,7 @@ impl What {
             Self::Poll => "poll",
             Self::Call => "call",
             Self::Fault => "fault",
+            Self::Idle => "idle",
         }
     }
 }
@@ -157,6 +159,11 @@ impl Builder<'_> {
             "call_end" => self.close(What::Call, event, json!({ "result": c_long(a) })),
             "fault_begin" => self.open(What::Fault, "page fault".into(), event),
             "fault_end" => self.close(What::Fault, event, json!({})),
+            "idle_begin" => {
+                let name = if a == 0 { "awake" } else { "halted" };
+                self.open(What::Idle, name.into(), event);
+            }
+            "idle_end" => self.close(What::Idle, event, json!({})),
             "shootdown" => {
                 self.sent.insert(a, place);
                 self.moment(index, "shootdown");

@@ -9,7 +9,7 @@
 //! * after one in vain some chances are passed over, twice as many each time; after one that paid
 //!   only half as many.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How long a vigil takes at the most, in nanoseconds: longer than the answer of a CPU that is at
 /// work, which comes within 10 us, and about as long as to halt and be woken.
@@ -21,6 +21,8 @@ const MOST_PASSED_OVER: u64 = 63;
 
 /// What a CPU knows of its idle times. Relaxed throughout: only that CPU uses it.
 pub struct Vigil {
+    /// Whether one is to be kept in this idle time.
+    is_due: AtomicBool,
     /// How long the last idle time was.
     last_idle: AtomicU64,
     /// How many chances were passed over after the last vigil in vain.
@@ -33,16 +35,30 @@ impl Vigil {
     /// Of a CPU that has not been idle yet.
     pub fn new() -> Vigil {
         Vigil {
+            is_due: AtomicBool::new(false),
             last_idle: AtomicU64::new(u64::MAX),
             patience: AtomicU64::new(0),
             to_pass_over: AtomicU64::new(0),
         }
     }
 
-    /// Whether to keep one now.
+    /// The CPU has nothing to do. Says whether to keep a vigil before it halts.
+    pub fn consider(&self) -> bool {
+        let is_chance = self.last_idle.load(Ordering::Relaxed) < SHORT;
+        let left = self.to_pass_over.load(Ordering::Relaxed);
+        let is_due = is_chance && left == 0;
+        if is_chance && left > 0 {
+            self.to_pass_over.store(left - 1, Ordering::Relaxed);
+        }
+        // Unless it comes to a halt.
+        self.last_idle.store(0, Ordering::Relaxed);
+        self.is_due.store(is_due, Ordering::Relaxed);
+        is_due
+    }
+
+    /// What [`consider`](Self::consider) has said last.
     pub fn is_due(&self) -> bool {
-        self.to_pass_over.load(Ordering::Relaxed) == 0
-            && self.last_idle.load(Ordering::Relaxed) < SHORT
+        self.is_due.load(Ordering::Relaxed)
     }
 
     /// When one that begins now is over.
@@ -63,12 +79,8 @@ impl Vigil {
     }
 
     /// An idle time of this length has ended with a halt.
-    pub fn note_idle(&self, length: u64) {
+    pub fn note_halt(&self, length: u64) {
         self.last_idle.store(length, Ordering::Relaxed);
-        let left = self.to_pass_over.load(Ordering::Relaxed);
-        if length < SHORT && left > 0 {
-            self.to_pass_over.store(left - 1, Ordering::Relaxed);
-        }
     }
 }
 
@@ -79,26 +91,25 @@ mod tests {
     #[test]
     fn none_is_kept_on_an_idle_machine() {
         let vigil = Vigil::new();
-        assert!(!vigil.is_due());
-        vigil.note_idle(SHORT);
-        assert!(!vigil.is_due());
-        vigil.note_idle(SHORT - 1);
-        assert!(vigil.is_due());
+        assert!(!vigil.consider());
+        vigil.note_halt(SHORT);
+        assert!(!vigil.consider());
+        vigil.note_halt(SHORT - 1);
+        assert!(vigil.consider() && vigil.is_due());
+        // It was busy again before it came to a halt.
+        assert!(vigil.consider());
+        vigil.note_halt(SHORT);
+        assert!(!vigil.consider() && !vigil.is_due());
     }
 
     #[test]
     fn those_in_vain_become_rare_and_those_that_pay_frequent() {
         let vigil = Vigil::new();
-        vigil.note_idle(1);
+        vigil.note_halt(1);
+        assert!(vigil.consider());
         let chances_until_the_next = |paid| {
-            assert!(vigil.is_due());
             vigil.was_kept(paid);
-            let mut chances = 0;
-            while !vigil.is_due() {
-                vigil.note_idle(1);
-                chances += 1;
-            }
-            chances
+            (0..).take_while(|_| !vigil.consider()).count()
         };
         for expected in [1, 3, 7, 15, 31, 63, 63] {
             assert_eq!(chances_until_the_next(false), expected);

@@ -41,6 +41,10 @@ kinds! {
     Steal = "steal victim tasks",
     /// An interrupt was sent by the executor.
     Kick = "kick cpu",
+    /// A CPU waits for work: awake, or halted.
+    IdleBegin = "idle_begin halted",
+    /// It goes on.
+    IdleEnd = "idle_end",
     /// Another address space was entered; 0 is the kernel's own.
     Switch = "switch root",
     /// A task is a thread of a process.
