@@ -2,6 +2,7 @@
 
 use super::waiters::{Phase, Waiter, Waiters};
 use crate::batch::WakeBatch;
+use crate::facade::atomic::{AtomicBool, Ordering};
 use crate::facade::{Lock, const_unless_loom};
 use crate::task::Label;
 use crate::task::hints::{spend, unspend, waits_for};
@@ -41,6 +42,8 @@ use core::task::{Context, Poll};
 /// ```
 pub struct WaitQueue {
     waiters: Lock<Waiters>,
+    /// Whether there are any; a copy, written with the lock held.
+    any: AtomicBool,
     label: &'static Label,
 }
 
@@ -57,7 +60,7 @@ impl WaitQueue {
     const_unless_loom! {
         /// An empty queue, with a name for what is waited for here.
         pub const fn labelled(label: &'static Label) -> Self {
-            Self { waiters: Lock::new(Waiters::new()), label }
+            Self { waiters: Lock::new(Waiters::new()), any: AtomicBool::new(false), label }
         }
     }
 
@@ -77,14 +80,14 @@ impl WaitQueue {
             queue: self,
             condition,
             waiter: Waiter::new(),
+            has_looked: false,
         }
     }
 
     /// Wakes the waiter that has waited longest, if there is one, and says so.
     pub fn wake_one(&self) -> bool {
-        let (any, waker) = self
-            .waiters
-            .with(|waiters| (!waiters.is_empty(), waiters.take_first(Phase::Granted)));
+        let (any, waker) =
+            self.change(|waiters| (!waiters.is_empty(), waiters.take_first(Phase::Granted)));
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -106,7 +109,7 @@ impl WaitQueue {
         let mut horizon = None;
         loop {
             let mut batch = WakeBatch::new();
-            let more = self.waiters.with(|waiters| {
+            let more = self.change(|waiters| {
                 // Who is woken and enrols again comes after the horizon, so it
                 // is not woken twice.
                 let horizon = *horizon.get_or_insert(waiters.horizon());
@@ -127,6 +130,23 @@ impl WaitQueue {
                 return woken;
             }
         }
+    }
+
+    /// Takes the lock for what may change the list.
+    fn change<T>(&self, change: impl FnOnce(&mut Waiters) -> T) -> T {
+        self.waiters.with(|waiters| {
+            let result = change(waiters);
+            // Relaxed: see `has_waiters`.
+            self.any.store(!waiters.is_empty(), Ordering::Relaxed);
+            result
+        })
+    }
+
+    /// Is anybody waiting? Costs a load, and is to be asked under the lock around that which the
+    /// waiters' conditions look at, where it has just been changed: who has enrolled before his
+    /// last look is seen, and who has not will see the change. Elsewhere it is a hint.
+    pub fn has_waiters(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
     }
 
     /// Is nobody waiting? A hint, unless the caller keeps others from
@@ -156,6 +176,17 @@ pub struct WaitUntil<'a, F> {
     queue: &'a WaitQueue,
     condition: F,
     waiter: Waiter,
+    /// Whether the first look is behind it.
+    has_looked: bool,
+}
+
+impl<F> WaitUntil<'_, F> {
+    /// Leaves out the look before the enrolment, for who has just looked. (The
+    /// look after it is the one that matters.)
+    pub fn after_a_look(mut self) -> Self {
+        self.has_looked = true;
+        self
+    }
 }
 
 impl<F> WaitUntil<'_, F> {
@@ -169,8 +200,7 @@ impl<F> WaitUntil<'_, F> {
         // queue only.
         let (phase, waker) = this
             .queue
-            .waiters
-            .with(|waiters| unsafe { waiters.remove(Pin::new_unchecked(&this.waiter)) });
+            .change(|waiters| unsafe { waiters.remove(Pin::new_unchecked(&this.waiter)) });
         drop(waker);
         if phase == Phase::Granted {
             this.queue.wake_one();
@@ -201,7 +231,7 @@ impl<T, F: FnMut() -> Option<T>> WaitUntil<'_, F> {
         if this.waiter.is_enrolled() {
             // SAFETY: the waiter is pinned with the future, and used with this
             // queue only.
-            let (phase, old) = this.queue.waiters.with(|waiters| unsafe {
+            let (phase, old) = this.queue.change(|waiters| unsafe {
                 let waiter = Pin::new_unchecked(&this.waiter);
                 match waiters.check(waiter, context.waker()) {
                     (Phase::Waiting, old) => (Phase::Waiting, old),
@@ -220,12 +250,14 @@ impl<T, F: FnMut() -> Option<T>> WaitUntil<'_, F> {
                 return Poll::Ready(value);
             }
         }
-        if let Some(value) = (this.condition)() {
+        if !core::mem::take(&mut this.has_looked)
+            && let Some(value) = (this.condition)()
+        {
             return Poll::Ready(value);
         }
         // SAFETY: the waiter is pinned and in no list; `leave` takes it out
         // before it is dropped.
-        this.queue.waiters.with(|waiters| unsafe {
+        this.queue.change(|waiters| unsafe {
             waiters.enrol_in_order(Pin::new_unchecked(&this.waiter), context.waker());
         });
         // What changed before the enrolment woke nobody: look again.

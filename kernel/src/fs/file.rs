@@ -175,7 +175,8 @@ impl OpenFile {
         }
     }
 
-    /// The same for a write into a pipe that succeeds, before [`write`](Self::write).
+    /// The same for a write into a pipe that succeeds. After `None` nothing has been written, though
+    /// `from` may have given some.
     pub fn write_at_once(&self, from: &mut UserBuf<'_>) -> Option<usize> {
         match &self.opened {
             Opened::Writer(writer) => writer.write_at_once(from),

@@ -9,9 +9,9 @@
 //! whatever its size. A transition wakes one waiter; who had to wait and leaves something
 //! behind wakes the next. Otherwise nobody is woken.
 //!
-//! Who is about to wait counts itself under the pipe's lock before it looks for the last time,
-//! so the other side sees under the same lock whether there is anyone to wake, and mostly has
-//! no more to do with the queues. Wake-ups are sent after the lock is gone.
+//! Who waits is in a queue before it looks for the last time, with the pipe's lock. So the
+//! other side sees under the same lock whether there is anyone to wake, and mostly has no more to
+//! do with the queues. Wake-ups are sent after the lock is gone.
 
 pub use super::ring::CAPACITY;
 use super::ring::Ring;
@@ -33,6 +33,7 @@ struct Pipe {
     state: Mutex<State>,
     readers: WaitQueue,
     writers: WaitQueue,
+    /// Those in `poll`, for either end.
     pollers: WaitQueue,
 }
 
@@ -40,17 +41,6 @@ struct State {
     ring: Ring,
     reader_open: bool,
     writer_open: bool,
-    /// How many there are in each queue, or on their way in or out.
-    waiting: [u32; 3],
-}
-
-/// The queues of a pipe, by their index in `State::waiting`.
-#[derive(Clone, Copy)]
-enum Queue {
-    Readers = 0,
-    Writers = 1,
-    /// Those in `poll`, for either end.
-    Pollers = 2,
 }
 
 /// The end that is read from. Dropping it closes it.
@@ -68,7 +58,6 @@ pub fn pipe() -> Result<(Reader, Writer), Errno> {
             ring: Ring::new(),
             reader_open: true,
             writer_open: true,
-            waiting: [0; 3],
         }),
         readers: WaitQueue::labelled(&Label("pipe: data")),
         writers: WaitQueue::labelled(&Label("pipe: space")),
@@ -92,32 +81,6 @@ enum Step {
     NoMemory,
 }
 
-/// Someone in a queue. It is counted as long as this lives.
-struct Waiting<'a> {
-    pipe: &'a Pipe,
-    queue: Queue,
-}
-
-impl Pipe {
-    /// To be called before waiting in the queue.
-    fn count_in(&self, queue: Queue) -> Waiting<'_> {
-        self.state.lock().waiting[queue as usize] += 1;
-        Waiting { pipe: self, queue }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.pipe.state.lock().waiting[self.queue as usize] -= 1;
-    }
-}
-
-impl State {
-    fn is_waited_for(&self, queue: Queue) -> bool {
-        self.waiting[queue as usize] > 0
-    }
-}
-
 impl Reader {
     /// A read that has to wait for nothing, if this is one. It may end early where the
     /// user's memory is not ready. After `None` nothing has been moved.
@@ -130,21 +93,24 @@ impl Reader {
         }
     }
 
-    /// Reads what is there, and waits only if that is nothing (read(2)). How much `to` has got
-    /// already counts.
+    /// Reads what is there, and waits only if that is nothing (read(2)).
     pub async fn read(&self, to: &mut UserBuf<'_>, wait: Wait<'_>) -> SysResult {
         if to.remaining() == 0 {
             return Ok(to.done());
         }
+        let mut step = match wait {
+            Wait::Never => self.attempt(to),
+            // Mostly there is nothing, since `read_at_once` has been here: first into the queue.
+            Wait::For(_) => Step::Blocked,
+        };
         loop {
-            let mut step = self.attempt(to);
             if step == Step::Blocked && to.done() == 0 {
                 let Wait::For(caller) = wait else {
                     break Err(Errno::EAGAIN);
                 };
-                let _waiting = self.0.count_in(Queue::Readers);
                 let filled = || Some(self.attempt(to)).filter(|&step| step != Step::Blocked);
-                step = match interruptible(caller, self.0.readers.wait_until(filled)).await {
+                let wait = self.0.readers.wait_until(filled).after_a_look();
+                step = match interruptible(caller, wait).await {
                     Ok(step) => step,
                     Err(interrupted) => break Err(interrupted.into()),
                 };
@@ -162,6 +128,7 @@ impl Reader {
                     done => Ok(done),
                 };
             }
+            step = self.attempt(to);
         }
     }
 
@@ -186,12 +153,8 @@ impl Reader {
                 Step::Done
             };
             let enough = room_before < ATOMIC && state.ring.room() >= ATOMIC;
-            let wake_writer = enough && state.is_waited_for(Queue::Writers);
-            (
-                step,
-                wake_writer,
-                enough && state.is_waited_for(Queue::Pollers),
-            )
+            let wake_writer = enough && pipe.writers.has_waiters();
+            (step, wake_writer, enough && pipe.pollers.has_waiters())
         };
         if wake_writer {
             pipe.writers.wake_one();
@@ -222,7 +185,6 @@ impl Reader {
 
     /// Waits until one of these `POLL*` bits is reported.
     pub async fn wait_ready(&self, events: u32) {
-        let _waiting = self.0.count_in(Queue::Pollers);
         let ready = || (self.ready() & events != 0).then_some(());
         self.0.pollers.wait_until(ready).await;
     }
@@ -234,21 +196,16 @@ impl Reader {
 }
 
 impl Writer {
-    /// A write that has to wait for nothing and succeeds, if this is one. After `None`, go on
-    /// with [`write`](Self::write).
+    /// A write that has to wait for nothing and succeeds, if this is one. After `None` nothing is
+    /// in the pipe, though `from` may have given some.
     pub fn write_at_once(&self, from: &mut UserBuf<'_>) -> Option<usize> {
         let total = from.remaining();
         if total == 0 || total > ATOMIC {
             return None;
         }
-        let start = from.clone();
         match self.attempt(from, true, false) {
             Step::Done => Some(total),
-            _ => {
-                // Nothing is in the pipe before all of it is.
-                *from = start;
-                None
-            }
+            _ => None,
         }
     }
 
@@ -269,11 +226,11 @@ impl Writer {
                 let Wait::For(caller) = wait else {
                     break Err(Errno::EAGAIN);
                 };
-                let _waiting = self.0.count_in(Queue::Writers);
                 let emptied = || {
                     Some(self.attempt(from, atomic, false)).filter(|&step| step != Step::Blocked)
                 };
-                step = match interruptible(caller, self.0.writers.wait_until(emptied)).await {
+                let wait = self.0.writers.wait_until(emptied).after_a_look();
+                step = match interruptible(caller, wait).await {
                     Ok(step) => step,
                     Err(interrupted) => break Err(interrupted.into()),
                 };
@@ -337,12 +294,8 @@ impl Writer {
                 Step::Done
             };
             let filled = was_empty && !state.ring.is_empty();
-            let wake_reader = filled && state.is_waited_for(Queue::Readers);
-            (
-                step,
-                wake_reader,
-                filled && state.is_waited_for(Queue::Pollers),
-            )
+            let wake_reader = filled && pipe.readers.has_waiters();
+            (step, wake_reader, filled && pipe.pollers.has_waiters())
         };
         if wake_reader {
             pipe.readers.wake_one();
@@ -373,7 +326,6 @@ impl Writer {
 
     /// Waits until one of these `POLL*` bits is reported.
     pub async fn wait_ready(&self, events: u32) {
-        let _waiting = self.0.count_in(Queue::Pollers);
         let ready = || (self.ready() & events != 0).then_some(());
         self.0.pollers.wait_until(ready).await;
     }
