@@ -19,6 +19,7 @@ use crate::arch::level::{USER_END, page_of};
 use crate::arch::paging::Bits;
 use crate::errno::Errno;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// The most segments of one vectored transfer, as Linux's UIO_MAXIOV.
 pub const MAX_SEGMENTS: usize = 1024;
@@ -288,6 +289,30 @@ impl<'a> UserBuf<'a> {
         self.space.fault_in(self.current.0, access).await
     }
 
+    /// Has up to `most` bytes copied until a page is not ready, and says how many. `copy` gets a
+    /// frame, the place in it, and which of the bytes belong there.
+    fn transfer(
+        &mut self,
+        most: usize,
+        access: Access,
+        mut copy: impl FnMut(Frame, usize, Range<usize>),
+    ) -> usize {
+        shootdown::assert_active(self.space);
+        let mut done = 0;
+        while done < most && self.current.1 != 0 {
+            let (address, length) = self.current;
+            let Some(frame) = self.space.translate(address, access) else {
+                break;
+            };
+            let offset = address % FRAME_SIZE;
+            let part = length.min(most - done).min(FRAME_SIZE - offset);
+            copy(frame, offset, done..done + part);
+            self.advance(part);
+            done += part;
+        }
+        done
+    }
+
     fn advance(&mut self, bytes: usize) {
         self.current = (self.current.0 + bytes, self.current.1 - bytes);
         self.done += bytes;
@@ -306,38 +331,19 @@ impl<'a> UserBuf<'a> {
 
 impl Sink for UserBuf<'_> {
     fn put(&mut self, bytes: &[u8]) -> usize {
-        shootdown::assert_active(self.space);
-        let mut done = 0;
-        while done < bytes.len() && self.current.1 != 0 {
-            let length = (bytes.len() - done).min(self.current.1);
-            let put = self
-                .space
-                .put_ready(self.current.0, &bytes[done..done + length]);
-            self.advance(put);
-            done += put;
-            if put < length {
-                break;
-            }
-        }
-        done
+        self.transfer(bytes.len(), Access::Write, |frame, offset, part| {
+            // SAFETY: the walk says that the program may write the frame, and it stays (see the
+            // head of the module).
+            unsafe { contents::write(frame, offset, &bytes[part]) }
+        })
     }
 }
 
 impl Source for UserBuf<'_> {
     fn take(&mut self, buffer: &mut [u8]) -> usize {
-        shootdown::assert_active(self.space);
-        let mut done = 0;
-        while done < buffer.len() && self.current.1 != 0 {
-            let length = (buffer.len() - done).min(self.current.1);
-            let taken = self
-                .space
-                .take_ready(self.current.0, &mut buffer[done..done + length]);
-            self.advance(taken);
-            done += taken;
-            if taken < length {
-                break;
-            }
-        }
-        done
+        self.transfer(buffer.len(), Access::Read, |frame, offset, part| {
+            // SAFETY: as in `put`, for reading.
+            unsafe { contents::read(frame, offset, &mut buffer[part]) }
+        })
     }
 }
