@@ -57,11 +57,10 @@ impl AddressSpace {
         end: usize,
         protection: Protection,
     ) -> Result<(), MapError> {
-        if !layout.vmas.covers(start, end) {
-            return Err(MapError::NotMapped);
-        }
-        if !layout.vmas.allow(start, end, protection) {
-            return Err(MapError::NotAllowed);
+        match layout.vmas.allow(start, end, protection) {
+            None => return Err(MapError::NotMapped),
+            Some(false) => return Err(MapError::NotAllowed),
+            Some(true) => {}
         }
         may_change(layout)?;
         if protection.contains(Protection::WRITE) && !may_become_data(layout, start, end) {
@@ -146,6 +145,13 @@ impl AddressSpace {
 
 /// Whether all of the range may count as data, where it can (`RLIMIT_DATA`).
 fn may_become_data(layout: &Layout, start: usize, end: usize) -> bool {
+    let at_most = Totals {
+        data: (end - start) / FRAME_SIZE,
+        ..Totals::default()
+    };
+    if layout.limits.allow(layout.vmas.totals(), at_most) {
+        return true;
+    }
     let as_data = |vma: &Vma| {
         let part = vma.part(vma.start.max(start), vma.end.min(end));
         let written = Vma {

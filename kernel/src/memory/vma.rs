@@ -133,14 +133,26 @@ impl VmaMap {
     /// Where the area with that number in the range ends, or the range if there are not so
     /// many.
     pub fn end_of_nth(&self, number: usize, start: usize, end: usize) -> usize {
+        if self.count() <= number {
+            return end;
+        }
         let nth = self.overlapping(start, end).nth(number);
         nth.map_or(end, |vma| vma.end.min(end))
     }
 
-    /// Whether these rights may be given to all areas in the range.
-    pub fn allow(&self, start: usize, end: usize, protection: Protection) -> bool {
-        self.overlapping(start, end)
-            .all(|vma| vma.allowed.contains(protection))
+    /// Whether the range is mapped without a gap, and if so, whether these rights may be given to
+    /// all of it.
+    pub fn allow(&self, start: usize, end: usize, protection: Protection) -> Option<bool> {
+        let mut reached = start;
+        let mut allowed = true;
+        for vma in self.overlapping(start, end) {
+            if vma.start > reached {
+                return None;
+            }
+            reached = vma.end;
+            allowed &= vma.allowed.contains(protection);
+        }
+        (reached >= end).then_some(allowed)
     }
 
     /// Whether a change that splits areas and adds one is still allowed.
@@ -186,22 +198,24 @@ impl VmaMap {
         let mut at = start;
         for _ in 0..most {
             match self.take_first(at, end) {
-                Some(vma) => at = vma.end,
-                None => return end,
+                Some(vma) if vma.end < end => at = vma.end,
+                _ => return end,
             }
         }
         at
     }
 
-    /// Changes the areas in the range, cutting those that reach beyond it. None moves.
+    /// Changes the areas in the range, cutting those that reach beyond it, and joins those that
+    /// continue each other then. None moves.
     pub fn change(&mut self, start: usize, end: usize, change: impl Fn(&mut Vma)) {
         self.cut(start, end);
-        let mut at = start;
-        while let Some(mut vma) = self.take_first(at, end) {
-            at = vma.end;
-            change(&mut vma);
-            self.insert(vma);
+        let areas = Arc::make_mut(&mut self.areas);
+        for vma in areas.range_mut(start..end).map(|(_, vma)| vma) {
+            let before = Totals::of(vma);
+            change(vma);
+            self.totals = self.totals.minus(before).plus(Totals::of(vma));
         }
+        join(areas, start, end);
     }
 
     fn cut(&mut self, start: usize, end: usize) {
@@ -294,6 +308,35 @@ fn cut_at(areas: &mut BTreeMap<usize, Vma>, address: usize) {
         vma.end = address;
         areas.insert(address, tail);
     }
+}
+
+/// Joins areas that continue each other, from the one that ends where the range begins to the one
+/// that begins where it ends.
+fn join(areas: &mut BTreeMap<usize, Vma>, start: usize, end: usize) {
+    let mut upper = end;
+    while let Some((below, above)) = last_seam(areas, start, upper) {
+        if let Some(gone) = areas.remove(&above)
+            && let Some(vma) = areas.get_mut(&below)
+        {
+            vma.end = gone.end;
+        }
+        upper = below;
+    }
+}
+
+/// The last two areas, by their starts, of which one continues the other, at a place from `start`
+/// to `end`.
+fn last_seam(areas: &BTreeMap<usize, Vma>, start: usize, end: usize) -> Option<(usize, usize)> {
+    let mut downwards = areas.range(..=end).rev().map(|(_, vma)| vma);
+    let mut above = downwards.next()?;
+    while above.start >= start {
+        let below = downwards.next()?;
+        if below.joins(above) {
+            return Some((below.start, above.start));
+        }
+        above = below;
+    }
+    None
 }
 
 /// The end of `length` bytes from `start`, when both are page-aligned, not empty, and in
