@@ -230,6 +230,7 @@ async fn run(thread: &Thread, user: &mut UserContext) -> Next {
 /// The first stage of every trap (see `syscall`). The FPU's registers are not to be touched: their
 /// lock is taken while the program runs.
 impl AtOnce for Thread {
+    #[inline(always)]
     fn system_call(&self, number: usize, arguments: [usize; 6]) -> Option<usize> {
         syscall::at_once(self, number, arguments)
     }
@@ -256,29 +257,38 @@ enum Done {
     Left(Next),
 }
 
-/// Does the system call, unless something that ends the thread comes first.
+/// The second stage of a system call: does it, unless something that ends the thread comes first.
 async fn system_call(thread: &Thread, user: &mut UserContext) -> Done {
-    let outcome = {
-        let mut call = pin!(syscall::dispatch(thread, user));
-        // Not before the call waits: most never do.
-        let mut killed = pin!(thread.tcb().must_end());
-        poll_fn(|context| {
-            let first = fail_nth::polled(thread, || call.as_mut().poll(context));
-            if let Poll::Ready(outcome) = first {
-                return Poll::Ready(outcome);
-            }
-            if killed.as_mut().poll(context).is_ready() {
-                // The loop finds out why, which is the end.
-                return Poll::Ready(Outcome::Resume);
-            }
-            // What came before we were told of signals has woken nobody: the wait looks again
-            // (see `wait`).
-            if thread.has_signals() {
-                return call.as_mut().poll(context);
-            }
-            Poll::Pending
-        })
-        .await
+    let mut is_repeated = false;
+    let outcome = loop {
+        let outcome = {
+            let mut call = pin!(syscall::dispatch(thread, user));
+            poll_fn(|context| {
+                let first = fail_nth::polled(thread, || call.as_mut().poll(context));
+                if first.is_ready() {
+                    return first;
+                }
+                // Not before the call waits: most never do.
+                let tcb = thread.tcb();
+                tcb.listen(context.waker());
+                if !thread.has_signals() && !tcb.is_doomed() {
+                    return Poll::Pending;
+                }
+                if tcb.has_to_end() {
+                    // The loop finds out why, which is the end.
+                    return Poll::Ready(Outcome::Resume);
+                }
+                // What came before we listened has woken nobody: the wait looks again (see `wait`).
+                call.as_mut().poll(context)
+            })
+            .await
+        };
+        // Rule M10: what waits to be dropped may be what is missing.
+        if !is_repeated && syscall::may_be_repeated(user, &outcome) && memory::make_room().await {
+            is_repeated = true;
+            continue;
+        }
+        break outcome;
     };
     match outcome {
         Outcome::Return(Err(error)) if let Some(restart) = Restart::of(error) => {

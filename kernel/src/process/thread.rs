@@ -18,9 +18,8 @@ use alloc::sync::Arc;
 use arrayvec::ArrayVec;
 use core::future::poll_fn;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
-use core::task::Poll;
+use core::task::{Poll, Waker};
 use executor::TaskId;
-use futures_util::task::AtomicWaker;
 use spin::Mutex;
 
 /// The thread has not begun yet.
@@ -39,8 +38,9 @@ pub struct Tcb {
     pub(super) signals: ThreadSignals,
     /// It has to end; never taken back.
     is_doomed: AtomicBool,
-    /// Woken when there is something that the thread has to look at.
-    attention: AtomicWaker,
+    /// Woken when there is something that the thread has to look at. There from its first wait
+    /// to its end: a task has one waker all its life.
+    attention: Mutex<Option<Waker>>,
     /// Where the list of the locks that it holds begins (set_robust_list(2)).
     robust_list: AtomicUsize,
     /// The CPUs where it may run, a bit each.
@@ -63,7 +63,7 @@ impl Tcb {
             tid: AtomicU32::new(tid.0),
             signals: ThreadSignals::new(signals),
             is_doomed: AtomicBool::new(false),
-            attention: AtomicWaker::new(),
+            attention: Mutex::new(None),
             robust_list: AtomicUsize::new(0),
             affinity: AtomicU64::new(sched::all_cpus()),
             name: Mutex::new(None),
@@ -165,7 +165,10 @@ impl Tcb {
     /// Makes the thread look at what has come for it: it wakes up if it waits, and leaves
     /// user mode if it is there. The caller has left what is to be found before.
     pub(super) fn alert(&self) {
-        self.attention.wake();
+        let waker = self.attention.lock().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
         // Pairs with the fence in `begin_poll`: either we see the CPU, or its poll, which then
         // begins after this, sees what we have left.
         fence(Ordering::SeqCst);
@@ -193,11 +196,23 @@ impl Tcb {
     /// alerted. Only for the thread itself.
     pub(super) async fn attend<T>(&self, mut condition: impl FnMut() -> Option<T>) -> T {
         poll_fn(|context| {
-            // First, so that what comes after the look wakes us.
-            self.attention.register(context.waker());
+            self.listen(context.waker());
             condition().map_or(Poll::Pending, Poll::Ready)
         })
         .await
+    }
+
+    /// Has the task woken by what the thread has to look at. Only for the thread itself, and before
+    /// it looks: either that finds what was left, or who left it finds the waker (the lock).
+    pub(super) fn listen(&self, waker: &Waker) {
+        let mut attention = self.attention.lock();
+        if attention.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            return;
+        }
+        let old = attention.replace(waker.clone());
+        // To drop a waker may be to drop a task.
+        drop(attention);
+        drop(old);
     }
 
     /// A poll of the thread begins on this CPU.
@@ -227,7 +242,8 @@ impl Tcb {
     /// it is the last.
     pub(super) fn leave(self: &Arc<Tcb>, end: End) {
         // It would keep the memory of the task.
-        drop(self.attention.take());
+        let attention = self.attention.lock().take();
+        drop(attention);
         if let End::Process(status) = end {
             self.process.threads.end(status);
         }

@@ -30,7 +30,7 @@ use linux_raw_sys::general as nr;
 ///
 /// The caller goes back to its program without a look at what has come for it. So nothing here
 /// sends a signal to the caller itself.
-#[inline]
+#[inline(always)]
 pub fn at_once(thread: &Thread, number: usize, arguments: [usize; 6]) -> Option<usize> {
     let [a, b, c, ..] = arguments;
     let result = match number as u32 {
@@ -55,35 +55,10 @@ pub fn at_once(thread: &Thread, number: usize, arguments: [usize; 6]) -> Option<
 }
 
 /// The second stage: does the system call that the registers describe.
-///
-/// When it fails because memory is out, what waits to be dropped may be what is missing: then
-/// it is done once more (rule M10). That is sound as a call that fails with `ENOMEM` has
-/// done nothing, or what can be done twice. The exception is mremap, which may have given
-/// places away.
 pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
-    let number = user.syscall_number();
-    let mut span = trace::call(number, thread.process().pid.0, thread.tid().0);
-    let mut outcome = call(thread, user).await;
-    if matches!(outcome, Outcome::Return(Err(Errno::ENOMEM)))
-        && number as u32 != nr::__NR_mremap
-        && crate::memory::make_room().await
-    {
-        outcome = call(thread, user).await;
-    }
-    if let Outcome::Return(result) = &outcome {
-        span.result = to_return(*result) as u64;
-    }
-    outcome
-}
-
-/// The result as the program gets it.
-pub fn to_return(result: SysResult) -> usize {
-    result.unwrap_or_else(|errno| errno.to_return())
-}
-
-async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
     let [a, b, c, d, e, f] = user.arguments();
     let number = user.syscall_number();
+    let mut span = trace::call(number, thread.process().pid.0, thread.tid().0);
     let result = match number as u32 {
         // Ending and replacing the program.
         nr::__NR_exit => return process::exit(a),
@@ -231,7 +206,21 @@ async fn call(thread: &Thread, user: &mut UserContext) -> Outcome {
 
         _ => unknown(thread, number),
     };
+    span.result = to_return(result) as u64;
     Outcome::Return(result)
+}
+
+/// Whether memory was out for the call, and it may be done once more. That is sound as a call that
+/// fails with `ENOMEM` has done nothing, or what can be done twice. The exception is mremap, which
+/// may have given places away.
+pub fn may_be_repeated(user: &UserContext, outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Return(Err(Errno::ENOMEM)))
+        && user.syscall_number() as u32 != nr::__NR_mremap
+}
+
+/// The result as the program gets it.
+pub fn to_return(result: SysResult) -> usize {
+    result.unwrap_or_else(|errno| errno.to_return())
 }
 
 /// One bit for each number that has been complained of.
