@@ -26,6 +26,7 @@ mod pipes;
 mod presence;
 mod proc_files;
 mod processes;
+mod registers;
 mod rights;
 mod scratch;
 mod signals;
@@ -60,6 +61,7 @@ fn main(arguments: Arguments) -> i32 {
             moving::CASES,
             advice::CASES,
             vectors::CASES,
+            registers::CASES,
             rights::CASES,
             growth::CASES,
             limits::CASES,

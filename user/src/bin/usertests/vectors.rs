@@ -21,15 +21,55 @@ const PAGES: usize = 600;
 /// The sixteen vector registers with 32 bytes each.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Registers([[u64; 4]; 16]);
+pub struct Registers([[u64; 4]; 16]);
 
 impl Registers {
     /// Each part of each has another value.
-    fn pattern(number: u64) -> Registers {
+    pub fn pattern(number: u64) -> Registers {
         let value = |register: usize, part: usize| mix(number << 8 ^ (register * 4 + part) as u64);
         Registers(core::array::from_fn(|register| {
             core::array::from_fn(|part| value(register, part))
         }))
+    }
+
+    /// Loads them, does something, and returns what they are then. (The program is compiled without
+    /// vector registers.)
+    pub fn around<T>(&self, body: impl FnOnce() -> T) -> Registers {
+        let mut found = *self;
+        macro_rules! around {
+            ($load:literal, $store:literal) => {
+                // SAFETY: nobody else uses the registers.
+                unsafe {
+                    asm!(
+                        ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+                        $load,
+                        ".endr",
+                        given = in(reg) self,
+                        options(nostack)
+                    );
+                    body();
+                    asm!(
+                        ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+                        $store,
+                        ".endr",
+                        found = in(reg) &raw mut found,
+                        options(nostack)
+                    );
+                }
+            };
+        }
+        if has_avx() {
+            around!(
+                "vmovdqu ymm\\n, [{given} + 32 * \\n]",
+                "vmovdqu [{found} + 32 * \\n], ymm\\n"
+            );
+        } else {
+            around!(
+                "movdqu xmm\\n, [{given} + 32 * \\n]",
+                "movdqu [{found} + 32 * \\n], xmm\\n"
+            );
+        }
+        found
     }
 }
 
