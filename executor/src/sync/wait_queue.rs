@@ -145,6 +145,7 @@ impl WaitQueue {
     /// Is anybody waiting? Costs a load, and is to be asked under the lock around that which the
     /// waiters' conditions look at, where it has just been changed: who has enrolled before his
     /// last look is seen, and who has not will see the change. Elsewhere it is a hint.
+    #[inline]
     pub fn has_waiters(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }

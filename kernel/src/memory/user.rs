@@ -262,12 +262,17 @@ impl<'a> UserBuf<'a> {
     }
 
     /// Bytes still to transfer.
+    #[inline]
     pub fn remaining(&self) -> usize {
         self.current.1 + self.later.iter().map(|(_, length)| length).sum::<usize>()
     }
 
     /// Transfers no more than `limit` further bytes.
     pub fn limit(&mut self, limit: usize) {
+        if self.later.is_empty() {
+            self.current.1 = self.current.1.min(limit);
+            return;
+        }
         let mut left = limit;
         self.current.1 = self.current.1.min(left);
         left -= self.current.1;
