@@ -34,6 +34,7 @@ mod threads;
 use alloc::vec::Vec;
 
 use user::sys::process::{self, Status};
+use user::sys::system;
 use user::{Arguments, eprintln, println, program};
 
 use bench::{Bench, Effort};
@@ -128,8 +129,13 @@ fn list() -> i32 {
     0
 }
 
+/// How long a kernel gets for that.
+const SETTLING_MS: u64 = 10;
+
 /// Runs one in a process of its own. False when that did not come to its end.
 fn run(benchmark: &Benchmark, mut bench: Bench) -> bool {
+    // The kernel may still take apart what the last one has left.
+    system::sleep_ms(SETTLING_MS);
     let pid = process::spawn(|| {
         if let Err(failure) = (benchmark.run)(&mut bench) {
             bench.give_up(&failure);
