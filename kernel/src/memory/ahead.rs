@@ -88,7 +88,7 @@ impl AddressSpace {
         for &page in pages {
             let mut left = RetiredBatch::new();
             let copied = child.copy_from_parent(page, &mut left);
-            for reference in left {
+            for reference in left.drain(..) {
                 // No CPU has ever walked the child's tables. And it is not the last: we hold all
                 // that the child has left.
                 reference.release_now(Receipt::all_forgot());

@@ -24,7 +24,7 @@ use crate::arch::{self, BootInfo, MAX_CPUS, PerMachine, PhysRange};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use core::mem;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crossbeam_utils::CachePadded;
 use info::FrameInfo;
 use spin::Mutex;
@@ -70,6 +70,8 @@ struct FrameTable {
     managed: usize,
     /// Frames that the kernel's heap has taken.
     heap: AtomicUsize,
+    /// Whether anybody has asked for one of these; never taken back.
+    fails_on_purpose: AtomicBool,
     /// For tests: the allocation for programs with this number from now fails (0: none does),
     /// and then every so many.
     fail_in: AtomicUsize,
@@ -195,6 +197,7 @@ pub(super) fn init(boot: &BootInfo, aside: usize) -> PhysRange {
         reserve: reserve_of(managed),
         managed,
         heap: AtomicUsize::new(0),
+        fails_on_purpose: AtomicBool::new(false),
         fail_in: AtomicUsize::new(0),
         fail_every: AtomicUsize::new(0),
         fail_here: [const { AtomicUsize::new(0) }; MAX_CPUS],
@@ -254,6 +257,12 @@ impl FrameTable {
         cache.push(frame.number());
     }
 
+    /// Whether this allocation is one that was chosen to fail.
+    #[inline]
+    fn fails(&self) -> bool {
+        self.fails_on_purpose.load(Ordering::Relaxed) && (self.fails_now() || self.fails_here())
+    }
+
     /// As [`fails_now`](Self::fails_now), for the number of this CPU.
     fn fails_here(&self) -> bool {
         let fail_here = &self.fail_here[arch::cpu().0];
@@ -266,10 +275,6 @@ impl FrameTable {
     }
 
     fn fails_now(&self) -> bool {
-        // The first look keeps the word shared while no test runs.
-        if self.fail_in.load(Ordering::Relaxed) == 0 {
-            return false;
-        }
         let period = self.fail_every.load(Ordering::Relaxed);
         let next = |n: usize| match n {
             0 => None,
@@ -325,7 +330,7 @@ pub(super) fn surplus(n: usize) -> impl Iterator<Item = Frame> {
 
 /// Fails if this allocation is the one that was chosen to.
 fn fail_on_purpose() -> Result<(), OutOfMemory> {
-    if TABLE.get().fails_now() || TABLE.get().fails_here() {
+    if TABLE.get().fails() {
         count(Counter::AllocationsFailed);
         return Err(OutOfMemory);
     }
@@ -500,7 +505,9 @@ pub fn fail_allocation(n: usize) {
 /// As [`fail_allocation`], of this CPU's allocations; returns what was left of the number
 /// given before.
 pub fn fail_allocation_here(n: usize) -> usize {
-    TABLE.get().fail_here[arch::cpu().0].swap(n, Ordering::Relaxed)
+    let table = TABLE.get();
+    table.fails_on_purpose.store(true, Ordering::Relaxed);
+    table.fail_here[arch::cpu().0].swap(n, Ordering::Relaxed)
 }
 
 /// As [`fail_allocation`], and then every `period`-th (0: no other).
@@ -508,6 +515,7 @@ pub fn fail_allocations(n: usize, period: usize) {
     let table = TABLE.get();
     table.fail_every.store(period, Ordering::Relaxed);
     table.fail_in.store(n, Ordering::Relaxed);
+    table.fails_on_purpose.store(true, Ordering::Relaxed);
 }
 
 #[cfg(all(test, not(loom)))]

@@ -84,9 +84,7 @@ pub use frames::{
 pub use limits::Limits;
 pub use map::{MapError, MapRequest, Place};
 pub use object::{Object, PageError};
-pub use reclaim::{
-    help_a_little as reclaim_a_little, is_settled, make_room, run as run_reclaimer, settle,
-};
+pub use reclaim::{help_with as reclaim_with, is_settled, make_room, run as run_reclaimer, settle};
 pub use remap::{Remap, Target};
 pub use residence::Populate;
 pub use shootdown::serve;

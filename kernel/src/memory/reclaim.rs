@@ -29,7 +29,7 @@ use crate::arch::{self, PerMachine};
 use crate::trace::{self, Kind};
 use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
 use executor::Label;
@@ -91,9 +91,7 @@ impl Retired {
         match lane.queue.push(released) {
             // One wake-up for many references; few are dropped between two polls. Only this CPU
             // pushes here, so a queue that is longer already has its wake-up on the way.
-            Ok(()) if lane.queue.len() == MANY => {
-                lane.work.wake_one();
-            }
+            Ok(()) if lane.queue.len() == MANY => lane.wake(),
             Ok(()) => {}
             Err(released) => released.drop_reference(),
         }
@@ -158,6 +156,8 @@ struct Lane {
     /// it: odd means in between.
     steps: AtomicUsize,
     work: WaitQueue,
+    /// Who releases something takes it apart itself, and the task need not wake up.
+    holds_back: AtomicBool,
     /// The longest time that a reference which this CPU has dropped had been retired.
     longest: AtomicU64,
 }
@@ -176,6 +176,7 @@ pub(super) fn init() {
         queue: ArrayQueue::new(QUEUE),
         steps: AtomicUsize::new(0),
         work: WaitQueue::labelled(&Label("work")),
+        holds_back: AtomicBool::new(false),
         longest: AtomicU64::new(0),
     };
     RECLAIMER.init(Reclaimer {
@@ -263,6 +264,13 @@ impl Reclaimer {
 }
 
 impl Lane {
+    /// There is work for the task.
+    fn wake(&self) {
+        if !self.holds_back.load(Ordering::Relaxed) {
+            self.work.wake_one();
+        }
+    }
+
     fn note_age(&self, age: u64) {
         // Relaxed, and no read-modify-write: only this CPU writes it.
         if age > self.longest.load(Ordering::Relaxed) {
@@ -296,7 +304,7 @@ fn nobody_holds(frame: Frame, level: Level) {
         Some(chain) => {
             let reclaimer = RECLAIMER.get();
             reclaimer.dead.lock()[chain].push(frame);
-            reclaimer.here().work.wake_one();
+            reclaimer.here().wake();
         }
     }
 }
@@ -341,11 +349,21 @@ pub(super) fn drop_few() {
 /// How many steps a process that ends does itself.
 const OWN_STEPS: usize = 16;
 
-/// Takes apart what a process that ends has left, as far as that is little: then its
-/// parent, when it goes on, finds itself the only holder of what they shared. The rest is
-/// left to the tasks.
-pub fn help_a_little() {
-    help(OWN_STEPS);
+/// Does something that releases references, and takes apart what that has left, as far as it is
+/// little: so does a process that ends, and its parent, when it goes on, finds itself the only
+/// holder of what they shared. Only if that was not all is the task woken.
+pub fn help_with<T>(release: impl FnOnce() -> T) -> T {
+    let reclaimer = RECLAIMER.get();
+    let lane = reclaimer.here();
+    // Relaxed: only this CPU looks, and `release` does not wait.
+    lane.holds_back.store(true, Ordering::Relaxed);
+    let result = release();
+    let is_all = reclaimer.steps(lane, OWN_STEPS) < OWN_STEPS;
+    lane.holds_back.store(false, Ordering::Relaxed);
+    if !is_all {
+        lane.wake();
+    }
+    result
 }
 
 /// Whether references wait in this CPU's queue.

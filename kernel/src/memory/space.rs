@@ -53,18 +53,18 @@ impl AddressSpace {
 
     /// An empty one with these limits.
     pub fn limited(limits: Limits) -> Result<Arc<AddressSpace>, OutOfMemory> {
-        AddressSpace::with_layout(Layout::empty(limits)).map(Arc::new)
+        AddressSpace::with_layout(Layout::empty(limits))
     }
 
-    fn with_layout(layout: Layout) -> Result<AddressSpace, OutOfMemory> {
+    fn with_layout(layout: Layout) -> Result<Arc<AddressSpace>, OutOfMemory> {
         let root = FrameRef::zeroed(Purpose::User)?;
         arch::new_root(root.frame());
-        Ok(AddressSpace {
+        Ok(Arc::new(AddressSpace {
             root: root.into_entry(),
             activity: Activity::new(),
             layout: LayoutLock::new(layout),
             first_writes: FirstWrites::default(),
-        })
+        }))
     }
 
     /// The frame of the root.
@@ -109,7 +109,7 @@ impl AddressSpace {
         drop(layout);
         child.give_up_what_is_not_inherited().await?;
         count(Counter::Forks);
-        Ok(Arc::new(child))
+        Ok(child)
     }
 
     /// Gives `child`, which is empty, everything that `self` maps. On failure the child's

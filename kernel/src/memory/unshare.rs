@@ -88,7 +88,24 @@ impl AddressSpace {
 
 /// The table that entry `index` of `table` points to, made this address space's own.
 /// `table` is so already.
+#[inline]
 pub(super) fn own_child(
+    table: Table,
+    level: Level,
+    index: usize,
+    retired: &mut RetiredBatch,
+) -> Result<Table, OutOfMemory> {
+    let entry = table.load(index);
+    match entry.frame().filter(|_| entry.is_writable()) {
+        // SAFETY: an entry above the lowest level points to a table; `table` holds it.
+        Some(child) => Ok(unsafe { Table::new(child) }),
+        None => make_own(table, level, index, retired),
+    }
+}
+
+/// The same where there is more to it than a look.
+#[inline(never)]
+fn make_own(
     table: Table,
     level: Level,
     index: usize,

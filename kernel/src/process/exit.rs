@@ -135,10 +135,11 @@ impl Process {
         trace::event(Kind::Exit, [self.pid.0.into(), word.into()]);
         self.stop_timer();
         self.files().clear();
-        // This CPU leaves the address space, so that the last reference to it can go.
-        memory::leave();
-        drop(self.set_space(None));
-        memory::reclaim_a_little();
+        memory::reclaim_with(|| {
+            // This CPU leaves the address space, so that the last reference to it can go.
+            memory::leave();
+            drop(self.set_space(None));
+        });
         let children = mem::take(&mut self.family.ties.lock().children);
         self.hand_over(children);
         self.family.ties.lock().ended = Some(status);
