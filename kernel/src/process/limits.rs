@@ -12,6 +12,7 @@ use super::state::Process;
 use crate::errno::Errno;
 use crate::fs::table::MAX_LIMIT;
 use crate::memory::Limits as MemoryLimits;
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 use linux_raw_sys::general as linux;
 use spin::Mutex;
@@ -43,8 +44,9 @@ impl Limit {
 
 /// The limits of a process.
 pub(super) struct Limits {
-    /// By their numbers. Of `NOFILE` the table of descriptors has the soft one.
-    table: Mutex<[Limit; COUNT]>,
+    /// By their numbers. Of `NOFILE` the table of descriptors has the soft one. Shared by `fork`,
+    /// and copied by who changes one.
+    table: Mutex<Arc<[Limit; COUNT]>>,
     /// The address space is the parent's (vfork), whose limits count there.
     borrows_memory: AtomicBool,
 }
@@ -76,7 +78,7 @@ impl Limits {
         set(linux::RLIMIT_NICE, Limit::of(0));
         set(linux::RLIMIT_RTPRIO, Limit::of(0));
         Limits {
-            table: Mutex::new(table),
+            table: Mutex::new(Arc::new(table)),
             borrows_memory: AtomicBool::new(false),
         }
     }
@@ -84,7 +86,7 @@ impl Limits {
     /// Those of a child.
     pub(super) fn fork(&self, borrows_memory: bool) -> Limits {
         Limits {
-            table: Mutex::new(*self.table.lock()),
+            table: Mutex::new(self.table.lock().clone()),
             borrows_memory: AtomicBool::new(borrows_memory),
         }
     }
@@ -140,7 +142,7 @@ impl Process {
             }
             self.files().set_limit(limit.soft as usize)?;
         }
-        self.limits.table.lock()[number] = limit;
+        Arc::make_mut(&mut *self.limits.table.lock())[number] = limit;
         let space = self.space();
         // Relaxed: see `memory_is_own`.
         if !self.limits.borrows_memory.load(Ordering::Relaxed)
