@@ -13,7 +13,7 @@
 //! ```
 
 use crate::facade::UnsafeCell;
-use crate::facade::atomic::{AtomicUsize, Ordering};
+use crate::facade::atomic::{AtomicU8, Ordering};
 use crate::task::Label;
 use crate::task::hints::waits_for;
 use alloc::sync::Arc;
@@ -26,16 +26,16 @@ static LABEL: Label = Label("oneshot");
 
 /// The waker's field is filled and lent to the sender. The receiver sets and
 /// clears it; while it is clear, the field is the receiver's.
-const WAKER: usize = 1;
+const WAKER: u8 = 1;
 /// The sender is done: the value's field, filled or not, is the receiver's, and
 /// the waker's field is the sender's if `WAKER` was set. Never cleared.
-const SENT: usize = 2;
+const SENT: u8 = 2;
 /// The receiver is gone: a value that is sent later stays the sender's. Never
 /// cleared.
-const CLOSED: usize = 4;
+const CLOSED: u8 = 4;
 
 struct Inner<T> {
-    state: AtomicUsize,
+    state: AtomicU8,
     value: UnsafeCell<Option<T>>,
     waker: UnsafeCell<Option<Waker>>,
 }
@@ -74,7 +74,7 @@ impl core::error::Error for Closed {}
 /// Makes a channel.
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let inner = Arc::new(Inner {
-        state: AtomicUsize::new(0),
+        state: AtomicU8::new(0),
         value: UnsafeCell::new(None),
         waker: UnsafeCell::new(None),
     });
