@@ -5,8 +5,9 @@
 //! cargo bench --package executor --bench compare
 //! ```
 //!
-//! `table` does the same work in turns and prints the table of ratios, which is
-//! the better comparison on a machine that others use too.
+//! That takes three minutes. `table` does the same work in turns and prints the
+//! table of ratios, which is the better comparison on a machine that others use
+//! too.
 
 mod workloads;
 

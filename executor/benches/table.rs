@@ -4,9 +4,10 @@
 //! cargo bench --package executor --bench table
 //! ```
 //!
-//! This executor (without accounts and with them), tokio and `async-executor` do the same work in turns, round by round, so that what
-//! else goes on on the machine hits all of them; the best rounds are compared,
-//! since that can only add to a time.
+//! This executor (without accounts of its tasks and with them), tokio and
+//! `async-executor` do the same work in turns, round by round, so that what else
+//! goes on on the machine hits all of them; the best rounds are compared, since
+//! that can only add to a time.
 //! An argument picks the rows whose name contains it.
 
 mod workloads;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use workloads::{Full, Idle, Lean, Runtime, Smol, Tokio, Workload};
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 30;
 const IDLE_TASKS: usize = 10_000;
 /// Long enough for all of them to wait.
 const SETTLE: Duration = Duration::from_millis(200);
