@@ -13,7 +13,7 @@
 //!              call Entries::system_call             call Entries::trap
 //! yes          load that again, SYSRET               load all registers, IRET
 //! no           the other registers too               the frame is complete
-//!              take `enter_user`'s registers, return      the same
+//!              return from `enter_user`              the same
 //! ```
 //!
 //! SYSRET takes `rip` from `rcx` and the flags from `r11`, which is where SYSCALL has left them,
