@@ -263,15 +263,20 @@ impl FrameTable {
         self.fails_on_purpose.load(Ordering::Relaxed) && (self.fails_now() || self.fails_here())
     }
 
-    /// As [`fails_now`](Self::fails_now), for the number of this CPU.
+    /// As [`fails_now`](Self::fails_now), for the number of this CPU; and so do all after it.
     fn fails_here(&self) -> bool {
         let fail_here = &self.fail_here[arch::cpu().0];
         // Relaxed: only the CPU itself changes it.
-        let number = fail_here.load(Ordering::Relaxed);
-        if number != 0 {
-            fail_here.store(number - 1, Ordering::Relaxed);
+        match fail_here.load(Ordering::Relaxed) {
+            0 => return false,
+            ALL_FAIL => {}
+            1 => fail_here.store(ALL_FAIL, Ordering::Relaxed),
+            number => {
+                fail_here.store(number - 1, Ordering::Relaxed);
+                return false;
+            }
         }
-        number == 1
+        true
     }
 
     fn fails_now(&self) -> bool {
@@ -481,6 +486,7 @@ pub fn admit() -> Result<(), OutOfMemory> {
 
 /// As [`admit`], for objects of so many bytes together and some small ones.
 pub fn admit_bytes(bytes: usize) -> Result<(), OutOfMemory> {
+    fail_on_purpose()?;
     let table = TABLE.get();
     // Half of the reserve stays for those that were admitted before.
     if table.pooled.load(Ordering::Relaxed) > table.reserve / 2 + bytes.div_ceil(FRAME_SIZE) {
@@ -502,8 +508,12 @@ pub fn fail_allocation(n: usize) {
     fail_allocations(n, 0);
 }
 
-/// As [`fail_allocation`], of this CPU's allocations; returns what was left of the number
-/// given before.
+/// What is left of a number given to [`fail_allocation_here`] when that many were made: all
+/// fail from then on.
+pub const ALL_FAIL: usize = usize::MAX;
+
+/// As [`fail_allocation`], of this CPU's allocations, and then all that follow, so that who tries
+/// again meets the same; returns what was left of the number given before.
 pub fn fail_allocation_here(n: usize) -> usize {
     let table = TABLE.get();
     table.fails_on_purpose.store(true, Ordering::Relaxed);

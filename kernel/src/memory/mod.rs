@@ -78,8 +78,8 @@ pub use audit::{Audit, audit};
 pub use counters::{Counter, count, statistics, total};
 pub use fault::{FaultError, SlowFault};
 pub use frames::{
-    FrameRef, OutOfMemory, Purpose, admit, admit_bytes, fail_allocation, fail_allocation_here,
-    fail_allocations, free_frames, heap_frames, holders, managed_frames,
+    ALL_FAIL, FrameRef, OutOfMemory, Purpose, admit, admit_bytes, fail_allocation,
+    fail_allocation_here, fail_allocations, free_frames, heap_frames, holders, managed_frames,
 };
 pub use limits::Limits;
 pub use map::{MapError, MapRequest, Place};

@@ -1,13 +1,18 @@
 //! Allocations that fail on purpose, so that rule M10 can be tried from outside: each
-//! allocation of a system call in turn.
+//! allocation of a system call, or of a fault, in turn.
 //!
 //! As on a Linux that is built for it (Documentation/fault-injection/fault-injection.rst),
 //! `/proc/PID/fail-nth` is written a number N, and then the N-th frame that the process's
-//! first thread asks for in its system calls is refused. Read, the file tells how many are
-//! still to be asked for; zero says that it has happened. Frames for the kernel's heap are not
-//! counted: what a call needs of that was looked at before it began (`memory::admit`).
+//! first thread asks for in its system calls is refused. Here all others are too until the end of that
+//! call: else the kernel, which gives back what it can and tries once more, would mostly have its way.
+//! Read, the file tells how many are still to be asked for; zero says that it has happened. Frames
+//! for the kernel's heap are not counted. What a call needs of that it looks at before it begins
+//! (`memory::admit`), and that look counts as one.
 //!
-//! The file is there only if the kernel was started with the parameter `fail_nth`.
+//! `/proc/PID/fail-fault` is the same for the page faults of the program itself, which are not
+//! counted otherwise.
+//!
+//! The files are there only if the kernel was started with the parameter `fail_nth`.
 
 use super::state::Process;
 use super::thread::Thread;
@@ -16,12 +21,12 @@ use crate::fs::generated::Window;
 use crate::memory::{self, Sink};
 use alloc::format;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Written once, before the first program starts.
 static ALLOWED: AtomicBool = AtomicBool::new(false);
 
-/// From now on there is the file.
+/// From now on there are the files.
 pub fn allow_failing() {
     ALLOWED.store(true, Ordering::Relaxed);
 }
@@ -30,12 +35,43 @@ pub(super) fn is_allowed() -> bool {
     ALLOWED.load(Ordering::Relaxed)
 }
 
-/// Polls a system call of the thread, with one of its allocations failing if that was asked
-/// for. A poll stays on its CPU, and nothing else runs there meanwhile.
-pub(super) fn polled<T>(thread: &Thread, poll: impl FnOnce() -> T) -> T {
+/// How many allocations of a process there are to the one that fails; 0: none does.
+#[derive(Default)]
+pub(super) struct FailNth {
+    calls: AtomicUsize,
+    faults: AtomicUsize,
+}
+
+/// What the process's first thread asks for memory for.
+#[derive(Clone, Copy)]
+pub(super) enum Cause {
+    /// A system call.
+    Call,
+    /// A fault of the program.
+    Fault,
+}
+
+impl FailNth {
+    // Relaxed, like all here: the thread that a number is for is mostly the one that writes it.
+    fn of(&self, cause: Cause) -> &AtomicUsize {
+        match cause {
+            Cause::Call => &self.calls,
+            Cause::Fault => &self.faults,
+        }
+    }
+
+    /// Whether some fault is to fail.
+    pub(super) fn of_faults(&self) -> bool {
+        self.faults.load(Ordering::Relaxed) != 0
+    }
+}
+
+/// Polls a system call or a fault of the thread, with one of its allocations failing if that was
+/// asked for, and all after it. A poll stays on its CPU, and nothing else runs there meanwhile.
+pub(super) fn polled<T>(thread: &Thread, cause: Cause, poll: impl FnOnce() -> T) -> T {
     let process = thread.process();
-    // Relaxed, like all here: the thread that the number is for is mostly the one that writes it.
-    let number = process.fail_nth.load(Ordering::Relaxed);
+    let left_of = process.fail_nth.of(cause);
+    let number = left_of.load(Ordering::Relaxed);
     if number == 0 || thread.tid() != process.pid {
         return poll();
     }
@@ -44,14 +80,20 @@ pub(super) fn polled<T>(thread: &Thread, poll: impl FnOnce() -> T) -> T {
     let left = memory::fail_allocation_here(0);
     // The call may have been one that writes another number.
     let order = Ordering::Relaxed;
-    let _ = process
-        .fail_nth
-        .compare_exchange(number, left, order, order);
+    let _ = left_of.compare_exchange(number, left, order, order);
     result
 }
 
-/// The file.
-pub(super) struct File(pub Arc<Process>);
+/// The system call or the fault is over, tried again or not: what has failed fails no more.
+pub(super) fn ended(thread: &Thread, cause: Cause) {
+    let left_of = thread.process().fail_nth.of(cause);
+    if left_of.load(Ordering::Relaxed) == memory::ALL_FAIL {
+        left_of.store(0, Ordering::Relaxed);
+    }
+}
+
+/// One of the files.
+pub(super) struct File(pub Arc<Process>, pub Cause);
 
 impl Window for File {
     fn is_writable(&self) -> bool {
@@ -59,7 +101,8 @@ impl Window for File {
     }
 
     fn read_at(&self, offset: u64, sink: &mut dyn Sink, max: usize) -> Result<usize, Errno> {
-        let text = format!("{}\n", self.0.fail_nth.load(Ordering::Relaxed));
+        let left = self.0.fail_nth.of(self.1).load(Ordering::Relaxed);
+        let text = format!("{left}\n");
         let start = usize::try_from(offset)
             .unwrap_or(usize::MAX)
             .min(text.len());
@@ -69,8 +112,9 @@ impl Window for File {
 
     fn write(&self, text: &[u8]) -> Result<(), Errno> {
         let text = core::str::from_utf8(text).map_err(|_| Errno::EINVAL)?;
-        let number = text.trim().parse().map_err(|_| Errno::EINVAL)?;
-        self.0.fail_nth.store(number, Ordering::Relaxed);
+        let number: u32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
+        let left = self.0.fail_nth.of(self.1);
+        left.store(number as usize, Ordering::Relaxed);
         Ok(())
     }
 }

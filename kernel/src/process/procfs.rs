@@ -3,7 +3,7 @@
 mod executor;
 mod task;
 
-use super::fail_nth;
+use super::fail_nth::{self, Cause};
 use super::ids::{self, Pid};
 use super::state::Process;
 use crate::arch;
@@ -121,9 +121,13 @@ impl Listing for Directory {
         Ok(match name {
             b"pagemap" => Some(Kind::Window(Arc::new(PageMap(self.0.clone())))),
             b"task" => Some(Kind::Computed(Arc::new(task::Tasks(self.0.clone())))),
-            b"fail-nth" if fail_nth::is_allowed() => {
-                Some(Kind::Window(Arc::new(fail_nth::File(self.0.clone()))))
-            }
+            b"fail-nth" if fail_nth::is_allowed() => Some(Kind::Window(Arc::new(fail_nth::File(
+                self.0.clone(),
+                Cause::Call,
+            )))),
+            b"fail-fault" if fail_nth::is_allowed() => Some(Kind::Window(Arc::new(
+                fail_nth::File(self.0.clone(), Cause::Fault),
+            ))),
             b"exe" => Some(Kind::link(&self.0.names().path)),
             b"cwd" => fs::tree()
                 .path_of(&self.0.cwd())
@@ -141,10 +145,14 @@ impl Listing for Directory {
             .iter()
             .map(|(name, _)| Listed::new(name, Type::Regular));
         let links = [b"exe", b"cwd"].map(|name| Listed::new(name, Type::Link));
+        let failing: &[&[u8]] = match fail_nth::is_allowed() {
+            true => &[b"fail-nth", b"fail-fault"],
+            false => &[],
+        };
         Ok(files
             .chain([Listed::new(b"pagemap", Type::Regular)])
             .chain([Listed::new(b"task", Type::Directory)])
-            .chain(fail_nth::is_allowed().then(|| Listed::new(b"fail-nth", Type::Regular)))
+            .chain(failing.iter().map(|name| Listed::new(name, Type::Regular)))
             .chain(links)
             .collect())
     }

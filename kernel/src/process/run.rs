@@ -7,7 +7,7 @@
 
 use super::exec::{self, Program};
 use super::exit::{End, ExitStatus};
-use super::fail_nth;
+use super::fail_nth::{self, Cause};
 use super::ids::{self, Pid};
 use super::limits::Limits;
 use super::signal::{self, InheritedSignals, SigInfo, Signal, Signals};
@@ -236,7 +236,7 @@ impl AtOnce for Thread {
     }
 
     fn page_fault(&self, address: usize, access: Access) -> bool {
-        self.space().fault_at_once(address, access)
+        !self.process().fail_nth.of_faults() && self.space().fault_at_once(address, access)
     }
 
     fn interrupt(&self) -> bool {
@@ -264,7 +264,7 @@ async fn system_call(thread: &Thread, user: &mut UserContext) -> Done {
         let outcome = {
             let mut call = pin!(syscall::dispatch(thread, user));
             poll_fn(|context| {
-                let first = fail_nth::polled(thread, || call.as_mut().poll(context));
+                let first = fail_nth::polled(thread, Cause::Call, || call.as_mut().poll(context));
                 if first.is_ready() {
                     return first;
                 }
@@ -279,7 +279,7 @@ async fn system_call(thread: &Thread, user: &mut UserContext) -> Done {
                     return Poll::Ready(Outcome::Resume);
                 }
                 // What came before we listened has woken nobody: the wait looks again (see `wait`).
-                call.as_mut().poll(context)
+                fail_nth::polled(thread, Cause::Call, || call.as_mut().poll(context))
             })
             .await
         };
@@ -290,6 +290,7 @@ async fn system_call(thread: &Thread, user: &mut UserContext) -> Done {
         }
         break outcome;
     };
+    fail_nth::ended(thread, Cause::Call);
     match outcome {
         Outcome::Return(Err(error)) if let Some(restart) = Restart::of(error) => {
             return Done::Interrupted(restart);
@@ -312,9 +313,14 @@ async fn page_fault(
     access: Access,
 ) -> Option<ExitStatus> {
     let error = {
-        let fault = pin!(thread.space().slow_fault(address, access).resolve());
+        let mut fault = pin!(thread.space().slow_fault(address, access).resolve());
+        let fault = poll_fn(|context| {
+            fail_nth::polled(thread, Cause::Fault, || fault.as_mut().poll(context))
+        });
         let killed = pin!(thread.tcb().must_end());
-        match select(fault, killed).await {
+        let resolved = select(fault, killed).await;
+        fail_nth::ended(thread, Cause::Fault);
+        match resolved {
             Either::Left((Ok(()), _)) | Either::Right(_) => return None,
             Either::Left((Err(error), _)) => error,
         }

@@ -1,6 +1,7 @@
 //! What a process consists of: what its threads have in common.
 
 use super::exit::{ExitStatus, Family};
+use super::fail_nth::FailNth;
 use super::ids::Pid;
 use super::limits::Limits;
 use super::signal::Signals;
@@ -11,7 +12,7 @@ use crate::fs::table::FdTable;
 use crate::memory::AddressSpace;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use executor::Label;
 use executor::sync::WaitQueue;
 use spin::Mutex;
@@ -47,7 +48,7 @@ pub struct Process {
     /// The clock when it was made.
     pub started: u64,
     /// See [`super::fail_nth`].
-    pub(super) fail_nth: AtomicUsize,
+    pub(super) fail_nth: FailNth,
 }
 
 /// What `ps` shows. Shared by `fork`.
@@ -118,7 +119,7 @@ impl Process {
             names: Mutex::new(parts.names),
             children_time: AtomicU64::new(0),
             started: crate::arch::clock(),
-            fail_nth: AtomicUsize::new(0),
+            fail_nth: FailNth::default(),
         }
     }
 

@@ -1,13 +1,17 @@
 //! Memory that runs out in the middle of a call, at each allocation in turn (rule M10).
 //!
 //! `/proc/self/fail-nth` makes the N-th allocation of the next calls fail (Linux:
-//! Documentation/fault-injection; cowfork: with the kernel parameter `fail_nth`). Each call is tried
+//! Documentation/fault-injection; cowfork: with the kernel parameter `fail_nth`, and all that follow
+//! in the same call, so that trying again does not help). Each call is tried
 //! with N = 1, 2, 3, ... until it needs no N-th allocation, over pages and tables that a child
 //! shares, while another thread writes. A call that fails has an error and has changed nothing:
 //! the pages hold what they held, the same call works the next time, the child sees nothing, and
 //! the other thread loses no write. Half-done work that is not undone shows later, or in the
 //! kernel's audit. No kernel gets this right by itself: paths that are hardly ever taken are hardly
 //! ever right, and Linux has this file for that reason.
+//!
+//! Cowfork has `/proc/self/fail-fault` besides, for the faults of the program itself: it is killed, and
+//! its parent goes on.
 
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
@@ -15,6 +19,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use user::sys::file::{self, Fd, O_RDWR};
 use user::sys::memory::{self, PAGE, Protection, Sharing};
 use user::sys::process::{self, Forked, Status};
+use user::sys::signal::Signal;
 use user::sys::{Errno, raw, system};
 use user::testing::{Area, Explain, Failure, Verdict};
 use user::thread;
@@ -27,12 +32,27 @@ pub const CASES: &[Case] = &[Case {
     name: "fail-nth",
     summary: "calls fail at each of their allocations in turn: nothing is changed or lost",
     outcomes: &[
-        "calls refused",
+        "fork refused",
+        "clone of a thread refused",
+        "mmap refused",
+        "writes by the kernel refused",
+        "mprotect refused",
+        "munmap refused",
+        "mremap refused",
+        "MADV_DONTNEED refused",
+        "execve refused",
+        "faults that killed",
         "calls that worked all the same",
         "not reached",
     ],
     run: fail_nth,
 }];
+
+/// Outcomes that come after those of `CALLS`.
+const EXECVE_REFUSED: usize = CALLS.len();
+const FAULT_KILLED: usize = EXECVE_REFUSED + 1;
+const WORKED: usize = FAULT_KILLED + 1;
+const NOT_REACHED: usize = WORKED + 1;
 
 /// More allocations than any of the calls makes.
 const MOST: usize = 300;
@@ -50,11 +70,22 @@ struct Call {
     undo: fn(&Area) -> Verdict,
 }
 
+/// In the order of their outcomes.
 const CALLS: &[Call] = &[
     Call {
         name: "fork",
         call: forks,
         undo: |_| Ok(()),
+    },
+    Call {
+        name: "clone",
+        call: starts_a_thread,
+        undo: |_| Ok(()),
+    },
+    Call {
+        name: "mmap",
+        call: maps,
+        undo: unmaps_again,
     },
     Call {
         name: "a write by the kernel",
@@ -105,11 +136,14 @@ fn fail_nth(trial: &Trial) -> Ended {
             .or_skip("threads")?;
         let mut verdict = Ok(());
         while verdict.is_ok() && trial.goes_on() {
-            for call in CALLS {
-                verdict =
-                    verdict.and_then(|()| each_in_turn(trial, control, &holders, &area, call));
+            for (refused, call) in CALLS.iter().enumerate() {
+                let each = || each_in_turn(trial, control, &holders, &area, call, refused);
+                verdict = verdict.and_then(|()| each());
             }
             verdict = verdict.and_then(|()| executes_in_turn(trial));
+            if system::on_cowfork() {
+                verdict = verdict.and_then(|()| faults_in_turn(trial, &area));
+            }
             trial.count(1);
         }
         stop.store(1, Relaxed);
@@ -140,6 +174,7 @@ fn each_in_turn(
     holders: &Holders,
     area: &Area,
     call: &Call,
+    refused: usize,
 ) -> Verdict {
     let in_call = |failure| Failure::new(format_args!("{}: {failure}", call.name));
     for number in 1..=MOST {
@@ -152,10 +187,10 @@ fn each_in_turn(
         set(control, 0)?;
         match result {
             Ok(()) => {
-                trial.saw(if left == 0 { 1 } else { 2 });
+                trial.saw(if left == 0 { WORKED } else { NOT_REACHED });
                 (call.undo)(area)?;
             }
-            Err(Errno::ENOMEM | Errno::EAGAIN | Errno::EFAULT) if left == 0 => trial.saw(0),
+            Err(Errno::ENOMEM | Errno::EAGAIN | Errno::EFAULT) if left == 0 => trial.saw(refused),
             Err(errno) => {
                 return Err(Failure::new(format_args!(
                     "{}: {errno:?} with {left} allocations to go of {number}",
@@ -207,6 +242,21 @@ fn forks(area: &Area) -> Result<(), Errno> {
             _ => Err(Errno::ECHILD),
         },
     }
+}
+
+fn starts_a_thread(_: &Area) -> Result<(), Errno> {
+    thread::scope(|scope| scope.spawn(|| ()).map(drop))
+}
+
+fn maps(_: &Area) -> Result<(), Errno> {
+    let rights = Protection::READ_WRITE;
+    // SAFETY: nothing of this program is elsewhere.
+    unsafe { memory::map_at(ELSEWHERE, PAGE, rights, Sharing::Private) }.map(drop)
+}
+
+fn unmaps_again(_: &Area) -> Verdict {
+    // SAFETY: as above.
+    unsafe { memory::unmap(ELSEWHERE, PAGE) }.or_fail("munmap")
 }
 
 /// `clock_gettime`, into a page that has to be copied.
@@ -281,8 +331,8 @@ fn executes_in_turn(trial: &Trial) -> Verdict {
         });
         let (_, status) = process::wait_for(pid.or_fail("fork")?).or_fail("wait")?;
         match status {
-            Status::Exited(0) => trial.saw(1),
-            Status::Exited(REFUSED) => trial.saw(0),
+            Status::Exited(0) => trial.saw(NOT_REACHED),
+            Status::Exited(REFUSED) => trial.saw(EXECVE_REFUSED),
             other => {
                 return Err(Failure::new(format_args!(
                     "execve with failing allocation {number}: {other}"
@@ -291,4 +341,37 @@ fn executes_in_turn(trial: &Trial) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// A child writes a page that it shares, and is killed when there is no memory for that.
+fn faults_in_turn(trial: &Trial, area: &Area) -> Verdict {
+    for number in 1..=MOST {
+        let pid = process::spawn(|| {
+            let done = file::open(c"/proc/self/fail-fault", O_RDWR, 0)
+                .or_fail("open")
+                .and_then(|control| {
+                    set(control, number)?;
+                    area.fill(PAGE_OF_CALLS, 5);
+                    set(control, 0)
+                });
+            i32::from(done.is_err())
+        });
+        let (_, status) = process::wait_for(pid.or_fail("fork")?).or_fail("wait")?;
+        area.check_all(PATTERN)?;
+        match status {
+            Status::Exited(0) => {
+                trial.saw(NOT_REACHED);
+                return Ok(());
+            }
+            Status::Killed(Signal::SIGKILL) => trial.saw(FAULT_KILLED),
+            other => {
+                return Err(Failure::new(format_args!(
+                    "a fault with failing allocation {number}: {other}"
+                )));
+            }
+        }
+    }
+    Err(Failure::new(format_args!(
+        "a fault makes more than {MOST} allocations"
+    )))
 }

@@ -13,7 +13,7 @@ use user::testing::{Explain, Failure, Verdict, shared};
 use user::thread;
 
 /// How many kinds of outcome a case may tell apart.
-pub const OUTCOMES: usize = 6;
+pub const OUTCOMES: usize = 12;
 
 /// Why a run did not come to its end.
 pub enum Stop {
