@@ -208,7 +208,7 @@ enum Point {
 }
 
 /// Entries after which a CPU goes through a whole table.
-const SCAN: usize = 12;
+const SCAN: usize = 24;
 /// How often it stops then: once in so many entries.
 const SCAN_STRETCH: usize = 64;
 

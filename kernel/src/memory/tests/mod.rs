@@ -7,6 +7,7 @@ mod given_up;
 mod growing;
 mod mapping;
 mod moving;
+mod objects;
 mod reclaiming;
 mod returning;
 mod several_cpus;
