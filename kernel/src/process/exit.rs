@@ -145,7 +145,10 @@ impl Process {
         self.family.ties.lock().ended = Some(status);
         self.family.ended.wake_all();
         match self.parent() {
-            Some(parent) => parent.child_ended(self),
+            Some(parent) => {
+                signal::have_parted(self, &parent);
+                parent.child_ended(self);
+            }
             // The kernel's own child (init), or one whose parent ended at the same moment.
             None if self.pid != Pid::INIT => ids::remove(self),
             None => {}
@@ -162,6 +165,7 @@ impl Process {
                 Some(init) => {
                     child.family.set_parent(Some(init));
                     init.family.add_child(child.clone());
+                    signal::have_parted(&child, self);
                     // After it is in the list: if it ended before, it did not find itself there.
                     if child.exit_status().is_some() {
                         init.child_ended(&child);

@@ -5,9 +5,11 @@
 //! |---|---|
 //! | `AS`, `DATA`, `STACK` | kept by the memory system, which has its own copy |
 //! | `NOFILE` | kept by the table of descriptors |
+//! | `SIGPENDING` | kept for each queue of signals, not for all processes of a user together |
 //! | `NPROC`, `MEMLOCK` | nothing, as on Linux for root, whom everyone is |
 //! | all others | nothing |
 
+use super::signal::MAX_QUEUED;
 use super::state::Process;
 use crate::errno::Errno;
 use crate::fs::table::MAX_LIMIT;
@@ -75,6 +77,7 @@ impl Limits {
         set(linux::RLIMIT_NPROC, Limit::of(32767));
         set(linux::RLIMIT_MEMLOCK, Limit::of(8 << 20));
         set(linux::RLIMIT_MSGQUEUE, Limit::of(819_200));
+        set(linux::RLIMIT_SIGPENDING, Limit::of(MAX_QUEUED as u64));
         set(linux::RLIMIT_NICE, Limit::of(0));
         set(linux::RLIMIT_RTPRIO, Limit::of(0));
         Limits {
@@ -95,6 +98,12 @@ impl Limits {
     pub(super) fn memory_is_own(&self) {
         // Relaxed: only the process's own calls ask.
         self.borrows_memory.store(false, Ordering::Relaxed);
+    }
+
+    /// How many signals a queue may have.
+    pub(super) fn pending_signals(&self) -> usize {
+        let soft = self.table.lock()[linux::RLIMIT_SIGPENDING as usize].soft;
+        usize::try_from(soft).map_or(MAX_QUEUED, |soft| soft.min(MAX_QUEUED))
     }
 
     /// Those that the memory system keeps.

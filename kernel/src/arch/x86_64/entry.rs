@@ -135,9 +135,11 @@ unsafe extern "C" fn pvh_start() -> ! {
     )
 }
 
-/// Paging on, no write to a read-only page, FPU exceptions as exceptions.
+/// Paging on, no write to a read-only page, FPU exceptions as exceptions, alignment checks for
+/// programs that ask for them (QEMU's emulator never makes one).
 pub const BOOT_CR0: u64 = Cr0Flags::PAGING
     .union(Cr0Flags::WRITE_PROTECT)
+    .union(Cr0Flags::ALIGNMENT_MASK)
     .union(Cr0Flags::NUMERIC_ERROR)
     .union(Cr0Flags::EXTENSION_TYPE)
     .union(Cr0Flags::MONITOR_COPROCESSOR)

@@ -3,7 +3,7 @@
 //! In reading order: `number` and `info` are what a signal is; `action` is what a process wants
 //! done with it; `queue` holds those that were sent and not taken; `state` is all of that for a
 //! process and for each of its threads, under one lock; `send` puts signals in, `take` gets them
-//! out and does what they say; `handler` and `altstack` are how a program's function is called
+//! out and does what they say; `orphans` are groups that nobody continues; `handler` and `altstack` are how a program's function is called
 //! and returned from; `mask` is holding back, and waiting for signals;
 //! `restart` what is left of a system call that was interrupted; `timer` sends `SIGALRM`.
 //!
@@ -18,6 +18,7 @@ mod handler;
 mod info;
 mod mask;
 mod number;
+mod orphans;
 mod queue;
 mod restart;
 mod send;
@@ -28,6 +29,8 @@ mod timer;
 pub use action::{Action, Disposition};
 pub use info::{ChildEvent, SigInfo};
 pub use number::Signal;
+pub(super) use orphans::have_parted;
+pub(super) use queue::MAX_QUEUED;
 pub use queue::QueueFull;
 pub use restart::Continuation;
 pub(super) use send::kill_all;

@@ -9,6 +9,7 @@ pub struct Signal(u8);
 
 #[allow(missing_docs)] // Each is described in signal(7).
 impl Signal {
+    pub const HUP: Signal = Signal(linux::SIGHUP as u8);
     pub const ILL: Signal = Signal(linux::SIGILL as u8);
     pub const TRAP: Signal = Signal(linux::SIGTRAP as u8);
     pub const BUS: Signal = Signal(linux::SIGBUS as u8);

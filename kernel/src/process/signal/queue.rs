@@ -11,8 +11,8 @@ use super::number::{Set, Signal};
 use alloc::collections::VecDeque;
 use linux_raw_sys::general as linux;
 
-/// How many entries one queue can have (`RLIMIT_SIGPENDING`).
-const MAX_QUEUED: usize = 1024;
+/// How many entries one queue can have at the most.
+pub(in crate::process) const MAX_QUEUED: usize = 1024;
 
 /// There is no room for one more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,12 +31,12 @@ impl Queue {
         self.set
     }
 
-    /// Adds a signal.
+    /// Adds a signal, with no more entries than the limit.
     ///
     /// # Errors
     /// When there is no room for what a sender wants to be told with it. `kill` does not care:
     /// the signal is pending then without it.
-    pub(super) fn push(&mut self, info: SigInfo) -> Result<(), QueueFull> {
+    pub(super) fn push(&mut self, info: SigInfo, limit: usize) -> Result<(), QueueFull> {
         let signal = info.signal();
         let counts = signal.is_real_time();
         if !counts && self.set & signal.bit() != 0 {
@@ -44,7 +44,7 @@ impl Queue {
         }
         let from_kernel = info == SigInfo::kernel(signal);
         if counts || !from_kernel {
-            let room = self.entries.len() < MAX_QUEUED && self.entries.try_reserve(1).is_ok();
+            let room = self.entries.len() < limit && self.entries.try_reserve(1).is_ok();
             if room {
                 self.entries.push_back(info);
             } else if counts && info.code() != linux::SI_USER as i32 {
@@ -94,8 +94,12 @@ mod tests {
     #[test]
     fn an_ordinary_signal_is_pending_once_and_the_first_one_counts() {
         let mut queue = Queue::default();
-        queue.push(SigInfo::user(signal(10), Pid(3))).unwrap();
-        queue.push(SigInfo::user(signal(10), Pid(4))).unwrap();
+        queue
+            .push(SigInfo::user(signal(10), Pid(3)), MAX_QUEUED)
+            .unwrap();
+        queue
+            .push(SigInfo::user(signal(10), Pid(4)), MAX_QUEUED)
+            .unwrap();
         assert_eq!(queue.take(signal(10)), SigInfo::user(signal(10), Pid(3)));
         assert_eq!(queue.set(), 0);
     }
@@ -104,8 +108,8 @@ mod tests {
     fn real_time_signals_keep_their_order_and_are_bounded() {
         let mut queue = Queue::default();
         for value in 0..3 {
-            queue.push(queued(40, value)).unwrap();
-            queue.push(queued(34, value)).unwrap();
+            queue.push(queued(40, value), MAX_QUEUED).unwrap();
+            queue.push(queued(34, value), MAX_QUEUED).unwrap();
         }
         for value in 0..3 {
             assert_ne!(queue.set() & signal(40).bit(), 0);
@@ -113,18 +117,23 @@ mod tests {
         }
         assert_eq!(queue.set(), signal(34).bit());
         for _ in 3..MAX_QUEUED {
-            queue.push(queued(34, 9)).unwrap();
+            queue.push(queued(34, 9), MAX_QUEUED).unwrap();
         }
-        assert_eq!(queue.push(queued(34, 9)), Err(QueueFull));
-        assert_eq!(queue.push(SigInfo::user(signal(10), Pid(3))), Ok(()));
+        assert_eq!(queue.push(queued(34, 9), MAX_QUEUED), Err(QueueFull));
+        assert_eq!(
+            queue.push(SigInfo::user(signal(10), Pid(3)), MAX_QUEUED),
+            Ok(())
+        );
         assert_eq!(queue.take(signal(10)), SigInfo::kernel(signal(10)));
     }
 
     #[test]
     fn what_is_forgotten_is_not_there_any_more() {
         let mut queue = Queue::default();
-        queue.push(queued(40, 1)).unwrap();
-        queue.push(SigInfo::user(signal(19), Pid(3))).unwrap();
+        queue.push(queued(40, 1), MAX_QUEUED).unwrap();
+        queue
+            .push(SigInfo::user(signal(19), Pid(3)), MAX_QUEUED)
+            .unwrap();
         queue.remove(signal(19).bit());
         assert_eq!(queue.set(), signal(40).bit());
         assert_eq!(queue.take(signal(40)), queued(40, 1));

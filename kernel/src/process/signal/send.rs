@@ -7,7 +7,7 @@
 use super::action::Disposition;
 use super::info::{ChildEvent, SigInfo};
 use super::number::{DefaultAction, STOPPING, Signal};
-use super::queue::QueueFull;
+use super::queue::{MAX_QUEUED, QueueFull};
 use super::state::State;
 use crate::process::ids::{self, Pid};
 use crate::process::state::Process;
@@ -69,6 +69,7 @@ impl Process {
     fn post(&self, to: Option<&Tcb>, info: SigInfo) -> Result<(), QueueFull> {
         let signal = info.signal();
         let continues = signal == Signal::CONT;
+        let limit = self.limits.pending_signals();
         let queued = {
             let mut state = self.signals.state.lock();
             if continues {
@@ -84,9 +85,9 @@ impl Process {
                 _ if self.is_indifferent(&state, to, signal) => Ok(false),
                 Some(thread) => thread
                     .signals
-                    .change(&mut state, |queue| queue.push(info))
+                    .change(&mut state, |queue| queue.push(info, limit))
                     .map(|()| true),
-                None => state.queue.push(info).map(|()| true),
+                None => state.queue.push(info, limit).map(|()| true),
             };
             self.signals.publish(&state);
             queued?
@@ -156,7 +157,9 @@ impl Thread {
             self.set_blocked(self.blocked() & !bit);
         }
         // An ordinary signal always has room.
-        let _ = self.signals().change(&mut state, |queue| queue.push(info));
+        let _ = self
+            .signals()
+            .change(&mut state, |queue| queue.push(info, MAX_QUEUED));
         signals.publish(&state);
     }
 

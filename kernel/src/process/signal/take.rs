@@ -3,10 +3,11 @@
 use super::action::{Action, Disposition};
 use super::info::{ChildEvent, SigInfo};
 use super::number::{DefaultAction, STOPPING, SYNCHRONOUS, Signal};
+use super::orphans;
 use crate::arch::UserContext;
 use crate::errno::Errno;
 use crate::process::exit::ExitStatus;
-use crate::process::ids::{self, Pid};
+use crate::process::ids::Pid;
 use crate::process::thread::Thread;
 use crate::wait::Restart;
 use core::sync::atomic::Ordering;
@@ -73,7 +74,7 @@ impl Thread {
         // The numbers are locked before the signals.
         let from_terminal = STOPPING & !Signal::STOP.bit();
         let may_stop = self.tcb().deliverable() & from_terminal == 0
-            || has_job_control(self.process().group.load(Ordering::Relaxed));
+            || orphans::has_job_control(self.process().group.load(Ordering::Relaxed));
         let mut state = signals.state.lock();
         let next = loop {
             if let Some(event) = state.untold.take() {
@@ -134,28 +135,4 @@ impl Thread {
         }
         self.force(SigInfo::kernel(Signal::SEGV));
     }
-}
-
-/// Whether somebody is there who could continue a process of this group: the parent of one of
-/// them, in another group of the same session. A group without one is orphaned, and the terminal
-/// does not stop it (setpgid(2)).
-fn has_job_control(group: u32) -> bool {
-    let mut last = Pid(0);
-    while let Some(process) = ids::next(last) {
-        last = process.pid;
-        let has_ended = process.exit_status().is_some();
-        if has_ended || process.group.load(Ordering::Relaxed) != group {
-            continue;
-        }
-        let session = process.session.load(Ordering::Relaxed);
-        let controls = process.parent().is_some_and(|parent| {
-            parent.pid != Pid::INIT
-                && parent.group.load(Ordering::Relaxed) != group
-                && parent.session.load(Ordering::Relaxed) == session
-        });
-        if controls {
-            return true;
-        }
-    }
-    false
 }
