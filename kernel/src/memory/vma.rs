@@ -327,7 +327,9 @@ fn join(areas: &mut BTreeMap<usize, Vma>, start: usize, end: usize) {
 /// The last two areas, by their starts, of which one continues the other, at a place from `start`
 /// to `end`.
 fn last_seam(areas: &BTreeMap<usize, Vma>, start: usize, end: usize) -> Option<(usize, usize)> {
-    let mut downwards = areas.range(..=end).rev().map(|(_, vma)| vma);
+    // Not the kind of range that `find` uses, which is inlined there as long as nobody else has it:
+    // each fault goes that way.
+    let mut downwards = areas.range(..end + 1).rev().map(|(_, vma)| vma);
     let mut above = downwards.next()?;
     while above.start >= start {
         let below = downwards.next()?;
