@@ -1,8 +1,7 @@
 //! What the memory system has done, counted per CPU and summed up for `/proc/vmstat`.
 
 use super::{reclaim, shootdown};
-use crate::arch::{self, PerMachine};
-use alloc::vec::Vec;
+use crate::arch::{self, MAX_CPUS, PerMachine};
 use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 
@@ -66,11 +65,12 @@ counters! {
 
 type Row = CachePadded<[AtomicU64; ALL.len()]>;
 
-static COUNTERS: PerMachine<Vec<Row>> = PerMachine::new();
+/// For each CPU that there can be, so that it is found without a look at how many there are.
+static COUNTERS: PerMachine<[Row; MAX_CPUS]> = PerMachine::new();
 
 pub(super) fn init() {
     let row = || CachePadded::new([const { AtomicU64::new(0) }; ALL.len()]);
-    COUNTERS.init((0..arch::cpu_count()).map(|_| row()).collect());
+    COUNTERS.init(core::array::from_fn(|_| row()));
 }
 
 /// Counts one.

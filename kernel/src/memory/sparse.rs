@@ -11,6 +11,7 @@
 
 use super::frames;
 use crate::arch::paging::{Entry, LINE, LINES, Table};
+use arrayvec::ArrayVec;
 use core::convert::Infallible;
 
 const _: () = assert!(LINES <= u32::BITS as usize);
@@ -36,25 +37,25 @@ impl Iterator for Lines {
     }
 }
 
-/// Some places of a table, with a bit for each in the word of its line.
+/// Some places of a table: the lines that they are in, each with a bit for each of its places.
 #[derive(Default)]
-pub(super) struct Places {
-    lines: Lines,
-    within: [u16; LINES],
-}
+pub(super) struct Places(ArrayVec<(u8, u16), LINES>);
 
 impl Places {
-    /// Adds a place.
+    /// Adds a place behind all that are there.
     pub(super) fn add(&mut self, index: usize) {
-        self.lines.0 |= Lines::of(index).0;
-        self.within[index / LINE] |= 1 << (index % LINE);
+        let (line, bit) = ((index / LINE) as u8, 1 << (index % LINE));
+        match self.0.last_mut() {
+            Some((last, bits)) if *last == line => *bits |= bit,
+            _ => self.0.push((line, bit)),
+        }
     }
 
     /// Calls `visit` with each.
     #[inline]
     pub(super) fn for_each(&self, mut visit: impl FnMut(usize)) {
-        for line in self.lines {
-            bits(self.within[line]).for_each(|bit| visit(line * LINE + bit));
+        for &(line, word) in &self.0 {
+            bits(word).for_each(|bit| visit(usize::from(line) * LINE + bit));
         }
     }
 }

@@ -141,7 +141,8 @@ fn make_own(
             }
             continue;
         }
-        let (copy, writable) = copy_table(child, level.below())?;
+        let mut writable = Places::default();
+        let copy = copy_table(child, level.below(), &mut writable)?;
         let copied = copy.frame();
         if planted(Planted::ProtectedBeforeWon) {
             write_protect(child, &writable);
@@ -163,14 +164,13 @@ fn make_own(
     }
 }
 
-/// A copy of a shared table, in which nothing is writable, and the places of the original where
-/// something is. The caller gets the one reference to the copy.
-fn copy_table(original: Table, level: Level) -> Result<(Table, Places), OutOfMemory> {
+/// A copy of a shared table, in which nothing is writable; where the original has something that
+/// is, is added to `writable`. The caller gets the one reference to the copy.
+fn copy_table(original: Table, level: Level, writable: &mut Places) -> Result<Table, OutOfMemory> {
     let fresh = FrameRef::zeroed(Purpose::User)?;
     // SAFETY: zeroed, and ours alone until the caller links it.
     let copy = unsafe { Table::new(fresh.into_entry()) };
     debug_assert!(level != Level::PAGE);
-    let mut writable = Places::default();
     sparse::use_lines(copy, sparse::lines(original));
     let copied = sparse::try_each(original, |index, entry| {
         let Some(child) = entry.frame() else {
@@ -191,7 +191,7 @@ fn copy_table(original: Table, level: Level) -> Result<(Table, Places), OutOfMem
         discard(copy);
         return Err(OutOfMemory);
     }
-    Ok((copy, writable))
+    Ok(copy)
 }
 
 /// Clears the writable bits of a table that was left for a copy. Where there was none before
