@@ -59,11 +59,13 @@ impl FailNth {
             Cause::Fault => &self.faults,
         }
     }
+}
 
-    /// Whether some fault is to fail.
-    pub(super) fn of_faults(&self) -> bool {
-        self.faults.load(Ordering::Relaxed) != 0
-    }
+/// Whether some fault of the thread's process is to fail.
+#[inline]
+pub(super) fn awaits_fault(thread: &Thread) -> bool {
+    // Mostly there is no file that could say so.
+    is_allowed() && thread.process().fail_nth.faults.load(Ordering::Relaxed) != 0
 }
 
 /// Polls a system call or a fault of the thread, with one of its allocations failing if that was

@@ -236,7 +236,8 @@ impl AtOnce for Thread {
     }
 
     fn page_fault(&self, address: usize, access: Access) -> bool {
-        !self.process().fail_nth.of_faults() && self.space().fault_at_once(address, access)
+        // What is to fail is for the second stage, which counts.
+        !fail_nth::awaits_fault(self) && self.space().fault_at_once(address, access)
     }
 
     fn interrupt(&self) -> bool {
