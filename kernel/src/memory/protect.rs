@@ -19,7 +19,8 @@ const TABLES_AT_ONCE: usize = 64;
 const AREAS_AT_ONCE: usize = 256;
 
 impl AddressSpace {
-    /// Changes what a program may do with a range that is mapped without a gap.
+    /// Changes what a program may do with a range. Where it meets a gap, or an area that may never
+    /// have such a right, it fails, as on Linux: what lies before that has been changed.
     pub async fn protect(
         &self,
         start: usize,
@@ -57,10 +58,9 @@ impl AddressSpace {
         end: usize,
         protection: Protection,
     ) -> Result<(), MapError> {
-        match layout.vmas.allow(start, end, protection) {
-            None => return Err(MapError::NotMapped),
-            Some(false) => return Err(MapError::NotAllowed),
-            Some(true) => {}
+        let (end, outcome) = how_far(layout, start, end, protection);
+        if start == end {
+            return outcome;
         }
         may_change(layout)?;
         if protection.contains(Protection::WRITE) && !may_become_data(layout, start, end) {
@@ -109,7 +109,7 @@ impl AddressSpace {
             executor::spend_budget().await;
             at = done;
         }
-        Ok(())
+        outcome
     }
 
     /// Sets the rights of leaf entries in the range, whose tables are our own. The right to
@@ -141,6 +141,24 @@ impl AddressSpace {
         }
         (at.min(end), lost)
     }
+}
+
+/// Up to where the rights of a range may be changed, and what is in the way there.
+fn how_far(
+    layout: &Layout,
+    start: usize,
+    end: usize,
+    protection: Protection,
+) -> (usize, Result<(), MapError>) {
+    let reached = layout.vmas.allowed_until(start, end, protection);
+    if reached == end {
+        return (end, Ok(()));
+    }
+    let in_the_way = match layout.vmas.find(reached) {
+        None => MapError::NotMapped,
+        Some(_) => MapError::NotAllowed,
+    };
+    (reached, Err(in_the_way))
 }
 
 /// Whether all of the range may count as data, where it can (`RLIMIT_DATA`).

@@ -140,19 +140,16 @@ impl VmaMap {
         nth.map_or(end, |vma| vma.end.min(end))
     }
 
-    /// Whether the range is mapped without a gap, and if so, whether these rights may be given to
-    /// all of it.
-    pub fn allow(&self, start: usize, end: usize, protection: Protection) -> Option<bool> {
+    /// Up to where the range is mapped without a gap by areas that may be given these rights.
+    pub fn allowed_until(&self, start: usize, end: usize, protection: Protection) -> usize {
         let mut reached = start;
-        let mut allowed = true;
         for vma in self.overlapping(start, end) {
-            if vma.start > reached {
-                return None;
+            if vma.start > reached || !vma.allowed.contains(protection) {
+                break;
             }
-            reached = vma.end;
-            allowed &= vma.allowed.contains(protection);
+            reached = vma.end.min(end);
         }
-        (reached >= end).then_some(allowed)
+        reached
     }
 
     /// Whether a change that splits areas and adds one is still allowed.

@@ -74,7 +74,7 @@ pub fn map_file(fd: Fd, length: usize, protection: Protection, sharing: Sharing)
     syscall!(__NR_mmap, 0, length, protection.0, sharing.flag(), fd.0, 0)
 }
 
-/// Maps the beginning of an open file privately at `address`, in place of what is there.
+/// Maps the beginning of an open file at `address`, in place of what is there.
 ///
 /// # Safety
 /// As [`map_at`].
@@ -83,8 +83,9 @@ pub unsafe fn map_file_at(
     fd: Fd,
     length: usize,
     protection: Protection,
+    sharing: Sharing,
 ) -> Result<usize> {
-    let flags = MAP_PRIVATE | MAP_FIXED;
+    let flags = sharing.flag() | MAP_FIXED;
     syscall!(__NR_mmap, address, length, protection.0, flags, fd.0, 0)
 }
 

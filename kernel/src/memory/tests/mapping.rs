@@ -106,9 +106,14 @@ fn a_limited_mapping_never_gets_more_rights() {
         now(space.map(Place::Fixed(next), 2 * PAGE, read, half(offset))),
         Ok(next)
     );
-    for (start, pages) in [(at, 2), (at, 1), (at + PAGE, 2), (BASE, 32)] {
+    for (start, pages, error) in [
+        (at, 2, MapError::NotAllowed),
+        (at, 1, MapError::NotAllowed),
+        (at + PAGE, 2, MapError::NotAllowed),
+        (BASE, 32, MapError::NotMapped),
+    ] {
         let protected = now(space.protect(start, pages * PAGE, read | write));
-        assert!(protected.is_err(), "{pages} pages from {start:#x}");
+        assert_eq!(protected, Err(error), "{pages} pages from {start:#x}");
     }
     now(space.protect(at + PAGE, PAGE, Protection::empty())).unwrap();
     let again = now(space.protect(at + PAGE, PAGE, write));
@@ -136,11 +141,59 @@ fn protecting_one_side_of_a_fork_leaves_the_other_alone() {
 }
 
 #[test]
-fn a_gap_in_the_range_is_an_error() {
+fn what_lies_before_a_gap_is_protected() {
+    let _machine = sim::Machine::start(1, 1024);
+    let space = space(4);
+    (0..4).for_each(|n| store(&space, BASE + n * PAGE, 1).unwrap());
+    now(space.unmap(BASE + 2 * PAGE, PAGE)).unwrap();
+    let protected = now(space.protect(BASE + PAGE, 3 * PAGE, Protection::READ));
+    assert_eq!(protected, Err(MapError::NotMapped));
+    assert!(sim::store(BASE + PAGE, 2).is_err());
+    assert_eq!(
+        store(&space, BASE + PAGE, 2),
+        Err(FaultError::NotAllowed),
+        "neither by a fault"
+    );
+    for (start, pages) in [(BASE + 2 * PAGE, 2), (BASE - PAGE, 5)] {
+        let protected = now(space.protect(start, pages * PAGE, Protection::empty()));
+        assert_eq!(protected, Err(MapError::NotMapped));
+    }
+    for untouched in [BASE, BASE + 3 * PAGE] {
+        store(&space, untouched, 2).unwrap();
+    }
+    assert_clean(&[space], &[]);
+}
+
+#[test]
+fn what_lies_before_an_area_that_may_not_is_protected() {
+    let _machine = sim::Machine::start(1, 1024);
+    let space = space(3);
+    (0..3).for_each(|n| store(&space, BASE + n * PAGE, 1).unwrap());
+    let object = Object::with_len(PAGE as u64);
+    now(space.unmap(BASE + PAGE, PAGE)).unwrap();
+    let limited = space.map_as(MapRequest {
+        place: Place::Fixed(BASE + PAGE),
+        length: PAGE,
+        protection: Protection::WRITE,
+        allowed: Protection::WRITE,
+        backing: Backing::Shared(object.clone(), 0),
+        traits: Traits::empty(),
+        populated: false,
+    });
+    now(limited).unwrap();
+    let protected = now(space.protect(BASE, 3 * PAGE, Protection::READ));
+    assert_eq!(protected, Err(MapError::NotAllowed));
+    assert_eq!(store(&space, BASE, 2), Err(FaultError::NotAllowed));
+    for untouched in [BASE + PAGE, BASE + 2 * PAGE] {
+        store(&space, untouched, 2).unwrap();
+    }
+    assert_clean(&[space], &[object]);
+}
+
+#[test]
+fn a_range_out_of_reach_is_an_error() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(2);
-    let protected = now(space.protect(BASE, 3 * PAGE, Protection::READ));
-    assert_eq!(protected, Err(MapError::NotMapped));
     assert_eq!(now(space.unmap(BASE + 1, PAGE)), Err(MapError::BadRange));
     assert_eq!(now(space.unmap(USER_END, PAGE)), Err(MapError::BadRange));
     let absurd = now(space.map(Place::Any, 1 << 48, Protection::READ, Backing::Anonymous));

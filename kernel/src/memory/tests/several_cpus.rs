@@ -230,6 +230,20 @@ fn m5_mprotect_returns_when_the_other_cpu_has_forgotten() {
 }
 
 #[test]
+fn m5_mprotect_that_fails_at_a_gap_returns_when_the_other_cpu_has_forgotten() {
+    let (_machine, parent, child) = on_two_cpus();
+    drop(child);
+    reclaim_here();
+    store(&parent, BASE, 2).unwrap();
+    sim::on(1, || store(&parent, BASE, 3)).unwrap();
+    let mut protect = pin!(parent.protect(BASE, 1 << 20, Protection::READ));
+    assert!(waits(protect.as_mut()));
+    sim::on(1, serve);
+    assert_eq!(now(protect), Err(MapError::NotMapped));
+    assert!(sim::on(1, || sim::store(BASE, 4)).is_err());
+}
+
+#[test]
 fn m6_a_cpu_that_has_left_is_not_asked() {
     let (_machine, parent, _child) = on_two_cpus();
     sim::on(1, leave);

@@ -88,7 +88,13 @@ impl Source {
                 Self::Zeroes => {
                     memory::map_at(start, length, Protection::READ_WRITE, Sharing::Private)
                 }
-                Self::File(fd) => memory::map_file_at(start, *fd, length, Protection::READ_WRITE),
+                Self::File(fd) => memory::map_file_at(
+                    start,
+                    *fd,
+                    length,
+                    Protection::READ_WRITE,
+                    Sharing::Private,
+                ),
             }
         };
         result.or_fail("mmap over the area").map(drop)

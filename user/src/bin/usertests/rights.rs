@@ -20,6 +20,7 @@ pub const CASES: &[Case] = cases![
     rights_of_the_descriptor => "memory-rights-of-the-descriptor",
     rights_unknown => "memory-rights-unknown",
     rights_over_holes => "memory-rights-over-holes",
+    rights_that_one_may_not_have => "memory-rights-that-one-may-not-have",
 ];
 
 fn rights() -> Verdict {
@@ -124,13 +125,45 @@ fn rights_unknown() -> Verdict {
     unmap(start, PAGE).or_fail("munmap")
 }
 
+/// What lies before the hole has been changed.
 fn rights_over_holes() -> Verdict {
-    let area = Area::private(5)?;
-    area.unmap(2, 1)?;
+    let area = Area::private(6)?;
+    area.fill_all(1);
+    area.unmap(3, 1)?;
     // SAFETY: nothing of Rust's is there.
-    let result = unsafe { memory::protect(area.page(0), 5 * PAGE, Protection::READ) };
+    let result = unsafe { memory::protect(area.page(1), 5 * PAGE, Protection::READ) };
     expect_error("mprotect over a hole", result, Errno::ENOMEM)?;
     // SAFETY: see above.
-    let result = unsafe { memory::protect(area.page(2), PAGE, Protection::READ) };
-    expect_error("mprotect of a hole", result, Errno::ENOMEM)
+    let result = unsafe { memory::protect(area.page(3), 2 * PAGE, Protection::NONE) };
+    expect_error("mprotect from a hole on", result, Errno::ENOMEM)?;
+    expect_rights(&area, &[1, 2], &[0, 4, 5])
+}
+
+/// Nor does it go on behind what may not have the right.
+fn rights_that_one_may_not_have() -> Verdict {
+    let _scratch = Scratch::enter()?;
+    write_file(c"file", b"contents", 0o644)?;
+    let fd = file::open(c"file", O_RDONLY, 0).or_fail("open")?;
+    let area = Area::private(4)?;
+    area.fill_all(1);
+    area.protect(0, 2, Protection::READ)?;
+    area.protect(3, 1, Protection::READ)?;
+    // SAFETY: nothing of Rust's is there.
+    unsafe { memory::map_file_at(area.page(2), fd, PAGE, Protection::READ, Sharing::Shared) }
+        .or_fail("mmap, shared")?;
+    file::close(fd).or_fail("close")?;
+    // SAFETY: as above.
+    let result = unsafe { memory::protect(area.page(1), 3 * PAGE, Protection::READ_WRITE) };
+    expect_error("mprotect to write", result, Errno::EACCES)?;
+    expect_rights(&area, &[0, 2, 3], &[1])
+}
+
+/// Looks which pages can be written and which can only be read.
+fn expect_rights(area: &Area, readable: &[usize], writable: &[usize]) -> Verdict {
+    for &page in readable {
+        read(area.page(page));
+        expect_signal(Signal::SIGSEGV, || write(area.page(page)))?;
+    }
+    writable.iter().for_each(|&page| area.fill(page, 2));
+    Ok(())
 }

@@ -418,13 +418,24 @@ impl Thread {
         let Some(pages) = self.begin_change(range) else {
             return Ok(());
         };
-        let length = range.end - range.start;
-        let outcome = self
-            .process
-            .space
-            .protect(range.start, length, rights)
-            .await;
-        self.end_change("mprotect", &pages, outcome, Change::Protected(rights))
+        let Range { start, end } = range;
+        let space = &self.process.space;
+        // What lies before the first gap is changed, and between its pages the model knows none.
+        let reached = space.layout.read().await.vmas.covered_until(start, end);
+        let before = pages.partition_point(|&page| page < reached);
+        let (before, behind) = pages.split_at(before);
+        let expected = if reached == end {
+            Ok(())
+        } else {
+            Err(MapError::NotMapped)
+        };
+        let outcome = match space.protect(start, end - start, rights).await {
+            outcome if outcome == expected => Ok(()),
+            Err(MapError::OutOfMemory) => Err(MapError::OutOfMemory),
+            outcome => return Err(format!("mprotect: {outcome:?}, not {expected:?}")),
+        };
+        self.end_change("mprotect", behind, outcome, Change::Nothing)?;
+        self.end_change("mprotect", before, outcome, Change::Protected(rights))
     }
 
     async fn relocate(&self, from: usize, to: usize, leaves: bool) -> Result<(), Wrong> {
