@@ -41,8 +41,23 @@ pub struct Stress {
     pub forkers: u32,
     /// For how long.
     pub seconds: u32,
+    /// How many threads each forker has besides.
+    pub threads: u32,
     /// How to boot.
     pub options: Options,
+}
+
+impl Stress {
+    /// What the machine runs.
+    pub(crate) fn command(&self) -> String {
+        let Stress {
+            forkers,
+            seconds,
+            threads,
+            ..
+        } = self;
+        format!("forkstorm --forkers {forkers} --seconds {seconds} --threads {threads}")
+    }
 }
 
 /// One option of ours.
@@ -109,6 +124,12 @@ const STRESS_FLAGS: &[Flag] = &[
         name: "--seconds",
         value: Some("N"),
         help: "For how long [30]",
+    },
+    Flag {
+        name: "--threads",
+        value: Some("N"),
+        help: "How many threads, up to 16, each forker has besides;\n\
+               they write all the time [none]",
     },
 ];
 
@@ -237,6 +258,7 @@ fn stress(arguments: Vec<String>) -> Result<Command> {
     let mut stress = Stress {
         forkers: 8,
         seconds: 30,
+        threads: 0,
         options: Options::default(),
     };
     let flags: Vec<&Flag> = STRESS_FLAGS.iter().chain(BOOT_FLAGS).collect();
@@ -245,6 +267,7 @@ fn stress(arguments: Vec<String>) -> Result<Command> {
             "--help" => return Ok(Command::Help(stress_help())),
             "--forkers" => stress.forkers = number(name, &value)?,
             "--seconds" => stress.seconds = number(name, &value)?,
+            "--threads" => stress.threads = number(name, &value)?,
             _ => boot_option(&mut stress.options, name, value)?,
         }
     }
@@ -401,8 +424,19 @@ mod tests {
         let Ok(Command::Stress(stress)) = parsed("stress --forkers 3 -m 64M") else {
             panic!("no stress");
         };
-        assert_eq!((stress.forkers, stress.seconds), (3, 30));
+        assert_eq!((stress.forkers, stress.seconds, stress.threads), (3, 30, 0));
         assert_eq!(stress.options.qemu, ["-m", "64M"]);
+        assert_eq!(
+            stress.command(),
+            "forkstorm --forkers 3 --seconds 30 --threads 0"
+        );
+        let Ok(Command::Stress(stress)) = parsed("stress --threads 2 --seconds=5") else {
+            panic!("no stress with threads");
+        };
+        assert_eq!(
+            stress.command(),
+            "forkstorm --forkers 8 --seconds 5 --threads 2"
+        );
     }
 
     #[test]
@@ -415,6 +449,8 @@ mod tests {
             "run --timeout 0",
             "run --gdb=yes",
             "run --kernel-arg log",
+            "stress --threads",
+            "stress --threads many",
         ] {
             assert!(matches!(parsed(line), Err(Error::Usage(_))), "{line}");
         }

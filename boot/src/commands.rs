@@ -55,12 +55,10 @@ pub fn run(command: Command) -> Result<u8> {
 }
 
 fn run_stress(workspace: &Workspace, stress: Stress) -> Result<u8> {
-    let Stress {
-        forkers,
-        seconds,
-        mut options,
-    } = stress;
-    options.exec = Some(format!("forkstorm --forkers {forkers} --seconds {seconds}"));
+    let options = Options {
+        exec: Some(stress.command()),
+        ..stress.options
+    };
     let outcome = boot(workspace, &options)?;
     let code = outcome.verdict.exit_code();
     match outcome.verdict {
