@@ -12,11 +12,14 @@ pub(crate) mod atomic {
 }
 
 #[cfg(loom)]
+mod modelled;
+
+#[cfg(loom)]
 pub(crate) mod atomic {
-    pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
-        fence,
+    pub(crate) use super::modelled::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
     };
+    pub(crate) use loom::sync::atomic::{Ordering, fence};
 }
 
 /// A cell that is only ever reached through closures, so that `loom` can see

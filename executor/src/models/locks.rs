@@ -1,12 +1,12 @@
 //! The locks' hand-over.
 
 use super::{counting, explore};
+use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, Notify, RwLock, Semaphore, WaitQueue};
 use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll};
 use loom::future::block_on;
-use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::sync::Arc;
 
@@ -218,7 +218,7 @@ fn a_wait_against_wake_sees_the_change() {
 /// Fault: `WaitUntil::leave` does not call `wake_one`.
 #[test]
 fn a_cancelled_waiter_passes_the_wake_up_on() {
-    explore(Some(4), || {
+    explore(None, || {
         let queue = Arc::new(WaitQueue::new());
         let items = Arc::new(AtomicUsize::new(0));
         let take = |items: &AtomicUsize| {
@@ -253,7 +253,7 @@ fn a_cancelled_waiter_passes_the_wake_up_on() {
 /// Fault: `WaitQueue::wake_while` returns after the first batch.
 #[test]
 fn wake_all_wakes_all() {
-    explore(Some(4), || {
+    explore(None, || {
         let queue = WaitQueue::new();
         let counts: std::vec::Vec<_> = (0..3).map(|_| counting()).collect();
         let mut waiters: std::vec::Vec<_> = (0..3)

@@ -7,6 +7,10 @@
 //!     --target-dir target/loom
 //! ```
 //!
+//! The atomics are the [facade](crate::facade)'s, which mends what `loom` alone
+//! leaves out. Where all interleavings are too many, the forced switches of
+//! threads are bounded, as the model says.
+//!
 //! Each model is named after the property that it holds. Its heading says which
 //! fault it guards against and how to plant that; each was seen to fail with
 //! the fault planted, and only then believed.
@@ -18,14 +22,14 @@ mod queues;
 mod task;
 mod timers;
 
+use crate::facade::atomic::{AtomicUsize, Ordering};
 use core::task::Waker;
-use loom::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::task::Wake;
 
 /// Explores `model`, with at most `preemptions` switches of threads that were
 /// forced; `None` is all of them.
-fn explore(preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn explore(preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = preemptions;
     builder.check(model);

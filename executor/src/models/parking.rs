@@ -1,12 +1,12 @@
 //! The parking lot's waiters against those who choose, move and lose them.
 
 use super::{counting, explore};
+use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Key, ParkingLot};
 use core::future::Future;
 use core::pin::Pin;
 use core::task::Context;
 use loom::future::block_on;
-use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::boxed::Box;
 use std::sync::Arc;

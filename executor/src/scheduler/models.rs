@@ -4,9 +4,9 @@ pub(crate) use super::injector::{Injector, Taken};
 pub(crate) use super::parking::{Parking, Unparked};
 pub(crate) use super::ring::Ring;
 
+use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::task::{About, Class, Header, JoinHandle, Runnable, Schedule, TaskId, allocate};
 use core::ptr::NonNull;
-use loom::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::vec::Vec;
 
