@@ -248,19 +248,24 @@ impl Selector {
     }
 }
 
-/// Of what news of a child a wait wants to be told, besides its end.
+/// Of what news of a child a wait wants to be told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct News {
-    /// That it was stopped (`WUNTRACED`).
+    /// That it has ended (`WEXITED`).
+    pub ended: bool,
+    /// That it was stopped (`WSTOPPED`).
     pub stopped: bool,
     /// That it was continued (`WCONTINUED`).
     pub continued: bool,
+    /// The news stays for another wait (`WNOWAIT`).
+    pub stays: bool,
 }
 
 impl News {
-    fn includes(self, event: ChildEvent) -> bool {
+    /// Whether it wants to be told of this.
+    pub(super) fn includes(self, event: ChildEvent) -> bool {
         match event {
-            ChildEvent::Ended(_) => true,
+            ChildEvent::Ended(_) => self.ended,
             ChildEvent::Stopped(_) => self.stopped,
             ChildEvent::Continued => self.continued,
         }
@@ -297,20 +302,24 @@ pub async fn wait(
     interruptible(caller, news).await?.map(Some)
 }
 
-/// Takes the news of a child that matches; one that has ended is no zombie any more then. `None`
-/// when there is none.
+/// Takes the news of a child that matches, if it does not stay; one that has ended is no zombie any
+/// more then. `None` when there is none.
 fn look(parent: &Process, selector: Selector, news: News) -> Result<Option<Told>, Errno> {
     let mut ties = parent.family.ties.lock();
     let mut any = false;
     let mut found = None;
     for (index, child) in ties.children.iter().enumerate() {
         if selector.matches(child) {
-            any = true;
             if let Some(status) = child.exit_status() {
-                found = Some((index, status));
-                break;
+                if news.ended {
+                    found = Some((index, status));
+                    break;
+                }
+                // There will be no other news of it.
+                continue;
             }
-            if let Some(event) = child.signals.take_report(|event| news.includes(event)) {
+            any = true;
+            if let Some(event) = child.signals.take_report(news) {
                 return Ok(Some(Told {
                     pid: child.pid,
                     event,
@@ -322,11 +331,16 @@ fn look(parent: &Process, selector: Selector, news: News) -> Result<Option<Told>
     let Some((index, status)) = found else {
         return if any { Ok(None) } else { Err(Errno::ECHILD) };
     };
-    let child = ties.children.remove(index);
+    let child = match news.stays {
+        true => ties.children[index].clone(),
+        false => ties.children.remove(index),
+    };
     drop(ties);
-    ids::remove(&child);
     let cpu_time = child.cpu_time() + child.children_time();
-    parent.children_time.fetch_add(cpu_time, Ordering::Relaxed);
+    if !news.stays {
+        ids::remove(&child);
+        parent.children_time.fetch_add(cpu_time, Ordering::Relaxed);
+    }
     Ok(Some(Told {
         pid: child.pid,
         event: ChildEvent::Ended(status),

@@ -17,6 +17,7 @@ mod signal;
 mod system;
 mod time;
 mod timer;
+mod wait;
 
 use crate::arch::UserContext;
 use crate::errno::{Errno, SysResult};
@@ -156,7 +157,8 @@ pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_vfork => clone::vfork(thread, user).await,
         nr::__NR_clone => clone::clone(thread, user, a, b, c, d, e).await,
         nr::__NR_clone3 => clone::clone3(thread, user, a, b).await,
-        nr::__NR_wait4 => process::wait4(thread, a, b, c, d).await,
+        nr::__NR_wait4 => wait::wait4(thread, a, b, c, d).await,
+        nr::__NR_waitid => wait::waitid(thread, a, b, c, d, e).await,
         nr::__NR_get_robust_list => futex::get_robust_list(thread, a, b, c).await,
         nr::__NR_futex => futex::futex(thread, [a, b, c, d, e, f]).await,
         nr::__NR_getcpu => sched::getcpu(thread, a, b).await,

@@ -1,13 +1,10 @@
-//! Replacing, ending and waiting for processes, and what they are called.
+//! Replacing and ending processes, and what they are called.
 
 use super::not_yet;
 use crate::arch::UserContext;
 use crate::errno::{Errno, SysResult};
 use crate::memory::USER_END;
-use crate::process::{
-    self, End, ExitStatus, News, Outcome, Pid, Process, Program, Selector, Thread, ThreadName,
-};
-use crate::wait::Wait;
+use crate::process::{self, End, ExitStatus, Outcome, Pid, Process, Program, Thread, ThreadName};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -59,61 +56,6 @@ pub async fn execveat(
         return Outcome::Return(Err(not_yet(&ONCE, "execveat relative to a descriptor")));
     }
     execve(thread, path, arguments, environment).await
-}
-
-/// wait4(2).
-pub async fn wait4(
-    thread: &Thread,
-    pid: usize,
-    status: usize,
-    options: usize,
-    usage: usize,
-) -> SysResult {
-    let known = linux::WNOHANG
-        | linux::WUNTRACED
-        | linux::WCONTINUED
-        | linux::__WALL
-        | linux::__WCLONE
-        | linux::__WNOTHREAD;
-    if options as u32 & !known != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let process = thread.process();
-    let selector = match pid as i32 {
-        -1 => Selector::Any,
-        0 => Selector::Group(process.group.load(Ordering::Relaxed)),
-        i32::MIN => return Err(Errno::ESRCH),
-        group if group < 0 => Selector::Group(group.unsigned_abs()),
-        pid => Selector::One(Pid(pid as u32)),
-    };
-    // __WCLONE asks for children that do not send SIGCHLD, which there are none of.
-    if options as u32 & (linux::__WCLONE | linux::__WALL) == linux::__WCLONE {
-        return Err(Errno::ECHILD);
-    }
-    let has = |option| options as u32 & option != 0;
-    let news = News {
-        stopped: has(linux::WUNTRACED),
-        continued: has(linux::WCONTINUED),
-    };
-    let wait = match has(linux::WNOHANG) {
-        true => Wait::Never,
-        false => Wait::For(thread),
-    };
-    let Some(told) = process::wait(process, selector, news, wait).await? else {
-        return Ok(0);
-    };
-    let space = thread.space();
-    if status != 0 {
-        space
-            .write_bytes(status, &told.event.to_wait_status().to_le_bytes())
-            .await?;
-    }
-    if usage != 0 {
-        space
-            .write_bytes(usage, &super::system::usage_of(told.cpu_time))
-            .await?;
-    }
-    Ok(told.pid.0 as usize)
 }
 
 /// getpid(2).

@@ -3,6 +3,7 @@
 use super::number::Signal;
 use crate::process::exit::ExitStatus;
 use crate::process::ids::Pid;
+use core::ops::Range;
 use linux_raw_sys::general as linux;
 
 /// The part of a `siginfo_t` that says something; what follows is zero. A program that sends a
@@ -50,6 +51,10 @@ impl ChildEvent {
 impl SigInfo {
     /// How many bytes of a `siginfo_t` are used.
     pub const SIZE: usize = 48;
+    /// Where all have their number, error and code.
+    pub const HEAD: Range<usize> = NUMBER..CODE + 4;
+    /// Where that of a child has who it is, and its status.
+    pub const OF_CHILD: Range<usize> = PID..STATUS + 4;
 
     fn new(signal: Signal, code: i32) -> SigInfo {
         let mut info = SigInfo {

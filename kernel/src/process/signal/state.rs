@@ -16,6 +16,7 @@ use super::number::{DefaultAction, Set, Signal, TERMINATING, UNSTOPPABLE};
 use super::queue::Queue;
 use super::restart::Continuation;
 use super::timer::Timer;
+use crate::process::exit::News;
 use crate::process::state::Process;
 use crate::process::thread::{Tcb, Thread};
 use crate::process::thread_group::ThreadGroup;
@@ -136,14 +137,14 @@ impl Signals {
             || self.action(Signal::CHLD).has(linux::SA_NOCLDWAIT)
     }
 
-    /// Takes the news that it was stopped or continued, if there is such news and it is wanted.
-    pub(in crate::process) fn take_report(
-        &self,
-        wanted: impl FnOnce(ChildEvent) -> bool,
-    ) -> Option<ChildEvent> {
+    /// Takes the news that it was stopped or continued, if there is such news and it is wanted;
+    /// leaves it, if it is to stay.
+    pub(in crate::process) fn take_report(&self, news: News) -> Option<ChildEvent> {
         let mut state = self.state.lock();
-        let report = state.report.filter(|&event| wanted(event))?;
-        state.report = None;
+        let report = state.report.filter(|&event| news.includes(event))?;
+        if !news.stays {
+            state.report = None;
+        }
         Some(report)
     }
 

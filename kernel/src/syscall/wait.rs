@@ -1,0 +1,128 @@
+//! Waiting for children. Both calls are one wait, which is told differently.
+
+use super::system::usage_of;
+use crate::errno::{Errno, SysResult};
+use crate::process::{self, News, Pid, Selector, SigInfo, Thread, Told};
+use crate::wait::Wait;
+use core::sync::atomic::Ordering;
+use linux_raw_sys::general as linux;
+
+/// Options of both calls that say of which children, and whether to wait.
+const COMMON: u32 =
+    linux::WNOHANG | linux::WCONTINUED | linux::__WALL | linux::__WCLONE | linux::__WNOTHREAD;
+
+/// wait4(2).
+pub async fn wait4(
+    thread: &Thread,
+    pid: usize,
+    status: usize,
+    options: usize,
+    usage: usize,
+) -> SysResult {
+    let options = options as u32;
+    if options & !(COMMON | linux::WUNTRACED) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let selector = match pid as i32 {
+        -1 => Selector::Any,
+        0 => own_group(thread),
+        i32::MIN => return Err(Errno::ESRCH),
+        group if group < 0 => Selector::Group(group.unsigned_abs()),
+        pid => Selector::One(Pid(pid as u32)),
+    };
+    let news = News {
+        ended: true,
+        stopped: options & linux::WUNTRACED != 0,
+        continued: options & linux::WCONTINUED != 0,
+        stays: false,
+    };
+    let Some(told) = wait(thread, selector, news, options).await? else {
+        return Ok(0);
+    };
+    let space = thread.space();
+    if status != 0 {
+        space
+            .write_bytes(status, &told.event.to_wait_status().to_le_bytes())
+            .await?;
+    }
+    if usage != 0 {
+        space.write_bytes(usage, &usage_of(told.cpu_time)).await?;
+    }
+    Ok(told.pid.0 as usize)
+}
+
+/// waitid(2).
+pub async fn waitid(
+    thread: &Thread,
+    kind: usize,
+    id: usize,
+    info: usize,
+    options: usize,
+    usage: usize,
+) -> SysResult {
+    let told = wait_by_id(thread, kind as u32, id as i32, options as u32).await;
+    let space = thread.space();
+    let mut fields = [0; SigInfo::SIZE];
+    if let Ok(Some(told)) = told {
+        if usage != 0 {
+            space.write_bytes(usage, &usage_of(told.cpu_time)).await?;
+        }
+        fields = *SigInfo::child(told.event, told.pid, told.cpu_time).bytes();
+    }
+    // As on Linux after a failure too, and no more than these fields.
+    if info != 0 {
+        for part in [SigInfo::HEAD, SigInfo::OF_CHILD] {
+            let at = info.checked_add(part.start).ok_or(Errno::EFAULT)?;
+            space.write_bytes(at, &fields[part]).await?;
+        }
+    }
+    told.map(|_| 0)
+}
+
+async fn wait_by_id(
+    thread: &Thread,
+    kind: u32,
+    id: i32,
+    options: u32,
+) -> Result<Option<Told>, Errno> {
+    const WHAT: u32 = linux::WEXITED | linux::WSTOPPED | linux::WCONTINUED;
+    if options & !(COMMON | WHAT | linux::WNOWAIT) != 0 || options & WHAT == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let selector = match kind {
+        linux::P_ALL => Selector::Any,
+        linux::P_PID if id > 0 => Selector::One(Pid(id as u32)),
+        linux::P_PGID if id == 0 => own_group(thread),
+        linux::P_PGID if id > 0 => Selector::Group(id as u32),
+        // P_PIDFD as well: there are no such descriptors.
+        _ => return Err(Errno::EINVAL),
+    };
+    let news = News {
+        ended: options & linux::WEXITED != 0,
+        stopped: options & linux::WSTOPPED != 0,
+        continued: options & linux::WCONTINUED != 0,
+        stays: options & linux::WNOWAIT != 0,
+    };
+    wait(thread, selector, news, options).await
+}
+
+async fn wait(
+    thread: &Thread,
+    selector: Selector,
+    news: News,
+    options: u32,
+) -> Result<Option<Told>, Errno> {
+    // __WCLONE asks for children that do not send SIGCHLD, which there are none of.
+    if options & (linux::__WCLONE | linux::__WALL) == linux::__WCLONE {
+        return Err(Errno::ECHILD);
+    }
+    let how = match options & linux::WNOHANG != 0 {
+        true => Wait::Never,
+        false => Wait::For(thread),
+    };
+    process::wait(thread.process(), selector, news, how).await
+}
+
+fn own_group(thread: &Thread) -> Selector {
+    Selector::Group(thread.process().group.load(Ordering::Relaxed))
+}
