@@ -141,7 +141,7 @@ impl Table {
     }
 
     fn slot(&self, index: usize) -> &AtomicU64 {
-        &self.lines()[index / LINE][index % LINE]
+        &self.lines().as_flattened()[index]
     }
 
     /// Which entries of a line are present, a bit each. All are looked at without a branch.

@@ -23,7 +23,7 @@ use alloc::sync::Arc;
 use executor::Label;
 use executor::sync::WaitQueue;
 use linux_raw_sys::general as abi;
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 
 /// Writes up to this size are not mixed with others (`PIPE_BUF`).
 pub const ATOMIC: usize = abi::PIPE_BUF as usize;
@@ -114,8 +114,9 @@ impl Reader {
                     Ok(step) => step,
                     Err(interrupted) => break Err(interrupted.into()),
                 };
-                // What is left is for the next one.
-                if self.readable() > 0 {
+                // What is left is for the next one. Who has looked in vain before us is seen here, as
+                // the lock was ours since, and who looks later finds what is left.
+                if self.0.readers.has_waiters() && self.readable() > 0 {
                     self.0.readers.wake_one();
                 }
             }
@@ -133,36 +134,39 @@ impl Reader {
     }
 
     /// Moves what can be moved at once. Bytes that `to` does not take stay in the pipe.
+    #[inline]
     fn attempt<S: Sink + Limited>(&self, to: &mut S) -> Step {
+        let state = self.0.state.lock();
+        match (state.ring.is_empty(), state.writer_open) {
+            (false, _) => self.give(state, to),
+            (true, true) => Step::Blocked,
+            (true, false) => Step::Closed,
+        }
+    }
+
+    /// Moves some of what is there. Apart from the look whether there is anything, which a read that
+    /// waits takes three times.
+    #[inline(never)]
+    fn give<S: Sink + Limited>(&self, mut state: MutexGuard<'_, State>, to: &mut S) -> Step {
         let pipe = &*self.0;
-        let (step, wake_writer, wake_pollers) = {
-            let mut state = pipe.state.lock();
-            if state.ring.is_empty() {
-                return if state.writer_open {
-                    Step::Blocked
-                } else {
-                    Step::Closed
-                };
-            }
-            let room_before = state.ring.room();
-            let wanted = state.ring.len().min(to.limit());
-            let moved = state.ring.give(to, wanted);
-            let step = if moved < wanted {
-                Step::NotReady
-            } else {
-                Step::Done
-            };
-            let enough = room_before < ATOMIC && state.ring.room() >= ATOMIC;
-            let wake_writer = enough && pipe.writers.has_waiters();
-            (step, wake_writer, enough && pipe.pollers.has_waiters())
-        };
+        let room_before = state.ring.room();
+        let wanted = state.ring.len().min(to.limit());
+        let moved = state.ring.give(to, wanted);
+        let enough = room_before < ATOMIC && state.ring.room() >= ATOMIC;
+        let wake_writer = enough && pipe.writers.has_waiters();
+        let wake_pollers = enough && pipe.pollers.has_waiters();
+        drop(state);
         if wake_writer {
             pipe.writers.wake_one();
         }
         if wake_pollers {
             pipe.pollers.wake_all();
         }
-        step
+        if moved < wanted {
+            Step::NotReady
+        } else {
+            Step::Done
+        }
     }
 
     /// How many bytes can be read (`FIONREAD`).
@@ -234,7 +238,8 @@ impl Writer {
                     Ok(step) => step,
                     Err(interrupted) => break Err(interrupted.into()),
                 };
-                if self.0.state.lock().ring.room() >= ATOMIC {
+                // As for readers.
+                if self.0.writers.has_waiters() && self.0.state.lock().ring.room() >= ATOMIC {
                     self.0.writers.wake_one();
                 }
             }
