@@ -50,20 +50,27 @@ impl Ring {
 
     /// Makes room for `count` more bytes, `room()` at most, and says how much there is: less if
     /// there is no memory to grow.
+    #[inline]
     pub fn grow_for(&mut self, count: usize) -> usize {
         if self.bytes.len() - self.length < count {
-            let size = (self.length + count).next_power_of_two().max(FIRST_SIZE);
-            let mut bytes = Vec::new();
-            if super::admit().is_ok() && bytes.try_reserve_exact(size).is_ok() {
-                let (first, second) = self.filled();
-                bytes.extend_from_slice(first);
-                bytes.extend_from_slice(second);
-                bytes.resize(size, 0);
-                self.bytes = bytes;
-                self.head = 0;
-            }
+            self.grow(self.length + count);
         }
         self.bytes.len() - self.length
+    }
+
+    /// Makes the ring larger, if there is memory. Seldom: it keeps what it has.
+    #[cold]
+    fn grow(&mut self, wanted: usize) {
+        let size = wanted.next_power_of_two().max(FIRST_SIZE);
+        let mut bytes = Vec::new();
+        if super::admit().is_ok() && bytes.try_reserve_exact(size).is_ok() {
+            let (first, second) = self.filled();
+            bytes.extend_from_slice(first);
+            bytes.extend_from_slice(second);
+            bytes.resize(size, 0);
+            self.bytes = bytes;
+            self.head = 0;
+        }
     }
 
     /// The bytes, in two pieces because they may go round the end.

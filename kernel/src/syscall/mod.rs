@@ -24,6 +24,7 @@ use crate::errno::{Errno, SysResult};
 use crate::process::{Outcome, Thread};
 use crate::trace;
 use core::sync::atomic::{AtomicU64, Ordering};
+use file::Buffer;
 use linux_raw_sys::general as nr;
 
 /// The first stage: answers a system call that has nothing to wait for. After `None` nothing has
@@ -68,14 +69,14 @@ pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_execveat => return process::execveat(thread, a, b, c, d, e).await,
 
         // Transfers.
-        nr::__NR_read => file::read(thread, a, b, c).await,
-        nr::__NR_write => file::write(thread, a, b, c).await,
-        nr::__NR_readv => file::readv(thread, a, b, c).await,
-        nr::__NR_writev => file::writev(thread, a, b, c).await,
-        nr::__NR_pread64 => file::pread64(thread, a, b, c, d).await,
-        nr::__NR_pwrite64 => file::pwrite64(thread, a, b, c, d).await,
-        nr::__NR_preadv => file::preadv(thread, a, b, c, d).await,
-        nr::__NR_pwritev => file::pwritev(thread, a, b, c, d).await,
+        nr::__NR_read => file::read(thread, a, Buffer::Range(b, c)).await,
+        nr::__NR_write => file::write(thread, a, Buffer::Range(b, c)).await,
+        nr::__NR_readv => file::read(thread, a, Buffer::Segments(b, c)).await,
+        nr::__NR_writev => file::write(thread, a, Buffer::Segments(b, c)).await,
+        nr::__NR_pread64 => file::pread(thread, a, Buffer::Range(b, c), d).await,
+        nr::__NR_pwrite64 => file::pwrite(thread, a, Buffer::Range(b, c), d).await,
+        nr::__NR_preadv => file::pread(thread, a, Buffer::Segments(b, c), d).await,
+        nr::__NR_pwritev => file::pwrite(thread, a, Buffer::Segments(b, c), d).await,
         nr::__NR_lseek => file::lseek(thread, a, b, c).await,
         nr::__NR_getdents64 => file::getdents64(thread, a, b, c).await,
         nr::__NR_fsync | nr::__NR_fdatasync => file::fsync(thread, a).await,

@@ -10,6 +10,27 @@ use linux_raw_sys::general as abi;
 /// The most bytes of one call (read(2)).
 const MAX_COUNT: usize = 0x7fff_f000;
 
+/// Where in the program's memory the bytes go to, or come from.
+pub enum Buffer {
+    /// An address and a length.
+    Range(usize, usize),
+    /// An array of `struct iovec`, and how many they are.
+    Segments(usize, usize),
+}
+
+impl Buffer {
+    /// As the place of a transfer, which is no longer than one call's may be.
+    async fn find(self, thread: &Thread) -> Result<UserBuf<'_>, Errno> {
+        let space = thread.space();
+        let mut buffer = match self {
+            Buffer::Range(address, count) => UserBuf::new(space, address, count)?,
+            Buffer::Segments(vector, count) => UserBuf::vectored(space, vector, count).await?,
+        };
+        buffer.limit(MAX_COUNT);
+        Ok(buffer)
+    }
+}
+
 /// A read(2) that has nothing to wait for, if this is one: it is ready altogether or not at
 /// all if it is within a page.
 pub fn read_at_once(thread: &Thread, fd: usize, address: usize, count: usize) -> Option<SysResult> {
@@ -33,101 +54,37 @@ pub fn write_at_once(
     file.write_at_once(&mut from).map(Ok)
 }
 
-/// read(2)
-pub async fn read(thread: &Thread, fd: usize, address: usize, count: usize) -> SysResult {
+/// read(2) and readv(2)
+pub async fn read(thread: &Thread, fd: usize, buffer: Buffer) -> SysResult {
     let file = file(thread, fd)?;
-    let space = thread.space();
-    let mut to = UserBuf::new(space, address, count)?;
+    // Not by `find`: a read that waits pays for each future around it.
+    let mut to = match buffer {
+        Buffer::Range(address, count) => UserBuf::new(thread.space(), address, count)?,
+        Buffer::Segments(vector, count) => UserBuf::vectored(thread.space(), vector, count).await?,
+    };
     to.limit(MAX_COUNT);
     file.read(&mut to, thread).await
 }
 
-/// write(2)
-pub async fn write(thread: &Thread, fd: usize, address: usize, count: usize) -> SysResult {
+/// write(2) and writev(2)
+pub async fn write(thread: &Thread, fd: usize, buffer: Buffer) -> SysResult {
     let file = file(thread, fd)?;
-    let space = thread.space();
-    let mut from = UserBuf::new(space, address, count)?;
-    from.limit(MAX_COUNT);
+    let mut from = buffer.find(thread).await?;
     let result = file.write(&mut from, thread).await;
     written(thread, &file, result)
 }
 
-/// readv(2)
-pub async fn readv(thread: &Thread, fd: usize, vector: usize, count: usize) -> SysResult {
+/// pread64(2) and preadv(2)
+pub async fn pread(thread: &Thread, fd: usize, buffer: Buffer, offset: usize) -> SysResult {
     let file = file(thread, fd)?;
-    let space = thread.space();
-    let mut to = UserBuf::vectored(space, vector, count).await?;
-    to.limit(MAX_COUNT);
-    file.read(&mut to, thread).await
-}
-
-/// writev(2)
-pub async fn writev(thread: &Thread, fd: usize, vector: usize, count: usize) -> SysResult {
-    let file = file(thread, fd)?;
-    let space = thread.space();
-    let mut from = UserBuf::vectored(space, vector, count).await?;
-    from.limit(MAX_COUNT);
-    let result = file.write(&mut from, thread).await;
-    written(thread, &file, result)
-}
-
-/// pread64(2)
-pub async fn pread64(
-    thread: &Thread,
-    fd: usize,
-    address: usize,
-    count: usize,
-    offset: usize,
-) -> SysResult {
-    let file = file(thread, fd)?;
-    let space = thread.space();
-    let mut to = UserBuf::new(space, address, count)?;
-    to.limit(MAX_COUNT);
+    let mut to = buffer.find(thread).await?;
     file.read_at(&mut to, position(offset)?, thread).await
 }
 
-/// pwrite64(2)
-pub async fn pwrite64(
-    thread: &Thread,
-    fd: usize,
-    address: usize,
-    count: usize,
-    offset: usize,
-) -> SysResult {
+/// pwrite64(2) and pwritev(2)
+pub async fn pwrite(thread: &Thread, fd: usize, buffer: Buffer, offset: usize) -> SysResult {
     let file = file(thread, fd)?;
-    let space = thread.space();
-    let mut from = UserBuf::new(space, address, count)?;
-    from.limit(MAX_COUNT);
-    file.write_at(&mut from, position(offset)?, thread).await
-}
-
-/// preadv(2)
-pub async fn preadv(
-    thread: &Thread,
-    fd: usize,
-    vector: usize,
-    count: usize,
-    offset: usize,
-) -> SysResult {
-    let file = file(thread, fd)?;
-    let space = thread.space();
-    let mut to = UserBuf::vectored(space, vector, count).await?;
-    to.limit(MAX_COUNT);
-    file.read_at(&mut to, position(offset)?, thread).await
-}
-
-/// pwritev(2)
-pub async fn pwritev(
-    thread: &Thread,
-    fd: usize,
-    vector: usize,
-    count: usize,
-    offset: usize,
-) -> SysResult {
-    let file = file(thread, fd)?;
-    let space = thread.space();
-    let mut from = UserBuf::vectored(space, vector, count).await?;
-    from.limit(MAX_COUNT);
+    let mut from = buffer.find(thread).await?;
     file.write_at(&mut from, position(offset)?, thread).await
 }
 
