@@ -78,7 +78,7 @@ pub const MOST_WRITTEN: usize = 32;
 
 /// A directory whose entries are computed.
 pub trait Listing: Send + Sync {
-    /// What `name` is for the process `caller`.
+    /// What `name` is for the thread with the number `caller`.
     fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<Kind>, Errno>;
 
     /// All names, without `.` and `..`.

@@ -22,7 +22,7 @@ const MAX_LINKS: usize = 40;
 pub struct Start<'a> {
     /// Where relative paths start.
     pub directory: &'a Arc<Node>,
-    /// The process that asks; `/proc/self` depends on it.
+    /// The number of the thread that asks; `/proc/self` depends on it.
     pub caller: i32,
 }
 

@@ -49,6 +49,9 @@ const FILES: [File<fn() -> String>; 5] = [
     (b"stat", stat),
 ];
 
+/// The links of `/proc` itself, to what asks.
+const LINKS: [&[u8]; 2] = [b"self", b"thread-self"];
+
 /// Bytes of the kernel's heap that one name in a list takes at the most, the name included.
 const LISTED_COST: usize = size_of::<Listed>() + 64;
 
@@ -56,8 +59,14 @@ struct Root;
 
 impl Listing for Root {
     fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<Kind>, Errno> {
-        if name == b"self" {
-            return Ok(Some(Kind::link(caller.to_string().as_bytes())));
+        if LINKS.contains(&name) {
+            let tid = Pid(caller as u32);
+            // The kernel's own walks are nobody's.
+            let link = ids::find_thread(tid).map(|(process, _)| match name {
+                b"self" => process.pid.to_string(),
+                _ => format!("{}/task/{tid}", process.pid),
+            });
+            return Ok(link.map(|link| Kind::link(link.as_bytes())));
         }
         if let Some(&(_, text)) = FILES.iter().find(|(file, _)| *file == name) {
             return Ok(Some(Kind::Generated(Arc::new(Text(text)))));
@@ -77,12 +86,12 @@ impl Listing for Root {
         let names = FILES.iter().map(|(name, _)| name);
         let names = names.chain(executor::FILES.iter().map(|(name, _)| name));
         // There can be tens of thousands of processes (rule M10).
-        let count = FILES.len() + executor::FILES.len() + 1 + ids::count();
+        let count = FILES.len() + executor::FILES.len() + LINKS.len() + ids::count();
         memory::admit_bytes(count * LISTED_COST).map_err(|_| Errno::ENOMEM)?;
         let mut list: Vec<Listed> = Vec::new();
         list.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
         list.extend(names.map(|name| Listed::new(name, Type::Regular)));
-        list.push(Listed::new(b"self", Type::Link));
+        list.extend(LINKS.map(|name| Listed::new(name, Type::Link)));
         let mut last = Pid(0);
         while let Some(process) = ids::next(last) {
             last = process.pid;

@@ -119,9 +119,9 @@ impl Place {
 /// The descriptor that stands for the working directory, as an argument.
 const WORKING_DIRECTORY: usize = abi::AT_FDCWD as usize;
 
-/// The process that asks.
+/// The number of the thread that asks.
 fn caller(thread: &Thread) -> i32 {
-    thread.process().pid.0 as i32
+    thread.tid().0 as i32
 }
 
 /// Whether `AT_SYMLINK_NOFOLLOW` is among the flags.

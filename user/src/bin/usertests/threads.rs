@@ -258,14 +258,36 @@ fn in_proc() -> Verdict {
             let verdict = set_name(c"worker");
             named.store(true, Ordering::Release);
             spin_until(|| done.load(Ordering::Relaxed));
-            verdict
+            verdict.and_then(|()| itself_in_proc("worker\n"))
         };
-        let tid = scope.spawn(work).or_fail("a thread")?.tid();
+        let worker = scope.spawn(work).or_fail("a thread")?;
         spin_until(|| named.load(Ordering::Acquire));
-        let verdict = worker_in_proc(tid);
+        let verdict = worker_in_proc(worker.tid());
         done.store(true, Ordering::Relaxed);
-        verdict
+        verdict.and(worker.join().unwrap_or(Ok(())))
     })
+}
+
+/// What the links to who asks lead the calling thread to.
+fn itself_in_proc(name: &str) -> Verdict {
+    let mut buffer = [0; 256];
+    let (pid, tid) = (process::getpid(), process::gettid());
+    for (path, target) in [
+        (c"/proc/self", format!("{pid}")),
+        (c"/proc/thread-self", format!("{pid}/task/{tid}")),
+    ] {
+        let arguments = [
+            path.as_ptr() as usize,
+            buffer.as_mut_ptr() as usize,
+            buffer.len(),
+        ];
+        let length = call(linux::__NR_readlink, arguments).or_fail("readlink")?;
+        let found = buffer.get(..length).unwrap_or_default();
+        ensure!(found == target.as_bytes(), "{path:?} is not {target}");
+    }
+    let comm = text("/proc/thread-self/comm", &mut buffer)?;
+    ensure!(comm == name, "the thread that asks is called {comm}");
+    Ok(())
 }
 
 fn worker_in_proc(tid: Pid) -> Verdict {
