@@ -51,12 +51,12 @@ impl Tally {
 
     /// The CPU begins to halt at `now`.
     pub(super) fn halts(&self, now: u64) {
+        self.parks.add(1);
         self.idle.add(now.wrapping_neg());
     }
 
     /// The CPU runs again at `now`.
     pub(super) fn runs(&self, now: u64) {
-        self.parks.add(1);
         self.idle.add(now);
     }
 
@@ -92,7 +92,7 @@ pub struct Counters {
     pub stolen: u64,
     /// Kicks sent to other CPUs.
     pub kicks: u64,
-    /// Times halted.
+    /// Times halted, the halt that goes on included.
     pub parks: u64,
     /// Nanoseconds halted, the halt that goes on included.
     pub idle_ns: u64,
