@@ -171,7 +171,7 @@ impl<'a> Walk<'a> {
         match directory.kind() {
             Kind::Directory(entries) => Ok(entries.get(name)),
             Kind::Computed(listing) => {
-                super::admit()?;
+                super::ensure_free()?;
                 let kind = listing.lookup(name, self.caller)?;
                 Ok(kind.map(|kind| Arc::new(Node::computed(kind, directory, name))))
             }
@@ -198,7 +198,7 @@ impl<'a> Walk<'a> {
             b"" | b"." => Last::Dot,
             b".." => Last::DotDot,
             name => {
-                super::admit()?;
+                super::ensure_free()?;
                 Last::Name(Arc::from(name))
             }
         })
