@@ -175,7 +175,7 @@ impl Table {
     }
 
     /// Puts `entry` in and returns what was there, with its accessed and dirty bits. The
-    /// memory system puts entries by `memory/sparse.rs` only, which notes where.
+    /// memory system puts entries by `memory/table/occupancy.rs` only, which notes where.
     pub fn swap(self, index: usize, entry: Entry) -> Entry {
         super::scheduling_point();
         Entry(self.slot(index).swap(entry.0, Ordering::AcqRel))

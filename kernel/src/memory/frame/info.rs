@@ -11,7 +11,7 @@ pub(super) struct FrameInfo {
     /// While the count is 0: the next frame of the chain that this one is on. Otherwise
     /// [`HEAP`](super::HEAP) for a frame of the kernel's heap.
     pub link: AtomicU32,
-    /// Of a table: see `sparse.rs`.
+    /// Of a table: see `occupancy.rs`.
     pub occupancy: atomic::AtomicU32,
 }
 

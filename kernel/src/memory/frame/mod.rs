@@ -2,7 +2,7 @@
 //!
 //! Each frame has twelve bytes of metadata: its [`RefCount`]; a link, by which frames
 //! that nobody holds are chained (free ones here, dead tables in the reclaimer) without
-//! memory for lists; and for a table the lines in use (`sparse.rs`). A CPU allocates from and frees to a small cache of its own; caches
+//! memory for lists; and for a table the lines in use (`occupancy.rs`). A CPU allocates from and frees to a small cache of its own; caches
 //! are filled from and drained to the common pool in batches. When the pool is empty, a
 //! CPU looks into the others' caches before it gives up.
 //!
@@ -399,9 +399,9 @@ pub(in crate::memory) fn free_zeroed(frame: Frame) {
     }
 }
 
-/// The lines of a table in which there may be entries, a bit each (`sparse.rs`).
+/// The lines of a table in which there may be entries, a bit each (`occupancy.rs`).
 pub(in crate::memory) fn occupancy(table: Frame) -> u32 {
-    // Relaxed: see the head of `sparse.rs`.
+    // Relaxed: see the head of `occupancy.rs`.
     TABLE.get().info(table).occupancy.load(Ordering::Relaxed)
 }
 

@@ -2,10 +2,10 @@
 //! grows a chunk at a time.
 //!
 //! It grows into the frames' reserve, and does not shrink. When there is not one frame
-//! left an allocation fails, which ends the kernel; `admit` in `frames.rs` is there so
+//! left an allocation fails, which ends the kernel; `ensure_free` in `frame` is there so
 //! that programs get `ENOMEM` long before.
 //!
-//! Each CPU keeps some of the small objects that it has freed (`kept.rs`).
+//! Each CPU keeps some of the small objects that it has freed (`slab_cache.rs`).
 
 use crate::arch;
 use crate::arch::FRAME_SIZE;

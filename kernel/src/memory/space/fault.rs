@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  fault ── area? right? ──no──> SIGSEGV
-//!    │ un-share the path (unshare.rs)
+//!    │ un-share the path (cow_break.rs)
 //!    ├─ nothing there:      fresh zeroes (for a read: the one frame of zeroes), or the object's page
 //!    ├─ only we hold it:    take over: writable in place
 //!    └─ shared:             copy ─> map the copy read-only ─> flush ─> writable ─> thread goes on

@@ -11,7 +11,7 @@
 //!
 //! The processor ANDs the writable bits of all levels, so one cleared bit in the root
 //! protects everything below it. That is all that [`fork`](AddressSpace::fork) does.
-//! Whoever wants to *change* something first un-shares the path to it (`unshare.rs`).
+//! Whoever wants to *change* something first un-shares the path to it (`cow_break.rs`).
 //!
 //! **The lock.** `mappings` guards what may be mapped where (`mappings.rs`). Faults hold it
 //! shared, and change entries by compare-and-exchange; all that takes rights away or
@@ -95,7 +95,7 @@ impl AddressSpace {
     }
 
     /// Copies the address space: the root's user entries, and one reference to each table
-    /// that they point to (rule M3); and a page or two that are sure to be written next (`ahead.rs`).
+    /// that they point to (rule M3); and a page or two that are sure to be written next (`eager_cow.rs`).
     ///
     /// When this returns no CPU can write, through whatever stale translation, what is
     /// shared now. Until then the mmap lock keeps write faults of other threads

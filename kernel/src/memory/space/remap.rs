@@ -1,6 +1,6 @@
 //! mremap: areas that shrink, grow or move (rules M1, M2, M5).
 //!
-//! The entries are moved by `relocate.rs`; here is what may be done, and what becomes of
+//! The entries are moved by `move_tables.rs`; here is what may be done, and what becomes of
 //! the areas.
 
 use crate::arch::FRAME_SIZE;
