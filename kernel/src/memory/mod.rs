@@ -23,6 +23,7 @@
 //! Nothing in here knows a register; see [`arch`] for what the machine does.
 
 mod audit;
+mod fault_injection;
 mod frame;
 #[cfg(not(loom))]
 mod heap;
@@ -44,10 +45,11 @@ mod tests;
 pub use crate::arch::level::{Level, USER_END, USER_ENTRIES, page_of};
 pub use crate::arch::{FRAME_SIZE, Frame};
 pub use audit::{Audit, audit};
+pub use fault_injection::{ALL_FAIL, fail_allocation, fail_allocation_here, fail_allocations};
 pub use frame::zeroed_pool::run as run_zeroed_pool;
 pub use frame::{
-    ALL_FAIL, FrameRef, OutOfMemory, Purpose, ensure_free, ensure_free_bytes, fail_allocation,
-    fail_allocation_here, fail_allocations, free_frames, heap_frames, holders, managed_frames,
+    FrameRef, OutOfMemory, Purpose, ensure_free, ensure_free_bytes, free_frames, heap_frames,
+    holders, managed_frames,
 };
 pub use object::transfer::{Sink, Source};
 pub use object::{Object, PageError};
@@ -83,6 +85,7 @@ pub fn between_polls() {
 /// `aside` bytes of physical memory, in whole frames, are left to the caller for good;
 /// returns where they are.
 pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
+    fault_injection::init();
     let aside = frame::init(boot, aside);
     frame::init_caches();
     #[cfg(target_os = "none")]
