@@ -55,7 +55,7 @@ impl OpenFile {
                     return if whole > before {
                         Ok(whole - before)
                     } else {
-                        Err(error)
+                        Err(error.into())
                     };
                 }
             }

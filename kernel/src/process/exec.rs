@@ -18,8 +18,8 @@ use crate::errno::Errno;
 use crate::fs;
 use crate::fs::walk::Start;
 use crate::memory::{
-    self, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, MapRequest, Object, OutOfMemory,
-    Placement, Protection, USER_END, VmaFlags,
+    self, AccessError, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, MapRequest, Object,
+    OutOfMemory, Placement, Protection, USER_END, VmaFlags,
 };
 use alloc::sync::Arc;
 use alloc::vec;
@@ -58,6 +58,12 @@ impl From<ExecError> for Errno {
 impl From<Errno> for ExecError {
     fn from(errno: Errno) -> ExecError {
         ExecError::Other(errno)
+    }
+}
+
+impl From<AccessError> for ExecError {
+    fn from(error: AccessError) -> ExecError {
+        ExecError::Other(error.into())
     }
 }
 
@@ -250,7 +256,7 @@ async fn read_strings(
         }
         memory::ensure_free_bytes(2 * MAX_STRING)?;
         let string = match space.read_string(address, MAX_STRING).await {
-            Err(Errno::ENAMETOOLONG) => return Err(ExecError::TooBig),
+            Err(AccessError::TooLong) => return Err(ExecError::TooBig),
             string => string?,
         };
         *budget = budget

@@ -8,10 +8,11 @@ use crate::arch::paging::{Bits, Entry, Table};
 use crate::arch::{Frame, sim};
 use crate::memory::frame::{self, FrameRef, Purpose};
 use crate::memory::planted::{Planted, plant};
-use crate::memory::reclaim::{self, Receipt, Retired};
+use crate::memory::reclaim::retired::RetiredBatch;
+use crate::memory::reclaim::retired::{Receipt, Retired};
+use crate::memory::reclaim::{self};
 use crate::memory::space::cow_break::private_child;
 use crate::memory::table::occupancy;
-use crate::memory::tlb::flush::RetiredBatch;
 use loom::thread::{self, JoinHandle};
 use std::sync::Arc;
 

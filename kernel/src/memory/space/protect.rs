@@ -1,14 +1,16 @@
 //! mprotect: rights that go are gone everywhere when it returns (rule M5).
 
+use super::address_space::AddressSpace;
+use super::error::MapError;
+use super::leaf::leaf_bits;
+use super::mmap_lock::Mappings;
+use super::placement::may_change;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::{LEAF_REACH, Level};
 use crate::arch::paging::Bits;
 use crate::memory::planted::{Planted, planted};
-use crate::memory::space::AddressSpace;
-use crate::memory::space::fault::leaf_bits;
-use crate::memory::space::map::{MapError, may_change};
-use crate::memory::space::mmap_lock::Mappings;
-use crate::memory::tlb::flush::{BATCH, FlushRange, RetiredBatch};
+use crate::memory::reclaim::retired::{BATCH, RetiredBatch};
+use crate::memory::tlb::range::FlushRange;
 use crate::memory::tlb::shootdown;
 use crate::memory::vma::map::{Totals, checked_end};
 use crate::memory::vma::vm_area::{Protection, Vma, VmaFlags};
