@@ -100,7 +100,7 @@ impl Tree {
                 _ => None,
             })
             .collect();
-        // The folders on the way are there even if nobody put them.
+        // The folders on the way are there even if none was put.
         for end in 1..path.len() {
             self.entries.entry(path[..end].join("/")).or_insert(Entry {
                 mode: S_IFDIR | 0o755,

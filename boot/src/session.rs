@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often the child is looked at.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How often the console is shown to who watches it.
+/// How often the console is shown to a caller that watches it.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Where the guest's console input comes from.
@@ -104,7 +104,7 @@ impl Session {
         command.stdout(Stdio::piped());
 
         let spinner = match (&options.exec, output) {
-            // Captured output is nobody's terminal, and gdb is slow by nature.
+            // Captured output has no terminal, and gdb is slow by nature.
             (_, Output::Captured) => Spinner::none(),
             _ if options.gdb || options.show_log => Spinner::none(),
             (Some(command), Output::Stdout) => Spinner::start(format!("Running {command}")),
