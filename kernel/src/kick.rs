@@ -76,7 +76,7 @@ pub fn init() {
 pub fn kick(cpu: CpuId) -> bool {
     let waited = WORDS.get()[cpu.0].kick();
     if !waited {
-        arch::kick(cpu);
+        arch::send_ipi(cpu);
     }
     !waited
 }

@@ -23,7 +23,6 @@ pub mod arch;
 #[cfg(not(loom))]
 pub mod cmdline;
 pub mod errno;
-mod facade;
 #[cfg(not(loom))]
 pub mod fs;
 pub mod kick;
@@ -41,8 +40,10 @@ mod selftest;
 mod start;
 #[cfg(not(loom))]
 pub mod syscall;
+#[cfg(not(target_os = "none"))]
+pub mod testing;
 pub mod trace;
 pub mod wait;
 
-#[cfg(target_os = "none")]
-pub use start::start;
+/// The atomics of the protocols that are model-checked.
+pub(crate) use arch::atomic as facade;

@@ -19,8 +19,6 @@ use talc::base::binning::{Binning, DefaultBinning};
 use talc::source::Source;
 use talc::sync::TalcLock;
 
-/// Where the heap begins; `arch` keeps a top-level entry for it.
-const START: usize = 0xffff_c000_0000_0000;
 /// How many steps of reclaim are taken before an allocation fails. Nothing on that way takes
 /// memory from the heap, which is locked meanwhile.
 const HELP: usize = 256;
@@ -30,7 +28,7 @@ const STEP: usize = 16 * FRAME_SIZE;
 #[global_allocator]
 static HEAP: Heap = Heap(Kept::new(TalcLock::new(Growing {
     end: None,
-    mapped: START,
+    mapped: arch::HEAP,
 })));
 
 struct Heap(Kept<TalcLock<spin::Mutex<()>, Growing, DefaultBinning>>);
@@ -98,7 +96,7 @@ unsafe impl Source for Growing {
             // addresses that are the heap's alone.
             Some(old) => Some(unsafe { talc.extend(old, end) }),
             // SAFETY: as above, for all of the heap.
-            None => unsafe { talc.claim(START as *mut u8, end.addr() - START) },
+            None => unsafe { talc.claim(arch::HEAP as *mut u8, end.addr() - arch::HEAP) },
         };
         Ok(())
     }

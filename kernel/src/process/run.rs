@@ -13,7 +13,7 @@ use super::limits::Limits;
 use super::signal::{self, InheritedSignals, SigInfo, Signal, Signals};
 use super::state::{Names, Parts, Process};
 use super::thread::Thread;
-use crate::arch::{self, Access, AtOnce, FloatError, FpuState, Trap, UserContext, Violation};
+use crate::arch::{self, Access, FastPath, FloatError, FpuState, Trap, UserContext, Violation};
 use crate::errno::{Errno, SysResult};
 use crate::fs;
 use crate::fs::table::{FdTable, OnExec};
@@ -229,7 +229,7 @@ async fn run(thread: &Thread, user: &mut UserContext) -> Next {
 
 /// The first stage of every trap (see `syscall`). The FPU's registers are not to be touched: their
 /// lock is taken while the program runs.
-impl AtOnce for Thread {
+impl FastPath for Thread {
     #[inline(always)]
     fn system_call(&self, number: usize, arguments: [usize; 6]) -> Option<usize> {
         syscall::at_once(self, number, arguments)

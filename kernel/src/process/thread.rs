@@ -176,7 +176,7 @@ impl Tcb {
         // A kick for a CPU in the kernel stays pending until it enters user mode. The thread that
         // runs here is in the kernel, and looks when it is done.
         if cpu != NO_CPU && cpu != arch::cpu().0 {
-            arch::kick(CpuId(cpu));
+            arch::send_ipi(CpuId(cpu));
         }
     }
 

@@ -9,9 +9,10 @@ use super::super::reclaim::{self, Receipt, Retired};
 use super::super::sparse;
 use super::super::unshare::own_child;
 use super::Contents;
+use crate::arch::Frame;
 use crate::arch::level::Level;
 use crate::arch::paging::{Bits, Entry, Table};
-use crate::arch::{Frame, sim};
+use crate::testing::sim;
 use loom::thread::{self, JoinHandle};
 use std::sync::Arc;
 

@@ -15,7 +15,8 @@ mod sharing;
 mod simulation;
 
 use super::*;
-use crate::arch::{Access, sim};
+use crate::arch::Access;
+use crate::testing::sim;
 use alloc::sync::Arc;
 use futures_util::FutureExt;
 

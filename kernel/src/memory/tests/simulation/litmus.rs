@@ -6,7 +6,7 @@
 use super::super::super::planted::{Planted, plant};
 use super::*;
 use crate::arch::Frame;
-use crate::arch::sim::stores;
+use crate::testing::sim::stores;
 use core::cell::{Cell, RefCell};
 use core::pin::pin;
 

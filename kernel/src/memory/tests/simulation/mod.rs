@@ -24,7 +24,7 @@ mod world;
 
 use super::super::{audit, free_frames, is_settled, reclaim, shootdown, tags};
 use super::*;
-use crate::arch::sim::schedule;
+use crate::testing::sim::schedule;
 use campaign::Campaign;
 use model::Model;
 use plan::Plan;

@@ -4,7 +4,7 @@
 use super::super::super::area::Protection;
 use super::super::PAGE;
 use super::model::WORDS;
-use crate::arch::sim::random::Random;
+use crate::testing::sim::random::Random;
 use core::fmt;
 
 /// Files, and anonymous memory that is shared; and how many pages each of them has.

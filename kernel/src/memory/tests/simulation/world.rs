@@ -8,7 +8,7 @@ use super::super::super::{AddressSpace, active, reclaim, shootdown};
 use super::model::{File, Identity, Model};
 use super::plan::{FILES, Plan};
 use crate::arch;
-use crate::arch::sim::{self, schedule, stores};
+use crate::testing::sim::{self, schedule, stores};
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
