@@ -15,8 +15,8 @@
 //! Kick and end are read-modify-writes of that word. So a kick is seen by who waits, or it is an
 //! interrupt, which stays pending until the CPU halts or enters user mode.
 
+use crate::arch::atomic::{AtomicU32, Ordering};
 use crate::arch::{self, CpuId, PerMachine};
-use crate::facade::{AtomicU32, Ordering};
 use alloc::vec::Vec;
 use crossbeam_utils::CachePadded;
 

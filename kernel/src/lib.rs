@@ -44,6 +44,3 @@ pub mod syscall;
 pub mod testing;
 pub mod trace;
 pub mod wait;
-
-/// The atomics of the protocols that are model-checked.
-pub(crate) use arch::atomic as facade;

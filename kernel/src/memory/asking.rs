@@ -5,8 +5,8 @@
 
 use super::active::CpuSet;
 use super::planted::{Planted, planted};
+use crate::arch::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::arch::{CpuId, MAX_CPUS};
-use crate::facade::{AtomicU32, AtomicU64, Ordering};
 use arrayvec::ArrayVec;
 
 /// What one CPU is asked to do.

@@ -8,7 +8,7 @@
 //!
 //! One frame is exempt, the frame of zeroes: it is *permanent*, never free, and not counted.
 
-use crate::facade::{AtomicU32, Ordering, fence};
+use crate::arch::atomic::{AtomicU32, Ordering, fence};
 
 /// The frame has as many holders as can be counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,7 +2,7 @@
 
 use super::super::count::RefCount;
 use super::Frame;
-use crate::facade;
+use crate::arch::atomic;
 use core::sync::atomic::AtomicU32;
 
 /// Metadata of one frame. All zeroes are of a free one.
