@@ -12,7 +12,7 @@ pub(super) struct FrameInfo {
     /// [`HEAP`](super::HEAP) for a frame of the kernel's heap.
     pub link: AtomicU32,
     /// Of a table: see `sparse.rs`.
-    pub lines: facade::AtomicU32,
+    pub lines: atomic::AtomicU32,
 }
 
 /// Makes that of the frames 0 to `frames`, in memory that begins at `home`.
@@ -33,7 +33,7 @@ pub(super) unsafe fn at(_home: Frame, frames: usize) -> &'static [FrameInfo] {
     let info = || FrameInfo {
         count: RefCount::new(),
         link: AtomicU32::new(0),
-        lines: facade::AtomicU32::new(0),
+        lines: atomic::AtomicU32::new(0),
     };
     let all: alloc::vec::Vec<_> = (0..frames).map(|_| info()).collect();
     all.leak()
