@@ -25,14 +25,12 @@ pub mod cmdline;
 pub mod errno;
 #[cfg(not(loom))]
 pub mod fs;
-pub mod kick;
 pub mod log;
 pub mod memory;
 #[cfg(target_os = "none")]
 pub mod panic;
 #[cfg(not(loom))]
 pub mod process;
-#[cfg(not(loom))]
 pub mod sched;
 #[cfg(target_os = "none")]
 mod selftest;

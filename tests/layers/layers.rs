@@ -14,12 +14,15 @@ const LAYERS: &[&[&str]] = &[
     &["memory", "memory/space"],
     &["memory/vma"],
     &["memory/user"],
+    &["memory/object"],
     &["memory/tlb"],
     &["memory/reclaim"],
     &["memory/table"],
     &["memory/heap"],
     &["memory/frame"],
-    &["sched", "kick"],
+    // What the whole memory system counts, and the faults that its tests plant.
+    &["memory/stats", "memory/planted"],
+    &["sched"],
     &["trace", "log"],
     // The simulated machine takes the place of the real one, which is in `arch`.
     &["arch", "testing/machine"],
@@ -31,10 +34,11 @@ const LAYERS: &[&[&str]] = &[
 pub const KNOWN: &[(&str, &str, &str)] = &[
     ("memory/heap", "memory", "no folders yet"),
     ("memory/reclaim", "memory", "no folders yet"),
+    ("memory/stats", "memory", "no folders yet"),
+    ("memory/tlb", "memory", "no folders yet"),
     ("memory/user", "memory", "no folders yet"),
     ("memory/user", "errno", "to have errors of its own"),
     ("memory/vma", "memory", "no folders yet"),
-    ("memory/word", "errno", "to have errors of its own"),
     (
         "process/run",
         "syscall",

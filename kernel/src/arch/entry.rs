@@ -25,7 +25,7 @@ bitflags::bitflags! {
         const GLOBAL = 1 << 8;
         /// For the kernel's own use (the processor ignores bits 9 to 11): the page is a copy
         /// whose predecessor may still be in some CPU's TLB, so it must not be written yet.
-        const UNSETTLED = 1 << 9;
+        const COW_PENDING = 1 << 9;
         /// Instruction fetches are not allowed.
         const NO_EXECUTE = 1 << 63;
     }

@@ -78,7 +78,7 @@ impl Table {
     }
 
     /// Puts `entry` in and returns what was there, with its accessed and dirty bits. The
-    /// memory system puts entries by `memory/sparse.rs` only, which notes where.
+    /// memory system puts entries by `memory/table/occupancy.rs` only, which notes where.
     pub fn swap(self, index: usize, entry: Entry) -> Entry {
         scheduling_point();
         Entry::from_raw(self.slot(index).swap(entry.raw(), Ordering::AcqRel))

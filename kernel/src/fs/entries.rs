@@ -68,7 +68,7 @@ impl OpenFile {
 
 /// The entries of a directory without `.` and `..`.
 fn list(node: &Node) -> Result<Vec<Listed>, Errno> {
-    super::admit()?;
+    super::ensure_free()?;
     match node.kind() {
         NodeKind::Directory(directory) => {
             let mut list = Vec::new();

@@ -66,7 +66,7 @@ impl Loader<'_> {
     }
 
     fn add(&mut self, entry: &ArchiveEntry<'_>) -> Result<(), Errno> {
-        super::admit()?;
+        super::ensure_free()?;
         self.make_parents(entry.path)?;
         let permissions = entry.mode & 0o7777;
         let kind = match entry.mode & abi::S_IFMT {

@@ -90,6 +90,6 @@ fn now() -> u64 {
 }
 
 /// Whether there is memory for one more small thing.
-fn admit() -> Result<(), Errno> {
-    crate::memory::admit().map_err(|_| Errno::ENOMEM)
+fn ensure_free() -> Result<(), Errno> {
+    crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)
 }

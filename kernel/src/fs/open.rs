@@ -20,7 +20,7 @@ pub async fn open(
     flags: u32,
     permissions: u32,
 ) -> Result<Arc<OpenFile>, Errno> {
-    super::admit()?;
+    super::ensure_free()?;
     // O_PATH makes all flags but these meaningless.
     let flags = if flags & abi::O_PATH != 0 {
         flags & (abi::O_PATH | abi::O_DIRECTORY | abi::O_NOFOLLOW)
@@ -79,7 +79,7 @@ fn find_or_make(
         Follow::Yes
     };
     let (node, made) = tree.find_or_make(start, path, follow, || {
-        super::admit()?;
+        super::ensure_free()?;
         Ok(Node::with_permissions(
             NodeKind::regular(Object::new()),
             permissions,
@@ -118,7 +118,7 @@ fn opened(node: &Node, flags: u32) -> Result<Opened, Errno> {
 /// A regular file that has no name and gets none (memfd_create(2)), open for reading and
 /// writing.
 pub fn unnamed() -> Result<Arc<OpenFile>, Errno> {
-    super::admit()?;
+    super::ensure_free()?;
     let node = Node::with_permissions(NodeKind::regular(Object::new()), 0o777);
     let flags = abi::O_RDWR | abi::O_LARGEFILE;
     Ok(Arc::new(OpenFile::new(

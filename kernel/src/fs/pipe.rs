@@ -51,7 +51,7 @@ pub struct Writer(Arc<Pipe>);
 
 /// Makes a pipe.
 pub fn pipe() -> Result<(Reader, Writer), Errno> {
-    super::admit()?;
+    super::ensure_free()?;
     let pipe = Arc::new(Pipe {
         number: super::metadata::next_number(),
         state: Mutex::new(PipeState {

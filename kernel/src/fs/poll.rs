@@ -39,7 +39,7 @@ pub async fn any_ready(interests: &[Interest]) -> Result<(), Errno> {
         .map_err(|_| Errno::ENOMEM)?;
     for interest in interests {
         if interest.file.can_change() {
-            super::admit()?;
+            super::ensure_free()?;
             waits.push(Box::pin(interest.file.wait_ready(interest.events)));
         }
     }

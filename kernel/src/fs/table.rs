@@ -178,7 +178,7 @@ impl FdTable {
         if lowest.index() >= limit {
             return Err(Errno::EINVAL);
         }
-        super::admit()?;
+        super::ensure_free()?;
         let slot = Descriptor { file, on_exec };
         let result = self.change(|slots| {
             let fd = slots.lowest_free(lowest);
@@ -217,7 +217,7 @@ impl FdTable {
         if fd.index() >= self.limit() {
             return Err(Errno::EBADF);
         }
-        super::admit()?;
+        super::ensure_free()?;
         let slot = Descriptor { file, on_exec };
         let old = self
             .change(|slots| slots.set(fd, slot))?

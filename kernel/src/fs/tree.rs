@@ -135,7 +135,7 @@ impl Tree {
 
     /// Makes a node where there must be none (mkdir(2), symlink(2), mknod(2)).
     pub fn make(&self, start: Start<'_>, path: &[u8], node: Node) -> Result<Arc<Node>, Errno> {
-        super::admit()?;
+        super::ensure_free()?;
         let node = Arc::new(node);
         self.link(start, path, node.clone())?;
         Ok(node)
@@ -175,7 +175,7 @@ impl Tree {
     }
 
     fn add(&self, directory: &Arc<Node>, name: Name, node: Arc<Node>) -> Result<(), Errno> {
-        super::admit()?;
+        super::ensure_free()?;
         let entries = changeable(directory)?;
         let _change = self.change.lock();
         if matches!(directory.location(), Location::Nowhere) {
@@ -255,7 +255,7 @@ impl Tree {
         let (Last::Name(from_name), Last::Name(to_name)) = (&from.last, &to.last) else {
             return Err(Errno::EBUSY);
         };
-        super::admit()?;
+        super::ensure_free()?;
         let removed = {
             let _change = self.change.lock();
             self.rename_locked((&from, from_name), (&to, to_name), replace)?

@@ -172,7 +172,7 @@ impl<'a> PathWalk<'a> {
         match directory.kind() {
             NodeKind::Directory(entries) => Ok(entries.get(name)),
             NodeKind::Computed(listing) => {
-                super::admit()?;
+                super::ensure_free()?;
                 let kind = listing.lookup(name, self.caller)?;
                 Ok(kind.map(|kind| Arc::new(Node::computed(kind, directory, name))))
             }
@@ -199,7 +199,7 @@ impl<'a> PathWalk<'a> {
             b"" | b"." => Last::Dot,
             b".." => Last::DotDot,
             name => {
-                super::admit()?;
+                super::ensure_free()?;
                 Last::Name(Arc::from(name))
             }
         })

@@ -88,7 +88,7 @@ impl Listing for Root {
         let names = names.chain(executor::FILES.iter().map(|(name, _)| name));
         // There can be tens of thousands of processes (rule M10).
         let count = FILES.len() + executor::FILES.len() + LINKS.len() + ids::count();
-        memory::admit_bytes(count * LISTED_COST).map_err(|_| Errno::ENOMEM)?;
+        memory::ensure_free_bytes(count * LISTED_COST).map_err(|_| Errno::ENOMEM)?;
         let mut list: Vec<Listed> = Vec::new();
         list.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
         list.extend(names.map(|name| Listed::new(name, FileType::Regular)));
@@ -293,10 +293,10 @@ fn process_maps(process: &Process) -> Result<Vec<u8>, Errno> {
     let Some(space) = process.space() else {
         return Ok(Vec::new());
     };
-    let areas = space.areas_now();
+    let areas = space.vmas_now();
     // A program can have tens of thousands of areas (rule M10).
     let length = areas.count() * AREA_LINE;
-    memory::admit_bytes(length).map_err(|_| Errno::ENOMEM)?;
+    memory::ensure_free_bytes(length).map_err(|_| Errno::ENOMEM)?;
     let mut text = String::new();
     text.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
     for vma in areas.iter() {

@@ -33,7 +33,7 @@ impl Listing for Tasks {
     fn list(&self) -> Result<Vec<Listed>, Errno> {
         let count = self.0.thread_count();
         // There can be tens of thousands (rule M10).
-        memory::admit_bytes(count * LISTED_COST).map_err(|_| Errno::ENOMEM)?;
+        memory::ensure_free_bytes(count * LISTED_COST).map_err(|_| Errno::ENOMEM)?;
         let mut tids: Vec<Pid> = Vec::new();
         tids.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
         self.0.threads.for_each(|thread| {

@@ -2,13 +2,14 @@
 
 mod areas;
 
-use super::super::super::{FaultError, fail_allocation, shootdown};
 use super::super::PAGE;
 use super::model::{Change, Model, Wrong};
 use super::plan::{By, Operation, Place, Range, Source, Step};
 use super::world::{Pending, Process, World, between_instructions, is_asked, within, yield_once};
 use crate::arch::Access;
 use crate::errno::Errno;
+use crate::memory::tlb::shootdown;
+use crate::memory::{FaultError, fail_allocation};
 use crate::testing::sim::{self, schedule, stores};
 use core::cell::{RefCell, RefMut};
 use std::rc::Rc;
