@@ -8,9 +8,11 @@
 use super::exec::Program;
 use super::exit::End;
 use super::ids::{self, Pid};
+use super::registers::Registers;
 use super::signal::{InheritedSignals, ThreadSignals};
 use super::state::Process;
-use crate::arch::{self, CpuId, FpuState, UserContext};
+use crate::arch::{self, CpuId};
+use crate::kick;
 use crate::memory::{self, AddressSpace};
 use crate::sched;
 use crate::trace::{self, Kind};
@@ -37,10 +39,10 @@ pub struct Tcb {
     tid: AtomicU32,
     pub(super) signals: ThreadSignals,
     /// It has to end; never taken back.
-    is_doomed: AtomicBool,
+    exit_pending: AtomicBool,
     /// Woken when there is something that the thread has to look at. There from its first wait
     /// to its end: a task has one waker all its life.
-    attention: Mutex<Option<Waker>>,
+    signal_waker: Mutex<Option<Waker>>,
     /// Where the list of the locks that it holds begins (set_robust_list(2)).
     robust_list: AtomicUsize,
     /// The CPUs where it may run, a bit each.
@@ -62,8 +64,8 @@ impl Tcb {
             process,
             tid: AtomicU32::new(tid.0),
             signals: ThreadSignals::new(signals),
-            is_doomed: AtomicBool::new(false),
-            attention: Mutex::new(None),
+            exit_pending: AtomicBool::new(false),
+            signal_waker: Mutex::new(None),
             robust_list: AtomicUsize::new(0),
             affinity: AtomicU64::new(sched::all_cpus()),
             name: Mutex::new(None),
@@ -137,7 +139,7 @@ impl Tcb {
     /// is soon if it is in user mode.
     pub fn set_affinity(&self, cpus: u64) {
         self.affinity.store(cpus, Ordering::Relaxed);
-        self.alert();
+        self.signal_wake();
     }
 
     /// What it is called.
@@ -164,8 +166,8 @@ impl Tcb {
 
     /// Makes the thread look at what has come for it: it wakes up if it waits, and leaves
     /// user mode if it is there. The caller has left what is to be found before.
-    pub(super) fn alert(&self) {
-        let waker = self.attention.lock().clone();
+    pub(super) fn signal_wake(&self) {
+        let waker = self.signal_waker.lock().clone();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -176,27 +178,30 @@ impl Tcb {
         // A kick for a CPU in the kernel stays pending until it enters user mode. The thread that
         // runs here is in the kernel, and looks when it is done.
         if cpu != NO_CPU && cpu != arch::cpu().0 {
-            arch::kick(CpuId(cpu));
+            let _ = kick::kick(CpuId(cpu));
         }
     }
 
     /// The thread has to end, whatever it does.
-    pub(super) fn doom(&self) {
-        // Release: pairs with the Acquire in `is_doomed`.
-        self.is_doomed.store(true, Ordering::Release);
-        self.alert();
+    pub(super) fn set_exit_pending(&self) {
+        // Release: pairs with the Acquire in `exit_pending`.
+        self.exit_pending.store(true, Ordering::Release);
+        self.signal_wake();
     }
 
     /// Whether it has to end, whatever it does.
-    pub(super) fn is_doomed(&self) -> bool {
-        self.is_doomed.load(Ordering::Acquire)
+    pub(super) fn exit_pending(&self) -> bool {
+        self.exit_pending.load(Ordering::Acquire)
     }
 
     /// Waits until `condition` gives something; it is looked at whenever the thread is
     /// alerted. Only for the thread itself.
-    pub(super) async fn attend<T>(&self, mut condition: impl FnMut() -> Option<T>) -> T {
+    pub(super) async fn wait_for_signal_wake<T>(
+        &self,
+        mut condition: impl FnMut() -> Option<T>,
+    ) -> T {
         poll_fn(|context| {
-            self.listen(context.waker());
+            self.set_signal_waker(context.waker());
             condition().map_or(Poll::Pending, Poll::Ready)
         })
         .await
@@ -204,14 +209,17 @@ impl Tcb {
 
     /// Has the task woken by what the thread has to look at. Only for the thread itself, and before
     /// it looks: either that finds what was left, or who left it finds the waker (the lock).
-    pub(super) fn listen(&self, waker: &Waker) {
-        let mut attention = self.attention.lock();
-        if attention.as_ref().is_some_and(|old| old.will_wake(waker)) {
+    pub(super) fn set_signal_waker(&self, waker: &Waker) {
+        let mut signal_waker = self.signal_waker.lock();
+        if signal_waker
+            .as_ref()
+            .is_some_and(|old| old.will_wake(waker))
+        {
             return;
         }
-        let old = attention.replace(waker.clone());
+        let old = signal_waker.replace(waker.clone());
         // To drop a waker may be to drop a task.
-        drop(attention);
+        drop(signal_waker);
         drop(old);
     }
 
@@ -231,7 +239,7 @@ impl Tcb {
     }
 
     /// The thread becomes the leader. It is the only one.
-    pub(super) fn take_lead(self: &Arc<Tcb>) {
+    pub(super) fn become_leader(self: &Arc<Tcb>) {
         if !self.is_leader() {
             ids::remove_thread(self);
             self.tid.store(self.process.pid.0, Ordering::Relaxed);
@@ -242,14 +250,14 @@ impl Tcb {
     /// it is the last.
     pub(super) fn leave(self: &Arc<Tcb>, end: End) {
         // It would keep the memory of the task.
-        let attention = self.attention.lock().take();
-        drop(attention);
+        let signal_waker = self.signal_waker.lock().take();
+        drop(signal_waker);
         if let End::Process(status) = end {
             self.process.threads.end(status);
         }
         if self.is_leader() {
             // Whoever waits for its memory (vfork(2)) waits for this thread of it.
-            self.process.borrowed.give_back();
+            self.process.vfork_done.complete();
         } else {
             ids::remove_thread(self);
         }
@@ -263,18 +271,16 @@ impl Tcb {
 pub struct Thread {
     tcb: Arc<Tcb>,
     space: Arc<AddressSpace>,
-    pub(super) fpu: Mutex<FpuState>,
     /// Where the kernel writes a zero when the thread ends (set_tid_address(2)), if somebody
     /// is left to see it.
     pub clear_tid: AtomicUsize,
 }
 
 impl Thread {
-    pub(super) fn new(tcb: Arc<Tcb>, space: Arc<AddressSpace>, fpu: FpuState) -> Thread {
+    pub(super) fn new(tcb: Arc<Tcb>, space: Arc<AddressSpace>) -> Thread {
         Thread {
             tcb,
             space,
-            fpu: Mutex::new(fpu),
             clear_tid: AtomicUsize::new(0),
         }
     }
@@ -306,7 +312,7 @@ impl Thread {
     }
 
     /// Becomes another program.
-    pub(super) fn replace(&mut self, program: Program, user: &mut UserContext) {
+    pub(super) fn replace(&mut self, program: Program, registers: &mut Registers) {
         let process = self.tcb.process();
         let [name, more] = trace::name(&program.names.short);
         trace::event(Kind::Exec, [process.pid.0.into(), name, more]);
@@ -315,12 +321,11 @@ impl Thread {
         process.stops_sharing_memory();
         process.forget_barriers();
         self.tcb.set_name(None);
-        process.borrowed.give_back();
+        process.vfork_done.complete();
         process.threads.reopen();
         let mine = core::mem::replace(&mut self.space, program.space);
         drop((ours, mine));
-        *user = UserContext::new(program.entry, program.sp);
-        self.fpu.get_mut().reset();
+        registers.reset(program.entry, program.sp);
         process.signals.exec();
         self.tcb.signals.exec();
     }

@@ -82,7 +82,10 @@ impl ThreadGroup {
         let mut members = self.members.lock();
         if members.verdict.is_none() {
             members.verdict = Some(status);
-            members.threads.iter().for_each(|thread| thread.doom());
+            members
+                .threads
+                .iter()
+                .for_each(|thread| thread.set_exit_pending());
         }
     }
 
@@ -99,7 +102,7 @@ impl ThreadGroup {
             // Who leaves of its own is asked last, as Linux does since 6.0.
             let status = members.verdict.unwrap_or(match end {
                 End::Thread(status) | End::Process(status) => status,
-                End::Doomed => ExitStatus::Code(0),
+                End::ExitPending => ExitStatus::Code(0),
             });
             (gone, members.threads.is_empty().then_some(status))
         };
@@ -123,7 +126,7 @@ impl ThreadGroup {
             let others = members.threads.iter();
             others
                 .filter(|other| !core::ptr::eq(&***other, thread))
-                .for_each(|other| other.doom());
+                .for_each(|other| other.set_exit_pending());
         }
         self.left
             .wait_until(|| (self.len() == 1).then_some(()))
@@ -149,8 +152,8 @@ impl ThreadGroup {
     }
 
     /// Makes all look at what has come for the process.
-    pub(super) fn alert(&self) {
-        self.for_each(|thread| thread.alert());
+    pub(super) fn signal_wake(&self) {
+        self.for_each(|thread| thread.signal_wake());
     }
 
     /// Visits all. `visit` is called under the lock: it neither allocates nor waits.

@@ -1,26 +1,25 @@
 //! Making processes and threads: fork(2), vfork(2), clone(2), clone3(2).
 
 use super::not_yet;
-use crate::arch::UserContext;
 use crate::errno::{Errno, SysResult};
 use crate::memory::USER_END;
-use crate::process::{self, Beginning, ForkRequest, Pid, Signal, Thread};
+use crate::process::{self, Beginning, ForkRequest, Pid, Registers, Signal, Thread};
 use core::sync::atomic::AtomicU64;
 use linux_raw_sys::general as linux;
 
 /// fork(2).
-pub async fn fork(thread: &Thread, user: &UserContext) -> SysResult {
-    made(process::fork(thread, user, ForkRequest::default()).await)
+pub async fn fork(thread: &Thread, registers: &mut Registers) -> SysResult {
+    made(process::fork(thread, registers, ForkRequest::default()).await)
 }
 
 /// vfork(2).
-pub async fn vfork(thread: &Thread, user: &UserContext) -> SysResult {
+pub async fn vfork(thread: &Thread, registers: &mut Registers) -> SysResult {
     let request = ForkRequest {
         borrows_memory: true,
         waits: true,
         ..ForkRequest::default()
     };
-    made(process::fork(thread, user, request).await)
+    made(process::fork(thread, registers, request).await)
 }
 
 fn made(pid: Result<Pid, Errno>) -> SysResult {
@@ -30,7 +29,7 @@ fn made(pid: Result<Pid, Errno>) -> SysResult {
 /// clone(2).
 pub async fn clone(
     thread: &Thread,
-    user: &UserContext,
+    registers: &mut Registers,
     flags: usize,
     stack: usize,
     parent_tid: usize,
@@ -50,11 +49,16 @@ pub async fn clone(
         child_tid,
         tls,
     };
-    arguments.make(thread, user).await
+    arguments.make(thread, registers).await
 }
 
 /// clone3(2).
-pub async fn clone3(thread: &Thread, user: &UserContext, address: usize, size: usize) -> SysResult {
+pub async fn clone3(
+    thread: &Thread,
+    registers: &mut Registers,
+    address: usize,
+    size: usize,
+) -> SysResult {
     // CLONE_ARGS_SIZE_VER0; what a longer structure adds must be zero.
     const FIRST: usize = 64;
     const LARGEST: usize = 4096;
@@ -100,7 +104,7 @@ pub async fn clone3(thread: &Thread, user: &UserContext, address: usize, size: u
         child_tid,
         tls,
     };
-    arguments.make(thread, user).await
+    arguments.make(thread, registers).await
 }
 
 /// What clone(2) and clone3(2) have in common.
@@ -142,11 +146,11 @@ impl CloneArguments {
     }
 
     /// Makes the thread or the process.
-    async fn make(&self, thread: &Thread, user: &UserContext) -> SysResult {
+    async fn make(&self, thread: &Thread, registers: &mut Registers) -> SysResult {
         self.check()?;
         let beginning = self.beginning();
         if self.has(linux::CLONE_THREAD) {
-            return made(process::add_thread(thread, user, &beginning).await);
+            return made(process::add_thread(thread, registers, &beginning).await);
         }
         let request = ForkRequest {
             borrows_memory: self.has(linux::CLONE_VM),
@@ -154,7 +158,7 @@ impl CloneArguments {
             clears_handlers: self.flags & CLONE_CLEAR_SIGHAND != 0,
             beginning,
         };
-        made(process::fork(thread, user, request).await)
+        made(process::fork(thread, registers, request).await)
     }
 
     /// Refuses what Linux refuses (clone(2), ERRORS), and what is not there yet.

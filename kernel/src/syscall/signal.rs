@@ -4,7 +4,7 @@ use super::{file, time};
 use crate::arch::{StackNote, UserContext};
 use crate::errno::{Errno, SysResult};
 use crate::process::{
-    self, Action, Continuation, Outcome, Pid, QueueFull, SigInfo, Signal, Thread, futex,
+    self, Action, Continuation, Outcome, Pid, QueueFull, Registers, SigInfo, Signal, Thread, futex,
 };
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as linux;
@@ -160,8 +160,8 @@ pub async fn rt_sigaction(
 }
 
 /// rt_sigreturn(2): what a handler returns to.
-pub async fn rt_sigreturn(thread: &Thread, user: &mut UserContext) -> Outcome {
-    if thread.return_from_handler(user).await.is_err() {
+pub async fn rt_sigreturn(thread: &Thread, registers: &mut Registers) -> Outcome {
+    if thread.return_from_handler(registers).await.is_err() {
         thread.force(SigInfo::kernel(Signal::SEGV));
     }
     Outcome::Resume

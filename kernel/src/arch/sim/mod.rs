@@ -25,7 +25,7 @@ use caches::Caches;
 pub use cell::PerMachine;
 use memory::Memory;
 pub use processor::{PageFault, load, load_word, store, store_word, translate};
-pub use user::{FpuState, SavedFrame, UserContext};
+pub use user::{FpuState, SavedFrame, UserContext, save_loaded_fpu};
 
 use super::paging::{Bits, ENTRIES, Entry, Table};
 use super::{BootInfo, CpuId, PhysRange, Wanted};

@@ -1,6 +1,6 @@
 //! Which word is meant: two programs, or two addresses of one, can mean the same.
 
-use super::Place;
+use super::FutexAddress;
 use crate::errno::Errno;
 use crate::memory::{AddressSpace, Object};
 use alloc::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    pub(super) async fn of(space: &AddressSpace, place: Place) -> Result<Key, Errno> {
+    pub(super) async fn of(space: &AddressSpace, place: FutexAddress) -> Result<Key, Errno> {
         let (identity, address) = (core::ptr::from_ref(space).addr(), place.address);
         if place.scope == Scope::Private {
             return Ok(Key::Private(identity, address));

@@ -44,7 +44,7 @@ pub(super) fn init() {
 
 /// A word that a program names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct FutexAddress {
     /// Its address, a multiple of four.
     pub address: usize,
     /// Who can mean the same word.
@@ -78,7 +78,7 @@ fn expect(space: &AddressSpace, address: usize, expected: u32) -> Result<(), Uns
 /// thread is called away.
 pub async fn wait(
     thread: &Thread,
-    place: Place,
+    place: FutexAddress,
     expected: u32,
     bits: u32,
     deadline: Option<u64>,
@@ -130,7 +130,7 @@ pub async fn wait(
 /// `EFAULT` for a shared word that is not there.
 pub async fn wake(
     space: &AddressSpace,
-    place: Place,
+    place: FutexAddress,
     count: usize,
     bits: u32,
 ) -> Result<usize, Errno> {
@@ -146,8 +146,8 @@ pub async fn wake(
 /// `EAGAIN` when it has another, `EFAULT`.
 pub async fn requeue(
     space: &AddressSpace,
-    from: Place,
-    to: Place,
+    from: FutexAddress,
+    to: FutexAddress,
     (wake, requeue): (usize, usize),
     expected: Option<u32>,
 ) -> Result<usize, Errno> {
@@ -173,8 +173,8 @@ pub async fn requeue(
 /// `EFAULT`.
 pub async fn wake_and_change(
     space: &AddressSpace,
-    first: Place,
-    second: Place,
+    first: FutexAddress,
+    second: FutexAddress,
     counts: (usize, usize),
     operation: impl Fn(u32) -> u32,
     condition: impl Fn(u32) -> bool,
@@ -207,7 +207,7 @@ impl Thread {
     /// To be called when the thread is about to leave its memory, by its end or for another
     /// program: tells those who stay (set_robust_list(2), set_tid_address(2)). A bad address
     /// is the program's own loss.
-    pub(super) async fn tell_it_leaves(&self) {
+    pub(super) async fn release_memory(&self) {
         self.give_up_locks().await;
         let address = self.clear_tid.swap(0, Ordering::Relaxed);
         let process = self.process();
@@ -223,7 +223,7 @@ impl Thread {
 
     /// Wakes one who waits for a word that this thread has given up, if it is one.
     async fn wake_one(&self, address: usize) {
-        let place = Place {
+        let place = FutexAddress {
             address,
             scope: Scope::Shared,
         };

@@ -51,7 +51,7 @@ impl Thread {
     pub async fn wait_for_signal(&self, set: Set, time: Option<u64>) -> Result<SigInfo, Errno> {
         let set = set & !UNSTOPPABLE;
         self.signals().set_awaited(set);
-        let come = self.tcb().attend(|| self.take_one_of(set));
+        let come = self.tcb().wait_for_signal_wake(|| self.take_one_of(set));
         let result = match time {
             None => interruptible(self, come).await.map_err(|_| Errno::EINTR),
             Some(0) => self.take_one_of(set).ok_or(Errno::EAGAIN),

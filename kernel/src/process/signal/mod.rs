@@ -29,7 +29,7 @@ mod timer;
 pub use action::{Action, Disposition};
 pub use info::{ChildEvent, SigInfo};
 pub use number::Signal;
-pub(super) use orphans::have_parted;
+pub(super) use orphans::check_orphaned_group;
 pub(super) use queue::MAX_QUEUED;
 pub use queue::QueueFull;
 pub use restart::Continuation;

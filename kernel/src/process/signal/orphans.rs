@@ -44,7 +44,7 @@ pub(super) fn has_job_control(group: u32) -> bool {
 
 /// A process has lost this parent, or has ended itself: it may have been what kept its group
 /// from being orphaned.
-pub(in crate::process) fn have_parted(child: &Process, parent: &Process) {
+pub(in crate::process) fn check_orphaned_group(child: &Process, parent: &Process) {
     if !controls(parent, child) {
         return;
     }

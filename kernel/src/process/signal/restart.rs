@@ -2,7 +2,7 @@
 //! called: a stop, for instance, does not make a sleep longer (restart_syscall(2)).
 
 use crate::errno::Errno;
-use crate::process::futex::Place;
+use crate::process::futex::FutexAddress;
 use crate::process::thread::Thread;
 
 /// The rest of a system call. Times are of `arch::clock`.
@@ -27,7 +27,7 @@ pub enum Continuation {
     /// futex(2), waiting.
     Futex {
         /// The word.
-        place: Place,
+        place: FutexAddress,
         /// Its value.
         expected: u32,
         /// Who may wake.

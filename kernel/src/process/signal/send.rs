@@ -8,7 +8,7 @@ use super::action::Disposition;
 use super::info::{ChildEvent, SigInfo};
 use super::number::{DefaultAction, STOPPING, Signal};
 use super::queue::{MAX_QUEUED, QueueFull};
-use super::state::State;
+use super::state::SignalState;
 use crate::process::ids::{self, Pid};
 use crate::process::state::Process;
 use crate::process::thread::{Tcb, Thread};
@@ -76,7 +76,7 @@ impl Process {
                 state.forget(&self.threads, STOPPING);
                 if mem::take(&mut state.stopped) {
                     state.report = Some(ChildEvent::Continued);
-                    state.untold = state.report;
+                    state.unsent = state.report;
                 }
             } else if signal.bit() & STOPPING != 0 {
                 state.forget(&self.threads, Signal::CONT.bit());
@@ -95,11 +95,11 @@ impl Process {
         // Pairs with the stores of what a thread holds back and waits for.
         fence(Ordering::SeqCst);
         match to {
-            _ if continues => self.threads.alert(),
-            Some(thread) if queued => thread.alert(),
+            _ if continues => self.threads.signal_wake(),
+            Some(thread) if queued => thread.signal_wake(),
             None if queued => self.threads.for_each(|thread| {
                 if thread.signals.wants(signal) {
-                    thread.alert();
+                    thread.signal_wake();
                 }
             }),
             _ => {}
@@ -108,7 +108,7 @@ impl Process {
     }
 
     /// Whether the signal would do nothing, now and later.
-    fn is_indifferent(&self, state: &State, to: Option<&Tcb>, signal: Signal) -> bool {
+    fn is_indifferent(&self, state: &SignalState, to: Option<&Tcb>, signal: Signal) -> bool {
         let disposition = state.actions.get(signal).disposition();
         // Init gets only what it has asked for (signal(7), kill(2)).
         if self.pid == Pid::INIT && disposition == Disposition::Default {

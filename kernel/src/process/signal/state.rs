@@ -16,7 +16,7 @@ use super::number::{DefaultAction, Set, Signal, TERMINATING, UNSTOPPABLE};
 use super::queue::Queue;
 use super::restart::Continuation;
 use super::timer::Timer;
-use crate::process::exit::News;
+use crate::process::exit::WaitOptions;
 use crate::process::state::Process;
 use crate::process::thread::{Tcb, Thread};
 use crate::process::thread_group::ThreadGroup;
@@ -27,7 +27,7 @@ use spin::Mutex;
 
 /// The signals of a process.
 pub(in crate::process) struct Signals {
-    pub(super) state: Mutex<State>,
+    pub(super) state: Mutex<SignalState>,
     /// Copy of `state.queue.set()`.
     pending: AtomicU64,
     /// Copies of what the actions say.
@@ -38,7 +38,7 @@ pub(in crate::process) struct Signals {
     pub(super) timer: Mutex<Timer>,
 }
 
-pub(super) struct State {
+pub(super) struct SignalState {
     /// Signals to the process as a whole: whichever thread comes first takes them.
     pub(super) queue: Queue,
     pub(super) actions: Actions,
@@ -47,7 +47,7 @@ pub(super) struct State {
     /// That it was stopped or continued, until the parent has asked for it (wait(2)).
     pub(super) report: Option<ChildEvent>,
     /// The same, until a thread has told the parent.
-    pub(super) untold: Option<ChildEvent>,
+    pub(super) unsent: Option<ChildEvent>,
 }
 
 /// The signals of a thread.
@@ -81,12 +81,12 @@ impl Signals {
             handled: AtomicU64::new(actions.handled),
             stopped: AtomicBool::new(false),
             timer: Mutex::new(Timer::default()),
-            state: Mutex::new(State {
+            state: Mutex::new(SignalState {
                 queue: Queue::default(),
                 actions,
                 stopped: false,
                 report: None,
-                untold: None,
+                unsent: None,
             }),
         }
     }
@@ -104,7 +104,7 @@ impl Signals {
     }
 
     /// Writes the copies. To be called under the lock after a change.
-    pub(super) fn publish(&self, state: &State) {
+    pub(super) fn publish(&self, state: &SignalState) {
         self.pending.store(state.queue.set(), Ordering::Release);
         self.ignored.store(state.actions.ignored, Ordering::Release);
         self.handled.store(state.actions.handled, Ordering::Release);
@@ -139,7 +139,7 @@ impl Signals {
 
     /// Takes the news that it was stopped or continued, if there is such news and it is wanted;
     /// leaves it, if it is to stay.
-    pub(in crate::process) fn take_report(&self, news: News) -> Option<ChildEvent> {
+    pub(in crate::process) fn take_report(&self, news: WaitOptions) -> Option<ChildEvent> {
         let mut state = self.state.lock();
         let report = state.report.filter(|&event| news.includes(event))?;
         if !news.stays {
@@ -220,7 +220,7 @@ impl ThreadSignals {
     }
 
     /// Changes the thread's queue. With the process's lock held.
-    pub(super) fn change<T>(&self, _: &mut State, change: impl FnOnce(&mut Queue) -> T) -> T {
+    pub(super) fn change<T>(&self, _: &mut SignalState, change: impl FnOnce(&mut Queue) -> T) -> T {
         let mut queue = self.queue.lock();
         let result = change(&mut queue);
         self.pending.store(queue.set(), Ordering::Release);
@@ -289,7 +289,7 @@ impl Process {
     }
 }
 
-impl State {
+impl SignalState {
     /// Forgets signals, wherever they are pending.
     pub(super) fn forget(&mut self, threads: &ThreadGroup, set: Set) {
         self.queue.remove(set);
@@ -329,18 +329,19 @@ impl Tcb {
 
     /// Whether it has to end: somebody has decided so, or there is a signal to be taken that
     /// ends the process.
-    pub(in crate::process) fn has_to_end(&self) -> bool {
-        self.is_doomed() || self.deliverable() & self.process().signals.ending() != 0
+    pub(in crate::process) fn fatal_signal_pending(&self) -> bool {
+        self.exit_pending() || self.deliverable() & self.process().signals.ending() != 0
     }
 
     /// Waits until it has to end.
-    pub(in crate::process) async fn must_end(&self) {
-        self.attend(|| self.has_to_end().then_some(())).await;
+    pub(in crate::process) async fn wait_for_fatal_signal(&self) {
+        self.wait_for_signal_wake(|| self.fatal_signal_pending().then_some(()))
+            .await;
     }
 }
 
 impl Caller for Thread {
-    fn is_called_away(&self) -> bool {
+    fn signal_pending(&self) -> bool {
         self.has_signals()
     }
 }
