@@ -1,12 +1,12 @@
 //! Processes and threads.
 //!
-//! In reading order: [`Process`] (`state`) is what a process owns, [`Thread`] and [`Tcb`] are
-//! what runs in it, and `thread_group` keeps a process's threads together to their end; `run`
-//! is the future that a thread is; `fork` (with `spawn_guard`) makes processes and threads, `exec`
-//! replaces programs, `exit` ends processes and waits for them; `futex` is how threads wait for
-//! each other; `signal` is how they are told of things, and ended from outside; `ids` numbers
-//! and finds them; `limits` are what each may use; `procfs` shows them; `fail_nth` lets
-//! allocations fail for tests.
+//! In reading order: [`Process`] (`state`) is what a process owns; [`Thread`] and [`Tcb`] are a
+//! thread in it, with its [`Registers`], and `thread_group` is the list of a process's threads; `run`
+//! is the future of a thread, and `exception` turns its faults into signals; `init` makes the first
+//! process; `fork` (with `spawn_guard`) makes processes and threads, `exec` (with `elf` and `stack`)
+//! replaces programs, `exit` ends processes and waits for them; `futex` is how threads wait for each
+//! other; `signal` is how they are notified and ended; `ids` is the table of pids; `limits` are
+//! their resource limits; `procfs` is `/proc`; `fail_nth` injects allocation failures for tests.
 
 mod elf;
 mod exception;

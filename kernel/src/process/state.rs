@@ -35,7 +35,7 @@ pub struct Process {
     pub(super) signals: Signals,
     pub(super) family: Family,
     pub(super) threads: ThreadGroup,
-    /// A `vfork` child still uses its parent's memory.
+    /// Set when a `vfork` child no longer uses its parent's memory.
     pub(super) vfork_done: VforkDone,
     /// Another process has, or has had, the same memory.
     shares_memory: AtomicBool,
@@ -70,7 +70,7 @@ impl Names {
     }
 }
 
-/// Whether a `vfork` child has let go of the memory that it vfork_done.
+/// Whether a `vfork` child has released its parent's memory.
 pub(super) struct VforkDone {
     returned: AtomicBool,
     queue: WaitQueue,
@@ -86,7 +86,7 @@ impl VforkDone {
 
     /// The child has its own memory, or none any more.
     pub(super) fn complete(&self) {
-        // Release: pairs with the Acquire in `wait`. Most processes have nobody who waits.
+        // Release: pairs with the Acquire in `wait`. Most processes have no waiter.
         if !self.returned.swap(true, Ordering::AcqRel) {
             self.queue.wake_all();
         }
@@ -136,7 +136,7 @@ impl Process {
 
     /// Whether another process has, or has had, the same memory.
     pub(super) fn shares_memory(&self) -> bool {
-        // Relaxed: whoever shares it has been told of each other by what made the second.
+        // Relaxed: the fork that made the second process orders the store before both of them.
         self.shares_memory.load(Ordering::Relaxed)
     }
 

@@ -12,7 +12,7 @@ use crate::process::state::{Names, Parts, Process};
 use alloc::boxed::Box;
 use futures_util::FutureExt;
 
-/// A process without threads, that nobody can find.
+/// A process without threads, that is not in the table.
 fn process() -> (Machine, Arc<Process>) {
     let machine = sim::Machine::start(1, 512);
     let parts = Parts {

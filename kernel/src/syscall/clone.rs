@@ -1,6 +1,7 @@
 //! Making processes and threads: fork(2), vfork(2), clone(2), clone3(2).
 
 use super::not_yet;
+use super::words::read_words;
 use crate::errno::{Errno, SysResult};
 use crate::memory::USER_END;
 use crate::process::{self, Beginning, ForkRequest, Pid, Registers, Signal, Thread};
@@ -69,11 +70,7 @@ pub async fn clone3(
         return Err(Errno::E2BIG);
     }
     let space = thread.space();
-    let mut words = [0usize; FIRST / 8];
-    for (index, word) in words.iter_mut().enumerate() {
-        let at = address.checked_add(8 * index).ok_or(Errno::EFAULT)?;
-        *word = space.read_word(at).await?;
-    }
+    let words: [u64; FIRST / 8] = read_words(thread, address).await?;
     for at in (FIRST..size).step_by(8) {
         if space.read_word(address + at).await? != 0 {
             return Err(Errno::E2BIG);
@@ -89,6 +86,8 @@ pub async fn clone3(
         stack_size,
         tls,
     ] = words;
+    let [child_tid, parent_tid, stack, stack_size, tls] =
+        [child_tid, parent_tid, stack, stack_size, tls].map(|word| word as usize);
     if flags & 0xff != 0 || (stack == 0) != (stack_size == 0) {
         return Err(Errno::EINVAL);
     }
@@ -97,8 +96,8 @@ pub async fn clone3(
         .filter(|&top| top <= USER_END)
         .ok_or(Errno::EINVAL)?;
     let arguments = CloneArguments {
-        flags: flags as u64,
-        exit_signal: exit_signal as u64,
+        flags,
+        exit_signal,
         stack,
         parent_tid,
         child_tid,

@@ -1,11 +1,11 @@
 //! System calls: the Linux x86-64 ABI (arch/x86/entry/syscalls/syscall_64.tbl for the
 //! numbers, the man pages of section 2 for the rest).
 //!
-//! A call has two stages. [`at_once`] is asked first, straight from the entry: it answers if there
-//! is nothing to wait for, and otherwise leaves everything as it was. Then [`dispatch`] does
-//! the call as a future, from its beginning. The calls are in the modules below, by topic; each takes
-//! its arguments as the registers hold them, and returns `Result<usize, Errno>`. What is not there
-//! returns `ENOSYS`, and is logged once.
+//! A call has a fast and a slow path. [`fast_path`] is tried first, straight from the entry: it
+//! completes calls that have nothing to wait for, and otherwise changes nothing. Then [`dispatch`]
+//! does the call as a future, from its beginning. The calls are in the modules below, by topic; each
+//! takes its arguments as the registers hold them, and returns `Result<usize, Errno>`. A call that is
+//! missing returns `ENOSYS`, and is logged once.
 
 mod clone;
 mod file;
@@ -18,6 +18,7 @@ mod system;
 mod time;
 mod timer;
 mod wait;
+mod words;
 
 use crate::arch::UserContext;
 use crate::errno::{Errno, SysResult};
@@ -27,11 +28,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use file::Buffer;
 use linux_raw_sys::general as nr;
 
-/// The first stage: answers a system call that has nothing to wait for. After `None` nothing has
-/// happened.
+/// Completes a system call that has nothing to wait for. After `None` nothing has happened.
 ///
-/// The caller goes back to its program without a look at what has come for it. So nothing here
-/// sends a signal to the caller itself.
+/// The thread goes back to its program without a look at its signals. So nothing here sends a signal
+/// to the caller itself.
 #[inline(always)]
 pub fn fast_path(thread: &Thread, number: usize, arguments: [usize; 6]) -> Option<usize> {
     let [a, b, c, ..] = arguments;
@@ -56,7 +56,7 @@ pub fn fast_path(thread: &Thread, number: usize, arguments: [usize; 6]) -> Optio
     Some(result)
 }
 
-/// The second stage: does the system call that the registers describe.
+/// The slow path: does the system call that the registers describe.
 pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
     let [a, b, c, d, e, f] = registers.user.arguments();
     let number = registers.user.syscall_number();

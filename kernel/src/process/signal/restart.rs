@@ -1,5 +1,5 @@
-//! What a thread remembers of a wait that was interrupted, and goes on with if no handler was
-//! called: a stop, for instance, does not make a sleep longer (restart_syscall(2)).
+//! The rest of an interrupted wait, which the thread goes on with if no handler was called: a stop,
+//! for instance, does not make a sleep longer (restart_syscall(2)).
 
 use crate::errno::Errno;
 use crate::process::futex::FutexAddress;
@@ -30,7 +30,7 @@ pub enum Continuation {
         place: FutexAddress,
         /// Its value.
         expected: u32,
-        /// Who may wake.
+        /// Which wake-ups count.
         bits: u32,
         /// The end.
         deadline: u64,

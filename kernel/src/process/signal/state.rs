@@ -1,13 +1,13 @@
-//! What a process and its threads know of signals.
+//! The signal state of a process and of its threads.
 //!
-//! One lock for each process guards all of it: what is pending for the process, what is to be
-//! done with each signal, and whether it is stopped. What is pending for one thread alone is under
-//! a lock of the thread's own, which is only taken with the first one held. The list of threads
-//! (`thread_group`) is locked between the two. None is held while anybody is woken.
+//! One lock for each process guards its pending signals, its actions, and whether it is stopped.
+//! The signals that are pending for one thread alone have a lock of their own, which is only taken
+//! with the first one held. The list of threads (`thread_group`) is locked between the two. None is
+//! held while a thread is woken.
 //!
-//! Whoever only wants to know whether there is something to do looks at copies, which are
-//! atomics. Who changes something writes the copy under the lock (Release), and wakes afterwards;
-//! who looks reads it (Acquire), and takes the lock when it says that there is something.
+//! The question whether there is anything to do is answered by atomic copies, without a lock. A
+//! change stores the copy under the lock (Release) and wakes afterwards; a thread loads the copy
+//! (Acquire), and takes the lock only if the copy says that there is something.
 
 use super::action::{Action, Actions, Disposition};
 use super::altstack::AltStack;
@@ -46,15 +46,15 @@ pub(super) struct SignalState {
     pub(super) stopped: bool,
     /// That it was stopped or continued, until the parent has asked for it (wait(2)).
     pub(super) report: Option<ChildEvent>,
-    /// The same, until a thread has told the parent.
+    /// The same, until a thread has notified the parent.
     pub(super) unsent: Option<ChildEvent>,
 }
 
 /// The signals of a thread.
 pub(in crate::process) struct ThreadSignals {
-    /// Signals that are held back. Only the thread itself changes it.
+    /// Blocked signals. Only the thread itself changes it.
     blocked: AtomicU64,
-    /// Signals that it waits for by name although they are held back (sigtimedwait(2)).
+    /// Signals that it waits for by name although they are blocked (sigtimedwait(2)).
     awaited: AtomicU64,
     /// Signals to this thread alone.
     pub(super) queue: Mutex<Queue>,
@@ -161,7 +161,7 @@ pub(in crate::process) struct InheritedSignals {
 }
 
 impl InheritedSignals {
-    /// Nothing held back, no alternative stack.
+    /// Nothing blocked, no alternative stack.
     pub(in crate::process) const NOTHING: InheritedSignals = InheritedSignals {
         blocked: 0,
         stack: AltStack::NONE,
@@ -189,15 +189,15 @@ impl ThreadSignals {
         }
     }
 
-    /// Signals that are held back.
+    /// Blocked signals.
     pub(in crate::process) fn blocked(&self) -> Set {
         self.blocked.load(Ordering::Relaxed)
     }
 
-    /// Changes that. Only by the thread itself, before it goes back to user mode: then it
-    /// looks what it may take.
+    /// Changes that. Only by the thread itself, before it goes back to user mode: there it looks for
+    /// deliverable signals.
     pub(super) fn set_blocked(&self, set: Set) {
-        // SeqCst: pairs with the fence of who sends.
+        // SeqCst: pairs with the fence in `Process::post`.
         self.blocked.store(set & !UNSTOPPABLE, Ordering::SeqCst);
     }
 
@@ -229,8 +229,8 @@ impl ThreadSignals {
 
     /// What it waits for by name from now on.
     pub(super) fn set_awaited(&self, set: Set) {
-        // SeqCst: pairs with the fence of who sends. Either that sees it, or the thread's next
-        // look, which comes after this, sees what was sent.
+        // SeqCst, with the fence: pairs with the fence in `Process::post`. Either the sender loads
+        // this set, or the thread's next look at the queue observes the signal.
         self.awaited.store(set, Ordering::SeqCst);
         fence(Ordering::SeqCst);
     }
@@ -238,8 +238,8 @@ impl ThreadSignals {
     /// Whether the thread would take the signal, or waits for it. To be asked after the signal has
     /// been queued, and a fence.
     pub(super) fn wants(&self, signal: Signal) -> bool {
-        let held_back = self.blocked() & !self.awaited.load(Ordering::Acquire);
-        held_back & signal.bit() == 0
+        let not_wanted = self.blocked() & !self.awaited.load(Ordering::Acquire);
+        not_wanted & signal.bit() == 0
     }
 }
 
@@ -327,8 +327,7 @@ impl Tcb {
         pending & !self.signals.blocked()
     }
 
-    /// Whether it has to end: somebody has decided so, or there is a signal to be taken that
-    /// ends the process.
+    /// Whether it has to end: its exit is pending, or a signal that ends the process is deliverable.
     pub(in crate::process) fn fatal_signal_pending(&self) -> bool {
         self.exit_pending() || self.deliverable() & self.process().signals.ending() != 0
     }
@@ -356,12 +355,12 @@ impl Thread {
         self.tcb().deliverable() != 0 || self.process().is_stopped()
     }
 
-    /// Signals that have been sent and are held back.
+    /// Signals that have been sent and are blocked.
     pub fn pending(&self) -> u64 {
         (self.process().pending() | self.signals().pending()) & self.blocked()
     }
 
-    /// Signals that are held back.
+    /// Blocked signals.
     pub fn blocked(&self) -> u64 {
         self.signals().blocked()
     }
