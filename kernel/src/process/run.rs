@@ -106,7 +106,6 @@ async fn thread_main(mut thread: Thread, mut registers: Registers, child_tid: Op
             AfterProgram::End(end) => break end,
         }
     };
-    drop(registers);
     thread.end(end);
 }
 
