@@ -61,7 +61,7 @@ pub use machine::{
     zero_page,
 };
 // User mode.
-pub use machine::{FpuState, SavedFrame, UserContext};
+pub use machine::{FpuState, SavedFrame, UserContext, save_loaded_fpu};
 // The world outside.
 pub use machine::{
     console_write, log_write, power_off, random, resume_console_input, set_console_input,

@@ -91,7 +91,7 @@ const _: () = {
     use m::FpuState as Fpu;
     let _: fn() -> Option<Fpu> = Fpu::new;
     let _: fn(&mut Fpu) = Fpu::reset;
-    let _: fn(&mut Fpu) = Fpu::save_if_loaded;
+    let _: fn() = m::save_loaded_fpu;
     let _: fn(&mut Fpu) -> Option<Fpu> = Fpu::copy;
     let _: fn(&[u8; Fpu::LEGACY]) -> usize = Fpu::image_length;
     let _: fn(&mut Fpu, &[u8]) -> Result<(), BadFrame> = Fpu::restore_image;

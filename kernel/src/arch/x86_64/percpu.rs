@@ -38,6 +38,8 @@ pub struct PerCpu {
     pub segments: Cell<u64>,
     /// The stamp of the FPU state that is in the registers.
     pub fpu: Cell<u64>,
+    /// Where that state goes at the end of the poll in which it was loaded; null: nowhere.
+    pub fpu_area: Cell<*mut u8>,
     /// The last stamp given out here.
     last_stamp: Cell<u64>,
     /// Added to this CPU's TSC to get the boot CPU's; see `time`.
@@ -90,6 +92,7 @@ impl PerCpu {
             id: Cell::new(0),
             segments: Cell::new(0),
             fpu: Cell::new(0),
+            fpu_area: Cell::new(ptr::null_mut()),
             last_stamp: Cell::new(0),
             tsc_offset: Cell::new(0),
             tss: UnsafeCell::new(TaskStateSegment::new()),

@@ -52,4 +52,4 @@ pub use devices::{
 };
 pub use roots::{clear_root, copy_page, new_root, page_moves, zero_page};
 pub use state::{frame_ptr, scheduling_point};
-pub use user::{FpuState, SavedFrame, UserContext};
+pub use user::{FpuState, SavedFrame, UserContext, save_loaded_fpu};

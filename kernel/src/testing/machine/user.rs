@@ -114,13 +114,13 @@ impl FpuState {
     pub fn reset(&mut self) {}
 
     /// Nothing.
-    pub fn save_if_loaded(&mut self) {}
-
-    /// Nothing.
     pub fn copy(&mut self) -> Option<FpuState> {
         Some(FpuState)
     }
 }
+
+/// Nothing.
+pub fn save_loaded_fpu() {}
 
 impl FpuState {
     /// Nothing.
