@@ -149,7 +149,7 @@ pub async fn exec(
     let program = load(process, path, &mut strings).await?;
     let is_alone = process.threads.len() == 1;
     if is_alone {
-        // All or nothing; a table that was borrowed stays with its lender.
+        // All or nothing; a table that was vfork_done stays with its lender.
         process.files().exec()?;
     }
     // From here on nothing fails.
@@ -157,7 +157,7 @@ pub async fn exec(
         // The thread does not live to see it.
         return Err(Errno::EINTR.into());
     }
-    thread.tcb().take_lead();
+    thread.tcb().become_leader();
     if !is_alone && process.files().exec().is_err() {
         // The others are gone already, so there is no program left to go back to.
         process.threads.end(ExitStatus::Signal(Signal::KILL));

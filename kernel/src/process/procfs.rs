@@ -60,7 +60,7 @@ impl Listing for Root {
     fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<NodeKind>, Errno> {
         if LINKS.contains(&name) {
             let tid = Pid(caller as u32);
-            // The kernel's own walks are nobody's.
+            // The kernel's own walks have no caller.
             let link = ids::find_thread(tid).map(|(process, _)| match name {
                 b"self" => process.pid.to_string(),
                 _ => format!("{}/task/{tid}", process.pid),

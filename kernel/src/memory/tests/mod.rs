@@ -15,8 +15,9 @@ mod sharing;
 mod simulation;
 
 use super::*;
-use crate::arch::{Access, sim};
+use crate::arch::Access;
 use crate::memory::reclaim::reclaimer;
+use crate::testing::sim;
 use alloc::sync::Arc;
 use futures_util::FutureExt;
 

@@ -7,10 +7,10 @@ use super::model::{Change, Model, Wrong};
 use super::plan::{By, Operation, Place, Range, Source, Step};
 use super::world::{Pending, Process, World, between_instructions, is_asked, within, yield_once};
 use crate::arch::Access;
-use crate::arch::sim::{self, schedule, stores};
 use crate::memory::AccessError;
 use crate::memory::tlb::shootdown;
 use crate::memory::{FaultError, fail_allocation};
+use crate::testing::sim::{self, schedule, stores};
 use core::cell::{RefCell, RefMut};
 use std::rc::Rc;
 

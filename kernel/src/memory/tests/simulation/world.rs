@@ -7,11 +7,11 @@
 use super::model::{File, Identity, Model};
 use super::plan::{FILES, Plan};
 use crate::arch;
-use crate::arch::sim::{self, schedule, stores};
 use crate::memory::AddressSpace;
 use crate::memory::reclaim::reclaimer;
 use crate::memory::space::current;
 use crate::memory::tlb::shootdown;
+use crate::testing::sim::{self, schedule, stores};
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;

@@ -5,9 +5,10 @@
 //! map the first 4 GiB at 0 (this code) and at the direct map's place (the code
 //! that builds the real tables), and the first 1 GiB at the image's place.
 
+use crate::arch::x86_64::features::CR0;
 use core::arch::naked_asm;
 use core::cell::UnsafeCell;
-use x86_64::registers::control::{Cr0Flags, Cr4Flags};
+use x86_64::registers::control::Cr4Flags;
 use x86_64::registers::model_specific::EferFlags;
 
 /// Zeroed memory of the boot code, page-aligned.
@@ -130,18 +131,7 @@ unsafe extern "C" fn pvh_start() -> ! {
         efer = const EFER,
         cr4 = const Cr4Flags::PHYSICAL_ADDRESS_EXTENSION.bits(),
         long_mode = const EferFlags::LONG_MODE_ENABLE.bits(),
-        cr0 = const BOOT_CR0,
-        rust = sym super::boot::enter,
+        cr0 = const CR0,
+        rust = sym super::enter,
     )
 }
-
-/// Paging on, no write to a read-only page, FPU exceptions as exceptions, alignment checks for
-/// programs that ask for them (QEMU's emulator never makes one).
-pub const BOOT_CR0: u64 = Cr0Flags::PAGING
-    .union(Cr0Flags::WRITE_PROTECT)
-    .union(Cr0Flags::ALIGNMENT_MASK)
-    .union(Cr0Flags::NUMERIC_ERROR)
-    .union(Cr0Flags::EXTENSION_TYPE)
-    .union(Cr0Flags::MONITOR_COPROCESSOR)
-    .union(Cr0Flags::PROTECTED_MODE_ENABLE)
-    .bits();

@@ -8,9 +8,8 @@
 //! entered.
 
 use super::processor::word;
-use super::with;
-use crate::arch::Frame;
-use crate::memory::holders;
+use super::state::{is_held, with};
+use crate::arch::frame::Frame;
 use core::sync::atomic::Ordering;
 use std::collections::VecDeque;
 
@@ -38,7 +37,7 @@ impl Stores {
     pub fn drain_one(&mut self) -> Option<(Seen, Option<Frame>)> {
         let store = self.0.pop_front()?;
         word(store.frame, store.index).store(store.value, Ordering::Relaxed);
-        let lost = (holders(store.frame) == 0).then_some(store.frame);
+        let lost = (!is_held(store.frame)).then_some(store.frame);
         Some((store.seen, lost))
     }
 }

@@ -4,17 +4,22 @@
 //! ACPI say, the final tables. Then on those, and on the CPU's own stack:
 //! interrupt controllers, time, the other CPUs.
 
-use super::early::MEMORY;
+pub mod memory;
+mod pvh;
+
+use self::memory::MEMORY;
 use super::layout::Stack;
-use super::machine::Machine;
 use super::ranges::Ranges;
-use super::{apic, features, fpu, pages, paging, percpu, rtc, serial, smp, time};
-use crate::arch::{BootInfo, FRAME_SIZE, Frame, PhysRange};
+use super::topology::Topology;
+use super::{apic, bring_up, features, pages, paging, percpu, rtc, serial, smp, time};
+use crate::arch::frame::{FRAME_SIZE, Frame};
+use crate::arch::interface::{BootInfo, PhysRange};
+use crate::arch::upward::kernel_start;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Once;
 
-static MACHINE: Once<Machine> = Once::new();
+static TOPOLOGY: Once<Topology> = Once::new();
 static FREE: Once<Ranges> = Once::new();
 /// UNIX nanoseconds at clock 0.
 static WALL_CLOCK: AtomicU64 = AtomicU64::new(0);
@@ -25,29 +30,23 @@ static WALL_CLOCK: AtomicU64 = AtomicU64::new(0);
 /// Only `entry` may call this, with what the loader passed.
 pub unsafe extern "C" fn enter(start_info: u32) -> ! {
     // SAFETY: this is the boot CPU's first call.
-    unsafe { percpu::init(0) };
+    unsafe { bring_up::descriptors(0) };
     serial::init();
     features::detect();
-    init_cpu();
+    bring_up::features();
     pages::init();
     let root = {
         let mut memory = MEMORY.lock();
         // SAFETY: the boot tables are in use, and `start_info` is the loader's.
         unsafe { memory.read(start_info) };
         // SAFETY: the boot tables are in use, and the address is the loader's.
-        MACHINE.call_once(|| unsafe { Machine::read(memory.rsdp) });
+        TOPOLOGY.call_once(|| unsafe { Topology::read(memory.rsdp) });
         let root = paging::build(&mut memory);
         paging::map_stacks(&mut memory, 0);
         root
     };
     // SAFETY: nothing on the boot stack is used any more.
     unsafe { leave_boot_tables(root) }
-}
-
-/// Turns on what every CPU needs, after `percpu::init`.
-pub fn init_cpu() {
-    features::enable();
-    fpu::init();
 }
 
 /// # Safety
@@ -70,18 +69,18 @@ unsafe fn leave_boot_tables(root: Frame) -> ! {
 }
 
 extern "C" fn on_kernel_stack() -> ! {
-    let machine = MACHINE.call_once(|| unreachable!("the machine was read before"));
+    let topology = TOPOLOGY.call_once(|| unreachable!("the tables were read before"));
     apic::mask_legacy();
-    apic::find(machine);
+    apic::find(topology);
     let id = apic::init();
     percpu::set_apic_id(0, id);
     percpu::count_up();
     time::calibrate();
     let now = rtc::seconds() * 1_000_000_000;
     WALL_CLOCK.store(now.saturating_sub(time::clock()), Ordering::Relaxed);
-    smp::start(machine);
-    apic::route_console(machine, id);
-    crate::start(info())
+    smp::start(topology);
+    apic::route_console(topology, id);
+    kernel_start(info())
 }
 
 fn info() -> BootInfo {

@@ -9,13 +9,12 @@
 //! one.
 
 use super::caches::{Structure, Translation};
-use super::{Cpu, frame_ptr, step, with};
-use crate::arch::Access;
+use super::state::{Cpu, frame_ptr, is_held, step, with};
 use crate::arch::atomic::{AtomicU64, Ordering};
+use crate::arch::entry::{Bits, ENTRIES, Entry};
+use crate::arch::frame::{FRAME_SIZE, Frame};
+use crate::arch::interface::{Access, Pcid};
 use crate::arch::level::{Level, USER_END};
-use crate::arch::paging::{Bits, ENTRIES, Entry};
-use crate::arch::{FRAME_SIZE, Frame, Pcid};
-use crate::memory::holders;
 
 /// An access by a user program that the tables or the caches do not allow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,7 +169,7 @@ impl Walk {
     /// One look at an entry, or one attempt to set bits in it. The caches learn what was
     /// found, unless they knew something else and `choose` keeps it.
     pub fn advance(&mut self, choose: &mut dyn FnMut(usize) -> usize, cpu: &mut Cpu) -> Advanced {
-        if holders(self.at.table) == 0 {
+        if !is_held(self.at.table) {
             return Advanced::Astray(self.at.table);
         }
         let slot = word(self.at.table, self.level.index(self.address));

@@ -3,7 +3,7 @@
 //! Many thousands of machines are made one after the other, each with megabytes of which it
 //! uses little. So a block of memory is used again, and only what was touched is cleared.
 
-use crate::arch::{FRAME_SIZE, Frame};
+use crate::arch::frame::{FRAME_SIZE, Frame};
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 

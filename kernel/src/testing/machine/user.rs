@@ -1,6 +1,7 @@
 //! User mode is not simulated: a test plays the program itself.
 
-use super::super::{AtOnce, BadFrame, FloatError, HandlerCall, HandlerFrame, StackNote, Trap};
+use crate::arch::handler::{BadFrame, FloatError, HandlerCall, HandlerFrame, StackNote};
+use crate::arch::interface::{FastPath, Trap};
 
 /// The registers that the kernel looks at.
 #[derive(Clone, Default)]
@@ -22,7 +23,7 @@ impl UserContext {
     }
 
     /// There is no ring 3.
-    pub fn run<A: AtOnce>(&mut self, _fpu: &mut FpuState, _answerer: &A) -> Trap {
+    pub fn run<F: FastPath>(&mut self, _fpu: &mut FpuState, _fast: &F) -> Trap {
         Trap::Interrupt
     }
 
@@ -113,13 +114,13 @@ impl FpuState {
     pub fn reset(&mut self) {}
 
     /// Nothing.
-    pub fn save_if_loaded(&mut self) {}
-
-    /// Nothing.
     pub fn copy(&mut self) -> Option<FpuState> {
         Some(FpuState)
     }
 }
+
+/// Nothing.
+pub fn save_loaded_fpu() {}
 
 impl FpuState {
     /// Nothing.

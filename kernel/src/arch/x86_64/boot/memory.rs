@@ -2,9 +2,11 @@
 //! kernel has its own: it takes the lowest free page, and what it has not taken
 //! is handed on in `BootInfo`.
 
-use super::layout::{DIRECT_MAP_SIZE, frame_ptr, image, physical};
-use super::ranges::Ranges;
-use crate::arch::{FRAME_SIZE, Frame, PhysRange};
+use crate::arch::frame::{FRAME_SIZE, Frame};
+use crate::arch::interface::PhysRange;
+use crate::arch::x86_64::layout::{DIRECT_MAP_SIZE, frame_ptr, image, physical};
+use crate::arch::x86_64::pages::zero_page;
+use crate::arch::x86_64::ranges::Ranges;
 use core::alloc::Layout;
 use pvh::start_info::reader::{MemMap, StartInfoReader};
 use spin::Mutex;
@@ -124,7 +126,7 @@ impl Memory {
             .filter(|&address| address < BOOT_REACH);
         let frame = Frame::containing(address.expect("not enough memory to boot"));
         // SAFETY: the page was just taken out of the free ones.
-        unsafe { super::zero_page(frame_ptr(frame)) };
+        unsafe { zero_page(frame_ptr(frame)) };
         frame
     }
 

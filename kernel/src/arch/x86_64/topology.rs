@@ -2,7 +2,7 @@
 //! MADT).
 
 use super::layout::physical;
-use crate::arch::MAX_CPUS;
+use crate::arch::interface::MAX_CPUS;
 use acpi::madt::{Madt, MadtEntry};
 use acpi::{AcpiHandler, AcpiTables, PhysicalMapping};
 use core::ptr::NonNull;
@@ -15,7 +15,7 @@ const USABLE: u32 = 1;
 const BROADCAST: u32 = 0xff;
 
 /// The CPUs and controllers.
-pub struct Machine {
+pub struct Topology {
     cpus: [u32; MAX_CPUS],
     cpu_count: usize,
     io_apics: [IoApic; MAX_IO_APICS],
@@ -44,7 +44,7 @@ pub struct IoApicLine {
     pub mode: u32,
 }
 
-impl Machine {
+impl Topology {
     /// The APIC ids of the CPUs that may be used, in the order of the table.
     pub fn cpus(&self) -> &[u32] {
         &self.cpus[..self.cpu_count]
@@ -61,8 +61,8 @@ impl Machine {
     /// # Safety
     /// `rsdp` must be 0 or the address of the ACPI root pointer, and the boot
     /// tables in use.
-    pub unsafe fn read(rsdp: u64) -> Machine {
-        let mut machine = Machine {
+    pub unsafe fn read(rsdp: u64) -> Topology {
+        let mut topology = Topology {
             cpus: [0; MAX_CPUS],
             cpu_count: 0,
             io_apics: [IoApic {
@@ -85,13 +85,13 @@ impl Machine {
             }
         };
         match tables.and_then(|tables| tables.find_table::<Madt>()) {
-            Ok(madt) => machine.read_madt(&madt),
+            Ok(madt) => topology.read_madt(&madt),
             Err(error) => log::warn!("no usable ACPI tables ({error:?}): using one CPU"),
         }
-        if machine.io_apic_count == 0 {
-            machine.io_apic_count = 1;
+        if topology.io_apic_count == 0 {
+            topology.io_apic_count = 1;
         }
-        machine
+        topology
     }
 
     fn read_madt(&mut self, madt: &PhysicalMapping<BootTables, Madt>) {

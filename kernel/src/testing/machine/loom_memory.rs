@@ -1,9 +1,9 @@
 //! The physical memory of a simulated machine under `loom`: its frames can be tables, and nothing
 //! else, with entries that are `loom`'s atomics.
 
-use crate::arch::Frame;
 use crate::arch::atomic::{AtomicU64, Ordering};
-use crate::arch::paging::ENTRIES;
+use crate::arch::entry::ENTRIES;
+use crate::arch::frame::Frame;
 use core::cell::OnceCell;
 use core::ptr::NonNull;
 

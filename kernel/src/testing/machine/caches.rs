@@ -11,8 +11,9 @@
 //! that only.
 
 use super::random::Random;
+use crate::arch::frame::{FRAME_SIZE, Frame};
+use crate::arch::interface::Pcid;
 use crate::arch::level::Level;
-use crate::arch::{FRAME_SIZE, Frame, Pcid};
 use arrayvec::ArrayVec;
 use std::collections::BTreeMap;
 

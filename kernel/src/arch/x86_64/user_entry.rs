@@ -1,6 +1,6 @@
 //! The instructions between ring 3 and the kernel.
 //!
-//! A trap ends user mode in one of two ways. Either it is answered *at once* (`AtOnce`): by a
+//! A trap ends user mode in one of two ways. Either it is answered *at once* (`FastPath`): by a
 //! function that is called from the entry, while the registers that functions preserve still hold
 //! the program's values, after which the program goes on. Or it is left to whoever has called
 //! [`enter_user`]: then all registers go into the frame, and `enter_user` returns.
@@ -21,9 +21,8 @@
 //! to `enter_user`. Where SYSCALL comes from, `rip` is good for SYSRET: what follows a program's last
 //! possible instruction is canonical (`paging::is_user`). `enter_user` is told that by its caller.
 
-use super::interrupts::{self, push_registers};
 use super::percpu::{FRAME, KERNEL_STACK, SCRATCH};
-use super::registers::TrapFrame;
+use super::registers::{TrapFrame, pop_registers, push_registers};
 use core::arch::global_asm;
 use core::mem::offset_of;
 use x86_64::registers::rflags::RFlags;
@@ -40,7 +39,7 @@ pub struct Entries {
     /// For everything else. The frame is complete.
     pub trap: extern "sysv64" fn(&mut TrapFrame, *const ()) -> bool,
     /// Their second argument.
-    pub answerer: *const (),
+    pub fast: *const (),
 }
 
 unsafe extern "sysv64" {
@@ -50,7 +49,7 @@ unsafe extern "sysv64" {
     /// # Safety
     /// The frame must have the user's selectors and sane flags, a `rip` in user
     /// space, and be the trap stack of this CPU. The functions in `entries` get the frame for
-    /// themselves; `answerer` must be what they expect.
+    /// themselves; `fast` must be what they expect.
     pub fn enter_user(frame: *mut TrapFrame, entries: *const Entries);
 }
 
@@ -120,7 +119,7 @@ global_asm!(
     "test r11d, {not_by_sysret}",
     "jnz 3f",
     "mov rax, [rsp]",
-    "mov rsi, [rax + {answerer}]",
+    "mov rsi, [rax + {fast}]",
     "call [rax + {system_call}]",
     "mov rdi, gs:[{frame}]",
     "mov rcx, [rdi + {rip}]",
@@ -162,14 +161,14 @@ global_asm!(
     "push 2",
     "popfq",
     "mov rax, [rsp]",
-    "mov rsi, [rax + {answerer}]",
+    "mov rsi, [rax + {fast}]",
     "call [rax + {trap}]",
     "test al, al",
     "jz 4b",
     "mov rdi, gs:[{frame}]",
     "6:",
     "mov rsp, rdi",
-    interrupts::pop_registers!(),
+    pop_registers!(),
     "add rsp, 16",
     "swapgs",
     "iretq",
@@ -180,7 +179,7 @@ global_asm!(
     not_by_sysret = const RFlags::TRAP_FLAG.union(RFlags::RESUME_FLAG).bits(),
     system_call = const offset_of!(Entries, system_call),
     trap = const offset_of!(Entries, trap),
-    answerer = const offset_of!(Entries, answerer),
+    fast = const offset_of!(Entries, fast),
     vector = const offset_of!(TrapFrame, vector),
     error = const offset_of!(TrapFrame, error),
     rip = const offset_of!(TrapFrame, rip),

@@ -1,13 +1,12 @@
-//! When the kernel itself fails: what to report, and how to end.
+//! An exception that the kernel does not survive: what there is to report of it, and the way that
+//! the kernel came there.
 
-use super::interrupts::STOPPING;
 use super::layout::Stack;
 use super::registers::TrapFrame;
-use super::{apic, percpu};
-use crate::arch::FRAME_SIZE;
+use super::vectors::{DOUBLE_FAULT, PAGE_FAULT};
+use crate::arch::frame::FRAME_SIZE;
 use core::arch::asm;
 use core::fmt;
-use core::sync::atomic::{AtomicUsize, Ordering};
 use x86_64::registers::control::{Cr2, Cr3};
 
 /// An exception that the kernel does not survive.
@@ -16,9 +15,6 @@ pub struct KernelException<'a> {
     cr2: u64,
     cr3: u64,
 }
-
-const DOUBLE_FAULT: u64 = 8;
-const PAGE_FAULT: u64 = 14;
 
 /// Exceptions by number (Intel SDM vol. 3, table 6-1).
 const NAMES: [&str; 22] = [
@@ -76,7 +72,7 @@ impl fmt::Display for KernelException<'_> {
         match frame.vector {
             PAGE_FAULT => write!(f, ", address {:#x}", self.cr2)?,
             // The push that failed was just below a stack.
-            DOUBLE_FAULT if below_a_stack(self.cr2) => {
+            vector if vector == DOUBLE_FAULT as u64 && below_a_stack(self.cr2) => {
                 write!(f, ": the kernel stack is full")?;
             }
             _ => {}
@@ -91,11 +87,6 @@ fn below_a_stack(address: u64) -> bool {
     let address = address as usize;
     Stack::containing(address).is_none()
         && Stack::containing(address.wrapping_add(FRAME_SIZE)).is_some()
-}
-
-/// The end: the kernel's panic takes over.
-pub(super) fn fatal(exception: &KernelException<'_>) -> ! {
-    crate::panic::exception(exception)
 }
 
 /// Calls `each` with the return addresses on this stack, innermost first.
@@ -132,34 +123,5 @@ fn walk(mut frame: usize, each: &mut dyn FnMut(usize)) {
             return;
         }
         frame = above;
-    }
-}
-
-/// The CPU that stops the others, plus one.
-static STOPPER: AtomicUsize = AtomicUsize::new(0);
-
-/// Stops all other CPUs where they are, for good.
-///
-/// `false` when another CPU was first: this one should then [`halt`], and leave
-/// the word to that one.
-#[must_use]
-pub fn stop_other_cpus() -> bool {
-    let this = percpu::cpu().0 + 1;
-    let first = STOPPER.compare_exchange(0, this, Ordering::AcqRel, Ordering::Acquire);
-    if first.is_ok() {
-        STOPPING.store(true, Ordering::SeqCst);
-        if percpu::cpu_count() > 1 {
-            apic::stop_others();
-        }
-    }
-    first.is_ok() || first == Err(this)
-}
-
-/// Halts this CPU for good.
-pub fn halt() -> ! {
-    loop {
-        // SAFETY: interrupts are masked; only an NMI ends the halt, and then the
-        // next follows.
-        unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
     }
 }

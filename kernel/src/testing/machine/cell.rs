@@ -1,6 +1,6 @@
 //! Values of which each simulated machine has its own.
 
-use super::with;
+use super::state::with;
 use core::any::Any;
 use core::cell::RefCell;
 use core::marker::PhantomData;

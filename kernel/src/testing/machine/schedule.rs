@@ -7,16 +7,15 @@
 //!
 //! Points are at each access to a table, each question which CPU this is (the memory
 //! system asks that around all of its atomic steps), each flush, load of CR3 and
-//! kick. No spin lock is held across any of these but a CPU's own slot in `active_cpus.rs`, so
+//! IPI. No spin lock is held across any of these but a CPU's own slot in `active_cpus.rs`, so
 //! nobody ever spins for a CPU that is stopped.
 
 use super::processor::{Advanced, Walk};
 use super::random::Random;
+use super::state::{Cpu, State, is_held, with};
 use super::stores::Seen;
-use super::{Cpu, State, with};
-use crate::arch::Access;
-use crate::arch::Frame;
-use crate::memory::holders;
+use crate::arch::frame::Frame;
+use crate::arch::interface::Access;
 use core::cell::{Cell, RefCell};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -74,7 +73,7 @@ struct Running {
     weights: Vec<usize>,
     /// Addresses for which the CPUs may fill their caches.
     addresses: Vec<usize>,
-    /// A kick arrives at one in so many places where it could.
+    /// An IPI arrives at one in so many places where it could.
     lateness: usize,
     /// A store reaches memory at one in so many places where it could.
     idleness: usize,
@@ -335,7 +334,7 @@ impl Schedule {
     fn check(&self, number: usize, cpu: &Cpu) {
         let walked = cpu.walks.iter().map(Walk::table);
         for frame in cpu.caches.frames(cpu.pcid).chain(walked) {
-            if holders(frame) == 0 {
+            if !is_held(frame) {
                 self.can_use(number, frame);
             }
         }
@@ -366,8 +365,8 @@ impl Schedule {
         }
     }
 
-    /// Whether a kick arrives now that may arrive now.
-    pub(super) fn kick_arrives(&self) -> bool {
+    /// Whether an IPI arrives now that may arrive now.
+    pub(super) fn ipi_arrives(&self) -> bool {
         match &mut *self.running.borrow_mut() {
             Some(running) => running.random.one_in(running.lateness),
             None => true,
