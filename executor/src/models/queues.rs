@@ -175,14 +175,14 @@ fn a_park_against_wake_loses_no_wake_up() {
         let tokens = Token::many(1);
         let queue = Arc::new(Injector::new());
         let parking = Arc::new(Parking::new(1));
-        let kicks = Arc::new(AtomicUsize::new(0));
+        let ipis = Arc::new(AtomicUsize::new(0));
         let waker = {
-            let (queue, parking, kicks) = (queue.clone(), parking.clone(), kicks.clone());
+            let (queue, parking, ipis) = (queue.clone(), parking.clone(), ipis.clone());
             let task = tokens[0].runnable();
             thread::spawn(move || {
                 queue.push(task);
                 if parking.wake(0) {
-                    kicks.fetch_add(1, Ordering::SeqCst);
+                    ipis.fetch_add(1, Ordering::SeqCst);
                 }
             })
         };
@@ -190,7 +190,7 @@ fn a_park_against_wake_loses_no_wake_up() {
         let halts = queue.is_empty();
         waker.join().unwrap();
         if halts {
-            assert_eq!(kicks.load(Ordering::SeqCst), 1, "it halts for ever");
+            assert_eq!(ipis.load(Ordering::SeqCst), 1, "it halts for ever");
         }
         let _ = parking.unpark(0);
         while let Taken::Task(task) = queue.pop() {
@@ -214,8 +214,8 @@ fn two_wakes_kick_a_cpu_once() {
                 thread::spawn(move || usize::from(parking.wake(0)))
             })
             .collect();
-        let kicks: usize = threads.into_iter().map(|t| t.join().unwrap()).sum();
-        assert_eq!(kicks, 1);
+        let ipis: usize = threads.into_iter().map(|t| t.join().unwrap()).sum();
+        assert_eq!(ipis, 1);
         let _ = parking.unpark(0);
     });
 }

@@ -2,7 +2,9 @@
 
 use super::{counting, explore};
 use crate::facade::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::task::{About, Class, Header, JoinError, JoinHandle, Ran, Runnable, Schedule, allocate};
+use crate::task::{
+    Class, Header, JoinError, JoinHandle, PollOutcome, Runnable, Schedule, TaskSpec, allocate,
+};
 use core::future::Future;
 use core::pin::{Pin, pin};
 use core::ptr::NonNull;
@@ -33,8 +35,8 @@ impl List {
     }
 
     fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        let about = About {
-            accounts: None,
+        let about = TaskSpec {
+            stats: None,
             class: Class::Interactive,
             last_cpu: 0,
         };
@@ -56,8 +58,8 @@ impl List {
         let task = self.0.ready.lock().unwrap().pop_front();
         match task.map(|task| task.run(0)) {
             None => return false,
-            Some(Ran::Gone(_)) => {}
-            Some(Ran::Again(task, _)) => self.submit(task),
+            Some(PollOutcome::Gone(_)) => {}
+            Some(PollOutcome::Again(task, _)) => self.submit(task),
         }
         true
     }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!            park                      wake (one kick)
-//!   AWAKE ----------> PARKED --------------------------> KICKED
+//!   AWAKE ----------> PARKED --------------------------> WOKEN
 //!     ^                 |    wake to steal (one kick)      |
 //!     |                 |------------------------> SEARCH  |
 //!     +-----------------+-----------------------------+----+
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The CPU itself makes the transitions to PARKED and to AWAKE; others exchange
-//! PARKED for KICKED or SEARCH, and the one who succeeds sends the kick. So a
+//! PARKED for WOKEN or SEARCH, and the one who succeeds sends the kick. So a
 //! halted CPU gets one kick, and one that runs gets none.
 //!
 //! A CPU that was woken to steal counts as searching from that moment on, so
@@ -24,7 +24,7 @@ use crossbeam_utils::CachePadded;
 
 const AWAKE: u8 = 0;
 const PARKED: u8 = 1;
-const KICKED: u8 = 2;
+const WOKEN: u8 = 2;
 const SEARCH: u8 = 3;
 
 /// How a CPU came out of the halt.
@@ -108,7 +108,7 @@ impl Parking {
         // Between the push into the queue and the look at the word.
         fence(Ordering::SeqCst);
         self.word(cpu)
-            .is_some_and(|word| Self::exchange(word, KICKED))
+            .is_some_and(|word| Self::exchange(word, WOKEN))
     }
 
     fn exchange(word: &AtomicU8, to: u8) -> bool {

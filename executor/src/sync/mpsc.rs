@@ -26,7 +26,7 @@ use super::doorbell::Doorbell;
 use super::wait_queue::WaitQueue;
 use crate::facade::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::task::Label;
-use crate::task::hints::{spend, unspend, waits_for};
+use crate::task::context::{spend, unspend, waits_for};
 use alloc::sync::Arc;
 use core::fmt;
 use core::pin::Pin;

@@ -5,7 +5,7 @@ use crate::batch::WakeBatch;
 use crate::facade::atomic::{AtomicBool, Ordering};
 use crate::facade::{Lock, const_unless_loom};
 use crate::task::Label;
-use crate::task::hints::{spend, unspend, waits_for};
+use crate::task::context::{spend, unspend, waits_for};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;

@@ -1,10 +1,10 @@
 //! The whole task, and what depends on the type of its future.
 
-use super::accounts::{Accounts, TaskId};
+use super::context::BUDGET;
 use super::header::{Class, Header, Runnable, Vtable};
-use super::hints::BUDGET;
 use super::join::JoinError;
 use super::state::{Completed, Left, Pending, Released, Start};
+use super::stats::{TaskId, TaskStats};
 use super::waker;
 use crate::facade::UnsafeCell;
 use crate::facade::atomic::Ordering;
@@ -29,14 +29,14 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     /// The task was entered there, and this is called once.
     unsafe fn finished(&self, task: NonNull<Header>);
 
-    /// Time for the accounts.
+    /// Time for the stats.
     fn stamp(&self) -> u64;
 }
 
 /// What became of a task that was run.
 #[must_use]
 #[derive(Debug)]
-pub(crate) enum Ran {
+pub(crate) enum PollOutcome {
     /// It waits, or has completed. The time is the end of the poll.
     Gone(u64),
     /// It was woken while it ran: put it into a queue again.
@@ -44,9 +44,9 @@ pub(crate) enum Ran {
 }
 
 /// What is known of a task before it exists.
-pub(crate) struct About {
-    /// Number and name, if it gets accounts.
-    pub(crate) accounts: Option<(TaskId, &'static str)>,
+pub(crate) struct TaskSpec {
+    /// Number and name, if it gets stats.
+    pub(crate) stats: Option<(TaskId, &'static str)>,
     pub(crate) class: Class,
     pub(crate) last_cpu: u16,
 }
@@ -98,22 +98,22 @@ struct Cell<F: Future, S> {
 /// and the join handle's. `Err` gives the future back: no memory.
 ///
 /// The returned pointer is good for one `Runnable` and one join handle.
-pub(crate) fn allocate<F, S>(future: F, scheduler: S, about: About) -> Result<NonNull<Header>, F>
+pub(crate) fn allocate<F, S>(future: F, scheduler: S, about: TaskSpec) -> Result<NonNull<Header>, F>
 where
     F: Future + 'static,
     S: Schedule,
 {
-    debug_assert!(about.accounts.is_some() || cfg!(feature = "lean"));
-    let (layout, offset) = layout::<F, S>(about.accounts.is_some());
+    debug_assert!(about.stats.is_some() || cfg!(feature = "lean"));
+    let (layout, offset) = layout::<F, S>(about.stats.is_some());
     // SAFETY: the layout has a size: the header is in it.
     let Some(memory) = NonNull::new(unsafe { alloc(layout) }) else {
         return Err(future);
     };
-    let vtable = vtable::<F, S>(about.accounts.is_some());
+    let vtable = vtable::<F, S>(about.stats.is_some());
     let stage = UnsafeCell::new(Stage {
         future: ManuallyDrop::new(future),
     });
-    // SAFETY: fresh memory of the right layout, in which the cell follows the accounts. Each field
+    // SAFETY: fresh memory of the right layout, in which the cell follows the stats. Each field
     // is written to its place, since a future may be large.
     unsafe {
         let cell = memory.add(offset).cast::<Cell<F, S>>();
@@ -121,33 +121,33 @@ where
         (&raw mut (*place).header).write(Header::new(vtable, about.class, about.last_cpu));
         (&raw mut (*place).scheduler).write(scheduler);
         (&raw mut (*place).stage).write(stage);
-        if let Some((id, name)) = about.accounts {
-            cell.cast::<Accounts>()
+        if let Some((id, name)) = about.stats {
+            cell.cast::<TaskStats>()
                 .sub(1)
-                .write(Accounts::new(id, name));
+                .write(TaskStats::new(id, name));
         }
         Ok(cell.cast())
     }
 }
 
-/// The layout of a task, and where in it the cell is: accounts end where it begins.
-fn layout<F: Future, S>(accounts: bool) -> (Layout, usize) {
-    if !accounts {
+/// The layout of a task, and where in it the cell is: stats end where it begins.
+fn layout<F: Future, S>(stats: bool) -> (Layout, usize) {
+    if !stats {
         return (Layout::new::<Cell<F, S>>(), 0);
     }
-    // Sizes are multiples of alignments, so accounts that end there are aligned too.
+    // Sizes are multiples of alignments, so stats that end there are aligned too.
     const {
-        match Layout::new::<Accounts>().extend(Layout::new::<Cell<F, S>>()) {
+        match Layout::new::<TaskStats>().extend(Layout::new::<Cell<F, S>>()) {
             Ok(both) => both,
             Err(_) => panic!("a future as large as half of all memory"),
         }
     }
 }
 
-fn vtable<F: Future + 'static, S: Schedule>(accounts: bool) -> &'static Vtable {
-    const fn filled<F: Future + 'static, S: Schedule>(accounts: bool) -> Vtable {
+fn vtable<F: Future + 'static, S: Schedule>(stats: bool) -> &'static Vtable {
+    const fn filled<F: Future + 'static, S: Schedule>(stats: bool) -> Vtable {
         Vtable {
-            accounts,
+            stats,
             run: run::<F, S>,
             submit: submit::<F, S>,
             take_output: take_output::<F, S>,
@@ -155,7 +155,7 @@ fn vtable<F: Future + 'static, S: Schedule>(accounts: bool) -> &'static Vtable {
             free: free::<F, S>,
         }
     }
-    if accounts {
+    if stats {
         const { &filled::<F, S>(true) }
     } else {
         const { &filled::<F, S>(false) }
@@ -166,7 +166,10 @@ fn vtable<F: Future + 'static, S: Schedule>(accounts: bool) -> &'static Vtable {
 ///
 /// `header` is that of a live task of this type, and the caller holds its
 /// `Runnable`.
-unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>, started: u64) -> Ran {
+unsafe fn run<F: Future + 'static, S: Schedule>(
+    header: NonNull<Header>,
+    started: u64,
+) -> PollOutcome {
     // SAFETY: by the contract; the reference ends before the task may be freed
     // by somebody else (each path below says so).
     let cell = unsafe { header.cast::<Cell<F, S>>().as_ref() };
@@ -179,9 +182,9 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>, started
             let waker = unsafe { waker::borrowed(header) };
             cell.header.budget.store(BUDGET, Ordering::Relaxed);
             // SAFETY: as above; the pointer is as `allocate` made it.
-            let accounts = unsafe { Accounts::of(header) };
-            if let Some(accounts) = accounts {
-                accounts.begin();
+            let stats = unsafe { TaskStats::of(header) };
+            if let Some(stats) = stats {
+                stats.begin();
             }
             let mut context = Context::from_waker(&waker);
             // SAFETY: RUNNING is ours, and so is the stage.
@@ -191,13 +194,16 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>, started
                     let ended = cell.scheduler.stamp();
                     // The last touch of the cell: once the state says that the
                     // poll is over, another CPU may run it to its end.
-                    if let Some(accounts) = accounts {
-                        accounts.add(ended.wrapping_sub(started));
+                    if let Some(stats) = stats {
+                        stats.add(ended.wrapping_sub(started));
                     }
                     return match cell.header.state.pending() {
-                        Pending::Idle => Ran::Gone(ended),
-                        // SAFETY: we were told to resubmit it.
-                        Pending::Resubmit => Ran::Again(unsafe { Runnable::new(header) }, ended),
+                        Pending::Idle => PollOutcome::Gone(ended),
+                        Pending::Resubmit => {
+                            // SAFETY: the transition says to resubmit it.
+                            let task = unsafe { Runnable::new(header) };
+                            PollOutcome::Again(task, ended)
+                        }
                     };
                 }
                 // SAFETY: RUNNING is ours, and so is the stage.
@@ -208,10 +214,10 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>, started
         }
     };
     let ended = cell.scheduler.stamp();
-    // The accounts of this poll go with the task.
+    // The stats of this poll go with the task.
     // SAFETY: the future is gone, and this is in the stage.
     unsafe { complete::<F, S>(header, left) };
-    Ran::Gone(ended)
+    PollOutcome::Gone(ended)
 }
 
 /// Announces that the task has completed, and gives up the executor's
@@ -360,9 +366,9 @@ unsafe fn free<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     let cell = header.cast::<Cell<F, S>>().as_ptr();
     // SAFETY: nobody else can reach the cell any more, and it was allocated
     // with this layout. Nothing is left in the stage: the task has completed,
-    // and who owned the stage then has emptied it. Accounts have nothing to drop.
+    // and who owned the stage then has emptied it. TaskStats have nothing to drop.
     unsafe {
-        let (layout, offset) = layout::<F, S>(Accounts::of(header).is_some());
+        let (layout, offset) = layout::<F, S>(TaskStats::of(header).is_some());
         cell.drop_in_place();
         dealloc(cell.cast::<u8>().sub(offset), layout);
     }

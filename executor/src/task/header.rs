@@ -1,8 +1,8 @@
 //! The part of a task that does not depend on its future's type.
 
-use super::accounts::{Accounts, TaskId};
 use super::joiner::Joiner;
 use super::state::State;
+use super::stats::{TaskId, TaskStats};
 use crate::facade::UnsafeCell;
 use crate::facade::atomic::{AtomicPtr, AtomicU8, AtomicU16};
 use crate::list::{Linked, Links};
@@ -38,9 +38,9 @@ pub(crate) enum Class {
 ///
 /// All operations take a pointer to the header of a live task of that type.
 pub(super) struct Vtable {
-    /// Are there [`Accounts`] before the header?
-    pub(super) accounts: bool,
-    pub(super) run: unsafe fn(NonNull<Header>, u64) -> super::Ran,
+    /// Are there [`TaskStats`] before the header?
+    pub(super) stats: bool,
+    pub(super) run: unsafe fn(NonNull<Header>, u64) -> super::PollOutcome,
     pub(super) submit: unsafe fn(NonNull<Header>),
     /// Moves the output of a complete task to the address; the caller owns the stage.
     pub(super) take_output: unsafe fn(NonNull<Header>, *mut ()),
@@ -59,7 +59,7 @@ pub(crate) struct Header {
     /// where it stays.
     pub(crate) last_cpu: AtomicU16,
     pub(crate) class: Class,
-    /// What is left of the poll's budget; see `hints`. Only the poller uses it.
+    /// What is left of the poll's budget; see `coop`. Only the poller uses it.
     pub(super) budget: AtomicU8,
     pub(super) vtable: &'static Vtable,
     /// See the rules at the module's head.
@@ -104,23 +104,23 @@ impl Header {
     ///
     /// # Safety
     ///
-    /// As for [`Accounts::of`].
+    /// As for [`TaskStats::of`].
     pub(crate) unsafe fn id(task: NonNull<Self>) -> TaskId {
         // SAFETY: passed on.
-        match unsafe { Accounts::of(task) } {
-            Some(accounts) => accounts.id(),
+        match unsafe { TaskStats::of(task) } {
+            Some(stats) => stats.id(),
             None => TaskId(task.addr().get() as u64),
         }
     }
 
-    /// The task's name; empty without accounts.
+    /// The task's name; empty without stats.
     ///
     /// # Safety
     ///
-    /// As for [`Accounts::of`].
+    /// As for [`TaskStats::of`].
     pub(crate) unsafe fn name(task: NonNull<Self>) -> &'static str {
         // SAFETY: passed on.
-        unsafe { Accounts::of(task) }.map_or("", Accounts::name)
+        unsafe { TaskStats::of(task) }.map_or("", TaskStats::name)
     }
 }
 
@@ -173,15 +173,15 @@ impl Runnable {
     }
 
     /// The CPUs to which it is kept, a bit each, if it is, and is not pinned anyway.
-    pub(crate) fn kept_to(&self) -> Option<u64> {
+    pub(crate) fn affinity(&self) -> Option<u64> {
         // SAFETY: as above.
-        let cpus = unsafe { Accounts::of(self.0) }?.kept_to()?;
+        let cpus = unsafe { TaskStats::of(self.0) }?.affinity()?;
         (self.header().class != Class::Pinned).then_some(cpus)
     }
 
     /// Polls the task, or drops its future if it was cancelled. `started` is
     /// the time now.
-    pub(crate) fn run(self, started: u64) -> super::Ran {
+    pub(crate) fn run(self, started: u64) -> super::PollOutcome {
         let header = self.0;
         // SAFETY: the task is alive (as above), and the vtable belongs to it.
         unsafe { (header.as_ref().vtable.run)(header, started) }

@@ -1,11 +1,11 @@
 //! Waiting for a task, and ending it.
 
-use super::accounts::TaskId;
 use super::cell::release;
+use super::context::{Label, waits_for};
 use super::header::Header;
-use super::hints::{Label, waits_for};
 use super::joiner::Joiner;
 use super::state::{Detached, JoinField, Wake};
+use super::stats::TaskId;
 use core::fmt;
 use core::future::Future;
 use core::marker::PhantomData;
@@ -141,7 +141,7 @@ impl<T> JoinHandle<T> {
         unsafe { Header::id(self.header) }
     }
 
-    /// The task's name; empty in an executor without accounts (feature `lean`).
+    /// The task's name; empty in an executor without stats (feature `lean`).
     pub fn name(&self) -> &'static str {
         // SAFETY: as above.
         unsafe { Header::name(self.header) }

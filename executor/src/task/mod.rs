@@ -1,6 +1,6 @@
 //! The task cell.
 //!
-//! A task is one allocation: its [`Accounts`], if the executor keeps any; a
+//! A task is one allocation: its [`TaskStats`], if the executor keeps any; a
 //! [`Header`] of a fixed layout; the scheduler's handle; and the *stage*, which
 //! is the future and later its output. Everyone else holds pointers to the header:
 //!
@@ -21,29 +21,29 @@
 //!   has not completed; the completer after `COMPLETE`.
 //! - `link`: the queue that the `Runnable` is in.
 //! - `owned`: the lock of the list of tasks.
-//! - `accounts`: written by who has set `RUNNING`, read by anybody.
+//! - `stats`: written by who has set `RUNNING`, read by anybody.
 //!
 //! Rule E2 (no wake-up lost, never two polls at once, no poll after the end)
 //! follows from the transitions in [`state`], which are model-checked in
 //! `models`.
 //!
-//! Reading order: [`state`], `header`, `accounts`, `cell`, `waker`, `joiner`,
+//! Reading order: [`state`], `header`, `stats`, `cell`, `waker`, `joiner`,
 //! `join`.
 
-mod accounts;
 mod cell;
+pub(crate) mod context;
 mod header;
-pub(crate) mod hints;
 mod join;
 mod joiner;
 mod state;
+mod stats;
 mod waker;
 
-pub(crate) use accounts::Accounts;
-pub use accounts::TaskId;
-pub(crate) use cell::{About, Ran, Schedule, allocate};
+pub(crate) use cell::{PollOutcome, Schedule, TaskSpec, allocate};
+pub use context::Label;
 pub(crate) use header::{Class, Header, Link, Runnable};
-pub use hints::Label;
 pub use join::{AbortHandle, JoinError, JoinHandle};
 pub use state::Phase;
 pub(crate) use state::Wake;
+pub use stats::TaskId;
+pub(crate) use stats::TaskStats;

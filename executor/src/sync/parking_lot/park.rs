@@ -2,7 +2,7 @@
 
 use super::bucket::{Node, Phase};
 use super::{Key, ParkingLot, Tags};
-use crate::task::hints::{spend, unspend, waits_for};
+use crate::task::context::{spend, unspend, waits_for};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;

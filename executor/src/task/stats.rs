@@ -5,15 +5,15 @@
 //! leads to them. The vtable says whether they are there; without the feature `lean` they
 //! always are, and nobody looks.
 
+use super::context::Label;
 use super::header::Header;
-use super::hints::Label;
 use crate::facade::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use core::fmt;
 use core::ptr::{NonNull, null_mut};
 
 /// A task's number. No other task of the same executor has it, or had it.
 ///
-/// In an executor without accounts (feature `lean`) it is the address of the task: no other
+/// In an executor without stats (feature `lean`) it is the address of the task: no other
 /// has it at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub(crate) u64);
@@ -32,26 +32,26 @@ impl fmt::Display for TaskId {
 }
 
 /// Written by the poller alone, if at all, and read by anybody.
-pub(crate) struct Accounts {
+pub(crate) struct TaskStats {
     id: TaskId,
     name: &'static str,
     /// The CPUs where the task may run, a bit each; 0 stands for all. Who places the task
     /// after a poll reads what that poll wrote: the state word orders these.
-    kept_to: AtomicU64,
+    affinity: AtomicU64,
     /// Time spent in polls, in the platform's unit of accounting.
     busy: AtomicU64,
-    /// What the task waits for since its last poll, or null; see `hints`.
+    /// What the task waits for since its last poll, or null; see `coop`.
     waits_for: AtomicPtr<Label>,
     /// Polls so far.
     polls: AtomicU32,
 }
 
-impl Accounts {
+impl TaskStats {
     pub(crate) fn new(id: TaskId, name: &'static str) -> Self {
         Self {
             id,
             name,
-            kept_to: AtomicU64::new(0),
+            affinity: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             waits_for: AtomicPtr::new(null_mut()),
             polls: AtomicU32::new(0),
@@ -65,9 +65,9 @@ impl Accounts {
     /// The task lives as long as `'a`, and the pointer came from its allocation, not from a
     /// reference to the header.
     pub(crate) unsafe fn of<'a>(task: NonNull<Header>) -> Option<&'a Self> {
-        // SAFETY: the task lives; if its vtable says so, its accounts end where the header begins.
+        // SAFETY: the task lives; if its vtable says so, its stats end where the header begins.
         unsafe {
-            let has_some = !cfg!(feature = "lean") || task.as_ref().vtable.accounts;
+            let has_some = !cfg!(feature = "lean") || task.as_ref().vtable.stats;
             has_some.then(|| task.cast::<Self>().sub(1).as_ref())
         }
     }
@@ -92,15 +92,15 @@ impl Accounts {
         self.waits_for.store(label.cast_mut(), Ordering::Relaxed);
     }
 
-    pub(super) fn keep_to(&self, cpus: u64) {
-        if self.kept_to.load(Ordering::Relaxed) != cpus {
-            self.kept_to.store(cpus, Ordering::Relaxed);
+    pub(super) fn set_affinity(&self, cpus: u64) {
+        if self.affinity.load(Ordering::Relaxed) != cpus {
+            self.affinity.store(cpus, Ordering::Relaxed);
         }
     }
 
     /// The CPUs where it may run, a bit each; `None` for all.
-    pub(super) fn kept_to(&self) -> Option<u64> {
-        Some(self.kept_to.load(Ordering::Relaxed)).filter(|&cpus| cpus != 0)
+    pub(super) fn affinity(&self) -> Option<u64> {
+        Some(self.affinity.load(Ordering::Relaxed)).filter(|&cpus| cpus != 0)
     }
 
     /// What it waits for, if it waits and somebody has said so.

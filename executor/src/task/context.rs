@@ -5,8 +5,8 @@
 //! `FuturesUnordered`, of another executor) there are no hints, and nothing
 //! depends on them.
 
-use super::accounts::Accounts;
 use super::header::Header;
+use super::stats::TaskStats;
 use super::waker::task_of;
 use crate::facade::atomic::Ordering;
 use core::task::{Context, Poll};
@@ -36,10 +36,10 @@ fn header<'a>(context: &Context<'a>) -> Option<&'a Header> {
     task_of(context.waker()).map(|task| unsafe { task.as_ref() })
 }
 
-/// Its accounts, if it has any.
-fn accounts<'a>(context: &Context<'a>) -> Option<&'a Accounts> {
+/// Its stats, if it has any.
+fn stats<'a>(context: &Context<'a>) -> Option<&'a TaskStats> {
     // SAFETY: the waker keeps the task alive; its pointer is as `allocate` made it.
-    task_of(context.waker()).and_then(|task| unsafe { Accounts::of(task) })
+    task_of(context.waker()).and_then(|task| unsafe { TaskStats::of(task) })
 }
 
 /// Takes one operation off the budget of the task that polls. `Pending`: it is
@@ -78,19 +78,19 @@ pub(crate) fn waits_for(context: &Context<'_>, label: &'static Label) {
     if label.0.is_empty() {
         return;
     }
-    if let Some(accounts) = accounts(context) {
-        accounts.set_waits_for(label);
+    if let Some(stats) = stats(context) {
+        stats.set_waits_for(label);
     }
 }
 
 /// Keeps the task that polls to these CPUs, a bit each, or to none in particular
 /// if there is no bit. `Pending`: this CPU is not among them, and the task has
 /// been put into the queue of one that is.
-pub(crate) fn keep_to(context: &Context<'_>, cpus: u64) -> Poll<()> {
-    let (Some(header), Some(accounts)) = (header(context), accounts(context)) else {
+pub(crate) fn set_affinity(context: &Context<'_>, cpus: u64) -> Poll<()> {
+    let (Some(header), Some(stats)) = (header(context), stats(context)) else {
         return Poll::Ready(());
     };
-    accounts.keep_to(cpus);
+    stats.set_affinity(cpus);
     let here = header.last_cpu.load(Ordering::Relaxed);
     if cpus == 0 || cpus.checked_shr(here.into()).unwrap_or(0) & 1 != 0 {
         return Poll::Ready(());
