@@ -34,12 +34,12 @@ pub struct TaskInfo {
 impl TaskInfo {
     /// # Safety
     ///
-    /// As for [`TaskStats::of`].
+    /// As for [`Header::stats`].
     unsafe fn new(task: NonNull<Header>) -> Self {
         use crate::facade::atomic::Ordering;
         use crate::task::Class;
         // SAFETY: the task lives, and the pointer is its.
-        let (header, stats) = unsafe { (task.as_ref(), TaskStats::of(task)) };
+        let (header, stats) = unsafe { (task.as_ref(), Header::stats(task)) };
         let phase = header.state.phase();
         let cpu = header.last_cpu.load(Ordering::Relaxed);
         Self {

@@ -1,46 +1,25 @@
-//! What a task carries so that one can look at it, and that it can do without: with the feature
-//! `lean` an executor may be made whose tasks have none.
+//! Task statistics: what an observer sees of a task, and what the task can do without. With the
+//! feature `lean` an executor can be made whose tasks have none.
 //!
-//! They are in the task's allocation, right before its header, so a pointer to the header
-//! leads to them. The vtable says whether they are there; without the feature `lean` they
-//! always are, and nobody looks.
+//! They lie in the task's allocation, right before its header, so a pointer to the header leads
+//! to them (`Header::stats`). The vtable says whether they are there; without the feature `lean`
+//! they always are, and that look is compiled out.
 
-use super::context::Label;
-use super::header::Header;
+use super::label::{Label, TaskId};
 use crate::facade::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use core::fmt;
-use core::ptr::{NonNull, null_mut};
+use core::ptr::null_mut;
 
-/// A task's number. No other task of the same executor has it, or had it.
-///
-/// In an executor without stats (feature `lean`) it is the address of the task: no other
-/// has it at the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskId(pub(crate) u64);
-
-impl TaskId {
-    /// The number.
-    pub fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-/// Written by the poller alone, if at all, and read by anybody.
+/// The CPU that polls the task writes them; any CPU reads them.
 pub(crate) struct TaskStats {
     id: TaskId,
     name: &'static str,
-    /// The CPUs where the task may run, a bit each; 0 stands for all. Who places the task
-    /// after a poll reads what that poll wrote: the state word orders these.
+    /// The CPUs where the task may run, a bit each; 0 stands for all. The poller stores it before
+    /// the state transition that ends the poll (AcqRel), and a CPU that enqueues the task has
+    /// made a later transition (AcqRel), so its load observes that store.
     affinity: AtomicU64,
-    /// Time spent in polls, in the platform's unit of accounting.
+    /// Time spent in polls, in the unit of `Platform::stamp`.
     busy: AtomicU64,
-    /// What the task waits for since its last poll, or null; see `coop`.
+    /// What the task waits for since its last poll, or null; see `context`.
     waits_for: AtomicPtr<Label>,
     /// Polls so far.
     polls: AtomicU32,
@@ -58,26 +37,12 @@ impl TaskStats {
         }
     }
 
-    /// Those of a task, if its executor keeps any.
-    ///
-    /// # Safety
-    ///
-    /// The task lives as long as `'a`, and the pointer came from its allocation, not from a
-    /// reference to the header.
-    pub(crate) unsafe fn of<'a>(task: NonNull<Header>) -> Option<&'a Self> {
-        // SAFETY: the task lives; if its vtable says so, its stats end where the header begins.
-        unsafe {
-            let has_some = !cfg!(feature = "lean") || task.as_ref().vtable.stats;
-            has_some.then(|| task.cast::<Self>().sub(1).as_ref())
-        }
-    }
-
-    /// A poll begins: what it waited for is over.
+    /// A poll begins: the task no longer waits.
     pub(super) fn begin(&self) {
         self.waits_for.store(null_mut(), Ordering::Relaxed);
     }
 
-    /// Adds a poll. There is one poller, so no read-modify-write is needed.
+    /// Adds a poll. Only the poller stores to these fields, so no read-modify-write is needed.
     pub(super) fn add(&self, time: u64) {
         let polls = self.polls();
         self.polls.store(polls.wrapping_add(1), Ordering::Relaxed);
@@ -98,12 +63,12 @@ impl TaskStats {
         }
     }
 
-    /// The CPUs where it may run, a bit each; `None` for all.
+    /// The CPUs where the task may run, a bit each; `None` for all.
     pub(super) fn affinity(&self) -> Option<u64> {
         Some(self.affinity.load(Ordering::Relaxed)).filter(|&cpus| cpus != 0)
     }
 
-    /// What it waits for, if it waits and somebody has said so.
+    /// The name of what the task waits for, if its last poll left one.
     pub(crate) fn waits_for(&self) -> Option<&'static str> {
         let label = self.waits_for.load(Ordering::Relaxed);
         // SAFETY: only references to static labels are stored there.
