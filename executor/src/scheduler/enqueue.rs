@@ -28,7 +28,7 @@ impl<P: Platform> Shared<P> {
                     self.wake_cpu(target);
                 } else if class != Class::Pinned {
                     // Its CPU is busy: a parked one may come for it.
-                    if let Some(cpu) = self.parking.choose_searcher(target) {
+                    if let Some(cpu) = self.parking.add_searcher(target) {
                         self.wake_cpu(cpu);
                     }
                 }
@@ -90,7 +90,7 @@ impl<P: Platform> Shared<P> {
     pub(super) fn offer(&self, cpu: usize) {
         if self.parking.any_parked()
             && !self.parking.any_searching()
-            && let Some(other) = self.parking.choose_searcher(cpu)
+            && let Some(other) = self.parking.wake_helper(cpu)
         {
             self.wake_cpu(other);
         }

@@ -101,7 +101,7 @@ impl<P: Platform> Shared<P> {
             && found
             && self.parking.any_parked()
             && (!self.injection.is_empty() || self.workers.iter().any(|w| w.has_stealable()))
-            && let Some(other) = self.parking.choose_searcher(cpu)
+            && let Some(other) = self.parking.wake_helper(cpu)
         {
             self.wake_cpu(other);
         }
