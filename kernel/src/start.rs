@@ -51,7 +51,10 @@ fn kernel_start(boot: BootInfo) -> ! {
     }
     process::init();
     process::attach_procfs();
-    sched::init();
+    sched::init(sched::Hooks {
+        between_polls: memory::between_polls,
+        leave_space: memory::leave,
+    });
     for cpu in 0..arch::cpu_count() {
         drop(sched::executor().spawn_on(cpu, "reclaim", memory::run_reclaimer()));
     }

@@ -268,7 +268,7 @@ async fn read_strings(
         }
         strings.push(string);
         // A program can bring hundreds of thousands.
-        executor::spend_budget().await;
+        executor::consume_budget().await;
     }
 }
 

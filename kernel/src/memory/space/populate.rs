@@ -63,7 +63,7 @@ impl AddressSpace {
                     self.fault(at, access).await?;
                 }
                 at += FRAME_SIZE;
-                executor::spend_budget().await;
+                executor::consume_budget().await;
             }
         }
         Ok(())

@@ -81,7 +81,7 @@ impl AddressSpace {
             if retired.len() > BATCH - 4 {
                 self.forget(mappings, ready, range, &mut retired);
                 mappings.finish_outstanding().await;
-                executor::spend_budget().await;
+                executor::consume_budget().await;
                 ready = shootdown::ready().await;
             }
         }
@@ -108,7 +108,7 @@ impl AddressSpace {
                 .change(at, done, |vma| vma.protection = protection);
             // Rule M5: a right that goes is gone everywhere when the call returns.
             mappings.finish_outstanding().await;
-            executor::spend_budget().await;
+            executor::consume_budget().await;
             at = done;
         }
         outcome
