@@ -8,14 +8,14 @@
 //! lock is held across an `.await` (rule E1).
 
 use super::device::Device;
-use super::fallible;
 use super::generated::{MOST_WRITTEN, Window};
 use super::metadata::{Attributes, FileType, MAX_SIZE, Status};
 use super::node::{Node, NodeKind};
-use super::pipe::{self, Reader, Writer};
+use super::pipe::{self, Pipe, Reader, Writer};
 use super::transfer::{deliver, store, whole};
 use super::tty::{self, Tty};
 use crate::errno::{Errno, SysResult};
+use crate::memory::fallible;
 use crate::memory::{Object, UserBuf};
 use crate::wait::{Caller, Wait};
 use alloc::sync::Arc;
@@ -152,7 +152,16 @@ impl OpenFile {
     /// Whether it is an end of a pipe: a write that fails with `EPIPE` is then
     /// to be followed by `SIGPIPE`.
     pub fn is_pipe(&self) -> bool {
-        matches!(self.opened, Opened::Reader(_) | Opened::Writer(_))
+        self.as_pipe().is_some()
+    }
+
+    /// The pipe, if it is an end of one.
+    pub fn as_pipe(&self) -> Option<&Pipe> {
+        match &self.opened {
+            Opened::Reader(reader) => Some(reader.pipe()),
+            Opened::Writer(writer) => Some(writer.pipe()),
+            _ => None,
+        }
     }
 
     /// Whether it is only a name for a node (`O_PATH`).
@@ -361,11 +370,7 @@ impl OpenFile {
         if let Some(node) = &self.node {
             return node.status();
         }
-        let number = match &self.opened {
-            Opened::Reader(reader) => reader.number(),
-            Opened::Writer(writer) => writer.number(),
-            _ => 0,
-        };
+        let number = self.as_pipe().map_or(0, Pipe::number);
         let attributes = Attributes {
             permissions: 0o600,
             user: 0,
@@ -420,8 +425,8 @@ impl OpenFile {
     /// How many bytes can be read without waiting (`FIONREAD`).
     pub async fn readable(&self) -> Result<u64, Errno> {
         match &self.opened {
-            Opened::Reader(reader) => Ok(reader.readable() as u64),
-            Opened::Writer(writer) => Ok(writer.readable() as u64),
+            Opened::Reader(reader) => Ok(reader.pipe().readable() as u64),
+            Opened::Writer(writer) => Ok(writer.pipe().readable() as u64),
             Opened::Device(device) => match device.tty() {
                 Some(tty) => Ok(tty.readable() as u64),
                 None => Err(Errno::ENOTTY),

@@ -7,11 +7,11 @@
 
 use super::device::Device;
 use super::directory::Directory;
-use super::fallible;
 use super::generated::{Generate, Listing, Window};
 use super::metadata::{Attributes, FileType, Name, Status, next_number, now};
 use crate::errno::Errno;
 use crate::memory::Object;
+use crate::memory::fallible;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU64, Ordering};
 use executor::sync::Mutex as TaskMutex;
@@ -60,7 +60,7 @@ impl NodeKind {
 
     /// A symbolic link to `target`.
     pub fn link(target: &[u8]) -> Result<NodeKind, Errno> {
-        fallible::bytes(target).map(NodeKind::Link)
+        Ok(NodeKind::Link(fallible::bytes(target)?))
     }
 
     /// The kind without its contents.

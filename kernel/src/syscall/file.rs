@@ -32,7 +32,6 @@ use crate::fs::file::OpenFile;
 use crate::fs::node::Node;
 use crate::fs::table::Fd;
 use crate::fs::walk::{Follow, MAX_PATH, Start};
-use crate::memory;
 use crate::process::Thread;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -71,8 +70,6 @@ fn check_flags(flags: u32, known: u32) -> Result<(), Errno> {
 
 /// A path in the caller's memory.
 async fn path(thread: &Thread, address: usize) -> Result<Vec<u8>, Errno> {
-    // For the path, and for the small things that are made of it.
-    memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
     Ok(thread.space().read_string(address, MAX_PATH + 1).await?)
 }
 
