@@ -26,6 +26,7 @@
 //! **Memory.** Every object of which a program can make many, or a large one, is allocated fallibly
 //! or reserved before (rule M10).
 
+pub mod copy;
 pub mod cpio;
 pub mod device;
 pub mod directory;

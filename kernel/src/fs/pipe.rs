@@ -221,6 +221,26 @@ impl Reader {
     pub fn pipe(&self) -> &Pipe {
         &self.0
     }
+
+    /// Copies bytes behind the oldest `skip` ones, which stay in the pipe; says how many.
+    pub(super) fn peek(&self, skip: usize, buffer: &mut [u8]) -> usize {
+        self.0.state.lock().buffer.peek(skip, buffer)
+    }
+
+    /// Takes the oldest bytes away.
+    pub(super) fn discard(&self, count: usize) {
+        // As a read, which wakes whoever waits for room.
+        self.attempt(&mut Discard(count));
+    }
+
+    /// Waits until there are bytes, or no writer.
+    pub(super) async fn wait_for_bytes(&self, wait: Wait<'_>) -> Result<(), Errno> {
+        let filled = || {
+            let state = self.0.state.lock();
+            (!state.buffer.is_empty() || !state.writer_open).then_some(())
+        };
+        wait_until(&self.0.readers, filled, wait).await
+    }
 }
 
 impl Writer {
@@ -358,6 +378,27 @@ impl Writer {
     pub fn pipe(&self) -> &Pipe {
         &self.0
     }
+
+    /// Puts as many of the bytes into the pipe as there is room for; `EAGAIN` if there is none.
+    pub(super) fn put(&self, bytes: &[u8]) -> SysResult {
+        let mut source = bytes;
+        match self.attempt(&mut source, false, true) {
+            Attempt::Closed => Err(Errno::EPIPE),
+            Attempt::NoMemory => Err(Errno::ENOMEM),
+            Attempt::Blocked => Err(Errno::EAGAIN),
+            Attempt::Done | Attempt::NotReady => Ok(bytes.len() - source.len()),
+        }
+    }
+
+    /// Waits until there is room, or no reader.
+    pub(super) async fn wait_for_room(&self, wait: Wait<'_>) -> Result<(), Errno> {
+        let emptied = || {
+            let state = self.0.state.lock();
+            let least = ATOMIC.min(state.buffer.capacity());
+            (state.buffer.room() >= least || !state.reader_open).then_some(())
+        };
+        wait_until(&self.0.writers, emptied, wait).await
+    }
 }
 
 impl Drop for Reader {
@@ -385,6 +426,41 @@ impl Drop for Writer {
 /// How many bytes a sink can still take, or a source give.
 trait Limited {
     fn limit(&self) -> usize;
+}
+
+impl Limited for &[u8] {
+    fn limit(&self) -> usize {
+        self.len()
+    }
+}
+
+/// A sink that takes so many bytes and forgets them.
+struct Discard(usize);
+
+impl Sink for Discard {
+    fn put(&mut self, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(self.0);
+        self.0 -= count;
+        count
+    }
+}
+
+impl Limited for Discard {
+    fn limit(&self) -> usize {
+        self.0
+    }
+}
+
+/// Waits in a queue for something that may be there already.
+async fn wait_until(
+    queue: &WaitQueue,
+    ready: impl Fn() -> Option<()>,
+    wait: Wait<'_>,
+) -> Result<(), Errno> {
+    match wait {
+        Wait::Never => ready().ok_or(Errno::EAGAIN),
+        Wait::For(caller) => Ok(interruptible(caller, queue.wait_until(ready)).await?),
+    }
 }
 
 impl Limited for UserBuf<'_> {

@@ -217,6 +217,23 @@ impl PipeBuffer {
         taken
     }
 
+    /// Copies bytes behind the oldest `skip` ones, and says how many.
+    pub fn peek(&self, skip: usize, buffer: &mut [u8]) -> usize {
+        let count = self.length.saturating_sub(skip).min(buffer.len());
+        let mut done = 0;
+        while done < count {
+            let at = self.behind_head(skip + done);
+            let within = at % FRAME_SIZE;
+            let part = (count - done).min(FRAME_SIZE - within);
+            let Some(Some(page)) = self.slots.get(at / FRAME_SIZE) else {
+                break;
+            };
+            buffer[done..done + part].copy_from_slice(&page.bytes()[within..within + part]);
+            done += part;
+        }
+        done
+    }
+
     /// Adds the first `count` bytes of those that `take` took.
     pub fn commit(&mut self, count: usize) {
         self.length += count;

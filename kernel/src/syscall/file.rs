@@ -7,6 +7,7 @@
 //! Everyone is the superuser, so of all permissions only the one to execute can be refused.
 
 mod attributes;
+mod copying;
 mod descriptors;
 mod ioctl;
 mod names;
@@ -14,17 +15,22 @@ mod opening;
 mod plain;
 mod polling;
 mod select;
+mod statfs;
 mod status;
+mod sync;
 mod transfer;
 
 pub use attributes::*;
+pub use copying::*;
 pub use descriptors::*;
 pub use ioctl::ioctl;
 pub use names::*;
 pub use opening::*;
 pub use polling::{go_on_polling, poll, ppoll};
 pub use select::{pselect6, select};
+pub use statfs::*;
 pub use status::*;
+pub use sync::*;
 pub use transfer::*;
 
 use crate::errno::Errno;
