@@ -81,7 +81,7 @@ impl AddressSpace {
     }
 }
 
-/// Up to where the advice suits the areas of the range, and what is to be said when it has
+/// Up to where the advice suits the VMAs of the range, and what is to be said when it has
 /// been followed there.
 fn suited_part(
     mappings: &Mappings,

@@ -1,4 +1,4 @@
-//! The heap that brk(2) moves: one area behind the program.
+//! The heap that brk(2) moves: one VMA behind the program.
 
 use super::address_space::AddressSpace;
 use super::clear::Vmas;

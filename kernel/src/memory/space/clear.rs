@@ -14,7 +14,7 @@ use crate::memory::reclaim::retired::{BATCH, Retired, RetiredBatch};
 use crate::memory::tlb::range::FlushRange;
 use crate::memory::tlb::shootdown::{self, Ready};
 
-/// What becomes of the areas whose pages are taken away.
+/// What becomes of the VMAs whose pages are taken away.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::memory) enum Vmas {
     /// They stay, and begin anew.
@@ -54,8 +54,8 @@ impl AddressSpace {
         loop {
             let done = self.clear_some(at, end, &mut retired);
             self.forget(mappings, ready, range, &mut retired);
-            // The areas go with their pages: whoever is killed in a wait leaves no page without
-            // an area to the others who use this memory.
+            // The VMAs go with their pages: a thread that is killed in a wait leaves no page without
+            // a VMA to the other threads of this memory.
             while areas == Vmas::Remove && at < done {
                 at = mappings.vmas.remove_some(at, done, VMAS_AT_ONCE);
                 if at < done {
@@ -89,7 +89,7 @@ impl AddressSpace {
         }
     }
 
-    /// Un-shares the tables on the way to the first and to the last page, as far as there
+    /// Makes private the tables on the way to the first and to the last page, as far as there
     /// are any. These are all tables that the range can cover in part.
     fn open_edges(
         &self,
@@ -130,7 +130,7 @@ impl AddressSpace {
                 // Covered in part: `open_edges` has made it ours.
                 debug_assert!(entry.is_writable() || level == Level::LEAF_TABLE);
                 // SAFETY: above the lowest level entries point to tables, and at the lowest every
-                // entry is covered; we hold the mmap lock alone, so it stays.
+                // entry is covered; we hold the mmap lock exclusively, so it stays.
                 table = unsafe { Table::new(frame) };
                 level = level.below();
             }

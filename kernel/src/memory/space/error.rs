@@ -41,13 +41,13 @@ pub enum MapError {
     Occupied,
     /// Nothing is mapped in part of the range.
     NotMapped,
-    /// The range is not part of one area.
+    /// The range is not part of one VMA.
     NotOneVma,
-    /// This kind of area has no such operation.
+    /// This kind of VMA has no such operation.
     BadKind,
     /// A right that the mapping can never have.
     NotAllowed,
-    /// No memory, no room, or too many areas.
+    /// No memory, no room, or too many VMAs.
     OutOfMemory,
 }
 

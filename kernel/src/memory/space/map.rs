@@ -1,12 +1,13 @@
-//! Changing what is mapped where: mmap and munmap (rules M2, M5, M10).
+//! mmap and munmap (rules M2, M5, M10).
 //!
-//! All that changes the mappings holds its lock alone. First everything that can fail is done
-//! (areas counted, paths un-shared), then the change itself, which cannot. Rights that go
-//! are gone on every CPU before the lock is let go, or, when the thread is killed before,
-//! given to anybody else (`mappings.rs`): so a range is not handed out again before.
+//! A call that changes the VMA map holds the mmap lock exclusively. First comes everything that can
+//! fail: VMAs are counted, paths made private. The change itself cannot fail. Rights that go are
+//! gone on every CPU before the lock is released. If the thread is killed before, the lock is not
+//! granted to another task earlier (`mmap_lock.rs`). So a range is not handed out again before its
+//! shootdown is complete.
 //!
-//! A call that waits half-way leaves pages, areas and what other CPUs have been asked for
-//! in step at each of its waits, as it may be killed there.
+//! A call may be killed at each of its waits. So pages, VMAs and the flush requests that were sent
+//! are in step at each of them.
 
 use super::address_space::AddressSpace;
 use super::clear::Vmas;
@@ -36,7 +37,7 @@ pub struct MapRequest {
 }
 
 impl AddressSpace {
-    /// Maps `length` bytes and returns where. Nothing is allocated yet but the area. It
+    /// Maps `length` bytes and returns where. Nothing is allocated yet but the VMA. It
     /// can get every right later.
     pub async fn map(
         &self,

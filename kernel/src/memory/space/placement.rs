@@ -19,7 +19,7 @@ pub enum Placement {
     FixedNoReplace(usize),
 }
 
-/// Whether areas can be cut and added: their number, and, where the map has to be copied
+/// Whether VMAs can be cut and added: their number, and, where the map has to be copied
 /// first, memory for that. A program can drive that copy to megabytes (rule M10).
 pub(in crate::memory) fn may_change(mappings: &Mappings) -> Result<(), MapError> {
     mappings.vmas.has_room()?;

@@ -24,8 +24,8 @@ impl AddressSpace {
         (mappings.vmas.totals().all * FRAME_SIZE, resident)
     }
 
-    /// The areas, for /proc: none if somebody changes them right now. Costs nothing: who
-    /// changes them next makes a copy.
+    /// The VMAs, for /proc: none if a task changes them right now. Costs nothing: the next change
+    /// makes a copy.
     pub fn vmas_now(&self) -> VmaMap {
         let mappings = self.mmap_lock.try_read();
         mappings.map_or_else(VmaMap::default, |mappings| mappings.vmas.clone())
