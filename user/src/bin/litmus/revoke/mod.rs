@@ -3,7 +3,7 @@
 //! One thread takes pages away from the others, by `munmap`, `mremap`, `mprotect` or `madvise`, and
 //! says so when the call has returned. From then on every access faults, with the right `si_code`
 //! and `si_addr`, or shows what the call promises. Until then it may do either, but an access never
-//! reaches a frame that is somebody else's: a stranger in another process fills every fresh frame
+//! reaches a frame of another process: a stranger in another process fills every fresh frame
 //! with its mark, and looks whether the mark stays.
 //!
 //! ```text
@@ -17,7 +17,7 @@
 //! - CVE-2018-18281: Linux's `mremap` let go of the page tables' locks before it flushed. A
 //!   thread that wrote by the old address wrote to the page after it had been freed from the new
 //!   place, and the frame was a stranger's (`mremap`).
-//! - 3ea277194daa: Linux's `mprotect` found an entry that somebody else had changed and not flushed
+//! - 3ea277194daa: Linux's `mprotect` found an entry that another thread had changed and not flushed
 //!   yet, had nothing to do, flushed nothing, and returned too early (`mprotect-twice`).
 //! - 60bae7370896: the same with `MADV_DONTNEED` (`dontneed`, `dontneed-twice`). Two
 //!   threads that drop overlapping ranges are the same once more (`munmap-overlapping`).
@@ -51,7 +51,7 @@ const OUTCOMES: &[&str] = &[
 pub const CASES: &[Case] = &[
     Case {
         name: "munmap",
-        summary: "munmap against accessors: gone when it returns, and nobody else's frame is reached",
+        summary: "munmap against accessors: gone when it returns, and no other process's frame is reached",
         outcomes: OUTCOMES,
         run: |trial| run(trial, Plan::of(Take::Unmap)),
     },
