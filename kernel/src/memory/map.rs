@@ -198,7 +198,7 @@ impl AddressSpace {
             while areas == Areas::Go && at < done {
                 at = layout.vmas.remove_some(at, done, AREAS_AT_ONCE);
                 if at < done {
-                    executor::consume_budget().await;
+                    executor::spend_budget().await;
                 }
             }
             at = done;

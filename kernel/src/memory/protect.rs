@@ -79,7 +79,7 @@ impl AddressSpace {
             if retired.len() > BATCH - 4 {
                 self.forget(layout, ready, range, &mut retired);
                 layout.settle().await;
-                executor::consume_budget().await;
+                executor::spend_budget().await;
                 ready = shootdown::ready().await;
             }
         }
@@ -106,7 +106,7 @@ impl AddressSpace {
                 .change(at, done, |vma| vma.protection = protection);
             // Rule M5: a right that goes is gone everywhere when the call returns.
             layout.settle().await;
-            executor::consume_budget().await;
+            executor::spend_budget().await;
             at = done;
         }
         outcome

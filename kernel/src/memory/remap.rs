@@ -197,7 +197,7 @@ impl AddressSpace {
                 }
             }
             layout.settle().await;
-            executor::consume_budget().await;
+            executor::spend_budget().await;
             done += moved;
         }
         if new_length > way.length {

@@ -162,10 +162,7 @@ async fn whole_life(mut thread: Thread, mut user: Box<UserContext>, child_tid: O
 async fn polled_by<T>(thread: &Thread, mut work: Pin<&mut impl Future<Output = T>>) -> T {
     poll_fn(|context| {
         let affinity = thread.tcb().affinity();
-        if sched::executor()
-            .set_affinity(context, affinity)
-            .is_pending()
-        {
+        if sched::executor().keep_to(context, affinity).is_pending() {
             return Poll::Pending;
         }
         let begin = arch::clock();
