@@ -32,7 +32,7 @@ fn on_linux() -> bool {
 fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
-        let workspace = Workspace::find();
+        let workspace = Workspace::find().unwrap_or_else(|error| panic!("{error}"));
         setup::ensure(&workspace).unwrap_or_else(|error| panic!("set-up: {error}"));
         let status = image::cargo(&workspace)
             .args(["build", "--release", "--target", TARGET])
@@ -227,6 +227,18 @@ fn forkstorm_finds_no_mismatch() {
         let forks = forks.and_then(|rest| rest.lines().next()?.parse::<u64>().ok());
         assert!(forks.is_some_and(|forks| forks > 20), "{outcome:#?}");
     }
+}
+
+/// With few MiB for each hog, as the host has other work.
+#[test]
+fn oomstorm_finds_nothing_on_linux() {
+    if !on_linux() {
+        return;
+    }
+    let arguments = ["--seconds", "3", "--limit", "4", "--hogs", "2"];
+    let outcome = user("oomstorm", &arguments, "");
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    assert!(outcome.output.contains("\nfailures 0\n"), "{outcome:?}");
 }
 
 #[test]

@@ -17,12 +17,14 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::command_line::{self, SCRIPT};
 use crate::console::{Console, Output};
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::files::Files;
 use crate::follow::Follower;
 use crate::image::Image;
+use crate::options::Options;
 use crate::progress::Spinner;
 use crate::qemu::{Boot, Qemu};
+use crate::rootfs::Owners;
 use crate::trace::Trace;
 use crate::verdict::{Verdict, Word};
 use crate::workspace::Workspace;
@@ -33,29 +35,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often the child is looked at.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How often the console is shown to who watches it.
+/// How often the console is shown to a caller that watches it.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// What to boot, beside the image.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The shell command to run; without one, an interactive shell.
-    pub exec: Option<String>,
-    /// Folders to lay over the root file system, in this order.
-    pub overlays: Vec<PathBuf>,
-    /// Parameters for the kernel.
-    pub kernel_args: Vec<(String, String)>,
-    /// Options for QEMU.
-    pub qemu: Vec<String>,
-    /// Stop after so long.
-    pub timeout: Option<Duration>,
-    /// Have the kernel record so many events for each CPU.
-    pub trace: Option<u32>,
-    /// Wait for gdb.
-    pub gdb: bool,
-    /// Copy the kernel's log to the standard error as it comes.
-    pub show_log: bool,
-}
 
 /// Where the guest's console input comes from.
 pub enum Input {
@@ -124,7 +105,7 @@ impl Session {
         command.stdout(Stdio::piped());
 
         let spinner = match (&options.exec, output) {
-            // Captured output is nobody's terminal, and gdb is slow by nature.
+            // Captured output has no terminal, and gdb is slow by nature.
             (_, Output::Captured) => Spinner::none(),
             _ if options.gdb || options.show_log => Spinner::none(),
             (Some(command), Output::Stdout) => Spinner::start(format!("Running {command}")),
@@ -311,13 +292,19 @@ fn command(
     if !options.overlays.is_empty() || line.script.is_some() {
         let mut tree = image.tree.clone();
         if let Some(script) = line.script {
-            tree.program(SCRIPT, script);
+            tree.program(SCRIPT, script)?;
         }
         for dir in &options.overlays {
-            tree.overlay(dir)?;
+            if !dir.is_dir() {
+                return Err(Error::Usage(format!(
+                    "--overlay {}: there is no such folder",
+                    dir.display()
+                )));
+            }
+            tree.lay_folder(dir, Owners::Root)?;
         }
         initramfs = &files.initramfs;
-        fs::write(initramfs, tree.archive()?).on("write", initramfs)?;
+        tree.pack(initramfs)?;
     }
     let mut command = qemu.command(&Boot {
         kernel: &image.kernel,

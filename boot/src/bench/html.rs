@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::bench::plots::{self, Plot};
+use crate::bench::results::{self, Results};
 use crate::bench::table::{Align, Table};
-use crate::bench::times::{self, Results};
 use crate::error::{Doing, Result};
 
 const STYLE: &str = "\
@@ -35,7 +35,7 @@ fn page(results: &Results, plots: &[Plot]) -> String {
         ));
     }
     html.push_str("</ul>\n");
-    html.push_str(&table(&times::table(results)));
+    html.push_str(&table(&results::table(results)));
     for plot in plots {
         html.push_str(&plot.svg);
     }
@@ -75,13 +75,13 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::plots::tests::results;
+    use crate::bench::results::tests::results;
 
     #[test]
     fn the_page_holds_everything_and_loads_nothing() {
         let results = results();
         let page = page(&results, &plots::all(&results).expect("plots"));
-        assert_eq!(page.matches("<svg").count(), 3);
+        assert_eq!(page.matches("<svg").count(), 4);
         assert!(page.contains("<td>fork.256M</td>"));
         assert!(page.contains("Linux &lt;6.1&gt;"));
         // The name of SVG's language is the only address.

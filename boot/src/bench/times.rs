@@ -2,14 +2,13 @@
 
 use std::fs;
 
-use crate::bench::bars;
-use crate::bench::compare::{self, Kernel, Line};
+use crate::bench::compare::{self, Kernel};
 use crate::bench::guest::{Guest, Setting};
 use crate::bench::linux::Linux;
 use crate::bench::options::Bench;
 use crate::bench::report::{Metric, Report, Unit};
+use crate::bench::results::{self, Results};
 use crate::bench::round::{Machine, fair_cpu};
-use crate::bench::table::{Align, Table};
 use crate::bench::{document, html, json};
 use crate::error::Result;
 use crate::progress::step;
@@ -18,21 +17,21 @@ use crate::workspace::Workspace;
 
 /// How much memory the machine has unless the person says otherwise.
 const MEMORY: &str = "1G";
-
-/// What a run has come to.
-#[derive(Clone, Debug)]
-pub struct Results {
-    /// Cowfork first.
-    pub kernels: Vec<Kernel>,
-    pub lines: Vec<Line>,
-    /// Where it was measured: title and value.
-    pub circumstances: Vec<(String, String)>,
-}
+/// And for the benchmarks that do not fit into that, which are measured in the first round
+/// only: on Linux they take minutes.
+const LARGE_MEMORY: &str = "4G";
+/// Their names: the benchmark and its metrics.
+const LARGE: [&str; 4] = [
+    "children",
+    "children.start",
+    "children.memory",
+    "children.end",
+];
 
 /// `bench` without `--count`.
 pub fn run(workspace: &Workspace, bench: &Bench) -> Result<u8> {
     let results = measure(workspace, bench)?;
-    print!("{}", table(&results).text());
+    print!("{}", results::table(&results).text());
     for (title, value) in &results.circumstances {
         println!("{title}: {value}");
     }
@@ -48,17 +47,57 @@ pub fn run(workspace: &Workspace, bench: &Bench) -> Result<u8> {
     Ok(0)
 }
 
+/// What is measured in one machine.
+struct Group {
+    /// Options for QEMU.
+    qemu: Vec<String>,
+    /// The command that the shell runs.
+    command: String,
+    /// In how many rounds.
+    rounds: u32,
+}
+
+/// The benchmarks of a run. What needs more memory than the others has a machine of its own,
+/// unless the person has chosen one for all.
+fn groups(bench: &Bench) -> Vec<Group> {
+    let named = |names: &[&str]| {
+        let mut command = String::from("forkbench --lines");
+        if bench.quick {
+            command.push_str(" --quick");
+        }
+        for name in names {
+            command.push_str(&format!(" --only {name}"));
+        }
+        command
+    };
+    let group = |memory: &str, names: &[&str], rounds: u32| Group {
+        qemu: qemu_options(&bench.qemu, memory),
+        command: named(names),
+        rounds,
+    };
+    let only: Vec<&str> = bench.only.iter().map(String::as_str).collect();
+    if qemu::gives(&bench.qemu, &["-m"]) {
+        return vec![group(MEMORY, &only, bench.rounds)];
+    }
+    let (mut large, others): (Vec<&str>, Vec<&str>) =
+        only.iter().partition(|name| LARGE.contains(name));
+    let mut groups = Vec::new();
+    if bench.only.is_empty() || !others.is_empty() {
+        groups.push(group(MEMORY, &others, bench.rounds));
+    }
+    if bench.only.is_empty() {
+        large.extend(LARGE.first());
+    }
+    if !large.is_empty() {
+        groups.push(group(LARGE_MEMORY, &large, 1));
+    }
+    groups
+}
+
 fn measure(workspace: &Workspace, bench: &Bench) -> Result<Results> {
-    let mut command = String::from("forkbench --lines");
-    if bench.quick {
-        command.push_str(" --quick");
-    }
-    for name in &bench.only {
-        command.push_str(&format!(" --only {name}"));
-    }
-    let mut machine = Machine::new(workspace, command, bench.timeout)?;
-    machine.qemu = qemu_options(&bench.qemu);
-    let linux = match (&bench.linux_kernel, bench.vs_linux) {
+    let groups = groups(bench);
+    let machine = Machine::new(workspace, bench.timeout)?;
+    let linux = match (&bench.linux_kernel, bench.vs_linux()) {
         (Some(file), _) => Some(Linux::at(file)?),
         (None, true) => Some(Linux::debian(workspace)?),
         (None, false) => None,
@@ -74,28 +113,37 @@ fn measure(workspace: &Workspace, bench: &Bench) -> Result<Results> {
             rounds: Vec::new(),
         })
         .collect();
-    for round in 0..bench.rounds as usize {
+    for round in 0..bench.rounds {
+        let groups: Vec<&Group> = groups.iter().filter(|group| round < group.rounds).collect();
         // Another one goes first in each round.
         for turn in 0..guests.len() {
-            let index = (round + turn) % guests.len();
+            let index = (round as usize + turn) % guests.len();
             let title = format!(
                 "round {} of {}, {}",
                 round + 1,
                 bench.rounds,
                 kernels[index].name
             );
-            step("Measuring", &title);
-            let mut report = machine.boot(guests[index], &title)?;
-            add_memory_in_use(&mut report, &machine.qemu);
-            kernels[index].rounds.push(report);
+            let mut all = Report::default();
+            for group in &groups {
+                step("Measuring", &title);
+                let mut report =
+                    machine.boot(guests[index], &group.qemu, &group.command, &title)?;
+                add_memory_in_use(&mut report, &group.qemu);
+                all.add(report);
+            }
+            kernels[index].rounds.push(all);
         }
     }
-    let mut circumstances = vec![
-        ("machine".into(), machine.qemu.join(" ")),
+    let mut circumstances: Vec<(String, String)> = groups
+        .iter()
+        .map(|group| ("machine".into(), group.qemu.join(" ")))
+        .collect();
+    circumstances.extend([
         ("QEMU".into(), machine.qemu_version()),
         ("host".into(), host()),
         ("rounds".into(), bench.rounds.to_string()),
-    ];
+    ]);
     if let Some(linux) = &linux {
         circumstances.push(("Linux".into(), linux.full_version().into()));
     }
@@ -118,9 +166,9 @@ fn host() -> String {
 }
 
 /// The person's options, with defaults that are the same for all kernels.
-fn qemu_options(own: &[String]) -> Vec<String> {
+fn qemu_options(own: &[String], memory: &str) -> Vec<String> {
     let mut options = Vec::new();
-    for (option, value) in [("-smp", "4"), ("-m", MEMORY), ("-cpu", fair_cpu())] {
+    for (option, value) in [("-smp", "4"), ("-m", memory), ("-cpu", fair_cpu())] {
         if !qemu::gives(own, &[option]) {
             options.extend([option.into(), value.into()]);
         }
@@ -162,70 +210,6 @@ fn kibibytes(size: &str) -> Option<f64> {
     Some(digits.parse::<f64>().ok()? * factor)
 }
 
-/// The table: the metrics of all kernels, the ratios, the bars.
-#[must_use]
-pub fn table(results: &Results) -> Table {
-    let mut table = Table::new();
-    table.column("metric", Align::Left);
-    let Some((ours, others)) = results.kernels.split_first() else {
-        return table;
-    };
-    table.column(&ours.name, Align::Right);
-    for other in others {
-        table.column(&other.name, Align::Right);
-        table.column("ratio (min to max)", Align::Right);
-    }
-    if !others.is_empty() {
-        table.column("wanted", Align::Left);
-    }
-    for line in &results.lines {
-        let shown = |kernel| {
-            compare::value(kernel, line).map_or("-".into(), |value| show(value, line.unit))
-        };
-        let mut row = vec![line.title.clone(), shown(ours)];
-        let mut ratios = Vec::new();
-        for other in others {
-            row.push(shown(other));
-            let ratio = compare::ratio(ours, other, line);
-            ratios.extend(ratio.map(|ratio| ratio.median));
-            row.push(ratio.map_or("-".into(), |ratio| {
-                format!(
-                    "{} ({} to {})",
-                    figure(ratio.median),
-                    figure(ratio.min),
-                    figure(ratio.max)
-                )
-            }));
-        }
-        row.push(bars::verdict(bars::time(&line.title), &ratios));
-        table.row(row);
-    }
-    table
-}
-
-/// A value in a unit that suits it.
-#[must_use]
-pub fn show(value: f64, unit: Unit) -> String {
-    match unit {
-        Unit::Nanoseconds if value >= 10_000_000.0 => format!("{:.1} ms", value / 1_000_000.0),
-        Unit::Nanoseconds if value >= 10_000.0 => format!("{:.1} us", value / 1_000.0),
-        Unit::Nanoseconds => format!("{value:.0} ns"),
-        Unit::Ticks => format!("{value:.0}"),
-        Unit::PerSecond => format!("{value:.0} /s"),
-        Unit::Kibibytes => format!("{:.1} MiB", value / 1024.0),
-    }
-}
-
-/// Two or three digits that count.
-#[must_use]
-pub fn figure(ratio: f64) -> String {
-    match ratio {
-        100.0.. => format!("{ratio:.0}"),
-        10.0.. => format!("{ratio:.1}"),
-        _ => format!("{ratio:.2}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,9 +217,39 @@ mod tests {
     #[test]
     fn all_kernels_get_the_same_machine() {
         let own = ["-smp".into(), "2".into(), "--m".into(), "2G".into()];
-        let options = qemu_options(&own);
+        let options = qemu_options(&own, MEMORY);
         assert!(options.starts_with(&["-cpu".into()]), "{options:?}");
         assert!(options.ends_with(&own), "{options:?}");
+    }
+
+    fn commands(only: &[&str], qemu: &[&str]) -> Vec<(String, u32)> {
+        let owned = |words: &[&str]| words.iter().map(|word| String::from(*word)).collect();
+        let mut bench = Bench::default();
+        bench.only = owned(only);
+        bench.qemu = owned(qemu);
+        let groups = groups(&bench);
+        groups
+            .into_iter()
+            .map(|group| (group.command, group.rounds))
+            .collect()
+    }
+
+    #[test]
+    fn what_needs_much_memory_has_a_machine_of_its_own() {
+        let lines = |words: &str, rounds| (format!("forkbench --lines{words}"), rounds);
+        assert_eq!(
+            commands(&[], &["-smp", "2"]),
+            [lines("", 3), lines(" --only children", 1)]
+        );
+        assert_eq!(
+            commands(&["fork-0", "children.end"], &[]),
+            [lines(" --only fork-0", 3), lines(" --only children.end", 1)]
+        );
+        assert_eq!(commands(&["children"], &[]), [lines(" --only children", 1)]);
+        assert_eq!(
+            commands(&["children"], &["-m", "8G"]),
+            [lines(" --only children", 3)]
+        );
     }
 
     #[test]
@@ -254,13 +268,5 @@ mod tests {
         assert_eq!(kibibytes("64M"), Some(64.0 * 1024.0));
         assert_eq!(kibibytes("2G"), Some(2.0 * 1024.0 * 1024.0));
         assert_eq!(kibibytes("1G,slots=2"), None);
-    }
-
-    #[test]
-    fn values_are_shown_in_units_that_suit_them() {
-        assert_eq!(show(531.4, Unit::Nanoseconds), "531 ns");
-        assert_eq!(show(20_500.0, Unit::Nanoseconds), "20.5 us");
-        assert_eq!(show(72_000_000.0, Unit::Nanoseconds), "72.0 ms");
-        assert_eq!(show(6_144.0, Unit::Kibibytes), "6.0 MiB");
     }
 }

@@ -9,6 +9,7 @@
 //! that may wake tasks, or free a file that was unlinked. What is taken out is returned to the
 //! caller, or dropped after the lock.
 
+use super::fallible;
 use super::file::OpenFile;
 use crate::errno::Errno;
 use alloc::sync::Arc;
@@ -16,7 +17,7 @@ use alloc::vec::Vec;
 use core::mem;
 use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 /// How many files a process can have open unless it says otherwise (`RLIMIT_NOFILE`).
 pub const USUAL_LIMIT: usize = 1024;
@@ -49,25 +50,33 @@ pub enum OnExec {
 }
 
 #[derive(Clone)]
-struct Slot {
+struct Descriptor {
     file: Arc<OpenFile>,
     on_exec: OnExec,
 }
 
 /// The descriptors' slots.
-struct Slots {
-    slots: Vec<Option<Slot>>,
+struct Descriptors {
+    slots: Vec<Option<Descriptor>>,
     /// There is no free slot below this one.
     free: usize,
 }
 
-impl Slots {
-    const EMPTY: Slots = Slots {
-        slots: Vec::new(),
-        free: 0,
-    };
+impl Descriptors {
+    /// The table without descriptors. There is one, which all share until they change it: a process
+    /// that ends takes no memory for it.
+    fn empty() -> Arc<Descriptors> {
+        static EMPTY: Once<Arc<Descriptors>> = Once::new();
+        let make = || {
+            Arc::new(Descriptors {
+                slots: Vec::new(),
+                free: 0,
+            })
+        };
+        EMPTY.call_once(make).clone()
+    }
 
-    fn get(&self, fd: Fd) -> Result<&Slot, Errno> {
+    fn get(&self, fd: Fd) -> Result<&Descriptor, Errno> {
         self.slots
             .get(fd.index())
             .and_then(Option::as_ref)
@@ -75,7 +84,8 @@ impl Slots {
     }
 
     /// A copy of those slots that `keep` says.
-    fn copy(&self, keep: impl Fn(Fd, &Slot) -> bool) -> Result<Slots, Errno> {
+    fn copy(&self, keep: impl Fn(Fd, &Descriptor) -> bool) -> Result<Arc<Descriptors>, Errno> {
+        // From the reserve, since `close` in a child copies too, and is not to be refused.
         let mut copy = Vec::new();
         copy.try_reserve_exact(self.slots.len())
             .map_err(|_| Errno::ENOMEM)?;
@@ -86,7 +96,7 @@ impl Slots {
                 .map(|(slot, number)| slot.as_ref().filter(|slot| keep(Fd(number), slot)).cloned()),
         );
         let free = copy.iter().position(Option::is_none).unwrap_or(copy.len());
-        Ok(Slots { slots: copy, free })
+        fallible::arc_from_reserve(Descriptors { slots: copy, free })
     }
 
     fn lowest_free(&mut self, lowest: Fd) -> Fd {
@@ -104,19 +114,19 @@ impl Slots {
     }
 
     /// Fills a slot and returns what was in it. Without memory the new contents come back.
-    fn set(&mut self, fd: Fd, slot: Slot) -> Result<Option<Slot>, (Errno, Slot)> {
+    fn set(&mut self, fd: Fd, slot: Descriptor) -> Result<Option<Descriptor>, (Errno, Descriptor)> {
         let index = fd.index();
         if index >= self.slots.len() {
             let more = index + 1 - self.slots.len();
-            if self.slots.try_reserve(more).is_err() {
-                return Err((Errno::ENOMEM, slot));
+            if let Err(error) = fallible::reserve(&mut self.slots, more) {
+                return Err((error, slot));
             }
             self.slots.resize(index + 1, None);
         }
         Ok(self.slots[index].replace(slot))
     }
 
-    fn take(&mut self, fd: Fd) -> Option<Slot> {
+    fn take(&mut self, fd: Fd) -> Option<Descriptor> {
         let slot = self.slots.get_mut(fd.index())?.take()?;
         self.free = self.free.min(fd.index());
         Some(slot)
@@ -125,7 +135,7 @@ impl Slots {
 
 /// The file descriptors of a process.
 pub struct FdTable {
-    slots: Mutex<Arc<Slots>>,
+    slots: Mutex<Arc<Descriptors>>,
     limit: AtomicUsize,
 }
 
@@ -133,7 +143,7 @@ impl FdTable {
     /// A table without open files.
     pub fn new() -> FdTable {
         FdTable {
-            slots: Mutex::new(Arc::new(Slots::EMPTY)),
+            slots: Mutex::new(Descriptors::empty()),
             limit: AtomicUsize::new(USUAL_LIMIT),
         }
     }
@@ -178,8 +188,7 @@ impl FdTable {
         if lowest.index() >= limit {
             return Err(Errno::EINVAL);
         }
-        super::admit()?;
-        let slot = Slot { file, on_exec };
+        let slot = Descriptor { file, on_exec };
         let result = self.change(|slots| {
             let fd = slots.lowest_free(lowest);
             if fd.index() >= limit {
@@ -217,8 +226,7 @@ impl FdTable {
         if fd.index() >= self.limit() {
             return Err(Errno::EBADF);
         }
-        super::admit()?;
-        let slot = Slot { file, on_exec };
+        let slot = Descriptor { file, on_exec };
         let old = self
             .change(|slots| slots.set(fd, slot))?
             .map_err(|(error, _slot)| error)?;
@@ -278,12 +286,12 @@ impl FdTable {
 
     /// Closes everything, for a process that ends.
     pub fn clear(&self) {
-        let old = mem::replace(&mut *self.slots.lock(), Arc::new(Slots::EMPTY));
+        let old = mem::replace(&mut *self.slots.lock(), Descriptors::empty());
         drop(old);
     }
 
     /// Keeps only those descriptors that `keep` says.
-    fn keep(&self, keep: impl Fn(Fd, &Slot) -> bool) -> Result<(), Errno> {
+    fn keep(&self, keep: impl Fn(Fd, &Descriptor) -> bool) -> Result<(), Errno> {
         let mut guard = self.slots.lock();
         let all = guard
             .slots
@@ -296,7 +304,7 @@ impl FdTable {
         if all {
             return Ok(());
         }
-        let copy = Arc::new(guard.copy(keep)?);
+        let copy = guard.copy(keep)?;
         let old = mem::replace(&mut *guard, copy);
         drop(guard);
         drop(old);
@@ -304,12 +312,12 @@ impl FdTable {
     }
 
     /// Changes the slots, after copying them if another process shares them.
-    fn change<R>(&self, change: impl FnOnce(&mut Slots) -> R) -> Result<R, Errno> {
+    fn change<R>(&self, change: impl FnOnce(&mut Descriptors) -> R) -> Result<R, Errno> {
         let mut guard = self.slots.lock();
         let mut old = None;
         if Arc::get_mut(&mut guard).is_none() {
             match guard.copy(|_, _| true) {
-                Ok(copy) => old = Some(mem::replace(&mut *guard, Arc::new(copy))),
+                Ok(copy) => old = Some(mem::replace(&mut *guard, copy)),
                 Err(error) => {
                     drop(guard);
                     // `change` may hold the last reference to a file.

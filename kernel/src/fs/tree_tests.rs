@@ -1,3 +1,4 @@
+use super::super::rename::Replace;
 use super::super::testing::machine;
 use super::*;
 use alloc::format;
@@ -11,7 +12,11 @@ fn start(tree: &Tree) -> Start<'_> {
 }
 
 fn directory(tree: &Tree, path: &str) -> Result<Arc<Node>, Errno> {
-    tree.make(start(tree), path.as_bytes(), Node::new(Kind::directory()))
+    tree.make(
+        start(tree),
+        path.as_bytes(),
+        Node::new(NodeKind::directory()),
+    )
 }
 
 fn file(tree: &Tree, path: &str) -> Result<Arc<Node>, Errno> {
@@ -19,7 +24,7 @@ fn file(tree: &Tree, path: &str) -> Result<Arc<Node>, Errno> {
     tree.make(
         start(tree),
         path.as_bytes(),
-        Node::new(Kind::regular(object)),
+        Node::new(NodeKind::regular(object)),
     )
 }
 
@@ -27,7 +32,7 @@ fn link(tree: &Tree, target: &str, path: &str) {
     tree.make(
         start(tree),
         path.as_bytes(),
-        Node::new(Kind::link(target.as_bytes())),
+        Node::new(NodeKind::link(target.as_bytes()).unwrap()),
     )
     .unwrap();
 }
@@ -123,11 +128,14 @@ fn links_are_followed_as_far_as_they_lead() {
     let not_followed = |path: &[u8]| {
         tree.node(start(&tree), path, Follow::No)
             .unwrap()
-            .node_type()
+            .file_type()
     };
-    assert_eq!(not_followed(b"/abs"), super::super::node::Type::Link);
+    assert_eq!(not_followed(b"/abs"), crate::fs::metadata::FileType::Link);
     // A slash behind a link asks for what it leads to.
-    assert_eq!(not_followed(b"/abs/"), super::super::node::Type::Directory);
+    assert_eq!(
+        not_followed(b"/abs/"),
+        crate::fs::metadata::FileType::Directory
+    );
 }
 
 #[test]
@@ -147,7 +155,7 @@ fn creating_follows_a_dangling_link() {
     let _machine = machine();
     let tree = sample();
     link(&tree, "/a/made", "/link");
-    let make = || Ok(Node::new(Kind::regular(crate::memory::Object::new())));
+    let make = || Ok(Node::new(NodeKind::regular(crate::memory::Object::new())));
     let (node, made) = tree
         .find_or_make(start(&tree), b"/link", Follow::Yes, make)
         .unwrap();
@@ -205,7 +213,7 @@ fn a_removed_directory_is_nowhere() {
         caller: 7,
     };
     assert_eq!(tree.path_of(&gone), Err(Errno::ENOENT));
-    let made = tree.make(inside, b"x", Node::new(Kind::directory()));
+    let made = tree.make(inside, b"x", Node::new(NodeKind::directory()));
     assert_eq!(made.err(), Some(Errno::ENOENT));
     assert_eq!(
         tree.node(inside, b"..", Follow::Yes).err(),
@@ -260,6 +268,29 @@ fn renaming_replaces_like_with_like() {
 }
 
 #[test]
+fn two_names_change_places() {
+    let _machine = machine();
+    let tree = sample();
+    let exchange = |from: &str, to: &str| {
+        let (from, to) = (from.as_bytes(), to.as_bytes());
+        tree.rename((start(&tree), from), (start(&tree), to), Replace::Exchange)
+    };
+    let g = file(&tree, "/g").unwrap();
+    let b = find(&tree, "/a/b").unwrap();
+    let root_links = tree.root().status().links;
+    assert_eq!(exchange("/g", "/none"), Err(Errno::ENOENT));
+    assert_eq!(exchange("/a", "/a/b"), Err(Errno::EINVAL));
+    assert_eq!(exchange("/a/b", "/a"), Err(Errno::EINVAL));
+    exchange("/g", "/a/b").unwrap();
+    assert!(Arc::ptr_eq(&find(&tree, "/a/b").unwrap(), &g));
+    assert!(Arc::ptr_eq(&find(&tree, "/g").unwrap(), &b));
+    assert_eq!(path_of(&tree, "/g/c"), b"/g/c");
+    assert_eq!(g.status().links, 1);
+    assert_eq!(tree.root().status().links, root_links + 1);
+    assert_eq!(find(&tree, "/a").unwrap().status().links, 2);
+}
+
+#[test]
 fn a_file_with_two_names_goes_with_the_second() {
     let _machine = machine();
     let tree = sample();
@@ -282,7 +313,7 @@ fn a_deep_tree_is_dismantled_without_recursion() {
             caller: 7,
         };
         parent = tree
-            .make(inside, b"d", Node::new(Kind::directory()))
+            .make(inside, b"d", Node::new(NodeKind::directory()))
             .unwrap();
     }
     let deepest = Arc::downgrade(&parent);
@@ -321,7 +352,7 @@ fn concurrent_renames_leave_a_tree() {
             &find(&tree, core::str::from_utf8(&path).unwrap()).unwrap(),
             &node
         ));
-        let Kind::Directory(entries) = node.kind() else {
+        let NodeKind::Directory(entries) = node.kind() else {
             continue;
         };
         pending.extend(

@@ -1,14 +1,20 @@
 //! Following a path through the tree (path_resolution(7)).
 //!
-//! A [`Walk`] stops before the last component, because what is done with that
+//! Nothing here allocates but the stack of links and computed nodes, so that a name can be removed
+//! when memory is short.
+//!
+//! A [`PathWalk`] stops before the last component, because what is done with that
 //! one depends on the system call. Symbolic links are kept on a stack of texts still to
 //! be read, so the depth of a path never shows on the kernel's own stack.
 
-use super::node::{Kind, Name, Node, Place};
+use super::fallible;
+use super::metadata::Name;
+use super::node::{Location, Node, NodeKind};
 use super::tree::Tree;
 use crate::errno::Errno;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::{Deref, Range};
 
 /// The longest path, without its final null (limits.h: `PATH_MAX` counts it).
 pub const MAX_PATH: usize = 4095;
@@ -17,7 +23,7 @@ pub const MAX_NAME: usize = 255;
 /// How many symbolic links a path may lead through.
 const MAX_LINKS: usize = 40;
 
-/// Where a path starts, and on whose behalf it is followed.
+/// Where a path starts, and for which thread it is followed.
 #[derive(Clone, Copy)]
 pub struct Start<'a> {
     /// Where relative paths start.
@@ -35,11 +41,33 @@ pub enum Follow {
     No,
 }
 
+/// A name within a path, or within the text of a symbolic link.
+pub struct Component<'a> {
+    text: ComponentText<'a>,
+    range: Range<usize>,
+}
+
+enum ComponentText<'a> {
+    Path(&'a [u8]),
+    Link(Name),
+}
+
+impl Deref for Component<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let text = match &self.text {
+            ComponentText::Path(text) => text,
+            ComponentText::Link(text) => &text[..],
+        };
+        &text[self.range.clone()]
+    }
+}
+
 /// The last component of a path.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Last {
+pub enum Last<'a> {
     /// An ordinary name.
-    Name(Name),
+    Name(Component<'a>),
     /// `.`, or no component at all: the path was `/`.
     Dot,
     /// `..`
@@ -47,34 +75,34 @@ pub enum Last {
 }
 
 /// A path up to its last component.
-pub struct Target {
+pub struct PathTarget<'a> {
     /// The directory in which the last component is to be looked up.
     pub directory: Arc<Node>,
     /// The last component.
-    pub last: Last,
+    pub last: Last<'a>,
     /// A slash followed it: it has to be a directory, and a link is followed.
     pub slash: bool,
 }
 
 /// A text that is being read.
-struct Text {
+struct LinkText {
     bytes: Name,
     position: usize,
 }
 
 /// A path that is being followed.
-pub struct Walk<'a> {
+pub struct PathWalk<'a> {
     tree: &'a Tree,
     caller: i32,
     directory: Arc<Node>,
     path: &'a [u8],
-    links: Vec<Text>,
+    links: Vec<LinkText>,
     followed: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> PathWalk<'a> {
     /// Starts to follow `path`.
-    pub fn new(tree: &'a Tree, start: Start<'_>, path: &'a [u8]) -> Result<Walk<'a>, Errno> {
+    pub fn new(tree: &'a Tree, start: Start<'_>, path: &'a [u8]) -> Result<PathWalk<'a>, Errno> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
         }
@@ -88,7 +116,7 @@ impl<'a> Walk<'a> {
         if !directory.is_directory() {
             return Err(Errno::ENOTDIR);
         }
-        Ok(Walk {
+        Ok(PathWalk {
             tree,
             caller: start.caller,
             directory,
@@ -99,14 +127,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes to the last component.
-    pub fn target(&mut self) -> Result<Target, Errno> {
+    pub fn target(&mut self) -> Result<PathTarget<'a>, Errno> {
         loop {
             self.skip_slashes();
             let length = self.component_length()?;
             if let Some(slash) = self.ends_after(length) {
-                let last = self.last_component(length)?;
+                let last = self.last_component(length);
                 self.advance(length);
-                return Ok(Target {
+                return Ok(PathTarget {
                     directory: self.directory.clone(),
                     last,
                     slash,
@@ -119,8 +147,8 @@ impl<'a> Walk<'a> {
             };
             self.advance(length);
             match node.kind() {
-                Kind::Directory(_) | Kind::Computed(_) => self.directory = node,
-                Kind::Link(text) => self.push_link(text)?,
+                NodeKind::Directory(_) | NodeKind::Computed(_) => self.directory = node,
+                NodeKind::Link(text) => self.push_link(text)?,
                 _ => return Err(Errno::ENOTDIR),
             }
         }
@@ -132,7 +160,7 @@ impl<'a> Walk<'a> {
             let target = self.target()?;
             let node = self.last(&target)?.ok_or(Errno::ENOENT)?;
             match node.kind() {
-                Kind::Link(text) if follow == Follow::Yes || target.slash => {
+                NodeKind::Link(text) if follow == Follow::Yes || target.slash => {
                     self.push_link(text)?
                 }
                 _ if target.slash && !node.is_directory() => return Err(Errno::ENOTDIR),
@@ -142,7 +170,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The node of a target's last component, if there is one.
-    pub fn last(&self, target: &Target) -> Result<Option<Arc<Node>>, Errno> {
+    pub fn last(&self, target: &PathTarget<'_>) -> Result<Option<Arc<Node>>, Errno> {
         match &target.last {
             Last::Dot => Ok(Some(target.directory.clone())),
             Last::DotDot => parent(&target.directory).map(Some),
@@ -160,7 +188,7 @@ impl<'a> Walk<'a> {
             self.directory = self.tree.root().clone();
         }
         self.links.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        self.links.push(Text {
+        self.links.push(LinkText {
             bytes: text.clone(),
             position: 0,
         });
@@ -169,11 +197,12 @@ impl<'a> Walk<'a> {
 
     fn look_up(&self, directory: &Arc<Node>, name: &[u8]) -> Result<Option<Arc<Node>>, Errno> {
         match directory.kind() {
-            Kind::Directory(entries) => Ok(entries.get(name)),
-            Kind::Computed(listing) => {
-                super::admit()?;
-                let kind = listing.lookup(name, self.caller)?;
-                Ok(kind.map(|kind| Arc::new(Node::computed(kind, directory, name))))
+            NodeKind::Directory(entries) => Ok(entries.get(name)),
+            NodeKind::Computed(listing) => {
+                let Some(kind) = listing.lookup(name, self.caller)? else {
+                    return Ok(None);
+                };
+                fallible::arc(Node::computed(kind, directory, name)?).map(Some)
             }
             _ => Err(Errno::ENOTDIR),
         }
@@ -193,15 +222,21 @@ impl<'a> Walk<'a> {
     }
 
     /// The next component, as the last one of its path.
-    fn last_component(&self, length: usize) -> Result<Last, Errno> {
-        Ok(match &self.rest()[..length] {
+    fn last_component(&self, length: usize) -> Last<'a> {
+        match &self.rest()[..length] {
             b"" | b"." => Last::Dot,
             b".." => Last::DotDot,
-            name => {
-                super::admit()?;
-                Last::Name(Arc::from(name))
-            }
-        })
+            _ => Last::Name(match self.links.last() {
+                Some(link) => Component {
+                    text: ComponentText::Link(link.bytes.clone()),
+                    range: link.position..link.position + length,
+                },
+                None => Component {
+                    text: ComponentText::Path(self.path),
+                    range: 0..length,
+                },
+            }),
+        }
     }
 
     /// If the path is at its end `length` bytes further on: whether slashes follow.
@@ -257,10 +292,10 @@ impl<'a> Walk<'a> {
 
 /// What `..` leads to. The root is its own parent.
 fn parent(directory: &Arc<Node>) -> Result<Arc<Node>, Errno> {
-    match directory.place() {
-        Place::Root => Ok(directory.clone()),
-        Place::In(parent, _) => parent.upgrade().ok_or(Errno::ENOENT),
-        Place::Within(parent, _) => Ok(parent),
-        Place::Nowhere => Err(Errno::ENOENT),
+    match directory.location() {
+        Location::Root => Ok(directory.clone()),
+        Location::In(parent, _) => parent.upgrade().ok_or(Errno::ENOENT),
+        Location::Within(parent, _) => Ok(parent),
+        Location::Nowhere => Err(Errno::ENOENT),
     }
 }

@@ -1,15 +1,15 @@
 //! `/proc/PID/task`: the threads of a process, as far as they differ from each other.
 
-use super::{File, LISTED_COST, state_of};
+use super::{File, number_text, state_of};
 use crate::errno::Errno;
-use crate::fs::generated::{Generate, Listed, Listing};
-use crate::fs::node::{Kind, Type};
-use crate::memory;
+use crate::fs::generated::{Generate, Listing, fixed_entry};
+use crate::fs::metadata::FileType;
+use crate::fs::node::NodeKind;
 use crate::process::ids::{self, Pid};
 use crate::process::state::Process;
 use crate::process::thread::Tcb;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 pub(super) struct Tasks(pub(super) Arc<Process>);
 
 impl Listing for Tasks {
-    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<Kind>, Errno> {
+    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
         let tid = core::str::from_utf8(name)
             .ok()
             .and_then(|name| name.parse().ok())
@@ -26,24 +26,14 @@ impl Listing for Tasks {
             .and_then(ids::find_thread)
             .filter(|(process, _)| Arc::ptr_eq(process, &self.0))
             .and_then(|(_, thread)| thread);
-        Ok(thread.map(|thread| Kind::Computed(Arc::new(Directory(thread)))))
+        Ok(thread.map(|thread| NodeKind::Computed(Arc::new(Directory(thread)))))
     }
 
-    fn list(&self) -> Result<Vec<Listed>, Errno> {
-        let count = self.0.thread_count();
-        // There can be tens of thousands (rule M10).
-        memory::admit_bytes(count * LISTED_COST).map_err(|_| Errno::ENOMEM)?;
-        let mut tids: Vec<Pid> = Vec::new();
-        tids.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-        self.0.threads.for_each(|thread| {
-            // No more than fit: what has come meanwhile is left out.
-            if tids.len() < tids.capacity() {
-                tids.push(thread.tid());
-            }
-        });
-        tids.sort_unstable();
-        let name = |tid: &Pid| Listed::new(tid.to_string().as_bytes(), Type::Directory);
-        Ok(tids.iter().map(name).collect())
+    fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
+        // A thread's position is its number less one; no number is 0.
+        let tid = ids::next_thread_of(&self.0, Pid(u32::try_from(position).ok()?))?;
+        show(number_text(tid).as_bytes(), FileType::Directory);
+        Some(u64::from(tid.0))
     }
 }
 
@@ -64,16 +54,14 @@ impl Generate for About {
 const FILES: [File<Describe>; 3] = [(b"comm", comm), (b"stat", stat), (b"status", status)];
 
 impl Listing for Directory {
-    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<Kind>, Errno> {
+    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
         let file = FILES.iter().find(|(file, _)| *file == name);
-        Ok(file.map(|&(_, text)| Kind::Generated(Arc::new(About(self.0.clone(), text)))))
+        Ok(file.map(|&(_, text)| NodeKind::Generated(Arc::new(About(self.0.clone(), text)))))
     }
 
-    fn list(&self) -> Result<Vec<Listed>, Errno> {
-        let names = FILES.iter();
-        Ok(names
-            .map(|(name, _)| Listed::new(name, Type::Regular))
-            .collect())
+    fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
+        let names = FILES.iter().map(|(name, _)| (*name, FileType::Regular));
+        fixed_entry(names, position, show)
     }
 }
 
