@@ -59,29 +59,13 @@ pub const CASES: &[Case] = &[
         name: "munmap-tables",
         summary: "the same with so much memory that page tables are freed",
         outcomes: OUTCOMES,
-        run: |trial| {
-            run(
-                trial,
-                Plan {
-                    sizes: LARGE,
-                    ..Plan::of(Take::Unmap)
-                },
-            )
-        },
+        run: |trial| run(trial, Plan::of(Take::Unmap).sizes(LARGE)),
     },
     Case {
         name: "munmap-overlapping",
         summary: "two threads drop overlapping ranges: what is in both is gone when one returns",
         outcomes: OUTCOMES,
-        run: |trial| {
-            run(
-                trial,
-                Plan {
-                    twice: true,
-                    ..Plan::of(Take::Unmap)
-                },
-            )
-        },
+        run: |trial| run(trial, Plan::of(Take::Unmap).twice()),
     },
     Case {
         name: "mprotect-none",
@@ -99,15 +83,7 @@ pub const CASES: &[Case] = &[
         name: "mprotect-twice",
         summary: "two threads at once: the one that finds it done returns no earlier (3ea277194daa)",
         outcomes: OUTCOMES,
-        run: |trial| {
-            run(
-                trial,
-                Plan {
-                    twice: true,
-                    ..Plan::of(Take::Write)
-                },
-            )
-        },
+        run: |trial| run(trial, Plan::of(Take::Write).twice()),
     },
     Case {
         name: "mremap",
@@ -125,15 +101,7 @@ pub const CASES: &[Case] = &[
         name: "dontneed-twice",
         summary: "two threads at once: the one that finds nothing returns no earlier (60bae7370896)",
         outcomes: OUTCOMES,
-        run: |trial| {
-            run(
-                trial,
-                Plan {
-                    twice: true,
-                    ..Plan::of(Take::Contents)
-                },
-            )
-        },
+        run: |trial| run(trial, Plan::of(Take::Contents).twice()),
     },
 ];
 
@@ -191,6 +159,14 @@ impl Plan {
 
     pub const fn between(self, between: Between) -> Self {
         Self { between, ..self }
+    }
+
+    /// By two threads at once.
+    pub const fn twice(self) -> Self {
+        Self {
+            twice: true,
+            ..self
+        }
     }
 
     pub const fn sizes(self, sizes: &'static [usize]) -> Self {
