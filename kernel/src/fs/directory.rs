@@ -29,6 +29,14 @@ impl Directory {
         self.entries.lock().get(name).cloned()
     }
 
+    /// A name that the node has here.
+    pub fn name_of(&self, node: &Arc<Node>) -> Option<Name> {
+        let entries = self.entries.lock();
+        let mut names = entries.iter();
+        let found = names.find(|(_, other)| Arc::ptr_eq(other, node));
+        found.map(|(name, _)| name.clone())
+    }
+
     /// Gives the name to `node`, and returns the node that had it before.
     pub(super) fn insert(&self, name: Name, node: Arc<Node>) -> Option<Arc<Node>> {
         self.entries.lock().insert(name, node)
