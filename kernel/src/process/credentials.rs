@@ -316,6 +316,7 @@ impl Credentials {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::sim;
 
     const USER: IdSet = IdSet {
         real: 5,
@@ -339,6 +340,7 @@ mod tests {
 
     #[test]
     fn a_process_that_stops_being_root_has_no_capabilities() {
+        let _machine = sim::Machine::start(1, 512);
         let mut root = Credentials::root().unwrap();
         assert!(root.has(Capability::SetUid));
         root.change_users(IdChange::Three([5, 5, KEEP])).unwrap();

@@ -110,6 +110,7 @@ pub struct Program {
     /// Its stack pointer.
     pub(super) sp: usize,
     pub(super) names: Names,
+    pub(super) executable: Arc<Executable>,
     /// Whose it is.
     pub(super) credentials: Credentials,
 }
@@ -337,13 +338,14 @@ async fn load(
     let names = Names {
         short: copy(&short[..short.len().min(15)])?,
         arguments: stack.shown_arguments,
-        executable: Some(executable),
     };
+    memory::admit()?;
     Ok(Program {
         space,
         entry,
         sp: stack.sp,
         names,
+        executable: Arc::new(executable),
         credentials,
     })
 }

@@ -102,6 +102,7 @@ pub async fn fork(
         signals,
         parent: Some(parent.clone()),
         names: parent.names(),
+        executable: parent.executable(),
         uses_barriers: parent.may_use_barriers(),
     };
     let signals = thread.tcb().signals.inherited();

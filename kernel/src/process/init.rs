@@ -41,6 +41,7 @@ pub async fn start_init(path: &[u8], arguments: Vec<Vec<u8>>) -> Result<Arc<Proc
         signals: Signals::new(),
         parent: None,
         names: Arc::new(Names::default()),
+        executable: None,
         uses_barriers: false,
     };
     let tcb = ids::enter(

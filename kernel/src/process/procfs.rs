@@ -137,7 +137,7 @@ impl Listing for Directory {
             b"fail-fault" if fail_nth::is_allowed() => Some(NodeKind::Window(Arc::new(
                 fail_nth::File(self.0.clone(), Cause::Fault),
             ))),
-            b"exe" => match &self.0.names().executable {
+            b"exe" => match self.0.executable() {
                 Some(executable) => Some(NodeKind::link(&executable.path()?)),
                 None => None,
             },

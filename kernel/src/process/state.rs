@@ -51,6 +51,8 @@ pub struct Process {
     uses_barriers: AtomicBool,
     /// The name of the program (comm), and its argument list.
     names: Mutex<Arc<Names>>,
+    /// The program's file; none before the first program, and after the end.
+    executable: Mutex<Option<Arc<Executable>>>,
     /// Nanoseconds of CPU time of all children that were waited for.
     pub(super) children_time: AtomicU64,
     /// The clock when it was made.
@@ -66,8 +68,6 @@ pub struct Names {
     pub short: Vec<u8>,
     /// The arguments, each with its zero byte; the first page of them.
     pub arguments: Vec<u8>,
-    /// The program's file; none before the first program.
-    pub(super) executable: Option<Executable>,
 }
 
 impl Names {
@@ -127,6 +127,7 @@ impl Process {
             shares_memory: AtomicBool::new(false),
             uses_barriers: AtomicBool::new(parts.uses_barriers),
             names: Mutex::new(parts.names),
+            executable: Mutex::new(parts.executable),
             children_time: AtomicU64::new(0),
             started: crate::arch::clock(),
             fail_nth: FailNth::default(),
@@ -250,6 +251,16 @@ impl Process {
         self.names.lock().clone()
     }
 
+    /// The program's file, if it has one.
+    pub(super) fn executable(&self) -> Option<Arc<Executable>> {
+        self.executable.lock().clone()
+    }
+
+    pub(super) fn set_executable(&self, executable: Option<Arc<Executable>>) {
+        let old = core::mem::replace(&mut *self.executable.lock(), executable);
+        drop(old);
+    }
+
     pub(super) fn set_names(&self, names: Names) {
         let names = Arc::new(names);
         let old = core::mem::replace(&mut *self.names.lock(), names);
@@ -311,5 +322,6 @@ pub(super) struct Parts {
     pub(super) signals: Signals,
     pub(super) parent: Option<Arc<Process>>,
     pub(super) names: Arc<Names>,
+    pub(super) executable: Option<Arc<Executable>>,
     pub(super) uses_barriers: bool,
 }

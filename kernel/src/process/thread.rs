@@ -326,6 +326,7 @@ impl Thread {
         let [name, more] = trace::name(&program.names.short);
         trace::event(Kind::Exec, [process.pid.0.into(), name, more]);
         process.set_names(program.names);
+        process.set_executable(Some(program.executable));
         process.set_credentials(program.credentials);
         let ours = process.set_space(Some(program.space.clone()));
         process.stops_sharing_memory();

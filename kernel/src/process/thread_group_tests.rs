@@ -30,6 +30,7 @@ fn process() -> (Machine, Arc<Process>) {
         signals: Signals::new(),
         parent: None,
         names: Arc::new(Names::default()),
+        executable: None,
         uses_barriers: false,
     };
     (machine, Arc::new(Process::new(Pid(10), parts)))

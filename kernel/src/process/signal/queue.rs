@@ -11,7 +11,6 @@
 
 use super::info::SigInfo;
 use super::number::{Set, Signal};
-use crate::memory;
 use crate::process::user::Charge;
 use alloc::collections::VecDeque;
 use linux_raw_sys::general as linux;
@@ -83,8 +82,8 @@ impl Queue {
                 true => Limited::No,
                 false => Limited::Yes,
             };
-            let room = memory::admit().is_ok() && self.entries.try_reserve(1).is_ok();
-            match room.then(|| charge(limited)).flatten() {
+            let charge = charge(limited).filter(|_| self.entries.try_reserve(1).is_ok());
+            match charge {
                 Some(_charge) => self.entries.push_back(Entry { info, _charge }),
                 None if is_real_time && info.code() != linux::SI_USER as i32 => {
                     return Err(QueueFull);

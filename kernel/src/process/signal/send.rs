@@ -9,6 +9,7 @@ use super::info::{ChildEvent, SigInfo};
 use super::number::{DefaultAction, STOPPING, Signal};
 use super::queue::{Limited, QueueFull};
 use super::state::SignalState;
+use crate::memory;
 use crate::process::ids::{self, Pid};
 use crate::process::state::Process;
 use crate::process::thread::{Tcb, Thread};
@@ -102,7 +103,10 @@ impl Process {
         let signal = info.signal();
         let continues = signal == Signal::CONT;
         let (user, limit) = (self.user(), self.limits.pending_signals());
-        let charge = |limited: Limited| user.charge(Counted::Signal, limited.limit(limit));
+        let charge = |limited: Limited| {
+            memory::admit().ok()?;
+            user.charge(Counted::Signal, limited.limit(limit))
+        };
         let queued = {
             let mut state = self.signals.state.lock();
             if continues {
