@@ -18,6 +18,7 @@ use super::state::{Names, Process};
 use super::thread::Thread;
 use crate::errno::Errno;
 use crate::fs;
+use crate::fs::fallible;
 use crate::fs::node::Node;
 use crate::fs::walk::{Last, Start};
 use crate::memory::{
@@ -178,9 +179,7 @@ fn one(string: Vec<u8>) -> Result<Vec<Vec<u8>>, ExecError> {
 
 /// A copy of a short text.
 fn copy(text: &[u8]) -> Result<Vec<u8>, ExecError> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(text.len())
-        .map_err(|_| ExecError::OutOfMemory)?;
+    let mut copy = fallible::vec(text.len())?;
     copy.extend_from_slice(text);
     Ok(copy)
 }
@@ -209,12 +208,12 @@ fn find_program(
         let (target, node) = fs::open::program(fs::tree(), start, &path)?;
         let object = node.object().ok_or(Errno::EACCES)?.clone();
         let Some((interpreter, argument)) = script(&object)? else {
-            let Last::Name(name) = target.last else {
+            let Last::Name(name) = &target.last else {
                 return Err(Errno::EACCES.into());
             };
             let executable = Executable {
+                name: fallible::bytes(name)?,
                 directory: target.directory,
-                name,
                 node,
             };
             return Ok(Found {
@@ -225,10 +224,7 @@ fn find_program(
         };
         // The interpreter, its one argument, the script's path, the script's arguments.
         arguments.skip_first();
-        let mut first = Vec::new();
-        first
-            .try_reserve_exact(3 + arguments.first.len())
-            .map_err(|_| ExecError::OutOfMemory)?;
+        let mut first = fallible::vec(3 + arguments.first.len())?;
         first.push(copy(&interpreter)?);
         first.extend(argument);
         first.push(path);
@@ -339,13 +335,12 @@ async fn load(
         short: copy(&short[..short.len().min(15)])?,
         arguments: stack.shown_arguments,
     };
-    memory::admit()?;
     Ok(Program {
         space,
         entry,
         sp: stack.sp,
         names,
-        executable: Arc::new(executable),
+        executable: fallible::arc(executable)?,
         credentials,
     })
 }

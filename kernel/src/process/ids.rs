@@ -200,6 +200,17 @@ pub fn next(after: Pid) -> Option<Arc<Process>> {
     rest.find_map(|(_, numbered)| numbered.as_process().cloned())
 }
 
+/// The thread of a process with the lowest number above this one. A leader that has left is still
+/// there while its process is.
+pub fn next_thread_of(process: &Arc<Process>, after: Pid) -> Option<Pid> {
+    let table = TABLE.lock();
+    let mut rest = table
+        .numbers
+        .range((Bound::Excluded(after), Bound::Unbounded));
+    rest.find(|(_, numbered)| Arc::ptr_eq(numbered.process(), process))
+        .map(|(&tid, _)| tid)
+}
+
 /// Visits all processes at one moment, zombies included. `visit` is called under the
 /// table's lock, perhaps on an interrupt's path: it does not wait, and goes on where it finds no memory.
 pub fn for_each(visit: impl FnMut(&Process)) {

@@ -11,6 +11,7 @@ use super::credentials::Credentials;
 use super::exec::ExecError;
 use crate::arch;
 use crate::errno::Errno;
+use crate::fs::fallible;
 use crate::memory::{AddressSpace, FRAME_SIZE};
 use alloc::vec::Vec;
 use linux_raw_sys::auxvec;
@@ -287,10 +288,7 @@ pub(super) async fn build(
     let strings = at - of_arguments.bytes - of_environment.bytes;
     // The stack pointer is a multiple of 16 at the program's first instruction.
     let sp = (strings - WORD * words) & !15;
-    let mut shown = Vec::new();
-    shown
-        .try_reserve_exact(of_arguments.bytes.min(SHOWN_ARGUMENTS))
-        .map_err(|_| ExecError::OutOfMemory)?;
+    let shown = fallible::vec(of_arguments.bytes.min(SHOWN_ARGUMENTS))?;
     let mut writer = Writer {
         space,
         strings,
