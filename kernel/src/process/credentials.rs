@@ -316,7 +316,7 @@ impl Credentials {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::sim;
+    use crate::testing::sim;
 
     const USER: IdSet = IdSet {
         real: 5,

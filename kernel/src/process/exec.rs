@@ -22,8 +22,8 @@ use crate::fs::fallible;
 use crate::fs::node::Node;
 use crate::fs::walk::{Last, Start};
 use crate::memory::{
-    self, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, MapRequest, Object, OutOfMemory,
-    Place, Protection, Traits, USER_END,
+    self, AccessError, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, MapRequest, Object,
+    OutOfMemory, Placement, Protection, USER_END, VmaFlags,
 };
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -62,6 +62,12 @@ impl From<ExecError> for Errno {
 impl From<Errno> for ExecError {
     fn from(errno: Errno) -> ExecError {
         ExecError::Other(errno)
+    }
+}
+
+impl From<AccessError> for ExecError {
+    fn from(error: AccessError) -> ExecError {
+        ExecError::Other(error.into())
     }
 }
 
@@ -124,7 +130,7 @@ pub async fn exec(
     arguments: usize,
     environment: usize,
 ) -> Result<Program, ExecError> {
-    memory::admit()?;
+    memory::ensure_free()?;
     let process = thread.process();
     let mut arguments = Strings::of_program(thread.space(), arguments);
     if arguments.is_empty().await? {
@@ -283,7 +289,7 @@ async fn load(
         0
     };
     map_image(&space, &image, bias).await?;
-    space.place_heap(bias + image.span().1).await;
+    space.set_heap_start(bias + image.span().1).await;
     let mut facts = Facts {
         headers: image.headers.map_or(0, |at| at + bias),
         header_count: image.header_count,
@@ -315,12 +321,12 @@ async fn load(
     rights.set(Protection::EXECUTE, image.stack_executable);
     space
         .map_as(MapRequest {
-            place: Place::FixedNoReplace(STACK_TOP - FRAME_SIZE),
+            place: Placement::FixedNoReplace(STACK_TOP - FRAME_SIZE),
             length: FRAME_SIZE,
             protection: rights,
             allowed: Protection::all(),
             backing: Backing::Anonymous,
-            traits: Traits::GROWS_DOWN,
+            flags: VmaFlags::GROWS_DOWN,
             populated: false,
         })
         .await?;
@@ -388,7 +394,7 @@ async fn map_segment(
         let backing = Backing::Private(image.object.clone(), segment.file_offset - within as u64);
         space
             .map(
-                Place::Fixed(start),
+                Placement::Fixed(start),
                 file_pages_end - start,
                 segment.protection,
                 backing,
@@ -400,7 +406,7 @@ async fn map_segment(
         let length = pages_end - fresh_start;
         space
             .map(
-                Place::Fixed(fresh_start),
+                Placement::Fixed(fresh_start),
                 length,
                 segment.protection,
                 Backing::Anonymous,

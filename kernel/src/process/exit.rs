@@ -136,7 +136,7 @@ impl Process {
         self.stop_timer();
         self.files().clear();
         self.set_executable(None);
-        memory::reclaim_with(|| {
+        memory::release_and_reclaim(|| {
             // This CPU leaves the address space, so that the last reference to it can go.
             memory::leave();
             drop(self.set_space(None));

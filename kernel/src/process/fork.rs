@@ -72,7 +72,7 @@ pub async fn fork(
     registers: &mut Registers,
     request: ForkRequest,
 ) -> Result<Pid, Errno> {
-    memory::admit().map_err(ForkError::from)?;
+    memory::ensure_free().map_err(ForkError::from)?;
     let parent = thread.process();
     let own = thread.space();
     let space = if request.borrows_memory {
@@ -81,7 +81,7 @@ pub async fn fork(
         own.fork().await.map_err(ForkError::from)?
     };
     // Again, as there was a wait: many may have been admitted meanwhile.
-    memory::admit().map_err(ForkError::from)?;
+    memory::ensure_free().map_err(ForkError::from)?;
     let beginning = &request.beginning;
     let registers = beginning.registers(registers).map_err(ForkError::from)?;
     let signals = parent.signals.fork();
@@ -148,7 +148,7 @@ pub async fn add_thread(
     registers: &mut Registers,
     beginning: &Beginning,
 ) -> Result<Pid, Errno> {
-    memory::admit().map_err(ForkError::from)?;
+    memory::ensure_free().map_err(ForkError::from)?;
     let registers = beginning.registers(registers).map_err(ForkError::from)?;
     let signals = thread.tcb().signals.inherited().without_stack();
     let (_, charge) = charge_task(thread.process())?;

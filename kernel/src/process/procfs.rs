@@ -299,10 +299,10 @@ fn process_maps(process: &Process) -> Result<Vec<u8>, Errno> {
     let Some(space) = process.space() else {
         return Ok(Vec::new());
     };
-    let areas = space.areas_now();
+    let areas = space.vmas_now();
     // A program can have tens of thousands of areas (rule M10).
     let length = areas.count() * AREA_LINE;
-    memory::admit_bytes(length).map_err(|_| Errno::ENOMEM)?;
+    memory::ensure_free_bytes(length).map_err(|_| Errno::ENOMEM)?;
     let mut text = String::new();
     text.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
     for vma in areas.iter() {

@@ -9,7 +9,7 @@
 //! 3. `run` is the loop of one program: take signals, enter user mode, deal with the trap that ends
 //!    it, repeat. All of it happens in one poll, until the thread has to wait or its time slice
 //!    is over.
-//! 4. A trap is offered to the fast path first (the `AtOnce` below), while the program is still in
+//! 4. A trap is offered to the fast path first (the `FastPath` below), while the program is still in
 //!    its CPU. What the fast path does not finish comes back as a [`Trap`] for the slow path, a
 //!    future: `system_call`, `page_fault`, or a signal for an exception.
 //!
@@ -22,7 +22,7 @@ use super::fail_nth::{self, Cause};
 use super::registers::Registers;
 use super::signal::Signal;
 use super::thread::Thread;
-use crate::arch::{self, Access, AtOnce, Trap};
+use crate::arch::{self, Access, FastPath, Trap};
 use crate::errno::SysResult;
 use crate::memory::{self, Counter, FaultError};
 use crate::wait::Restart;
@@ -113,7 +113,10 @@ async fn thread_main(mut thread: Thread, mut registers: Registers, child_tid: Op
 async fn poll_as<T>(thread: &Thread, mut work: Pin<&mut impl Future<Output = T>>) -> T {
     poll_fn(|context| {
         let affinity = thread.tcb().affinity();
-        if sched::executor().keep_to(context, affinity).is_pending() {
+        if sched::executor()
+            .set_affinity(context, affinity)
+            .is_pending()
+        {
             return Poll::Pending;
         }
         let begin = arch::clock();
@@ -173,7 +176,7 @@ async fn run(thread: &Thread, registers: &mut Registers) -> AfterProgram {
 
 /// The fast path of every trap. It runs inside of `UserContext::run`, so the registers are not to
 /// be had here.
-impl AtOnce for Thread {
+impl FastPath for Thread {
     #[inline(always)]
     fn system_call(&self, number: usize, arguments: [usize; 6]) -> Option<usize> {
         syscall::fast_path(self, number, arguments)
@@ -181,7 +184,7 @@ impl AtOnce for Thread {
 
     fn page_fault(&self, address: usize, access: Access) -> bool {
         // An allocation that is to fail is counted on the slow path.
-        !fail_nth::awaits_fault(self) && self.space().fault_at_once(address, access)
+        !fail_nth::awaits_fault(self) && self.space().fault_fast(address, access)
     }
 
     fn interrupt(&self) -> bool {
@@ -232,7 +235,7 @@ async fn system_call(thread: &Thread, registers: &mut Registers) -> CallEnd {
         // Rule M10: the missing memory may be waiting for the reclaimer.
         if !is_repeated
             && syscall::may_be_repeated(&registers.user, &outcome)
-            && memory::make_room().await
+            && memory::direct_reclaim().await
         {
             is_repeated = true;
             continue;
@@ -260,7 +263,7 @@ async fn page_fault(
     access: Access,
 ) -> Option<ExitStatus> {
     let error = {
-        let mut fault = pin!(thread.space().slow_fault(address, access).resolve());
+        let mut fault = pin!(thread.space().fault_slow(address, access).resolve());
         let fault = poll_fn(|context| {
             fail_nth::polled(thread, Cause::Fault, || fault.as_mut().poll(context))
         });

@@ -134,7 +134,7 @@ impl<'a> Strings<'a> {
             measure.add(length, budget)?;
             index += 1;
             // A program can bring hundreds of thousands.
-            executor::spend_budget().await;
+            executor::consume_budget().await;
         }
         Ok(measure)
     }
@@ -163,7 +163,7 @@ impl<'a> Strings<'a> {
                 }
                 to.put(&[0], end)?;
                 index += 1;
-                executor::spend_budget().await;
+                executor::consume_budget().await;
             }
         }
         // They have changed meanwhile.

@@ -13,9 +13,9 @@ use super::signal::{InheritedSignals, ThreadSignals};
 use super::state::Process;
 use super::user::Charge;
 use crate::arch::{self, CpuId};
-use crate::kick;
 use crate::memory::{self, AddressSpace};
 use crate::sched;
+use crate::sched::ipi;
 use crate::trace::{self, Kind};
 use alloc::sync::Arc;
 use arrayvec::ArrayVec;
@@ -187,7 +187,7 @@ impl Tcb {
         // The interrupt stays pending while that CPU is in the kernel, until it enters user mode. A
         // thread that runs on this CPU is in the kernel, and looks before it returns to user mode.
         if cpu != NO_CPU && cpu != arch::cpu().0 {
-            let _ = kick::kick(CpuId(cpu));
+            let _ = ipi::wake_cpu(CpuId(cpu));
         }
     }
 

@@ -1,7 +1,6 @@
 //! Joining and leaving, without threads that run.
 
 use super::*;
-use crate::arch::sim::{self, Machine};
 use crate::fs::table::FdTable;
 use crate::fs::tree::Tree;
 use crate::memory::AddressSpace;
@@ -11,6 +10,7 @@ use crate::process::limits::Limits;
 use crate::process::signal::{InheritedSignals, Signal, Signals};
 use crate::process::state::{Names, Parts, Process};
 use crate::process::user::{Counted, User};
+use crate::testing::sim::{self, Machine};
 use alloc::boxed::Box;
 use futures_util::FutureExt;
 

@@ -32,7 +32,7 @@ static USERS: Mutex<Vec<Arc<User>>> = Mutex::new(Vec::new());
 impl User {
     /// The counts of the user with this number.
     pub(super) fn find(uid: u32) -> Result<Arc<User>, OutOfMemory> {
-        crate::memory::admit()?;
+        crate::memory::ensure_free()?;
         let new = Arc::new(User {
             uid,
             tasks: AtomicU64::new(0),

@@ -87,7 +87,7 @@ pub async fn setgroups(thread: &Thread, size: usize, list: usize) -> SysResult {
     if size > MAX_GROUPS {
         return Err(Errno::EINVAL);
     }
-    memory::admit().map_err(|_| Errno::ENOMEM)?;
+    memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
     let mut groups = Vec::new();
     groups.try_reserve_exact(size).map_err(|_| Errno::ENOMEM)?;
     let mut at = list;

@@ -60,12 +60,12 @@ pub async fn getrandom(thread: &Thread, address: usize, length: usize, flags: us
             && let Err(errno) = buffer.fault_in(arch::Access::Write).await
         {
             return if buffer.done() == 0 {
-                Err(errno)
+                Err(errno.into())
             } else {
                 Ok(buffer.done())
             };
         }
-        executor::spend_budget().await;
+        executor::consume_budget().await;
     }
     Ok(buffer.done())
 }

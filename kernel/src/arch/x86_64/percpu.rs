@@ -1,14 +1,13 @@
 //! What each CPU has for itself, found through the GS base.
 //!
 //! In the kernel the GS base points to the CPU's [`PerCpu`]; `swapgs` changes it
-//! for the user's at each crossing. Apart from the atomics, only the CPU itself
+//! for the user's at each entry and exit. Apart from the atomics, only the CPU itself
 //! touches its fields, with interrupts masked, and never across a call that could
 //! move to another CPU (kernel code between two awaits stays on one).
 
 use super::layout::Stack;
 use super::registers::TrapFrame;
-use super::{interrupts, user};
-use crate::arch::{CpuId, MAX_CPUS};
+use crate::arch::interface::{CpuId, MAX_CPUS};
 use core::arch::asm;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::offset_of;
@@ -26,7 +25,7 @@ use x86_64::{PrivilegeLevel, VirtAddr};
 pub struct PerCpu {
     /// The address of this structure.
     this: Cell<usize>,
-    /// Where `crossing::enter_user` left the kernel's stack.
+    /// Where `user_entry::enter_user` left the kernel's stack.
     kernel_stack: Cell<u64>,
     /// Where the registers of the program in user mode go; RSP0 is its end.
     frame: Cell<*mut TrapFrame>,
@@ -170,8 +169,8 @@ pub fn recover() {
     GsBase::write(VirtAddr::from_ptr(&raw const CPUS[cpu]));
 }
 
-/// Makes this CPU the one with the index: descriptors, stacks, interrupt table,
-/// entry points. The first thing that a CPU does in Rust.
+/// Makes this CPU the one with the index: its descriptors and stacks. The first thing that a CPU
+/// does in Rust.
 ///
 /// # Safety
 /// No other CPU may have this index, and it must be this CPU's first call.
@@ -217,6 +216,4 @@ pub unsafe fn init(index: usize) {
     }
     GsBase::write(VirtAddr::from_ptr(cpu));
     KernelGsBase::write(VirtAddr::zero());
-    interrupts::load();
-    user::init();
 }

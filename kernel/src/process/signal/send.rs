@@ -104,7 +104,7 @@ impl Process {
         let continues = signal == Signal::CONT;
         let (user, limit) = (self.user(), self.limits.pending_signals());
         let charge = |limited: Limited| {
-            memory::admit().ok()?;
+            memory::ensure_free().ok()?;
             user.charge(Counted::Signal, limited.limit(limit))
         };
         let queued = {
