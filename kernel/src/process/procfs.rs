@@ -140,7 +140,10 @@ impl Listing for Directory {
             b"fail-fault" if fail_nth::is_allowed() => Some(NodeKind::Window(Arc::new(
                 fail_nth::File(self.0.clone(), Cause::Fault),
             ))),
-            b"exe" => Some(NodeKind::link(&self.0.names().path)?),
+            b"exe" => match self.0.executable() {
+                Some(executable) => Some(NodeKind::link(&executable.path()?)?),
+                None => None,
+            },
             b"cwd" => fs::tree()
                 .path_of(&self.0.cwd())
                 .ok()

@@ -59,7 +59,7 @@ impl AddressSpace {
             while areas == Vmas::Remove && at < done {
                 at = mappings.vmas.remove_some(at, done, VMAS_AT_ONCE);
                 if at < done {
-                    executor::consume_budget().await;
+                    executor::spend_budget().await;
                 }
             }
             at = done;
