@@ -3,6 +3,8 @@
 //! The tables hold what is there already; an area says what may be there. The map is
 //! shared by `fork` and copied by the first of the two that changes it.
 
+mod tree;
+
 use super::FRAME_SIZE;
 use super::area::{Protection, Traits, Vma};
 use crate::arch::level::USER_END;
