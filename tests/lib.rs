@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 use boot::bench::counts::{self, Counts};
 use boot::console::Output;
 use boot::image::{self, Image};
-use boot::session::{self, Input, Options, Session};
+use boot::options::Options;
+use boot::session::{self, Input, Session};
 use boot::setup::{self, Tools};
 use boot::trace::Trace;
 use boot::verdict::Verdict;
@@ -47,7 +48,7 @@ struct Shared {
 fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
-        let workspace = Workspace::find();
+        let workspace = Workspace::find().unwrap_or_else(|error| panic!("{error}"));
         let tools = setup::ensure(&workspace).unwrap_or_else(|error| panic!("set-up: {error}"));
         let image = image::build(&workspace).unwrap_or_else(|error| panic!("build: {error}"));
         Shared {

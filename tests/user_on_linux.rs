@@ -32,7 +32,7 @@ fn on_linux() -> bool {
 fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
-        let workspace = Workspace::find();
+        let workspace = Workspace::find().unwrap_or_else(|error| panic!("{error}"));
         setup::ensure(&workspace).unwrap_or_else(|error| panic!("set-up: {error}"));
         let status = image::cargo(&workspace)
             .args(["build", "--release", "--target", TARGET])

@@ -3,33 +3,43 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
-use crate::args::{Command, Stress};
+use crate::args::{Command, Request, Stress, Trace};
 use crate::bench;
 use crate::console::Output;
 use crate::error::{Doing, Result};
 use crate::image;
-use crate::progress::note;
+use crate::options::Options;
+use crate::progress::{note, step};
 use crate::qemu::{GDB_PORT, Qemu};
-use crate::session::{Input, Options, Outcome, Session};
+use crate::session::{Input, Outcome, Session};
 use crate::setup;
 use crate::simulate;
 use crate::trace::chrome;
-use crate::trace::options::TraceRun;
 use crate::verdict::Verdict;
 use crate::workspace::Workspace;
 
 /// How many lines of the kernel's log are shown when it failed.
 const LINES_SHOWN: usize = 100;
 
-/// Does what `command` says; the value is the exit status.
-pub fn run(command: Command) -> Result<u8> {
-    let workspace = Workspace::find();
-    match command {
-        Command::Help(text) => {
-            // Whoever closes the output has read enough.
+/// Does what is asked for; the value is the exit status.
+pub fn run(request: Request) -> Result<u8> {
+    match request {
+        Request::Help(text) => {
+            // A closed output has been read far enough.
             let _ = io::stdout().write_all(text.as_bytes());
             Ok(0)
         }
+        Request::Do(command) => perform(command),
+    }
+}
+
+fn perform(command: Command) -> Result<u8> {
+    let workspace = Workspace::find()?;
+    step(
+        "Using",
+        &format!("the checkout {}", workspace.root().display()),
+    );
+    match command {
         Command::Setup => {
             let tools = setup::ensure(&workspace)?;
             note(&format!("ready: {}", tools.qemu.version()));
@@ -43,23 +53,19 @@ pub fn run(command: Command) -> Result<u8> {
             }
             Ok(0)
         }
-        Command::Run(options) => {
-            let outcome = boot(&workspace, &options)?;
+        Command::Run(run) => {
+            let outcome = boot(&workspace, &run.options())?;
             Ok(outcome.verdict.exit_code())
         }
-        Command::Stress(stress) => run_stress(&workspace, stress),
+        Command::Stress(stress) => run_stress(&workspace, &stress),
         Command::Bench(bench) => bench::run(&workspace, &bench),
-        Command::Trace(run) => run_trace(&workspace, run),
+        Command::Trace(trace) => run_trace(&workspace, &trace),
         Command::Simulate(simulate) => simulate::run(&workspace, &simulate),
     }
 }
 
-fn run_stress(workspace: &Workspace, stress: Stress) -> Result<u8> {
-    let options = Options {
-        exec: Some(stress.command()),
-        ..stress.options
-    };
-    let outcome = boot(workspace, &options)?;
+fn run_stress(workspace: &Workspace, stress: &Stress) -> Result<u8> {
+    let outcome = boot(workspace, &stress.options())?;
     let code = outcome.verdict.exit_code();
     match outcome.verdict {
         Verdict::PoweredOff(0) => note("stress: passed: no mismatch, and the audit is clean"),
@@ -73,8 +79,8 @@ fn run_stress(workspace: &Workspace, stress: Stress) -> Result<u8> {
     Ok(code)
 }
 
-fn run_trace(workspace: &Workspace, run: TraceRun) -> Result<u8> {
-    let outcome = boot(workspace, &run.options)?;
+fn run_trace(workspace: &Workspace, run: &Trace) -> Result<u8> {
+    let outcome = boot(workspace, &run.options())?;
     if let Some(trace) = &outcome.trace {
         let file = File::create(&run.out).on("create", &run.out)?;
         let mut file = BufWriter::new(file);

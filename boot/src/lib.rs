@@ -3,7 +3,7 @@
 //!
 //! In reading order:
 //!
-//! - [`args`]: the command line and its help.
+//! - [`args`]: the command line and its help, with the [`options`] of a boot.
 //! - [`commands`]: what each command does.
 //! - [`setup`]: gets the Rust target and QEMU where they are missing.
 //! - [`image`]: has cargo build the kernel and the programs, and packs them;
@@ -12,7 +12,6 @@
 //!   kernel are called, [`console`] moves the guest's input and output,
 //!   [`follow`] shows its log, [`files`] are the files of a boot.
 //! - [`verdict`]: how it ended.
-//! - [`mod@bench`]: measures it, and Linux beside it.
 //! - [`trace`]: what the kernel's event trace says, as a file for Perfetto.
 //! - [`mod@bench`]: measures it, and Linux beside it.
 //! - [`simulate`]: its memory system on a simulated machine, without QEMU.
@@ -45,6 +44,7 @@ pub mod files;
 pub mod follow;
 pub mod image;
 pub mod initramfs;
+pub mod options;
 pub mod progress;
 pub mod qemu;
 pub mod session;

@@ -21,6 +21,7 @@ use crate::error::{Doing, Result};
 use crate::files::Files;
 use crate::follow::Follower;
 use crate::image::Image;
+use crate::options::Options;
 use crate::progress::Spinner;
 use crate::qemu::{Boot, Qemu};
 use crate::trace::Trace;
@@ -35,27 +36,6 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// How often the console is shown to who watches it.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// What to boot, beside the image.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The shell command to run; without one, an interactive shell.
-    pub exec: Option<String>,
-    /// Folders to lay over the root file system, in this order.
-    pub overlays: Vec<PathBuf>,
-    /// Parameters for the kernel.
-    pub kernel_args: Vec<(String, String)>,
-    /// Options for QEMU.
-    pub qemu: Vec<String>,
-    /// Stop after so long.
-    pub timeout: Option<Duration>,
-    /// Have the kernel record so many events for each CPU.
-    pub trace: Option<u32>,
-    /// Wait for gdb.
-    pub gdb: bool,
-    /// Copy the kernel's log to the standard error as it comes.
-    pub show_log: bool,
-}
 
 /// Where the guest's console input comes from.
 pub enum Input {

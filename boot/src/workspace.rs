@@ -4,7 +4,7 @@ use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::progress;
 
 /// The target that the kernel and the user programs are built for.
@@ -18,16 +18,22 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// The workspace that this tool was compiled from.
-    #[must_use]
-    pub fn find() -> Self {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = manifest.parent().unwrap_or(manifest).to_path_buf();
+    /// The checkout that the current folder is in, whichever this tool was compiled from.
+    /// Where cargo was told another one (`--manifest-path`), that one.
+    pub fn find() -> Result<Self> {
+        let here = env::current_dir().doing("find the current folder")?;
+        let root = checkout(&here)
+            .or_else(|| checkout(Path::new(&env::var_os("CARGO_MANIFEST_DIR")?)))
+            .ok_or_else(|| Error::Missing {
+                what: format!("{} is in no checkout of cowfork", here.display()),
+                advice: "Change to the folder that has cowfork's Cargo.toml.".into(),
+            })?;
         let target = match env::var_os("CARGO_TARGET_DIR") {
-            Some(dir) if !dir.is_empty() => root.join(dir),
+            // To cargo it is relative to the current folder, too.
+            Some(dir) if !dir.is_empty() => here.join(dir),
             _ => root.join("target"),
         };
-        Self { root, target }
+        Ok(Self { root, target })
     }
 
     /// The folder of the workspace's `Cargo.toml`.
@@ -66,4 +72,11 @@ impl Workspace {
         }
         Ok(file)
     }
+}
+
+/// The nearest folder, from `folder` upward, that has the parts of a checkout.
+fn checkout(folder: &Path) -> Option<PathBuf> {
+    const PARTS: [&str; 3] = ["Cargo.toml", "kernel/Cargo.toml", "user/Cargo.toml"];
+    let is_whole = |folder: &&Path| PARTS.iter().all(|part| folder.join(part).is_file());
+    folder.ancestors().find(is_whole).map(Path::to_path_buf)
 }

@@ -83,7 +83,7 @@ fn counts_repeat_to_the_digit() {
 
 #[test]
 fn the_file_in_the_tree_can_be_read() {
-    let counts = counts::read(&Workspace::find()).expect("the file");
+    let counts = counts::read(&Workspace::find().expect("a checkout")).expect("the file");
     assert!(
         counts
             .get("fork-wait.0M")

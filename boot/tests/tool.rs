@@ -1,7 +1,8 @@
 //! The tool as a person or a script runs it: what goes where, and exit statuses.
 
+use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 fn tool(arguments: &[&str]) -> Command {
@@ -39,14 +40,14 @@ fn run_gives_the_programs_output_and_status_and_names_the_log() {
 
     let arguments = [
         "run",
-        "-smp",
-        "1",
         "-v",
         "--timeout=120",
         "--exec=true",
         "--",
         "-m",
         "64M",
+        "-smp",
+        "1",
     ];
     let (output, errors) = self::output(&arguments);
     assert_eq!(output.status.code(), Some(0));
@@ -75,12 +76,14 @@ fn failures_have_statuses_of_their_own_and_show_the_log() {
     assert_eq!(output.status.code(), Some(124));
     assert!(errors.contains("not done after 2 s"));
 
-    let (output, errors) = self::output(&["run", "-no-such-option"]);
+    let (output, errors) = self::output(&["run", "--", "-no-such-option"]);
     assert_eq!(output.status.code(), Some(69));
     assert!(errors.contains("-no-such-option"));
 
-    let (output, _) = self::output(&["rum"]);
-    assert_eq!(output.status.code(), Some(64));
+    for wrong in [&["rum"][..], &["run", "-smp", "1"]] {
+        let (output, _) = self::output(wrong);
+        assert_eq!(output.status.code(), Some(64), "{wrong:?}");
+    }
 }
 
 /// As in `cargo bootimage run --exec ... | head -1`.
@@ -99,4 +102,75 @@ fn a_reader_who_leaves_ends_the_machine() {
         .expect("a line");
     assert_eq!(&line, b"more\n");
     assert_eq!(child.wait().expect("its end").code(), Some(141));
+}
+
+/// A kernel and a first program that are quickly built, and never started.
+const PROGRAM: &str = "\
+#![no_std]
+#![no_main]
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(no_mangle)]
+extern \"C\" fn _start() -> ! {
+    loop {}
+}
+";
+
+/// A small checkout in a folder of its own. The tool was compiled from another one.
+fn other_checkout(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&root);
+    let write = |path: &str, text: &str| {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    };
+    write(
+        "Cargo.toml",
+        "[workspace]\nresolver = \"3\"\nmembers = [\"kernel\", \"user\"]\n\
+         [profile.release]\npanic = \"abort\"\n",
+    );
+    for (package, source) in [("kernel", "src/main.rs"), ("user", "src/bin/init.rs")] {
+        let manifest = format!("[package]\nname = \"{package}\"\nedition = \"2024\"\n");
+        write(&format!("{package}/Cargo.toml"), &manifest);
+        write(&format!("{package}/{source}"), PROGRAM);
+    }
+    root
+}
+
+#[test]
+fn the_checkout_that_the_current_folder_is_in_is_built_in_its_own_target() {
+    let root = other_checkout("copied-checkout");
+    let output = tool(&["build"])
+        .current_dir(root.join("kernel/src"))
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env("QEMU", env!("CARGO_BIN_EXE_boot"))
+        .output()
+        .expect("the tool");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    println!("{errors}");
+    assert_eq!(output.status.code(), Some(0));
+    let root = root.canonicalize().expect("the folder");
+    assert!(errors.contains(&format!("Using the checkout {}\n", root.display())));
+    assert!(root.join("target/bootimage/initramfs.cpio").is_file());
+}
+
+#[test]
+fn outside_of_a_checkout_there_is_nothing_to_build() {
+    let output = tool(&["build"])
+        .current_dir("/")
+        .env_remove("CARGO_MANIFEST_DIR")
+        .output()
+        .expect("the tool");
+    assert_eq!(output.status.code(), Some(69));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        errors.contains("/ is in no checkout of cowfork"),
+        "{errors}"
+    );
 }

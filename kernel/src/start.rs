@@ -54,7 +54,7 @@ pub fn start(boot: BootInfo) -> ! {
     for cpu in 0..arch::cpu_count() {
         drop(sched::executor().spawn_on(cpu, "reclaim", memory::run_reclaimer()));
     }
-    drop(sched::executor().spawn_background("zero", memory::run_stock()));
+    drop(sched::executor().spawn_background("zero", memory::run_zeroed_pool()));
     drop(sched::executor().spawn("kernel", whole_life(line)));
     arch::start_cpus(worker);
     worker()
@@ -133,7 +133,7 @@ async fn power_off(status: ExitStatus) {
     process::end_all().await;
     fs::tree().dismantle();
     memory::leave();
-    let mut audit = settled_audit().await;
+    let mut audit = quiescent_audit().await;
     // A CPU that runs tasks of the kernel may be in the address space of a process that is
     // gone, until it is idle.
     for _ in 0..100 {
@@ -141,7 +141,7 @@ async fn power_off(status: ExitStatus) {
             break;
         }
         sched::executor().sleep(10_000_000).await;
-        audit = settled_audit().await;
+        audit = quiescent_audit().await;
     }
     let clean = is_clean(&audit);
     report(&audit, clean);
@@ -155,8 +155,8 @@ async fn power_off(status: ExitStatus) {
     arch::power_off(if clean { EXIT_CLEAN } else { EXIT_AUDIT_FAILED });
 }
 
-async fn settled_audit() -> Audit {
-    memory::settle().await;
+async fn quiescent_audit() -> Audit {
+    memory::quiesce().await;
     memory::audit(&[], &[])
 }
 

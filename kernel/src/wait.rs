@@ -19,7 +19,7 @@ use core::task::{Context, Poll};
 pub trait Caller: Sync {
     /// Whether it has something to do that does not bear waiting. Who says yes is polled when
     /// that comes up.
-    fn is_called_away(&self) -> bool;
+    fn has_pending_signal(&self) -> bool;
 }
 
 /// A wait was given up. Nothing has been done.
@@ -64,7 +64,7 @@ impl<F: Future> Future for Interruptible<'_, F> {
         let wait = unsafe { self.map_unchecked_mut(|this| &mut this.wait) };
         match wait.poll(context) {
             Poll::Ready(value) => Poll::Ready(Ok(value)),
-            Poll::Pending if caller.is_called_away() => Poll::Ready(Err(Interrupted)),
+            Poll::Pending if caller.has_pending_signal() => Poll::Ready(Err(Interrupted)),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -101,7 +101,7 @@ pub struct Undisturbed;
 
 #[cfg(test)]
 impl Caller for Undisturbed {
-    fn is_called_away(&self) -> bool {
+    fn has_pending_signal(&self) -> bool {
         false
     }
 }
@@ -116,7 +116,7 @@ mod tests {
     struct Called(AtomicBool);
 
     impl Caller for Called {
-        fn is_called_away(&self) -> bool {
+        fn has_pending_signal(&self) -> bool {
             self.0.load(Ordering::Relaxed)
         }
     }

@@ -154,7 +154,7 @@ fn has_grown(old: u64, now: u64) -> bool {
 pub fn run(workspace: &Workspace, bench: &Bench) -> Result<u8> {
     let machine = machine(workspace, &bench.only, bench.timeout)?;
     let ours = machine.boot(Guest::Cowfork, "Counting cowfork's instructions")?;
-    let linux = if bench.vs_linux {
+    let linux = if bench.vs_linux() {
         let linux = match &bench.linux_kernel {
             Some(file) => Linux::at(file)?,
             None => Linux::debian(workspace)?,

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::bench::plots;
+use crate::bench::results::{self, Results};
 use crate::bench::table::Table;
-use crate::bench::times::{self, Results};
 use crate::error::{Doing, Error, Result};
 use crate::progress::note;
 use crate::workspace::Workspace;
@@ -24,7 +24,7 @@ pub fn write_times(workspace: &Workspace, results: &Results) -> Result<()> {
         text.push_str(&format!("- {title}: `{value}`\n"));
     }
     text.push('\n');
-    text.push_str(&times::table(results).markdown());
+    text.push_str(&results::table(results).markdown());
     let folder = workspace.root().join("docs/performance");
     fs::create_dir_all(&folder).on("create", &folder)?;
     for plot in plots::all(results)? {

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::bench::plots::{self, Plot};
+use crate::bench::results::{self, Results};
 use crate::bench::table::{Align, Table};
-use crate::bench::times::{self, Results};
 use crate::error::{Doing, Result};
 
 const STYLE: &str = "\
@@ -35,7 +35,7 @@ fn page(results: &Results, plots: &[Plot]) -> String {
         ));
     }
     html.push_str("</ul>\n");
-    html.push_str(&table(&times::table(results)));
+    html.push_str(&table(&results::table(results)));
     for plot in plots {
         html.push_str(&plot.svg);
     }
@@ -75,7 +75,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::plots::tests::results;
+    use crate::bench::results::tests::results;
 
     #[test]
     fn the_page_holds_everything_and_loads_nothing() {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bench::compare;
 use crate::bench::report::{Report, Unit};
-use crate::bench::times::Results;
+use crate::bench::results::Results;
 use crate::error::{Doing, Result};
 
 /// Writes what was measured in time.

@@ -9,9 +9,9 @@
 //! - [`compare`]: pairs of results, ratios; [`bars`]: what is wanted of them.
 //! - [`counts`]: guest instructions, and the file in the tree that they must not
 //!   outgrow.
-//! - [`times`]: several rounds of several kernels. [`table`] writes for terminals
-//!   and Markdown, [`json`] for programs, [`html`] with [`plots`] for people,
-//!   [`document`] into `docs/performance.md`.
+//! - [`times`]: several rounds of several kernels. Their [`results`] are written by
+//!   [`table`] for terminals and Markdown, [`json`] for programs, [`html`] with [`plots`]
+//!   for people, [`document`] into `docs/performance.md`.
 
 pub mod bars;
 pub mod compare;
@@ -24,6 +24,7 @@ pub mod linux;
 pub mod options;
 pub mod plots;
 pub mod report;
+pub mod results;
 pub mod round;
 pub mod table;
 pub mod times;

@@ -7,7 +7,7 @@ use plotters::prelude::*;
 use crate::bench::bars;
 use crate::bench::compare::{self, Kernel};
 use crate::bench::report::{Report, Unit};
-use crate::bench::times::{Results, show};
+use crate::bench::results::{Results, show};
 use crate::error::{Error, Result};
 
 /// A picture.
@@ -323,31 +323,9 @@ impl Chart {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// Results of one round of two kernels.
-    pub(crate) fn results() -> Results {
-        let kernel = |name: &str, factor: f64| {
-            let mut text = String::new();
-            for (index, size) in SIZES.iter().enumerate() {
-                let value = factor * 1000.0 * (index + 1) as f64;
-                text.push_str(&format!("metric fork.{size}M ns n=9 mean=1 p50={value}\n"));
-            }
-            text.push_str("metric snapshot.write ns n=9 mean=1 min=1 p50=5 p99=9 max=100\n");
-            let report = Report::parse(&format!("{text}end 0\n")).expect("a report");
-            Kernel {
-                name: name.into(),
-                rounds: vec![report],
-            }
-        };
-        let kernels = vec![kernel("cowfork", 1.0), kernel("Linux <6.1>", 30.0)];
-        Results {
-            lines: compare::lines(&kernels),
-            kernels,
-            circumstances: vec![("machine".into(), "-smp 4".into())],
-        }
-    }
+    use crate::bench::results::tests::results;
 
     #[test]
     fn there_is_a_picture_of_what_was_measured_and_none_of_what_was_not() {

@@ -2,14 +2,13 @@
 
 use std::fs;
 
-use crate::bench::bars;
-use crate::bench::compare::{self, Kernel, Line};
+use crate::bench::compare::{self, Kernel};
 use crate::bench::guest::{Guest, Setting};
 use crate::bench::linux::Linux;
 use crate::bench::options::Bench;
 use crate::bench::report::{Metric, Report, Unit};
+use crate::bench::results::{self, Results};
 use crate::bench::round::{Machine, fair_cpu};
-use crate::bench::table::{Align, Table};
 use crate::bench::{document, html, json};
 use crate::error::Result;
 use crate::progress::step;
@@ -19,20 +18,10 @@ use crate::workspace::Workspace;
 /// How much memory the machine has unless the person says otherwise.
 const MEMORY: &str = "1G";
 
-/// What a run has come to.
-#[derive(Clone, Debug)]
-pub struct Results {
-    /// Cowfork first.
-    pub kernels: Vec<Kernel>,
-    pub lines: Vec<Line>,
-    /// Where it was measured: title and value.
-    pub circumstances: Vec<(String, String)>,
-}
-
 /// `bench` without `--count`.
 pub fn run(workspace: &Workspace, bench: &Bench) -> Result<u8> {
     let results = measure(workspace, bench)?;
-    print!("{}", table(&results).text());
+    print!("{}", results::table(&results).text());
     for (title, value) in &results.circumstances {
         println!("{title}: {value}");
     }
@@ -58,7 +47,7 @@ fn measure(workspace: &Workspace, bench: &Bench) -> Result<Results> {
     }
     let mut machine = Machine::new(workspace, command, bench.timeout)?;
     machine.qemu = qemu_options(&bench.qemu);
-    let linux = match (&bench.linux_kernel, bench.vs_linux) {
+    let linux = match (&bench.linux_kernel, bench.vs_linux()) {
         (Some(file), _) => Some(Linux::at(file)?),
         (None, true) => Some(Linux::debian(workspace)?),
         (None, false) => None,
@@ -162,70 +151,6 @@ fn kibibytes(size: &str) -> Option<f64> {
     Some(digits.parse::<f64>().ok()? * factor)
 }
 
-/// The table: the metrics of all kernels, the ratios, the bars.
-#[must_use]
-pub fn table(results: &Results) -> Table {
-    let mut table = Table::new();
-    table.column("metric", Align::Left);
-    let Some((ours, others)) = results.kernels.split_first() else {
-        return table;
-    };
-    table.column(&ours.name, Align::Right);
-    for other in others {
-        table.column(&other.name, Align::Right);
-        table.column("ratio (min to max)", Align::Right);
-    }
-    if !others.is_empty() {
-        table.column("wanted", Align::Left);
-    }
-    for line in &results.lines {
-        let shown = |kernel| {
-            compare::value(kernel, line).map_or("-".into(), |value| show(value, line.unit))
-        };
-        let mut row = vec![line.title.clone(), shown(ours)];
-        let mut ratios = Vec::new();
-        for other in others {
-            row.push(shown(other));
-            let ratio = compare::ratio(ours, other, line);
-            ratios.extend(ratio.map(|ratio| ratio.median));
-            row.push(ratio.map_or("-".into(), |ratio| {
-                format!(
-                    "{} ({} to {})",
-                    figure(ratio.median),
-                    figure(ratio.min),
-                    figure(ratio.max)
-                )
-            }));
-        }
-        row.push(bars::verdict(bars::time(&line.title), &ratios));
-        table.row(row);
-    }
-    table
-}
-
-/// A value in a unit that suits it.
-#[must_use]
-pub fn show(value: f64, unit: Unit) -> String {
-    match unit {
-        Unit::Nanoseconds if value >= 10_000_000.0 => format!("{:.1} ms", value / 1_000_000.0),
-        Unit::Nanoseconds if value >= 10_000.0 => format!("{:.1} us", value / 1_000.0),
-        Unit::Nanoseconds => format!("{value:.0} ns"),
-        Unit::Ticks => format!("{value:.0}"),
-        Unit::PerSecond => format!("{value:.0} /s"),
-        Unit::Kibibytes => format!("{:.1} MiB", value / 1024.0),
-    }
-}
-
-/// Two or three digits that count.
-#[must_use]
-pub fn figure(ratio: f64) -> String {
-    match ratio {
-        100.0.. => format!("{ratio:.0}"),
-        10.0.. => format!("{ratio:.1}"),
-        _ => format!("{ratio:.2}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,13 +179,5 @@ mod tests {
         assert_eq!(kibibytes("64M"), Some(64.0 * 1024.0));
         assert_eq!(kibibytes("2G"), Some(2.0 * 1024.0 * 1024.0));
         assert_eq!(kibibytes("1G,slots=2"), None);
-    }
-
-    #[test]
-    fn values_are_shown_in_units_that_suit_them() {
-        assert_eq!(show(531.4, Unit::Nanoseconds), "531 ns");
-        assert_eq!(show(20_500.0, Unit::Nanoseconds), "20.5 us");
-        assert_eq!(show(72_000_000.0, Unit::Nanoseconds), "72.0 ms");
-        assert_eq!(show(6_144.0, Unit::Kibibytes), "6.0 MiB");
     }
 }

@@ -9,7 +9,6 @@
 //! the kernel's `trace/ring.rs`. [`chrome`] makes of it what Perfetto shows.
 
 pub mod chrome;
-pub mod options;
 mod rows;
 
 use std::collections::BTreeMap;

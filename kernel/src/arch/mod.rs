@@ -12,6 +12,7 @@
 //! task. The exceptions are NMI (another CPU panicked: stop) and exceptions in the kernel
 //! itself (a defect: panic).
 
+pub(crate) mod atomic;
 mod frame;
 mod handler;
 pub mod level;

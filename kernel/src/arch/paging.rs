@@ -6,7 +6,7 @@
 //! bits, at any moment. All changes are read-modify-write, so none of these bits is lost.
 
 use crate::arch::Frame;
-use crate::facade::{AtomicU64, Ordering};
+use crate::arch::atomic::{AtomicU64, Ordering};
 
 bitflags::bitflags! {
     /// The bits of an entry that the kernel uses.
@@ -30,7 +30,7 @@ bitflags::bitflags! {
         const GLOBAL = 1 << 8;
         /// For the kernel's own use (the processor ignores bits 9 to 11): the page is a copy
         /// whose predecessor may still be in some CPU's TLB, so it must not be written yet.
-        const UNSETTLED = 1 << 9;
+        const COW_PENDING = 1 << 9;
         /// Instruction fetches are not allowed.
         const NO_EXECUTE = 1 << 63;
     }
@@ -175,7 +175,7 @@ impl Table {
     }
 
     /// Puts `entry` in and returns what was there, with its accessed and dirty bits. The
-    /// memory system puts entries by `memory/sparse.rs` only, which notes where.
+    /// memory system puts entries by `memory/table/occupancy.rs` only, which notes where.
     pub fn swap(self, index: usize, entry: Entry) -> Entry {
         super::scheduling_point();
         Entry(self.slot(index).swap(entry.0, Ordering::AcqRel))

@@ -12,10 +12,10 @@ const TRAILER: &[u8] = b"TRAILER!!!";
 
 /// One file of the archive.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
+pub struct ArchiveEntry<'a> {
     /// The path as the archive has it, without its final null.
     pub path: &'a [u8],
-    /// Type and permission bits, as in `st_mode`.
+    /// FileType and permission bits, as in `st_mode`.
     pub mode: u32,
     /// The number and device that files with several names have in common.
     pub identity: (u32, u32, u32),
@@ -79,7 +79,7 @@ impl<'a> Archive<'a> {
     }
 
     /// Reads the entry at `offset`, and says where the next one is.
-    fn entry(&self) -> Result<(Entry<'a>, usize), Problem> {
+    fn entry(&self) -> Result<(ArchiveEntry<'a>, usize), Problem> {
         let header = self.slice(self.offset, HEADER)?;
         if !matches!(&header[..6], b"070701" | b"070702") {
             return Err(Problem::Magic);
@@ -103,7 +103,7 @@ impl<'a> Archive<'a> {
         // `slice` has checked the sums: these do not overflow.
         let start = align(name_start + name_size);
         let contents = self.slice(start, size)?;
-        let entry = Entry {
+        let entry = ArchiveEntry {
             path,
             identity: (field(7)?, field(8)?, field(0)?),
             mode: field(1)?,
@@ -122,7 +122,7 @@ impl<'a> Archive<'a> {
 }
 
 impl<'a> Iterator for Archive<'a> {
-    type Item = Result<Entry<'a>, Corrupt>;
+    type Item = Result<ArchiveEntry<'a>, Corrupt>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {

@@ -1,12 +1,11 @@
 //! Directories: maps from names to nodes.
 //!
-//! Entries change only under the tree's change lock (see
-//! [`tree`](mod@super::tree)), and are read at any time.
-//! So who holds the change lock can look at several directories one after the
-//! other, and none of them changes meanwhile.
+//! Entries change only under the tree's change lock (see [`tree`](mod@super::tree)), and are read
+//! at any time. The holder of the change lock can therefore look at several directories one after
+//! the other, and none of them changes meanwhile.
 
-use super::generated::Listed;
-use super::node::{Name, Node};
+use super::metadata::{Listed, Name};
+use super::node::Node;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -30,12 +29,12 @@ impl Directory {
         self.entries.lock().get(name).cloned()
     }
 
-    /// Gives the name to `node`, and returns who had it before.
+    /// Gives the name to `node`, and returns the node that had it before.
     pub(super) fn insert(&self, name: Name, node: Arc<Node>) -> Option<Arc<Node>> {
         self.entries.lock().insert(name, node)
     }
 
-    /// Takes the name away, and returns who had it.
+    /// Removes the name, and returns its node.
     pub(super) fn remove(&self, name: &[u8]) -> Option<Arc<Node>> {
         self.entries.lock().remove(name)
     }
@@ -62,7 +61,7 @@ impl Directory {
         list.extend(entries.iter().take(room).map(|(name, node)| Listed {
             name: name.clone(),
             number: node.number(),
-            node_type: node.node_type(),
+            file_type: node.file_type(),
         }));
     }
 }

@@ -5,8 +5,8 @@
 //! entry that is there all the time exactly once, whatever is made and removed meanwhile.
 
 use super::file::{OpenFile, Opened};
-use super::generated::Listed;
-use super::node::{Kind, Node, Place, Type};
+use super::metadata::{FileType, Listed};
+use super::node::{Location, Node, NodeKind};
 use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Sink, UserBuf};
@@ -25,7 +25,7 @@ impl OpenFile {
             return Err(Errno::ENOTDIR);
         };
         let node = self.node().ok_or(Errno::ENOTDIR)?;
-        if matches!(node.place(), Place::Nowhere) {
+        if matches!(node.location(), Location::Nowhere) {
             // It was removed; there are no more entries, not even of itself.
             return Err(Errno::ENOENT);
         }
@@ -38,7 +38,7 @@ impl OpenFile {
         let list = kept.lock().clone();
         let before = to.done();
         let mut whole = before;
-        while let Some(record) = Record::new(node, &list, *position) {
+        while let Some(record) = Dirent::new(node, &list, *position) {
             if to.remaining() < record.length() {
                 if whole == before {
                     return Err(Errno::EINVAL);
@@ -68,9 +68,9 @@ impl OpenFile {
 
 /// The entries of a directory without `.` and `..`.
 fn list(node: &Node) -> Result<Vec<Listed>, Errno> {
-    super::admit()?;
+    super::ensure_free()?;
     match node.kind() {
-        Kind::Directory(directory) => {
+        NodeKind::Directory(directory) => {
             let mut list = Vec::new();
             // Some may be added meanwhile; those are left out.
             list.try_reserve_exact(directory.len())
@@ -78,41 +78,41 @@ fn list(node: &Node) -> Result<Vec<Listed>, Errno> {
             directory.list(&mut list);
             Ok(list)
         }
-        Kind::Computed(listing) => listing.list(),
+        NodeKind::Computed(listing) => listing.list(),
         _ => Err(Errno::ENOTDIR),
     }
 }
 
 /// One entry as the ABI has it.
-struct Record<'a> {
+struct Dirent<'a> {
     number: u64,
-    node_type: Type,
+    file_type: FileType,
     name: &'a [u8],
     /// The position of the entry after it.
     next: u64,
 }
 
-impl<'a> Record<'a> {
-    fn new(node: &Arc<Node>, list: &'a [Listed], position: u64) -> Option<Record<'a>> {
+impl<'a> Dirent<'a> {
+    fn new(node: &Arc<Node>, list: &'a [Listed], position: u64) -> Option<Dirent<'a>> {
         let next = position + 1;
-        let node_type = Type::Directory;
+        let file_type = FileType::Directory;
         match position {
-            0 => Some(Record {
+            0 => Some(Dirent {
                 number: node.number(),
-                node_type,
+                file_type,
                 name: b".",
                 next,
             }),
             1 => {
-                let number = match node.place() {
-                    Place::In(parent, _) => parent.upgrade().map(|parent| parent.number()),
-                    Place::Within(parent, _) => Some(parent.number()),
-                    Place::Root | Place::Nowhere => None,
+                let number = match node.location() {
+                    Location::In(parent, _) => parent.upgrade().map(|parent| parent.number()),
+                    Location::Within(parent, _) => Some(parent.number()),
+                    Location::Root | Location::Nowhere => None,
                 };
                 let number = number.unwrap_or(node.number());
-                Some(Record {
+                Some(Dirent {
                     number,
-                    node_type,
+                    file_type,
                     name: b"..",
                     next,
                 })
@@ -122,11 +122,11 @@ impl<'a> Record<'a> {
                 let Listed {
                     name,
                     number,
-                    node_type,
+                    file_type,
                 } = listed;
-                Some(Record {
+                Some(Dirent {
                     number: *number,
-                    node_type: *node_type,
+                    file_type: *file_type,
                     name,
                     next,
                 })
@@ -147,7 +147,7 @@ impl<'a> Record<'a> {
         bytes[..8].copy_from_slice(&self.number.to_ne_bytes());
         bytes[8..16].copy_from_slice(&self.next.to_ne_bytes());
         bytes[16..18].copy_from_slice(&(length as u16).to_ne_bytes());
-        bytes[18] = self.node_type.entry();
+        bytes[18] = self.file_type.entry();
         bytes[HEADER..HEADER + name.len()].copy_from_slice(name);
         to.put(&bytes[start..length])
     }

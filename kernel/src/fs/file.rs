@@ -1,15 +1,16 @@
-//! Open files: what a file descriptor stands for (open(2), "open file description").
+//! Open files: what a file descriptor refers to (open(2), "open file description"; Linux's
+//! `struct file`).
 //!
-//! An [`OpenFile`] is shared by `dup` and `fork`, and with it the position and
-//! the status flags. Its kinds are an enum, so that reading and writing are direct
-//! calls without boxes.
+//! `dup` and `fork` share an [`OpenFile`], and with it the position and the status flags. Its
+//! kinds are an enum, so a read or write is a direct call without a box.
 //!
-//! **Order of what is held while waiting.** The position, then the right to write the file.
-//! Both are mutexes of the executor's; no spin lock is held across an `.await` (rule E1).
+//! **Lock order.** The position, then the file's `writing` mutex. Both are async mutexes; no spin
+//! lock is held across an `.await` (rule E1).
 
 use super::device::Device;
-use super::generated::{Listed, MOST_WRITTEN, Window};
-use super::node::{Attributes, Kind, Node, Status, Type};
+use super::generated::{MOST_WRITTEN, Window};
+use super::metadata::{Attributes, FileType, Listed, MAX_SIZE, Status};
+use super::node::{Node, NodeKind};
 use super::pipe::{self, Reader, Writer};
 use super::transfer::{deliver, store, whole};
 use super::tty::{self, Tty};
@@ -23,13 +24,10 @@ use executor::sync::Mutex as TaskMutex;
 use linux_raw_sys::general as abi;
 use spin::Mutex;
 
-/// The largest size of a file, and so the largest position.
-pub const MAX_SIZE: u64 = i64::MAX as u64;
-
 /// The flags that `F_SETFL` changes.
 pub const CHANGEABLE: u32 = abi::O_APPEND | abi::O_NONBLOCK | abi::O_DIRECT | abi::O_NOATIME;
 
-/// What `poll` reports of that which never makes anyone wait.
+/// What `poll` reports of a file on which no call ever waits.
 const ALWAYS_READY: u32 = abi::POLLIN | abi::POLLRDNORM | abi::POLLOUT | abi::POLLWRNORM;
 
 /// What is open.
@@ -59,7 +57,7 @@ pub struct OpenFile {
     node: Option<Arc<Node>>,
     /// The access mode and the status flags, as `F_GETFL` reports them.
     flags: AtomicU32,
-    /// Who reads or writes at the position holds it meanwhile.
+    /// Held by the call that reads or writes at the position.
     position: TaskMutex<u64>,
 }
 
@@ -166,20 +164,20 @@ impl OpenFile {
         &self.opened
     }
 
-    /// A read from a pipe that has to wait for nothing, if this is one: the shortest way. After
-    /// `None`, go on with [`read`](Self::read), which counts what `to` has got already.
-    pub fn read_at_once(&self, to: &mut UserBuf<'_>) -> Option<SysResult> {
+    /// The fast path of a read from a pipe: `Some` if it completes without waiting. After `None`,
+    /// go on with [`read`](Self::read), which counts what `to` has got already.
+    pub fn read_fast(&self, to: &mut UserBuf<'_>) -> Option<SysResult> {
         match &self.opened {
-            Opened::Reader(reader) => reader.read_at_once(to),
+            Opened::Reader(reader) => reader.read_fast(to),
             _ => None,
         }
     }
 
-    /// The same for a write into a pipe that succeeds. After `None` nothing has been written, though
-    /// `from` may have given some.
-    pub fn write_at_once(&self, from: &mut UserBuf<'_>) -> Option<usize> {
+    /// The fast path of a write into a pipe. After `None` nothing has been written, though bytes of
+    /// `from` may have been consumed.
+    pub fn write_fast(&self, from: &mut UserBuf<'_>) -> Option<usize> {
         match &self.opened {
-            Opened::Writer(writer) => writer.write_at_once(from),
+            Opened::Writer(writer) => writer.write_fast(from),
             _ => None,
         }
     }
@@ -301,7 +299,7 @@ impl OpenFile {
             window.write(text)?;
             return Ok((text.len(), offset));
         }
-        let Some(Kind::Regular(file)) = self.node.as_ref().map(|node| node.kind()) else {
+        let Some(NodeKind::Regular(file)) = self.node.as_ref().map(|node| node.kind()) else {
             return Err(Errno::EINVAL);
         };
         if from.remaining() == 0 {
@@ -378,7 +376,7 @@ impl OpenFile {
         };
         Status {
             number,
-            node_type: Type::Pipe,
+            file_type: FileType::Pipe,
             attributes,
             links: 1,
             size: 0,
@@ -419,7 +417,7 @@ impl OpenFile {
         }
     }
 
-    /// How many bytes can be read at once (`FIONREAD`).
+    /// How many bytes can be read without waiting (`FIONREAD`).
     pub async fn readable(&self) -> Result<u64, Errno> {
         match &self.opened {
             Opened::Reader(reader) => Ok(reader.readable() as u64),
@@ -445,13 +443,13 @@ impl OpenFile {
 pub async fn truncate(node: &Node, length: u64) -> Result<(), Errno> {
     match node.kind() {
         _ if length > MAX_SIZE => Err(Errno::EINVAL),
-        Kind::Regular(file) => {
+        NodeKind::Regular(file) => {
             let _writing = file.writing.lock().await;
             file.object.truncate(length);
             node.touch();
             Ok(())
         }
-        Kind::Directory(_) | Kind::Computed(_) => Err(Errno::EISDIR),
+        NodeKind::Directory(_) | NodeKind::Computed(_) => Err(Errno::EISDIR),
         _ => Err(Errno::EINVAL),
     }
 }

@@ -179,7 +179,7 @@ fn open_does_what_its_flags_say() {
     assert_eq!(error("/new/", CREATE), Some(Errno::EISDIR));
     assert_eq!(error("/new", abi::O_ACCMODE), Some(Errno::EINVAL));
     assert_eq!(error("/", abi::O_TMPFILE | RW), Some(Errno::EOPNOTSUPP));
-    tree.attach(b"/l", Kind::link(b"f")).unwrap();
+    tree.attach(b"/l", NodeKind::link(b"f")).unwrap();
     assert_eq!(error("/l", abi::O_NOFOLLOW), Some(Errno::ELOOP));
     assert_eq!(error("/l", CREATE | abi::O_EXCL), Some(Errno::EEXIST));
 
@@ -191,7 +191,7 @@ fn open_does_what_its_flags_say() {
     assert_eq!(write_only.flags() & abi::O_ACCMODE, abi::O_WRONLY);
 
     let path_only = try_open(&tree, "/l", abi::O_PATH | abi::O_NOFOLLOW).unwrap();
-    assert_eq!(path_only.status().node_type, Type::Link);
+    assert_eq!(path_only.status().file_type, FileType::Link);
     assert_eq!(read(&program, &path_only, 1), Err(Errno::EBADF));
 
     assert_eq!(file.status().size, 4);
@@ -263,8 +263,9 @@ fn some_windows_are_written_a_call_at_a_time() {
     let program = Program::start();
     let tree = Tree::new();
     let slate = Arc::new(Slate(Mutex::new(Vec::new())));
-    tree.attach(b"/slate", Kind::Window(slate.clone())).unwrap();
-    tree.attach(b"/numbers", Kind::Window(Arc::new(Numbers)))
+    tree.attach(b"/slate", NodeKind::Window(slate.clone()))
+        .unwrap();
+    tree.attach(b"/numbers", NodeKind::Window(Arc::new(Numbers)))
         .unwrap();
     assert_eq!(try_open(&tree, "/numbers", RW).err(), Some(Errno::EACCES));
     let file = try_open(&tree, "/slate", RW).unwrap();
@@ -277,19 +278,19 @@ fn some_windows_are_written_a_call_at_a_time() {
 struct Shown;
 
 impl Listing for Shown {
-    fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<Kind>, Errno> {
+    fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<NodeKind>, Errno> {
         Ok(match name {
-            b"self" => Some(Kind::link(alloc::format!("{caller}").as_bytes())),
-            b"42" => Some(Kind::Computed(Arc::new(Shown))),
-            b"count" => Some(Kind::Generated(Arc::new(Counted(AtomicU32::new(7))))),
+            b"self" => Some(NodeKind::link(alloc::format!("{caller}").as_bytes())),
+            b"42" => Some(NodeKind::Computed(Arc::new(Shown))),
+            b"count" => Some(NodeKind::Generated(Arc::new(Counted(AtomicU32::new(7))))),
             _ => None,
         })
     }
 
     fn list(&self) -> Result<Vec<Listed>, Errno> {
         Ok(vec![
-            Listed::new(b"self", Type::Link),
-            Listed::new(b"42", Type::Directory),
+            Listed::new(b"self", FileType::Link),
+            Listed::new(b"42", FileType::Directory),
         ])
     }
 }
@@ -300,7 +301,7 @@ fn a_generated_text_is_of_one_moment() {
     let tree = Tree::new();
     tree.attach(
         b"/count",
-        Kind::Generated(Arc::new(Counted(AtomicU32::new(0)))),
+        NodeKind::Generated(Arc::new(Counted(AtomicU32::new(0)))),
     )
     .unwrap();
     let one = try_open(&tree, "/count", abi::O_RDONLY).unwrap();
@@ -319,7 +320,7 @@ fn a_generated_text_is_of_one_moment() {
 fn a_window_is_read_by_offset() {
     let program = Program::start();
     let tree = Tree::new();
-    tree.attach(b"/numbers", Kind::Window(Arc::new(Numbers)))
+    tree.attach(b"/numbers", NodeKind::Window(Arc::new(Numbers)))
         .unwrap();
     let file = try_open(&tree, "/numbers", abi::O_RDONLY).unwrap();
     assert_eq!(seek(&file, 300, Whence::Start), Ok(300));
@@ -332,7 +333,7 @@ fn a_window_is_read_by_offset() {
 fn computed_directories_know_who_asks_and_where_they_are() {
     let program = Program::start();
     let tree = Tree::new();
-    tree.attach(b"/proc", Kind::Computed(Arc::new(Shown)))
+    tree.attach(b"/proc", NodeKind::Computed(Arc::new(Shown)))
         .unwrap();
     let file = try_open(&tree, "/proc/self/count", abi::O_RDONLY).unwrap();
     assert_eq!(read(&program, &file, 8), Ok(b"opened 7".to_vec()));
@@ -377,8 +378,8 @@ fn a_directory_lists_each_entry_once() {
     for name in ["/b", "/a", &alloc::format!("/{long}")] {
         try_open(&tree, name, CREATE).unwrap();
     }
-    tree.attach(b"/d", Kind::directory()).unwrap();
-    tree.attach(b"/l", Kind::link(b"x")).unwrap();
+    tree.attach(b"/d", NodeKind::directory()).unwrap();
+    tree.attach(b"/l", NodeKind::link(b"x")).unwrap();
     let expected: Vec<(&[u8], u8)> = vec![
         (b".", 4),
         (b"..", 4),
@@ -446,7 +447,10 @@ fn devices_do_what_their_names_say() {
         Err(Errno::EFAULT)
     );
     let status = open("/dev/null").status();
-    assert_eq!((status.node_type, status.device), (Type::Character, 0x103));
+    assert_eq!(
+        (status.file_type, status.device),
+        (FileType::Character, 0x103)
+    );
     assert!(open("/dev/console").tty().is_some());
 }
 

@@ -1,4 +1,4 @@
-//! Files and directories whose contents are made when they are asked for.
+//! Files and directories whose contents are computed when they are opened or read.
 //!
 //! The layer above implements these traits and hangs its objects into the tree
 //! with [`Tree::attach`](super::Tree::attach). They are called with no lock held, and they
@@ -7,8 +7,9 @@
 //! ```no_run
 //! use kernel::errno::Errno;
 //! use kernel::fs;
-//! use kernel::fs::generated::{Generate, Listed, Listing};
-//! use kernel::fs::node::{Kind, Type};
+//! use kernel::fs::generated::{Generate, Listing};
+//! use kernel::fs::metadata::{FileType, Listed};
+//! use kernel::fs::node::NodeKind;
 //! use std::sync::Arc;
 //!
 //! struct Uptime;
@@ -23,34 +24,34 @@
 //! struct Processes;
 //!
 //! impl Listing for Processes {
-//!     fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<Kind>, Errno> {
+//!     fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<NodeKind>, Errno> {
 //!         Ok(match name {
-//!             b"self" => Some(Kind::link(caller.to_string().as_bytes())),
-//!             b"uptime" => Some(Kind::Generated(Arc::new(Uptime))),
+//!             b"self" => Some(NodeKind::link(caller.to_string().as_bytes())),
+//!             b"uptime" => Some(NodeKind::Generated(Arc::new(Uptime))),
 //!             _ => None,
 //!         })
 //!     }
 //!
 //!     fn list(&self) -> Result<Vec<Listed>, Errno> {
 //!         Ok(vec![
-//!             Listed::new(b"self", Type::Link),
-//!             Listed::new(b"uptime", Type::Regular),
+//!             Listed::new(b"self", FileType::Link),
+//!             Listed::new(b"uptime", FileType::Regular),
 //!         ])
 //!     }
 //! }
 //!
-//! fs::tree().attach(b"/proc", Kind::Computed(Arc::new(Processes)))?;
+//! fs::tree().attach(b"/proc", NodeKind::Computed(Arc::new(Processes)))?;
 //! # Ok::<(), Errno>(())
 //! ```
 
-use super::node::{Kind, Name, Type};
+use super::metadata::Listed;
+use super::node::NodeKind;
 use crate::errno::Errno;
 use crate::memory::Sink;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// A file whose whole text is made at once. It is made at `open`, so one who reads it
-/// piece by piece sees one moment.
+/// A file whose text is made as a whole. It is made at `open`, so a reader that takes it in pieces
+/// sees the state of one moment.
 pub trait Generate: Send + Sync {
     /// The text as it is now.
     fn generate(&self) -> Result<Vec<u8>, Errno>;
@@ -79,31 +80,8 @@ pub const MOST_WRITTEN: usize = 32;
 /// A directory whose entries are computed.
 pub trait Listing: Send + Sync {
     /// What `name` is for the thread with the number `caller`.
-    fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<Kind>, Errno>;
+    fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<NodeKind>, Errno>;
 
     /// All names, without `.` and `..`.
     fn list(&self) -> Result<Vec<Listed>, Errno>;
-}
-
-/// One name in a list of a directory's entries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// The entry's name.
-    pub name: Name,
-    /// The number of its node, as far as it is known before the entry is looked up.
-    pub number: u64,
-    /// What it is.
-    pub node_type: Type,
-}
-
-impl Listed {
-    /// An entry of a computed directory.
-    pub fn new(name: &[u8], node_type: Type) -> Listed {
-        // Zero would mean "deleted" to some programs.
-        Listed {
-            name: Arc::from(name),
-            number: 1,
-            node_type,
-        }
-    }
 }

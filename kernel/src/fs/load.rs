@@ -1,7 +1,7 @@
 //! Filling the tree from the initramfs.
 
-use super::cpio::{Archive, Corrupt, Entry};
-use super::node::{Kind, Node};
+use super::cpio::{Archive, ArchiveEntry, Corrupt};
+use super::node::{Node, NodeKind};
 use super::tree::Tree;
 use super::walk::{Follow, Start};
 use crate::errno::Errno;
@@ -65,26 +65,26 @@ impl Loader<'_> {
         }
     }
 
-    fn add(&mut self, entry: &Entry<'_>) -> Result<(), Errno> {
-        super::admit()?;
+    fn add(&mut self, entry: &ArchiveEntry<'_>) -> Result<(), Errno> {
+        super::ensure_free()?;
         self.make_parents(entry.path)?;
         let permissions = entry.mode & 0o7777;
         let kind = match entry.mode & abi::S_IFMT {
             abi::S_IFDIR => return self.add_directory(entry, permissions),
             abi::S_IFREG if entry.links > 1 => return self.add_linked(entry, permissions),
             abi::S_IFREG => regular(entry.contents)?,
-            abi::S_IFLNK => Kind::link(entry.contents),
+            abi::S_IFLNK => NodeKind::link(entry.contents),
             // Device nodes are made by the kernel; sockets and pipes have no meaning yet.
             _ => return Ok(()),
         };
         self.put(entry, Arc::new(Node::with_permissions(kind, permissions)))
     }
 
-    fn add_directory(&self, entry: &Entry<'_>, permissions: u32) -> Result<(), Errno> {
+    fn add_directory(&self, entry: &ArchiveEntry<'_>, permissions: u32) -> Result<(), Errno> {
         let node = match self.tree.node(self.start(), entry.path, Follow::No) {
             Ok(node) if node.is_directory() => node,
             Ok(_) | Err(Errno::ENOENT) => {
-                let node = Arc::new(Node::new(Kind::directory()));
+                let node = Arc::new(Node::new(NodeKind::directory()));
                 self.put(entry, node.clone())?;
                 node
             }
@@ -95,7 +95,7 @@ impl Loader<'_> {
     }
 
     /// One of several names. The contents come with one of them, usually the last.
-    fn add_linked(&mut self, entry: &Entry<'_>, permissions: u32) -> Result<(), Errno> {
+    fn add_linked(&mut self, entry: &ArchiveEntry<'_>, permissions: u32) -> Result<(), Errno> {
         let node = match self.hard_links.get(&entry.identity) {
             Some(node) => node.clone(),
             None => {
@@ -111,7 +111,7 @@ impl Loader<'_> {
     }
 
     /// Gives the node its name, over what had it.
-    fn put(&self, entry: &Entry<'_>, node: Arc<Node>) -> Result<(), Errno> {
+    fn put(&self, entry: &ArchiveEntry<'_>, node: Arc<Node>) -> Result<(), Errno> {
         match self.tree.unlink(self.start(), entry.path) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(error) => return Err(error),
@@ -131,7 +131,7 @@ impl Loader<'_> {
         for (at, _) in slashes {
             match self
                 .tree
-                .make(self.start(), &path[..at], Node::new(Kind::directory()))
+                .make(self.start(), &path[..at], Node::new(NodeKind::directory()))
             {
                 Ok(_) | Err(Errno::EEXIST) => {}
                 Err(error) => return Err(error),
@@ -141,17 +141,17 @@ impl Loader<'_> {
     }
 }
 
-fn set(node: &Node, entry: &Entry<'_>, permissions: u32) {
+fn set(node: &Node, entry: &ArchiveEntry<'_>, permissions: u32) {
     node.change(|attributes| {
         attributes.permissions = permissions;
         attributes.modified = u64::from(entry.modified) * 1_000_000_000;
     });
 }
 
-fn regular(contents: &[u8]) -> Result<Kind, Errno> {
+fn regular(contents: &[u8]) -> Result<NodeKind, Errno> {
     let object = Object::new();
     fill(&object, contents)?;
-    Ok(Kind::regular(object))
+    Ok(NodeKind::regular(object))
 }
 
 /// Writes all of `contents` to the start of `object`.

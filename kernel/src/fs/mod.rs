@@ -1,26 +1,30 @@
 //! Files: the tree of names, open files, pipes, the terminal.
 //!
-//! Reading order: [`node`] is what a name stands for, [`directory`] and [`mod@tree`] are the
-//! names and how they change, [`walk`] follows a path, [`load`] fills the tree from the
-//! initramfs ([`cpio`]). [`mod@open`] turns a path into an open [`mod@file`], [`table`] gives
-//! that a descriptor. What can be open besides regular files: [`pipe`], [`device`] with the
-//! [`tty`], and what the layer above computes ([`generated`]).
+//! Reading order: [`metadata`] is what is told about a file. A [`node`] is what a name refers to (an
+//! inode). [`directory`] and [`mod@tree`] hold the names and change them, [`walk`] follows a path,
+//! [`load`] fills the tree from the initramfs ([`cpio`]). [`mod@open`] turns a path into an open
+//! [`mod@file`], and [`table`] gives it a descriptor. Besides regular files there are [`pipe`],
+//! [`device`] with the [`tty`], and the files that the layer above computes ([`generated`]).
+//! `transfer` moves bytes between a file and user memory, [`poll`] waits for several files.
 //!
-//! Everything is in memory, and everyone is the superuser: permission bits are kept and told, and
-//! only those for execution are checked.
+//! The layer knows memory, the executor and `arch`, and nothing of processes or system calls: a
+//! process comes in as a [`Caller`](crate::wait::Caller) and as the number of a thread.
 //!
-//! **Waiting.** Only reads and writes wait, and they do it so that the task can be dropped at
-//! each `.await` with nothing lost: what was not delivered is still in the pipe. Spin locks are
-//! held for a few instructions or one bounded copy, never across an `.await` (rule E1); what
-//! has to be held longer is a mutex of the executor's, for which tasks wait.
+//! All files are in memory, and every process is the superuser: permission bits are kept and
+//! reported, and only those for execution are checked.
 //!
-//! **Order of locks.** The mutex of an open file's position, then that of the file's writers.
-//! Then, for short: the tree's change lock, one directory, one node; or one descriptor table;
-//! or one pipe or terminal. No task is woken and nothing dropped that could take one of
-//! them while one is held.
+//! **Waiting.** Only reads and writes wait. A task can be dropped at each `.await` and loses
+//! nothing: bytes that were not delivered are still in the pipe. Spin locks are held for a few
+//! instructions or one bounded copy, never across an `.await` (rule E1). Whatever is held longer is
+//! an async mutex.
 //!
-//! **Memory.** What users can make large or many is allocated fallibly or admitted first (rule
-//! M10).
+//! **Lock order.** The mutex of an open file's position, then the file's `writing` mutex. Then, for
+//! a few instructions: the tree's change lock, one directory, one node; or one descriptor table; or
+//! one pipe or terminal. While one of them is held, no task is woken, and nothing is dropped whose
+//! drop could take one of them.
+//!
+//! **Memory.** Every object of which a program can make many, or a large one, is allocated fallibly
+//! or reserved before (rule M10).
 
 pub mod cpio;
 pub mod device;
@@ -29,6 +33,7 @@ mod entries;
 pub mod file;
 pub mod generated;
 pub mod load;
+pub mod metadata;
 pub mod node;
 pub mod open;
 pub mod pipe;
@@ -45,7 +50,7 @@ pub mod walk;
 use crate::arch;
 use crate::errno::Errno;
 use device::Device;
-use node::{Kind, Node};
+use node::{Node, NodeKind};
 use spin::Once;
 use tree::Tree;
 use walk::Start;
@@ -65,7 +70,7 @@ pub fn start(tree: &Tree, initramfs: &[u8]) -> Result<(), load::LoadError> {
         caller: 0,
     };
     for directory in [b"/dev".as_slice(), b"/dev/shm", b"/proc", b"/tmp"] {
-        let made = tree.make(start, directory, Node::new(Kind::directory()));
+        let made = tree.make(start, directory, Node::new(NodeKind::directory()));
         match made {
             Ok(_) | Err(Errno::EEXIST) => {}
             Err(error) => return Err(load::LoadError::File(directory.to_vec(), error)),
@@ -73,7 +78,7 @@ pub fn start(tree: &Tree, initramfs: &[u8]) -> Result<(), load::LoadError> {
     }
     for (name, device) in Device::ALL {
         let path = [b"/dev/", name].concat();
-        tree.attach(&path, Kind::Device(device))
+        tree.attach(&path, NodeKind::Device(device))
             .map_err(|error| load::LoadError::File(path, error))?;
     }
     loaded.map(|_| ())
@@ -85,6 +90,6 @@ fn now() -> u64 {
 }
 
 /// Whether there is memory for one more small thing.
-fn admit() -> Result<(), Errno> {
-    crate::memory::admit().map_err(|_| Errno::ENOMEM)
+fn ensure_free() -> Result<(), Errno> {
+    crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)
 }

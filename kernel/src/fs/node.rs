@@ -1,27 +1,22 @@
 //! Nodes: what the names of the tree stand for.
 //!
-//! A [`Node`] is a file of any kind with its attributes. It lives as long as a
-//! name or an open file holds it; a file that was unlinked while it is open goes
-//! on until the last close.
+//! A [`Node`] is a file of any kind with its attributes (an inode). It lives as long as a name or an
+//! open file holds it; a file that is unlinked while it is open lives until the last close.
 //!
-//! Each lock here is held for a few instructions, and none of them while
-//! another one is taken.
+//! Each lock here is held for a few instructions, and no other lock is taken meanwhile.
 
 use super::device::Device;
 use super::directory::Directory;
 use super::generated::{Generate, Listing, Window};
+use super::metadata::{Attributes, FileType, Name, Status, next_number};
 use crate::memory::Object;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU64, Ordering};
 use executor::sync::Mutex as TaskMutex;
-use linux_raw_sys::general as abi;
 use spin::Mutex;
 
-/// A name in a directory, shared by the entry and the lists made of it.
-pub type Name = Arc<[u8]>;
-
 /// What a node is, with its contents.
-pub enum Kind {
+pub enum NodeKind {
     /// Names of other nodes.
     Directory(Directory),
     /// Bytes in memory that `mmap` and `execve` can share.
@@ -42,126 +37,60 @@ pub enum Kind {
 pub struct Regular {
     /// The bytes.
     pub object: Arc<Object>,
-    /// Who writes has it, so that writes are not mixed and appended ones do
-    /// not overlap.
+    /// Held by a writer, so that writes are not mixed and appends do not overlap (Linux's inode
+    /// lock).
     pub writing: TaskMutex<()>,
 }
 
-/// The type of a node, as `st_mode` and `d_type` tell it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Type {
-    /// A directory.
-    Directory,
-    /// A regular file.
-    Regular,
-    /// A symbolic link.
-    Link,
-    /// A character device.
-    Character,
-    /// A pipe.
-    Pipe,
-}
-
-impl Type {
-    /// The type's bits in `st_mode` (inode(7)).
-    pub fn mode(self) -> u32 {
-        match self {
-            Type::Directory => abi::S_IFDIR,
-            Type::Regular => abi::S_IFREG,
-            Type::Link => abi::S_IFLNK,
-            Type::Character => abi::S_IFCHR,
-            Type::Pipe => abi::S_IFIFO,
-        }
-    }
-
-    /// The type in a directory entry: by definition the same bits, moved down.
-    pub fn entry(self) -> u8 {
-        (self.mode() >> 12) as u8
-    }
-}
-
-impl Kind {
+impl NodeKind {
     /// An empty directory.
-    pub fn directory() -> Kind {
-        Kind::Directory(Directory::new())
+    pub fn directory() -> NodeKind {
+        NodeKind::Directory(Directory::new())
     }
 
     /// A regular file with the bytes of `object`.
-    pub fn regular(object: Arc<Object>) -> Kind {
-        Kind::Regular(Regular {
+    pub fn regular(object: Arc<Object>) -> NodeKind {
+        NodeKind::Regular(Regular {
             object,
             writing: TaskMutex::new(()),
         })
     }
 
     /// A symbolic link to `target`.
-    pub fn link(target: &[u8]) -> Kind {
-        Kind::Link(Arc::from(target))
+    pub fn link(target: &[u8]) -> NodeKind {
+        NodeKind::Link(Arc::from(target))
     }
 
     /// The kind without its contents.
-    pub fn node_type(&self) -> Type {
+    pub fn file_type(&self) -> FileType {
         match self {
-            Kind::Directory(_) | Kind::Computed(_) => Type::Directory,
-            Kind::Regular(_) | Kind::Generated(_) | Kind::Window(_) => Type::Regular,
-            Kind::Link(_) => Type::Link,
-            Kind::Device(_) => Type::Character,
+            NodeKind::Directory(_) | NodeKind::Computed(_) => FileType::Directory,
+            NodeKind::Regular(_) | NodeKind::Generated(_) | NodeKind::Window(_) => {
+                FileType::Regular
+            }
+            NodeKind::Link(_) => FileType::Link,
+            NodeKind::Device(_) => FileType::Character,
         }
     }
 
-    /// The permission bits of a node that nobody gave any.
+    /// The permission bits of a node for which the caller gave none.
     fn usual_permissions(&self) -> u32 {
         match self {
-            Kind::Directory(_) => 0o755,
-            Kind::Regular(_) => 0o644,
-            Kind::Link(_) => 0o777,
-            Kind::Device(_) => 0o666,
-            Kind::Window(window) if window.is_writable() => 0o644,
-            Kind::Generated(_) | Kind::Window(_) => 0o444,
-            Kind::Computed(_) => 0o555,
+            NodeKind::Directory(_) => 0o755,
+            NodeKind::Regular(_) => 0o644,
+            NodeKind::Link(_) => 0o777,
+            NodeKind::Device(_) => 0o666,
+            NodeKind::Window(window) if window.is_writable() => 0o644,
+            NodeKind::Generated(_) | NodeKind::Window(_) => 0o444,
+            NodeKind::Computed(_) => 0o555,
         }
     }
 }
 
-/// What `chmod`, `chown` and `utimensat` change.
-#[derive(Clone, Copy, Debug)]
-pub struct Attributes {
-    /// The permission bits, `0o7777` at most.
-    pub permissions: u32,
-    /// The owner.
-    pub user: u32,
-    /// The group.
-    pub group: u32,
-    /// The last use, in nanoseconds since 1970. Reading does not change it, as on Linux with
-    /// `noatime`.
-    pub accessed: u64,
-    /// The last change of the contents.
-    pub modified: u64,
-    /// The last change of these attributes.
-    pub changed: u64,
-}
-
-/// What `stat` tells.
-#[derive(Clone, Copy, Debug)]
-pub struct Status {
-    /// The node's number.
-    pub number: u64,
-    /// The node's type.
-    pub node_type: Type,
-    /// Times, owner and permissions.
-    pub attributes: Attributes,
-    /// How many names it has.
-    pub links: u64,
-    /// Its size in bytes.
-    pub size: u64,
-    /// The number of the device that it is, or 0.
-    pub device: u64,
-}
-
-/// Where a directory is in the tree: what `..` and `getcwd` need. It changes only under the
-/// tree's change lock.
+/// Where a directory is in the tree: what `..` and `getcwd` need (the parent link of Linux's
+/// dentry). It changes only under the tree's change lock.
 #[derive(Clone)]
-pub enum Place {
+pub enum Location {
     /// It is the root.
     Root,
     /// It has this name in this directory, which holds it.
@@ -175,30 +104,23 @@ pub enum Place {
 /// A file of any kind. See the module's head.
 pub struct Node {
     number: u64,
-    kind: Kind,
+    kind: NodeKind,
     attributes: Mutex<Attributes>,
     /// Names in the tree; for a directory 2 and one for each directory in it.
     links: AtomicU64,
     /// Directories only.
-    place: Mutex<Place>,
-}
-
-/// Numbers of nodes and pipes, never used twice. 1 is the first node, the root.
-pub(super) fn next_number() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    // Relaxed: only that the numbers differ matters.
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    location: Mutex<Location>,
 }
 
 impl Node {
     /// A node that has no name yet, with the usual permissions of its kind.
-    pub fn new(kind: Kind) -> Node {
+    pub fn new(kind: NodeKind) -> Node {
         let permissions = kind.usual_permissions();
         Node::with_permissions(kind, permissions)
     }
 
     /// A node that has no name yet.
-    pub fn with_permissions(kind: Kind, permissions: u32) -> Node {
+    pub fn with_permissions(kind: NodeKind, permissions: u32) -> Node {
         let now = super::now();
         Node {
             number: next_number(),
@@ -212,27 +134,27 @@ impl Node {
                 changed: now,
             }),
             links: AtomicU64::new(0),
-            place: Mutex::new(Place::Nowhere),
+            location: Mutex::new(Location::Nowhere),
         }
     }
 
     /// The node that a computed directory has just computed.
-    pub(super) fn computed(kind: Kind, directory: &Arc<Node>, name: &[u8]) -> Node {
+    pub(super) fn computed(kind: NodeKind, directory: &Arc<Node>, name: &[u8]) -> Node {
         let mut node = Node::new(kind);
-        *node.place.get_mut() = Place::Within(directory.clone(), Arc::from(name));
+        *node.location.get_mut() = Location::Within(directory.clone(), Arc::from(name));
         node.links = AtomicU64::new(1);
         node
     }
 
     /// What it is.
-    pub fn kind(&self) -> &Kind {
+    pub fn kind(&self) -> &NodeKind {
         &self.kind
     }
 
     /// The bytes of a regular file, for `mmap` and `execve`.
     pub fn object(&self) -> Option<&Arc<Object>> {
         match &self.kind {
-            Kind::Regular(file) => Some(&file.object),
+            NodeKind::Regular(file) => Some(&file.object),
             _ => None,
         }
     }
@@ -243,26 +165,26 @@ impl Node {
     }
 
     /// The node's type.
-    pub fn node_type(&self) -> Type {
-        self.kind.node_type()
+    pub fn file_type(&self) -> FileType {
+        self.kind.file_type()
     }
 
     /// Whether it is a directory of either kind.
     pub fn is_directory(&self) -> bool {
-        self.node_type() == Type::Directory
+        self.file_type() == FileType::Directory
     }
 
     /// Everything that `stat` tells.
     pub fn status(&self) -> Status {
         let (size, device) = match &self.kind {
-            Kind::Regular(file) => (file.object.len(), 0),
-            Kind::Link(target) => (target.len() as u64, 0),
-            Kind::Device(device) => (0, device.number()),
+            NodeKind::Regular(file) => (file.object.len(), 0),
+            NodeKind::Link(target) => (target.len() as u64, 0),
+            NodeKind::Device(device) => (0, device.number()),
             _ => (0, 0),
         };
         Status {
             number: self.number,
-            node_type: self.node_type(),
+            file_type: self.file_type(),
             attributes: *self.attributes.lock(),
             links: self.links.load(Ordering::Relaxed),
             size,
@@ -287,8 +209,8 @@ impl Node {
         attributes.changed = now;
     }
 
-    /// Whether somebody may execute it. For the superuser, who everybody is,
-    /// one execute bit of three is enough (path_resolution(7)).
+    /// Whether it may be executed. For the superuser, which every process is, one execute bit of
+    /// three is enough (path_resolution(7)).
     pub fn is_executable(&self) -> bool {
         self.attributes.lock().permissions & 0o111 != 0
     }
@@ -305,14 +227,14 @@ impl Node {
     }
 
     /// Where this directory is.
-    pub fn place(&self) -> Place {
-        self.place.lock().clone()
+    pub fn location(&self) -> Location {
+        self.location.lock().clone()
     }
 
     /// Says where this directory is now.
-    pub(super) fn set_place(&self, place: Place) {
-        // What the old place holds is dropped after the lock is gone.
-        let old = core::mem::replace(&mut *self.place.lock(), place);
+    pub(super) fn set_location(&self, location: Location) {
+        // What the old location holds is dropped after the lock is gone.
+        let old = core::mem::replace(&mut *self.location.lock(), location);
         drop(old);
     }
 }

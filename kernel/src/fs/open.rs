@@ -1,7 +1,7 @@
 //! Opening files by path (open(2)).
 
 use super::file::{CHANGEABLE, OpenFile, Opened, truncate};
-use super::node::{Kind, Node};
+use super::node::{Node, NodeKind};
 use super::tree::Tree;
 use super::walk::{Follow, Start};
 use crate::errno::Errno;
@@ -20,7 +20,7 @@ pub async fn open(
     flags: u32,
     permissions: u32,
 ) -> Result<Arc<OpenFile>, Errno> {
-    super::admit()?;
+    super::ensure_free()?;
     // O_PATH makes all flags but these meaningless.
     let flags = if flags & abi::O_PATH != 0 {
         flags & (abi::O_PATH | abi::O_DIRECTORY | abi::O_NOFOLLOW)
@@ -79,9 +79,9 @@ fn find_or_make(
         Follow::Yes
     };
     let (node, made) = tree.find_or_make(start, path, follow, || {
-        super::admit()?;
+        super::ensure_free()?;
         Ok(Node::with_permissions(
-            Kind::regular(Object::new()),
+            NodeKind::regular(Object::new()),
             permissions,
         ))
     })?;
@@ -98,28 +98,28 @@ fn find_or_make(
 fn opened(node: &Node, flags: u32) -> Result<Opened, Errno> {
     let writing = flags & abi::O_ACCMODE != abi::O_RDONLY;
     match node.kind() {
-        Kind::Regular(_) => Ok(Opened::Regular),
-        Kind::Directory(_) | Kind::Computed(_) if writing || flags & abi::O_TRUNC != 0 => {
+        NodeKind::Regular(_) => Ok(Opened::Regular),
+        NodeKind::Directory(_) | NodeKind::Computed(_) if writing || flags & abi::O_TRUNC != 0 => {
             Err(Errno::EISDIR)
         }
-        Kind::Directory(_) | Kind::Computed(_) => {
+        NodeKind::Directory(_) | NodeKind::Computed(_) => {
             Ok(Opened::Directory(Mutex::new(Arc::new(Vec::new()))))
         }
         // Only with O_NOFOLLOW does one get here.
-        Kind::Link(_) => Err(Errno::ELOOP),
-        Kind::Device(device) => Ok(Opened::Device(*device)),
-        Kind::Generated(_) if writing => Err(Errno::EACCES),
-        Kind::Window(window) if writing && !window.is_writable() => Err(Errno::EACCES),
-        Kind::Generated(text) => Ok(Opened::Text(text.generate()?)),
-        Kind::Window(window) => Ok(Opened::Window(window.clone())),
+        NodeKind::Link(_) => Err(Errno::ELOOP),
+        NodeKind::Device(device) => Ok(Opened::Device(*device)),
+        NodeKind::Generated(_) if writing => Err(Errno::EACCES),
+        NodeKind::Window(window) if writing && !window.is_writable() => Err(Errno::EACCES),
+        NodeKind::Generated(text) => Ok(Opened::Text(text.generate()?)),
+        NodeKind::Window(window) => Ok(Opened::Window(window.clone())),
     }
 }
 
 /// A regular file that has no name and gets none (memfd_create(2)), open for reading and
 /// writing.
 pub fn unnamed() -> Result<Arc<OpenFile>, Errno> {
-    super::admit()?;
-    let node = Node::with_permissions(Kind::regular(Object::new()), 0o777);
+    super::ensure_free()?;
+    let node = Node::with_permissions(NodeKind::regular(Object::new()), 0o777);
     let flags = abi::O_RDWR | abi::O_LARGEFILE;
     Ok(Arc::new(OpenFile::new(
         Opened::Regular,
@@ -129,7 +129,7 @@ pub fn unnamed() -> Result<Arc<OpenFile>, Errno> {
 }
 
 /// The bytes of the program at `path`, for `execve`. `EACCES` for what is no regular file
-/// or that nobody may execute (execve(2)).
+/// or has no execute bit (execve(2)).
 pub fn program(tree: &Tree, start: Start<'_>, path: &[u8]) -> Result<Arc<Node>, Errno> {
     let node = tree.node(start, path, Follow::Yes)?;
     if node.object().is_none() || !node.is_executable() {

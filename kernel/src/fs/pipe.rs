@@ -3,18 +3,18 @@
 //! A pipe is a ring of bytes under a spin lock; bytes go straight between the
 //! ring (`ring.rs`) and the user's memory.
 //!
-//! **Who waits for what.** Readers wait for bytes, or for the last writer to
-//! close. Writers wait for room, and all of them for less than [`ATOMIC`] bytes of it: so the
-//! wake-up at the moment the room grows to [`ATOMIC`] or more is enough for each of them,
-//! whatever its size. A transition wakes one waiter; who had to wait and leaves something
-//! behind wakes the next. Otherwise nobody is woken.
+//! **What is waited for.** Readers wait for bytes, or for the last writer to close. Writers wait
+//! for room, each for at most [`ATOMIC`] bytes of it. One wake-up when the room grows to [`ATOMIC`]
+//! or more is therefore enough for a writer of any size. A transition wakes one waiter. A call that
+//! waited and leaves bytes (or room) behind wakes the next waiter. No other event wakes one.
 //!
-//! Who waits is in a queue before it looks for the last time, with the pipe's lock. So the
-//! other side sees under the same lock whether there is anyone to wake, and mostly has no more to
-//! do with the queues. Wake-ups are sent after the lock is gone.
+//! **No lost wake-up.** A waiter enters its queue before its last attempt, which it makes under the
+//! pipe's lock. The other end changes the state under the same lock, and then reads whether the
+//! queue has waiters. Either the attempt sees the change, or the other end sees the waiter. Wake-ups
+//! are sent after the lock is released.
 
+use super::ring::ByteRing;
 pub use super::ring::CAPACITY;
-use super::ring::Ring;
 use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Sink, Source, UserBuf};
@@ -30,15 +30,15 @@ pub const ATOMIC: usize = abi::PIPE_BUF as usize;
 
 struct Pipe {
     number: u64,
-    state: Mutex<State>,
+    state: Mutex<PipeState>,
     readers: WaitQueue,
     writers: WaitQueue,
     /// Those in `poll`, for either end.
     pollers: WaitQueue,
 }
 
-struct State {
-    ring: Ring,
+struct PipeState {
+    ring: ByteRing,
     reader_open: bool,
     writer_open: bool,
 }
@@ -51,11 +51,11 @@ pub struct Writer(Arc<Pipe>);
 
 /// Makes a pipe.
 pub fn pipe() -> Result<(Reader, Writer), Errno> {
-    super::admit()?;
+    super::ensure_free()?;
     let pipe = Arc::new(Pipe {
-        number: super::node::next_number(),
-        state: Mutex::new(State {
-            ring: Ring::new(),
+        number: super::metadata::next_number(),
+        state: Mutex::new(PipeState {
+            ring: ByteRing::new(),
             reader_open: true,
             writer_open: true,
         }),
@@ -68,7 +68,7 @@ pub fn pipe() -> Result<(Reader, Writer), Errno> {
 
 /// What came of one attempt, which never waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Step {
+enum Attempt {
     /// It went as far as it could for now.
     Done,
     /// The user's memory has to be made ready first.
@@ -82,13 +82,13 @@ enum Step {
 }
 
 impl Reader {
-    /// A read that has to wait for nothing, if this is one. It may end early where the
-    /// user's memory is not ready. After `None` nothing has been moved.
-    pub fn read_at_once(&self, to: &mut UserBuf<'_>) -> Option<SysResult> {
+    /// The fast path: a read that completes without waiting. It may end early where the user's
+    /// memory is not ready. After `None` nothing has been moved.
+    pub fn read_fast(&self, to: &mut UserBuf<'_>) -> Option<SysResult> {
         match self.attempt(to) {
-            Step::Done | Step::Closed => Some(Ok(to.done())),
+            Attempt::Done | Attempt::Closed => Some(Ok(to.done())),
             // What was moved is gone from the pipe.
-            Step::NotReady if to.done() > 0 => Some(Ok(to.done())),
+            Attempt::NotReady if to.done() > 0 => Some(Ok(to.done())),
             _ => None,
         }
     }
@@ -100,27 +100,28 @@ impl Reader {
         }
         let mut step = match wait {
             Wait::Never => self.attempt(to),
-            // Mostly there is nothing, since `read_at_once` has been here: first into the queue.
-            Wait::For(_) => Step::Blocked,
+            // The fast path has mostly found the pipe empty just now: enter the queue first.
+            Wait::For(_) => Attempt::Blocked,
         };
         loop {
-            if step == Step::Blocked && to.done() == 0 {
+            if step == Attempt::Blocked && to.done() == 0 {
                 let Wait::For(caller) = wait else {
                     break Err(Errno::EAGAIN);
                 };
-                let filled = || Some(self.attempt(to)).filter(|&step| step != Step::Blocked);
+                let filled = || Some(self.attempt(to)).filter(|&step| step != Attempt::Blocked);
                 let wait = self.0.readers.wait_until(filled).after_a_look();
                 step = match interruptible(caller, wait).await {
                     Ok(step) => step,
                     Err(interrupted) => break Err(interrupted.into()),
                 };
-                // What is left is for the next one. Who has looked in vain before us is seen here, as
-                // the lock was ours since, and who looks later finds what is left.
+                // Bytes that are left are for the next reader. A reader whose attempt failed before
+                // ours is seen here, since this call has held the lock after it; a later attempt
+                // finds the bytes.
                 if self.0.readers.has_waiters() && self.readable() > 0 {
                     self.0.readers.wake_one();
                 }
             }
-            if step != Step::NotReady {
+            if step != Attempt::NotReady {
                 break Ok(to.done());
             }
             if let Err(error) = to.fault_in(Access::Write).await {
@@ -133,21 +134,21 @@ impl Reader {
         }
     }
 
-    /// Moves what can be moved at once. Bytes that `to` does not take stay in the pipe.
+    /// Moves what can be moved without waiting. Bytes that `to` does not take stay in the pipe.
     #[inline]
-    fn attempt<S: Sink + Limited>(&self, to: &mut S) -> Step {
+    fn attempt<S: Sink + Limited>(&self, to: &mut S) -> Attempt {
         let state = self.0.state.lock();
         match (state.ring.is_empty(), state.writer_open) {
             (false, _) => self.give(state, to),
-            (true, true) => Step::Blocked,
-            (true, false) => Step::Closed,
+            (true, true) => Attempt::Blocked,
+            (true, false) => Attempt::Closed,
         }
     }
 
-    /// Moves some of what is there. Apart from the look whether there is anything, which a read that
-    /// waits takes three times.
+    /// Moves some of what is there. Not inlined into `attempt`, which a read that waits calls three
+    /// times.
     #[inline(never)]
-    fn give<S: Sink + Limited>(&self, mut state: MutexGuard<'_, State>, to: &mut S) -> Step {
+    fn give<S: Sink + Limited>(&self, mut state: MutexGuard<'_, PipeState>, to: &mut S) -> Attempt {
         let pipe = &*self.0;
         let room_before = state.ring.room();
         let wanted = state.ring.len().min(to.limit());
@@ -163,9 +164,9 @@ impl Reader {
             pipe.pollers.wake_all();
         }
         if moved < wanted {
-            Step::NotReady
+            Attempt::NotReady
         } else {
-            Step::Done
+            Attempt::Done
         }
     }
 
@@ -200,15 +201,15 @@ impl Reader {
 }
 
 impl Writer {
-    /// A write that has to wait for nothing and succeeds, if this is one. After `None` nothing is
-    /// in the pipe, though `from` may have given some.
-    pub fn write_at_once(&self, from: &mut UserBuf<'_>) -> Option<usize> {
+    /// The fast path: a write that succeeds without waiting. After `None` nothing is in the pipe,
+    /// though bytes of `from` may have been consumed.
+    pub fn write_fast(&self, from: &mut UserBuf<'_>) -> Option<usize> {
         let total = from.remaining();
         if total == 0 || total > ATOMIC {
             return None;
         }
         match self.attempt(from, true, false) {
-            Step::Done => Some(total),
+            Attempt::Done => Some(total),
             _ => None,
         }
     }
@@ -222,16 +223,16 @@ impl Writer {
             return Ok(from.done());
         }
         let atomic = from.done() + from.remaining() <= ATOMIC;
-        // Where to begin again if not all of an atomic write could be had at once.
+        // Where to begin again if a page of an atomic write is not ready.
         let start = atomic.then(|| from.clone());
         let result = loop {
             let mut step = self.attempt(from, atomic, matches!(wait, Wait::Never));
-            if step == Step::Blocked {
+            if step == Attempt::Blocked {
                 let Wait::For(caller) = wait else {
                     break Err(Errno::EAGAIN);
                 };
                 let emptied = || {
-                    Some(self.attempt(from, atomic, false)).filter(|&step| step != Step::Blocked)
+                    Some(self.attempt(from, atomic, false)).filter(|&step| step != Attempt::Blocked)
                 };
                 let wait = self.0.writers.wait_until(emptied).after_a_look();
                 step = match interruptible(caller, wait).await {
@@ -244,9 +245,9 @@ impl Writer {
                 }
             }
             match step {
-                Step::Done if from.remaining() == 0 => break Ok(()),
-                Step::Done | Step::Blocked => {}
-                Step::NotReady => {
+                Attempt::Done if from.remaining() == 0 => break Ok(()),
+                Attempt::Done | Attempt::Blocked => {}
+                Attempt::NotReady => {
                     let result = from.fault_in(Access::Read).await;
                     // Nothing of an atomic write is in the pipe until all of it is.
                     if let Some(start) = &start {
@@ -256,8 +257,8 @@ impl Writer {
                         break Err(error);
                     }
                 }
-                Step::Closed => break Err(Errno::EPIPE),
-                Step::NoMemory => break Err(Errno::ENOMEM),
+                Attempt::Closed => break Err(Errno::EPIPE),
+                Attempt::NoMemory => break Err(Errno::ENOMEM),
             }
         };
         match from.done() {
@@ -266,13 +267,13 @@ impl Writer {
         }
     }
 
-    /// Moves what can be moved at once; if `atomic`, all of it or nothing.
-    fn attempt<S: Source + Limited>(&self, from: &mut S, atomic: bool, any_room: bool) -> Step {
+    /// Moves what can be moved without waiting; if `atomic`, all of it or nothing.
+    fn attempt<S: Source + Limited>(&self, from: &mut S, atomic: bool, any_room: bool) -> Attempt {
         let pipe = &*self.0;
         let (step, wake_reader, wake_pollers) = {
             let mut state = pipe.state.lock();
             if !state.reader_open {
-                return Step::Closed;
+                return Attempt::Closed;
             }
             let remaining = from.limit();
             let enough = match (atomic, any_room) {
@@ -282,10 +283,10 @@ impl Writer {
             };
             let room = state.ring.room();
             if room < enough {
-                return Step::Blocked;
+                return Attempt::Blocked;
             }
             let wanted = match state.ring.grow_for(remaining.min(room)) {
-                size if size < enough => return Step::NoMemory,
+                size if size < enough => return Attempt::NoMemory,
                 size => size.min(remaining),
             };
             let was_empty = state.ring.is_empty();
@@ -294,9 +295,9 @@ impl Writer {
                 state.ring.commit(taken);
             }
             let step = if taken < wanted {
-                Step::NotReady
+                Attempt::NotReady
             } else {
-                Step::Done
+                Attempt::Done
             };
             let filled = was_empty && !state.ring.is_empty();
             let wake_reader = filled && pipe.readers.has_waiters();
@@ -343,11 +344,11 @@ impl Writer {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // Nobody will read what is left: its memory goes back now.
+        // No reader is left for the bytes in the buffer: their memory goes back now.
         let bytes = {
             let mut state = self.0.state.lock();
             state.reader_open = false;
-            core::mem::replace(&mut state.ring, Ring::new())
+            core::mem::replace(&mut state.ring, ByteRing::new())
         };
         drop(bytes);
         self.0.writers.wake_all();
@@ -363,7 +364,7 @@ impl Drop for Writer {
     }
 }
 
-/// How many bytes a place can still take or give.
+/// How many bytes a sink can still take, or a source give.
 trait Limited {
     fn limit(&self) -> usize;
 }

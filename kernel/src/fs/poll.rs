@@ -1,7 +1,7 @@
 //! Waiting for one of several files to be ready (poll(2)).
 //!
-//! Each file that can make someone wait has a queue of its own for those who poll, so that they
-//! never take a wake-up that was meant for a reader or writer.
+//! Each file on which a call can wait has a separate queue for pollers, so that they never consume a
+//! wake-up that was meant for a reader or writer.
 
 use super::file::OpenFile;
 use crate::errno::Errno;
@@ -20,7 +20,7 @@ pub const ALWAYS: u32 = abi::POLLERR | abi::POLLHUP | abi::POLLNVAL;
 pub struct Interest {
     /// The file.
     pub file: Arc<OpenFile>,
-    /// The bits. Who asks for a `pollfd` adds [`ALWAYS`].
+    /// The bits. `poll(2)` adds [`ALWAYS`].
     pub events: u32,
 }
 
@@ -39,7 +39,7 @@ pub async fn any_ready(interests: &[Interest]) -> Result<(), Errno> {
         .map_err(|_| Errno::ENOMEM)?;
     for interest in interests {
         if interest.file.can_change() {
-            super::admit()?;
+            super::ensure_free()?;
             waits.push(Box::pin(interest.file.wait_ready(interest.events)));
         }
     }

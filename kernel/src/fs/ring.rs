@@ -10,17 +10,17 @@ pub const CAPACITY: usize = 65536;
 const FIRST_SIZE: usize = 4096;
 
 /// Bytes in the order in which they came.
-pub struct Ring {
+pub struct ByteRing {
     bytes: Vec<u8>,
     /// Where the oldest byte is.
     head: usize,
     length: usize,
 }
 
-impl Ring {
+impl ByteRing {
     /// An empty ring.
-    pub const fn new() -> Ring {
-        Ring {
+    pub const fn new() -> ByteRing {
+        ByteRing {
             bytes: Vec::new(),
             head: 0,
             length: 0,
@@ -63,7 +63,7 @@ impl Ring {
     fn grow(&mut self, wanted: usize) {
         let size = wanted.next_power_of_two().max(FIRST_SIZE);
         let mut bytes = Vec::new();
-        if super::admit().is_ok() && bytes.try_reserve_exact(size).is_ok() {
+        if super::ensure_free().is_ok() && bytes.try_reserve_exact(size).is_ok() {
             let (first, second) = self.filled();
             bytes.extend_from_slice(first);
             bytes.extend_from_slice(second);

@@ -49,25 +49,25 @@ pub enum OnExec {
 }
 
 #[derive(Clone)]
-struct Slot {
+struct Descriptor {
     file: Arc<OpenFile>,
     on_exec: OnExec,
 }
 
 /// The descriptors' slots.
-struct Slots {
-    slots: Vec<Option<Slot>>,
+struct Descriptors {
+    slots: Vec<Option<Descriptor>>,
     /// There is no free slot below this one.
     free: usize,
 }
 
-impl Slots {
-    const EMPTY: Slots = Slots {
+impl Descriptors {
+    const EMPTY: Descriptors = Descriptors {
         slots: Vec::new(),
         free: 0,
     };
 
-    fn get(&self, fd: Fd) -> Result<&Slot, Errno> {
+    fn get(&self, fd: Fd) -> Result<&Descriptor, Errno> {
         self.slots
             .get(fd.index())
             .and_then(Option::as_ref)
@@ -75,7 +75,7 @@ impl Slots {
     }
 
     /// A copy of those slots that `keep` says.
-    fn copy(&self, keep: impl Fn(Fd, &Slot) -> bool) -> Result<Slots, Errno> {
+    fn copy(&self, keep: impl Fn(Fd, &Descriptor) -> bool) -> Result<Descriptors, Errno> {
         let mut copy = Vec::new();
         copy.try_reserve_exact(self.slots.len())
             .map_err(|_| Errno::ENOMEM)?;
@@ -86,7 +86,7 @@ impl Slots {
                 .map(|(slot, number)| slot.as_ref().filter(|slot| keep(Fd(number), slot)).cloned()),
         );
         let free = copy.iter().position(Option::is_none).unwrap_or(copy.len());
-        Ok(Slots { slots: copy, free })
+        Ok(Descriptors { slots: copy, free })
     }
 
     fn lowest_free(&mut self, lowest: Fd) -> Fd {
@@ -104,7 +104,7 @@ impl Slots {
     }
 
     /// Fills a slot and returns what was in it. Without memory the new contents come back.
-    fn set(&mut self, fd: Fd, slot: Slot) -> Result<Option<Slot>, (Errno, Slot)> {
+    fn set(&mut self, fd: Fd, slot: Descriptor) -> Result<Option<Descriptor>, (Errno, Descriptor)> {
         let index = fd.index();
         if index >= self.slots.len() {
             let more = index + 1 - self.slots.len();
@@ -116,7 +116,7 @@ impl Slots {
         Ok(self.slots[index].replace(slot))
     }
 
-    fn take(&mut self, fd: Fd) -> Option<Slot> {
+    fn take(&mut self, fd: Fd) -> Option<Descriptor> {
         let slot = self.slots.get_mut(fd.index())?.take()?;
         self.free = self.free.min(fd.index());
         Some(slot)
@@ -125,7 +125,7 @@ impl Slots {
 
 /// The file descriptors of a process.
 pub struct FdTable {
-    slots: Mutex<Arc<Slots>>,
+    slots: Mutex<Arc<Descriptors>>,
     limit: AtomicUsize,
 }
 
@@ -133,7 +133,7 @@ impl FdTable {
     /// A table without open files.
     pub fn new() -> FdTable {
         FdTable {
-            slots: Mutex::new(Arc::new(Slots::EMPTY)),
+            slots: Mutex::new(Arc::new(Descriptors::EMPTY)),
             limit: AtomicUsize::new(USUAL_LIMIT),
         }
     }
@@ -178,8 +178,8 @@ impl FdTable {
         if lowest.index() >= limit {
             return Err(Errno::EINVAL);
         }
-        super::admit()?;
-        let slot = Slot { file, on_exec };
+        super::ensure_free()?;
+        let slot = Descriptor { file, on_exec };
         let result = self.change(|slots| {
             let fd = slots.lowest_free(lowest);
             if fd.index() >= limit {
@@ -217,8 +217,8 @@ impl FdTable {
         if fd.index() >= self.limit() {
             return Err(Errno::EBADF);
         }
-        super::admit()?;
-        let slot = Slot { file, on_exec };
+        super::ensure_free()?;
+        let slot = Descriptor { file, on_exec };
         let old = self
             .change(|slots| slots.set(fd, slot))?
             .map_err(|(error, _slot)| error)?;
@@ -278,12 +278,12 @@ impl FdTable {
 
     /// Closes everything, for a process that ends.
     pub fn clear(&self) {
-        let old = mem::replace(&mut *self.slots.lock(), Arc::new(Slots::EMPTY));
+        let old = mem::replace(&mut *self.slots.lock(), Arc::new(Descriptors::EMPTY));
         drop(old);
     }
 
     /// Keeps only those descriptors that `keep` says.
-    fn keep(&self, keep: impl Fn(Fd, &Slot) -> bool) -> Result<(), Errno> {
+    fn keep(&self, keep: impl Fn(Fd, &Descriptor) -> bool) -> Result<(), Errno> {
         let mut guard = self.slots.lock();
         let all = guard
             .slots
@@ -304,7 +304,7 @@ impl FdTable {
     }
 
     /// Changes the slots, after copying them if another process shares them.
-    fn change<R>(&self, change: impl FnOnce(&mut Slots) -> R) -> Result<R, Errno> {
+    fn change<R>(&self, change: impl FnOnce(&mut Descriptors) -> R) -> Result<R, Errno> {
         let mut guard = self.slots.lock();
         let mut old = None;
         if Arc::get_mut(&mut guard).is_none() {

@@ -1,4 +1,4 @@
-use super::super::node::Kind;
+use super::super::node::NodeKind;
 use super::super::testing::machine;
 use super::super::tree::Tree;
 use super::*;
@@ -135,14 +135,14 @@ fn ranges_are_closed_or_marked() {
 fn an_unlinked_file_lives_until_it_is_closed() {
     let _machine = machine();
     let tree = Tree::new();
-    let node = tree.attach(b"/f", Kind::link(b"x")).unwrap();
+    let node = tree.attach(b"/f", NodeKind::link(b"x")).unwrap();
     let table = FdTable::new();
     let opened = super::super::file::Opened::Path;
     let file = OpenFile::new(opened, Some(node.clone()), 0);
     table.add(Arc::new(file), OnExec::Keep).unwrap();
     let weak = Arc::downgrade(&node);
     drop(node);
-    tree.attach(b"/f", Kind::directory()).unwrap();
+    tree.attach(b"/f", NodeKind::directory()).unwrap();
     assert!(weak.upgrade().is_some());
     table.clear();
     assert!(weak.upgrade().is_none());

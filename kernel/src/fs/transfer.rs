@@ -4,7 +4,7 @@
 //! the user's memory is not ready, make it ready and go on. What was moved before an
 //! error counts: the error shows at the next call, as on Linux.
 
-use super::file::MAX_SIZE;
+use super::metadata::MAX_SIZE;
 use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Object, Sink, Source, UserBuf};

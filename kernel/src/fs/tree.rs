@@ -1,17 +1,18 @@
 //! The tree of names, and everything that changes it.
 //!
-//! **Protocol.** All changes of names are made under one lock, `Tree::change`; looking names up
-//! takes only the lock of the directory looked into, for one search. So who changes the tree
-//! sees several directories as they are, and locks one at a time: there is no order of locks to
-//! get wrong. Order: change lock, then one directory's entries, or one node's place or
-//! attributes.
+//! **Protocol.** All changes of names are made under one lock, `Tree::change` (Linux has
+//! `s_vfs_rename_mutex` and a lock per directory). A lookup takes only the lock of the directory it
+//! searches, for one search. The holder of the change lock sees several directories in one state
+//! and locks one at a time. Lock order: the change lock, then one directory's entries, or one
+//! node's location or attributes.
 //!
-//! What a change takes out of the tree is dropped after the lock is gone: it may
-//! be the last reference to a big file.
+//! What a change removes from the tree is dropped after the lock is released: it may be the last
+//! reference to a big file.
 
 use super::directory::Directory;
-use super::node::{Kind, Name, Node, Place};
-use super::walk::{Follow, Last, Start, Target, Walk};
+use super::metadata::Name;
+use super::node::{Location, Node, NodeKind};
+use super::walk::{Follow, Last, PathTarget, PathWalk, Start};
 use crate::errno::Errno;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -35,8 +36,8 @@ pub enum Replace {
 impl Tree {
     /// A tree that has only a root.
     pub fn new() -> Tree {
-        let root = Arc::new(Node::new(Kind::directory()));
-        root.set_place(Place::Root);
+        let root = Arc::new(Node::new(NodeKind::directory()));
+        root.set_location(Location::Root);
         root.add_links(2);
         Tree {
             root,
@@ -51,7 +52,7 @@ impl Tree {
 
     /// The node that `path` names.
     pub fn node(&self, start: Start<'_>, path: &[u8], follow: Follow) -> Result<Arc<Node>, Errno> {
-        Walk::new(self, start, path)?.node(follow)
+        PathWalk::new(self, start, path)?.node(follow)
     }
 
     /// The absolute path of a directory (getcwd(2)).
@@ -62,11 +63,11 @@ impl Tree {
             let _change = self.change.lock();
             let mut node = directory.clone();
             loop {
-                let (parent, name) = match node.place() {
-                    Place::Root => break,
-                    Place::In(parent, name) => (parent.upgrade().ok_or(Errno::ENOENT)?, name),
-                    Place::Within(parent, name) => (parent, name),
-                    Place::Nowhere => return Err(Errno::ENOENT),
+                let (parent, name) = match node.location() {
+                    Location::Root => break,
+                    Location::In(parent, name) => (parent.upgrade().ok_or(Errno::ENOENT)?, name),
+                    Location::Within(parent, name) => (parent, name),
+                    Location::Nowhere => return Err(Errno::ENOENT),
                 };
                 names.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
                 names.push(name);
@@ -96,7 +97,7 @@ impl Tree {
         follow: Follow,
         make: impl FnOnce() -> Result<Node, Errno>,
     ) -> Result<(Arc<Node>, bool), Errno> {
-        let mut walk = Walk::new(self, start, path)?;
+        let mut walk = PathWalk::new(self, start, path)?;
         let mut new = None;
         let mut make = Some(make);
         loop {
@@ -106,7 +107,7 @@ impl Tree {
             }
             if let Some(node) = walk.last(&target)? {
                 match node.kind() {
-                    Kind::Link(text) if follow == Follow::Yes => walk.push_link(text)?,
+                    NodeKind::Link(text) if follow == Follow::Yes => walk.push_link(text)?,
                     _ => return Ok((node, false)),
                 }
                 continue;
@@ -122,10 +123,10 @@ impl Tree {
             };
             match self.add(&target.directory, name.clone(), node.clone()) {
                 Ok(()) => return Ok((node, true)),
-                // Somebody was faster: look at what is there now.
+                // Another thread made it first: look at what is there now.
                 Err(Errno::EEXIST) => {
                     new = Some(node);
-                    walk = Walk::new(self, start, path)?;
+                    walk = PathWalk::new(self, start, path)?;
                 }
                 Err(error) => return Err(error),
             }
@@ -134,7 +135,7 @@ impl Tree {
 
     /// Makes a node where there must be none (mkdir(2), symlink(2), mknod(2)).
     pub fn make(&self, start: Start<'_>, path: &[u8], node: Node) -> Result<Arc<Node>, Errno> {
-        super::admit()?;
+        super::ensure_free()?;
         let node = Arc::new(node);
         self.link(start, path, node.clone())?;
         Ok(node)
@@ -142,7 +143,7 @@ impl Tree {
 
     /// Gives a node one more name (link(2)).
     pub fn link(&self, start: Start<'_>, path: &[u8], node: Arc<Node>) -> Result<(), Errno> {
-        let mut walk = Walk::new(self, start, path)?;
+        let mut walk = PathWalk::new(self, start, path)?;
         let target = walk.target()?;
         let Last::Name(name) = &target.last else {
             return Err(Errno::EEXIST);
@@ -160,7 +161,7 @@ impl Tree {
 
     /// Puts a node into the tree in place of the directory or file that has
     /// that name, or where there is none. For what the kernel itself adds.
-    pub fn attach(&self, path: &[u8], kind: Kind) -> Result<Arc<Node>, Errno> {
+    pub fn attach(&self, path: &[u8], kind: NodeKind) -> Result<Arc<Node>, Errno> {
         let start = Start {
             directory: &self.root,
             caller: 0,
@@ -174,17 +175,17 @@ impl Tree {
     }
 
     fn add(&self, directory: &Arc<Node>, name: Name, node: Arc<Node>) -> Result<(), Errno> {
-        super::admit()?;
+        super::ensure_free()?;
         let entries = changeable(directory)?;
         let _change = self.change.lock();
-        if matches!(directory.place(), Place::Nowhere) {
+        if matches!(directory.location(), Location::Nowhere) {
             return Err(Errno::ENOENT);
         }
         if entries.get(&name).is_some() {
             return Err(Errno::EEXIST);
         }
         if node.is_directory() {
-            node.set_place(Place::In(Arc::downgrade(directory), name.clone()));
+            node.set_location(Location::In(Arc::downgrade(directory), name.clone()));
             node.add_links(2);
             directory.add_links(1);
         } else {
@@ -197,7 +198,7 @@ impl Tree {
 
     /// Takes away the name of anything but a directory (unlink(2)).
     pub fn unlink(&self, start: Start<'_>, path: &[u8]) -> Result<(), Errno> {
-        let target = Walk::new(self, start, path)?.target()?;
+        let target = PathWalk::new(self, start, path)?.target()?;
         let Last::Name(name) = &target.last else {
             return Err(Errno::EISDIR);
         };
@@ -221,7 +222,7 @@ impl Tree {
 
     /// Removes an empty directory (rmdir(2)).
     pub fn remove_directory(&self, start: Start<'_>, path: &[u8]) -> Result<(), Errno> {
-        let target = Walk::new(self, start, path)?.target()?;
+        let target = PathWalk::new(self, start, path)?.target()?;
         let name = match &target.last {
             Last::Name(name) => name,
             // `/` reads as `.` of the root, which is in use.
@@ -242,19 +243,19 @@ impl Tree {
         Ok(())
     }
 
-    /// Gives a node another name, in one step for whoever looks (rename(2)).
+    /// Gives a node another name, in one atomic step for lookups (rename(2)).
     pub fn rename(
         &self,
         (from_start, from_path): (Start<'_>, &[u8]),
         (to_start, to_path): (Start<'_>, &[u8]),
         replace: Replace,
     ) -> Result<(), Errno> {
-        let from = Walk::new(self, from_start, from_path)?.target()?;
-        let to = Walk::new(self, to_start, to_path)?.target()?;
+        let from = PathWalk::new(self, from_start, from_path)?.target()?;
+        let to = PathWalk::new(self, to_start, to_path)?.target()?;
         let (Last::Name(from_name), Last::Name(to_name)) = (&from.last, &to.last) else {
             return Err(Errno::EBUSY);
         };
-        super::admit()?;
+        super::ensure_free()?;
         let removed = {
             let _change = self.change.lock();
             self.rename_locked((&from, from_name), (&to, to_name), replace)?
@@ -266,14 +267,14 @@ impl Tree {
     /// Returns what has to be dropped after the lock.
     fn rename_locked(
         &self,
-        (from, from_name): (&Target, &Name),
-        (to, to_name): (&Target, &Name),
+        (from, from_name): (&PathTarget, &Name),
+        (to, to_name): (&PathTarget, &Name),
         replace: Replace,
     ) -> Result<Option<Arc<Node>>, Errno> {
         let from_entries = changeable(&from.directory)?;
         let to_entries = changeable(&to.directory)?;
         let node = from_entries.get(from_name).ok_or(Errno::ENOENT)?;
-        if matches!(to.directory.place(), Place::Nowhere) {
+        if matches!(to.directory.location(), Location::Nowhere) {
             return Err(Errno::ENOENT);
         }
         if (from.slash || to.slash) && !node.is_directory() {
@@ -303,11 +304,11 @@ impl Tree {
             Some(old) => old.remove_links(1),
             None => {}
         }
-        // The new name first: who looks in between finds the node by both, never by none.
+        // The new name first: a lookup in between finds the node by both names, never by none.
         let replaced = to_entries.insert(to_name.clone(), node.clone());
         from_entries.remove(from_name);
         if node.is_directory() {
-            node.set_place(Place::In(Arc::downgrade(&to.directory), to_name.clone()));
+            node.set_location(Location::In(Arc::downgrade(&to.directory), to_name.clone()));
             from.directory.remove_links(1);
             to.directory.add_links(1);
         }
@@ -322,11 +323,11 @@ impl Tree {
     pub fn dismantle(&self) {
         let mut pending = alloc::vec![self.root.clone()];
         while let Some(node) = pending.pop() {
-            if let Kind::Directory(entries) = node.kind() {
+            if let NodeKind::Directory(entries) = node.kind() {
                 let removed = {
                     let _change = self.change.lock();
                     if !Arc::ptr_eq(&node, &self.root) {
-                        node.set_place(Place::Nowhere);
+                        node.set_location(Location::Nowhere);
                     }
                     entries.take()
                 };
@@ -345,9 +346,9 @@ impl Default for Tree {
 /// The entries of a directory in which names can be made and removed.
 fn changeable(directory: &Node) -> Result<&Directory, Errno> {
     match directory.kind() {
-        Kind::Directory(entries) => Ok(entries),
+        NodeKind::Directory(entries) => Ok(entries),
         // As procfs answers.
-        Kind::Computed(_) => Err(Errno::EPERM),
+        NodeKind::Computed(_) => Err(Errno::EPERM),
         _ => Err(Errno::ENOTDIR),
     }
 }
@@ -355,16 +356,16 @@ fn changeable(directory: &Node) -> Result<&Directory, Errno> {
 /// Whether the node is a directory that can be removed.
 fn check_empty(node: &Node) -> Result<(), Errno> {
     match node.kind() {
-        Kind::Directory(entries) if entries.is_empty() => Ok(()),
-        Kind::Directory(_) => Err(Errno::ENOTEMPTY),
-        Kind::Computed(_) => Err(Errno::EBUSY),
+        NodeKind::Directory(entries) if entries.is_empty() => Ok(()),
+        NodeKind::Directory(_) => Err(Errno::ENOTEMPTY),
+        NodeKind::Computed(_) => Err(Errno::EBUSY),
         _ => Err(Errno::ENOTDIR),
     }
 }
 
 /// Notes that a directory has left its parent.
 fn detach(node: &Node, parent: &Node) {
-    node.set_place(Place::Nowhere);
+    node.set_location(Location::Nowhere);
     node.remove_links(2);
     parent.remove_links(1);
 }
@@ -376,7 +377,7 @@ fn is_inside(node: &Arc<Node>, directory: &Arc<Node>) -> bool {
         if Arc::ptr_eq(&node, directory) {
             return true;
         }
-        let Place::In(parent, _) = node.place() else {
+        let Location::In(parent, _) = node.location() else {
             return false;
         };
         match parent.upgrade() {

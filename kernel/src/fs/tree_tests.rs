@@ -11,7 +11,11 @@ fn start(tree: &Tree) -> Start<'_> {
 }
 
 fn directory(tree: &Tree, path: &str) -> Result<Arc<Node>, Errno> {
-    tree.make(start(tree), path.as_bytes(), Node::new(Kind::directory()))
+    tree.make(
+        start(tree),
+        path.as_bytes(),
+        Node::new(NodeKind::directory()),
+    )
 }
 
 fn file(tree: &Tree, path: &str) -> Result<Arc<Node>, Errno> {
@@ -19,7 +23,7 @@ fn file(tree: &Tree, path: &str) -> Result<Arc<Node>, Errno> {
     tree.make(
         start(tree),
         path.as_bytes(),
-        Node::new(Kind::regular(object)),
+        Node::new(NodeKind::regular(object)),
     )
 }
 
@@ -27,7 +31,7 @@ fn link(tree: &Tree, target: &str, path: &str) {
     tree.make(
         start(tree),
         path.as_bytes(),
-        Node::new(Kind::link(target.as_bytes())),
+        Node::new(NodeKind::link(target.as_bytes())),
     )
     .unwrap();
 }
@@ -123,11 +127,14 @@ fn links_are_followed_as_far_as_they_lead() {
     let not_followed = |path: &[u8]| {
         tree.node(start(&tree), path, Follow::No)
             .unwrap()
-            .node_type()
+            .file_type()
     };
-    assert_eq!(not_followed(b"/abs"), super::super::node::Type::Link);
+    assert_eq!(not_followed(b"/abs"), crate::fs::metadata::FileType::Link);
     // A slash behind a link asks for what it leads to.
-    assert_eq!(not_followed(b"/abs/"), super::super::node::Type::Directory);
+    assert_eq!(
+        not_followed(b"/abs/"),
+        crate::fs::metadata::FileType::Directory
+    );
 }
 
 #[test]
@@ -147,7 +154,7 @@ fn creating_follows_a_dangling_link() {
     let _machine = machine();
     let tree = sample();
     link(&tree, "/a/made", "/link");
-    let make = || Ok(Node::new(Kind::regular(crate::memory::Object::new())));
+    let make = || Ok(Node::new(NodeKind::regular(crate::memory::Object::new())));
     let (node, made) = tree
         .find_or_make(start(&tree), b"/link", Follow::Yes, make)
         .unwrap();
@@ -205,7 +212,7 @@ fn a_removed_directory_is_nowhere() {
         caller: 7,
     };
     assert_eq!(tree.path_of(&gone), Err(Errno::ENOENT));
-    let made = tree.make(inside, b"x", Node::new(Kind::directory()));
+    let made = tree.make(inside, b"x", Node::new(NodeKind::directory()));
     assert_eq!(made.err(), Some(Errno::ENOENT));
     assert_eq!(
         tree.node(inside, b"..", Follow::Yes).err(),
@@ -282,7 +289,7 @@ fn a_deep_tree_is_dismantled_without_recursion() {
             caller: 7,
         };
         parent = tree
-            .make(inside, b"d", Node::new(Kind::directory()))
+            .make(inside, b"d", Node::new(NodeKind::directory()))
             .unwrap();
     }
     let deepest = Arc::downgrade(&parent);
@@ -321,7 +328,7 @@ fn concurrent_renames_leave_a_tree() {
             &find(&tree, core::str::from_utf8(&path).unwrap()).unwrap(),
             &node
         ));
-        let Kind::Directory(entries) = node.kind() else {
+        let NodeKind::Directory(entries) = node.kind() else {
             continue;
         };
         pending.extend(

@@ -1,10 +1,11 @@
 //! Following a path through the tree (path_resolution(7)).
 //!
-//! A [`Walk`] stops before the last component, because what is done with that
+//! A [`PathWalk`] stops before the last component, because what is done with that
 //! one depends on the system call. Symbolic links are kept on a stack of texts still to
 //! be read, so the depth of a path never shows on the kernel's own stack.
 
-use super::node::{Kind, Name, Node, Place};
+use super::metadata::Name;
+use super::node::{Location, Node, NodeKind};
 use super::tree::Tree;
 use crate::errno::Errno;
 use alloc::sync::Arc;
@@ -17,7 +18,7 @@ pub const MAX_NAME: usize = 255;
 /// How many symbolic links a path may lead through.
 const MAX_LINKS: usize = 40;
 
-/// Where a path starts, and on whose behalf it is followed.
+/// Where a path starts, and for which thread it is followed.
 #[derive(Clone, Copy)]
 pub struct Start<'a> {
     /// Where relative paths start.
@@ -47,7 +48,7 @@ pub enum Last {
 }
 
 /// A path up to its last component.
-pub struct Target {
+pub struct PathTarget {
     /// The directory in which the last component is to be looked up.
     pub directory: Arc<Node>,
     /// The last component.
@@ -57,24 +58,24 @@ pub struct Target {
 }
 
 /// A text that is being read.
-struct Text {
+struct LinkText {
     bytes: Name,
     position: usize,
 }
 
 /// A path that is being followed.
-pub struct Walk<'a> {
+pub struct PathWalk<'a> {
     tree: &'a Tree,
     caller: i32,
     directory: Arc<Node>,
     path: &'a [u8],
-    links: Vec<Text>,
+    links: Vec<LinkText>,
     followed: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> PathWalk<'a> {
     /// Starts to follow `path`.
-    pub fn new(tree: &'a Tree, start: Start<'_>, path: &'a [u8]) -> Result<Walk<'a>, Errno> {
+    pub fn new(tree: &'a Tree, start: Start<'_>, path: &'a [u8]) -> Result<PathWalk<'a>, Errno> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
         }
@@ -88,7 +89,7 @@ impl<'a> Walk<'a> {
         if !directory.is_directory() {
             return Err(Errno::ENOTDIR);
         }
-        Ok(Walk {
+        Ok(PathWalk {
             tree,
             caller: start.caller,
             directory,
@@ -99,14 +100,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes to the last component.
-    pub fn target(&mut self) -> Result<Target, Errno> {
+    pub fn target(&mut self) -> Result<PathTarget, Errno> {
         loop {
             self.skip_slashes();
             let length = self.component_length()?;
             if let Some(slash) = self.ends_after(length) {
                 let last = self.last_component(length)?;
                 self.advance(length);
-                return Ok(Target {
+                return Ok(PathTarget {
                     directory: self.directory.clone(),
                     last,
                     slash,
@@ -119,8 +120,8 @@ impl<'a> Walk<'a> {
             };
             self.advance(length);
             match node.kind() {
-                Kind::Directory(_) | Kind::Computed(_) => self.directory = node,
-                Kind::Link(text) => self.push_link(text)?,
+                NodeKind::Directory(_) | NodeKind::Computed(_) => self.directory = node,
+                NodeKind::Link(text) => self.push_link(text)?,
                 _ => return Err(Errno::ENOTDIR),
             }
         }
@@ -132,7 +133,7 @@ impl<'a> Walk<'a> {
             let target = self.target()?;
             let node = self.last(&target)?.ok_or(Errno::ENOENT)?;
             match node.kind() {
-                Kind::Link(text) if follow == Follow::Yes || target.slash => {
+                NodeKind::Link(text) if follow == Follow::Yes || target.slash => {
                     self.push_link(text)?
                 }
                 _ if target.slash && !node.is_directory() => return Err(Errno::ENOTDIR),
@@ -142,7 +143,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The node of a target's last component, if there is one.
-    pub fn last(&self, target: &Target) -> Result<Option<Arc<Node>>, Errno> {
+    pub fn last(&self, target: &PathTarget) -> Result<Option<Arc<Node>>, Errno> {
         match &target.last {
             Last::Dot => Ok(Some(target.directory.clone())),
             Last::DotDot => parent(&target.directory).map(Some),
@@ -160,7 +161,7 @@ impl<'a> Walk<'a> {
             self.directory = self.tree.root().clone();
         }
         self.links.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        self.links.push(Text {
+        self.links.push(LinkText {
             bytes: text.clone(),
             position: 0,
         });
@@ -169,9 +170,9 @@ impl<'a> Walk<'a> {
 
     fn look_up(&self, directory: &Arc<Node>, name: &[u8]) -> Result<Option<Arc<Node>>, Errno> {
         match directory.kind() {
-            Kind::Directory(entries) => Ok(entries.get(name)),
-            Kind::Computed(listing) => {
-                super::admit()?;
+            NodeKind::Directory(entries) => Ok(entries.get(name)),
+            NodeKind::Computed(listing) => {
+                super::ensure_free()?;
                 let kind = listing.lookup(name, self.caller)?;
                 Ok(kind.map(|kind| Arc::new(Node::computed(kind, directory, name))))
             }
@@ -198,7 +199,7 @@ impl<'a> Walk<'a> {
             b"" | b"." => Last::Dot,
             b".." => Last::DotDot,
             name => {
-                super::admit()?;
+                super::ensure_free()?;
                 Last::Name(Arc::from(name))
             }
         })
@@ -257,10 +258,10 @@ impl<'a> Walk<'a> {
 
 /// What `..` leads to. The root is its own parent.
 fn parent(directory: &Arc<Node>) -> Result<Arc<Node>, Errno> {
-    match directory.place() {
-        Place::Root => Ok(directory.clone()),
-        Place::In(parent, _) => parent.upgrade().ok_or(Errno::ENOENT),
-        Place::Within(parent, _) => Ok(parent),
-        Place::Nowhere => Err(Errno::ENOENT),
+    match directory.location() {
+        Location::Root => Ok(directory.clone()),
+        Location::In(parent, _) => parent.upgrade().ok_or(Errno::ENOENT),
+        Location::Within(parent, _) => Ok(parent),
+        Location::Nowhere => Err(Errno::ENOENT),
     }
 }

@@ -8,7 +8,7 @@
 //! | `contents` | the bytes in a frame | M9 |
 //! | `space`, `ahead` | the tree of tables; `fork` copies its root, and the pages that are written next | M1, M3 |
 //! | `unshare`, `sparse`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
-//! | `area`, `vma`, `layout` | what may be mapped where, and the lock around it | M5 |
+//! | `area`, `vma`, `mappings` | what may be mapped where, and the lock around it | M5 |
 //! | `map`, `protect`, `brk`, `advise`, `inherit` | the calls that change it | M5, M10 |
 //! | `remap`, `relocate` | mremap, and how entries move | M2, M5, M10 |
 //! | `grow`, `limits` | stacks that grow, and how much may be mapped | |
@@ -22,47 +22,19 @@
 //!
 //! Nothing in here knows a register; see [`arch`] for what the machine does.
 
-mod active;
-mod advise;
-mod ahead;
-mod area;
-mod asking;
 mod audit;
-mod barrier;
-mod brk;
-mod contents;
-mod count;
-mod counters;
-mod fault;
-mod flush;
-mod frames;
-mod grow;
-#[cfg(target_os = "none")]
+mod frame;
+#[cfg(not(loom))]
 mod heap;
-mod histogram;
-mod inherit;
-#[cfg(any(target_os = "none", all(test, not(loom))))]
-mod kept;
-mod layout;
-mod limits;
-mod map;
 mod object;
 mod planted;
-mod protect;
 mod reclaim;
-mod relocate;
-mod remap;
-mod residence;
-mod shootdown;
 mod space;
-mod sparse;
-mod stock;
-mod tags;
-mod transfer;
-mod unshare;
+mod stats;
+mod table;
+mod tlb;
 mod user;
 mod vma;
-mod word;
 
 #[cfg(all(test, loom))]
 mod models;
@@ -71,36 +43,38 @@ mod tests;
 
 pub use crate::arch::level::{Level, USER_END, USER_ENTRIES, page_of};
 pub use crate::arch::{FRAME_SIZE, Frame};
-pub use active::{activate, is_current, leave};
-pub use advise::Advice;
-pub use area::{Backing, Protection, Traits, Vma};
 pub use audit::{Audit, audit};
-pub use counters::{Counter, count, statistics, total};
-pub use fault::{FaultError, SlowFault};
-pub use frames::{
-    ALL_FAIL, FrameRef, OutOfMemory, Purpose, admit, admit_bytes, fail_allocation,
+pub use frame::zeroed_pool::run as run_zeroed_pool;
+pub use frame::{
+    ALL_FAIL, FrameRef, OutOfMemory, Purpose, ensure_free, ensure_free_bytes, fail_allocation,
     fail_allocation_here, fail_allocations, free_frames, heap_frames, holders, managed_frames,
 };
-pub use limits::Limits;
-pub use map::{MapError, MapRequest, Place};
+pub use object::transfer::{Sink, Source};
 pub use object::{Object, PageError};
-pub use reclaim::{help_with as reclaim_with, is_settled, make_room, run as run_reclaimer, settle};
-pub use remap::{Remap, Target};
-pub use residence::Populate;
-pub use shootdown::serve;
+pub use reclaim::{
+    direct_reclaim, is_quiescent, quiesce, release_and_reclaim, run as run_reclaimer,
+};
 pub use space::AddressSpace;
-pub use stock::run as run_stock;
-pub use transfer::{Sink, Source};
+pub use space::advise::Advice;
+pub use space::fault::{FaultError, FaultSlowPath};
+pub use space::map::{MapError, MapRequest, Placement};
+pub use space::populate::Populate;
+pub use space::remap::{Remap, Target};
+pub use stats::counters::{Counter, count, statistics, total};
+pub use tlb::active_cpus::{activate, is_current, leave};
+pub use tlb::shootdown::serve;
 pub use user::UserBuf;
-pub use vma::VmaMap;
-pub use word::check_word;
+pub use user::futex_word::check_futex_word;
+pub use vma::limits::Limits;
+pub use vma::map::VmaMap;
+pub use vma::vm_area::{Backing, Protection, Vma, VmaFlags};
 
 use crate::arch::{self, BootInfo, PhysRange};
-use crate::kick;
+use crate::sched::ipi;
 
 /// What a CPU does for the memory system between two polls.
 pub fn between_polls() {
-    shootdown::serve_between_polls();
+    tlb::shootdown::serve_between_polls();
     reclaim::drop_few();
 }
 
@@ -109,20 +83,20 @@ pub fn between_polls() {
 /// `aside` bytes of physical memory, in whole frames, are left to the caller for good;
 /// returns where they are.
 pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
-    let aside = frames::init(boot, aside);
-    frames::init_caches();
+    let aside = frame::init(boot, aside);
+    frame::init_caches();
     #[cfg(target_os = "none")]
-    heap::init_kept();
-    counters::init();
-    stock::init();
-    kick::init();
-    active::init();
+    heap::global::init_slab_cache();
+    stats::counters::init();
+    frame::zeroed_pool::init();
+    ipi::init();
+    tlb::active_cpus::init();
     let without = boot
         .command_line
         .split_whitespace()
         .any(|word| word == "nopcid" || word.starts_with("nopcid="));
-    tags::init(if without { 0 } else { arch::pcids() });
+    tlb::asid::init(if without { 0 } else { arch::pcids() });
     reclaim::init();
-    shootdown::init();
+    tlb::shootdown::init();
     aside
 }

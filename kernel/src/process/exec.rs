@@ -19,7 +19,7 @@ use crate::fs;
 use crate::fs::walk::Start;
 use crate::memory::{
     self, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, MapRequest, Object, OutOfMemory,
-    Place, Protection, Traits, USER_END,
+    Placement, Protection, USER_END, VmaFlags,
 };
 use alloc::sync::Arc;
 use alloc::vec;
@@ -125,7 +125,7 @@ pub async fn exec(
     arguments: usize,
     environment: usize,
 ) -> Result<Program, ExecError> {
-    memory::admit()?;
+    memory::ensure_free()?;
     let old = thread.space();
     let process = thread.process();
     let stack_limit = process.limits.of_memory().stack;
@@ -139,7 +139,7 @@ pub async fn exec(
         strings.arguments.push(Vec::new());
     }
     let count = strings.arguments.len() + strings.environment.len();
-    memory::admit_bytes(count * STRING_COST)?;
+    memory::ensure_free_bytes(count * STRING_COST)?;
     let program = load(process, path, &mut strings).await?;
     let is_alone = process.threads.len() == 1;
     if is_alone {
@@ -248,7 +248,7 @@ async fn read_strings(
         if address == 0 {
             return Ok(strings);
         }
-        memory::admit_bytes(2 * MAX_STRING)?;
+        memory::ensure_free_bytes(2 * MAX_STRING)?;
         let string = match space.read_string(address, MAX_STRING).await {
             Err(Errno::ENAMETOOLONG) => return Err(ExecError::TooBig),
             string => string?,
@@ -258,7 +258,7 @@ async fn read_strings(
             .ok_or(ExecError::TooBig)?;
         if strings.len() == strings.capacity() {
             // They move to a place twice as large.
-            memory::admit_bytes(3 * strings.len() * size_of::<Vec<u8>>())?;
+            memory::ensure_free_bytes(3 * strings.len() * size_of::<Vec<u8>>())?;
         }
         strings.push(string);
         // A program can bring hundreds of thousands.
@@ -276,7 +276,7 @@ async fn load(process: &Process, path: &[u8], strings: &mut Strings) -> Result<P
         0
     };
     map_image(&space, &image, bias).await?;
-    space.place_heap(bias + image.span().1).await;
+    space.set_heap_start(bias + image.span().1).await;
     let mut facts = Facts {
         headers: image.headers.map_or(0, |at| at + bias),
         header_count: image.header_count,
@@ -305,12 +305,12 @@ async fn load(process: &Process, path: &[u8], strings: &mut Strings) -> Result<P
     rights.set(Protection::EXECUTE, image.stack_executable);
     space
         .map_as(MapRequest {
-            place: Place::FixedNoReplace(STACK_TOP - FRAME_SIZE),
+            place: Placement::FixedNoReplace(STACK_TOP - FRAME_SIZE),
             length: FRAME_SIZE,
             protection: rights,
             allowed: Protection::all(),
             backing: Backing::Anonymous,
-            traits: Traits::GROWS_DOWN,
+            flags: VmaFlags::GROWS_DOWN,
             populated: false,
         })
         .await?;
@@ -360,7 +360,7 @@ async fn map_segment(
         let backing = Backing::Private(image.object.clone(), segment.file_offset - within as u64);
         space
             .map(
-                Place::Fixed(start),
+                Placement::Fixed(start),
                 file_pages_end - start,
                 segment.protection,
                 backing,
@@ -372,7 +372,7 @@ async fn map_segment(
         let length = pages_end - fresh_start;
         space
             .map(
-                Place::Fixed(fresh_start),
+                Placement::Fixed(fresh_start),
                 length,
                 segment.protection,
                 Backing::Anonymous,

@@ -135,7 +135,7 @@ impl Process {
         trace::event(Kind::Exit, [self.pid.0.into(), word.into()]);
         self.stop_timer();
         self.files().clear();
-        memory::reclaim_with(|| {
+        memory::release_and_reclaim(|| {
             // This CPU leaves the address space, so that the last reference to it can go.
             memory::leave();
             drop(self.set_space(None));

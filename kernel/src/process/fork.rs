@@ -66,7 +66,7 @@ impl From<NotEntered> for ForkError {
 
 /// Makes a child of the thread's process, which returns 0 from the same system call.
 pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> Result<Pid, Errno> {
-    memory::admit().map_err(ForkError::from)?;
+    memory::ensure_free().map_err(ForkError::from)?;
     let parent = thread.process();
     let own = thread.space();
     let space = if request.borrows_memory {
@@ -75,7 +75,7 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
         own.fork().await.map_err(ForkError::from)?
     };
     // Again, as there was a wait: many may have been admitted meanwhile.
-    memory::admit().map_err(ForkError::from)?;
+    memory::ensure_free().map_err(ForkError::from)?;
     let beginning = &request.beginning;
     let registers = Registers::copy(thread, user, beginning).map_err(ForkError::from)?;
     let signals = parent.signals.fork();
@@ -138,7 +138,7 @@ pub async fn add_thread(
     user: &UserContext,
     beginning: &Beginning,
 ) -> Result<Pid, Errno> {
-    memory::admit().map_err(ForkError::from)?;
+    memory::ensure_free().map_err(ForkError::from)?;
     let registers = Registers::copy(thread, user, beginning).map_err(ForkError::from)?;
     let signals = thread.tcb().signals.inherited().without_stack();
     let tcb = ids::enter_thread(thread.process(), signals).map_err(ForkError::from)?;

@@ -9,8 +9,9 @@ use super::state::Process;
 use crate::arch;
 use crate::errno::Errno;
 use crate::fs;
-use crate::fs::generated::{Generate, Listed, Listing, Window};
-use crate::fs::node::{Kind, Type};
+use crate::fs::generated::{Generate, Listing, Window};
+use crate::fs::metadata::{FileType, Listed};
+use crate::fs::node::NodeKind;
 use crate::memory::{self, FRAME_SIZE, Protection, Sink, USER_END};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -21,7 +22,7 @@ use core::sync::atomic::Ordering;
 
 /// Hangs `/proc` into the tree.
 pub fn attach() {
-    if let Err(error) = fs::tree().attach(b"/proc", Kind::Computed(Arc::new(Root))) {
+    if let Err(error) = fs::tree().attach(b"/proc", NodeKind::Computed(Arc::new(Root))) {
         log::error!("/proc is missing: {error:?}");
     }
 }
@@ -58,7 +59,7 @@ const LISTED_COST: usize = size_of::<Listed>() + 64;
 struct Root;
 
 impl Listing for Root {
-    fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<Kind>, Errno> {
+    fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<NodeKind>, Errno> {
         if LINKS.contains(&name) {
             let tid = Pid(caller as u32);
             // The kernel's own walks are nobody's.
@@ -66,20 +67,20 @@ impl Listing for Root {
                 b"self" => process.pid.to_string(),
                 _ => format!("{}/task/{tid}", process.pid),
             });
-            return Ok(link.map(|link| Kind::link(link.as_bytes())));
+            return Ok(link.map(|link| NodeKind::link(link.as_bytes())));
         }
         if let Some(&(_, text)) = FILES.iter().find(|(file, _)| *file == name) {
-            return Ok(Some(Kind::Generated(Arc::new(Text(text)))));
+            return Ok(Some(NodeKind::Generated(Arc::new(Text(text)))));
         }
         if let Some(&(_, file)) = executor::FILES.iter().find(|(file, _)| *file == name) {
-            return Ok(Some(Kind::Generated(Arc::new(file))));
+            return Ok(Some(NodeKind::Generated(Arc::new(file))));
         }
         let pid = core::str::from_utf8(name)
             .ok()
             .and_then(|name| name.parse().ok())
             .map(Pid);
         let process = pid.and_then(ids::find);
-        Ok(process.map(|process| Kind::Computed(Arc::new(Directory(process)))))
+        Ok(process.map(|process| NodeKind::Computed(Arc::new(Directory(process)))))
     }
 
     fn list(&self) -> Result<Vec<Listed>, Errno> {
@@ -87,17 +88,17 @@ impl Listing for Root {
         let names = names.chain(executor::FILES.iter().map(|(name, _)| name));
         // There can be tens of thousands of processes (rule M10).
         let count = FILES.len() + executor::FILES.len() + LINKS.len() + ids::count();
-        memory::admit_bytes(count * LISTED_COST).map_err(|_| Errno::ENOMEM)?;
+        memory::ensure_free_bytes(count * LISTED_COST).map_err(|_| Errno::ENOMEM)?;
         let mut list: Vec<Listed> = Vec::new();
         list.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-        list.extend(names.map(|name| Listed::new(name, Type::Regular)));
-        list.extend(LINKS.map(|name| Listed::new(name, Type::Link)));
+        list.extend(names.map(|name| Listed::new(name, FileType::Regular)));
+        list.extend(LINKS.map(|name| Listed::new(name, FileType::Link)));
         let mut last = Pid(0);
         while let Some(process) = ids::next(last) {
             last = process.pid;
             list.push(Listed::new(
                 process.pid.to_string().as_bytes(),
-                Type::Directory,
+                FileType::Directory,
             ));
         }
         Ok(list)
@@ -126,25 +127,24 @@ const PROCESS_FILES: [File<Describe>; 6] = [
 ];
 
 impl Listing for Directory {
-    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<Kind>, Errno> {
+    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
         Ok(match name {
-            b"pagemap" => Some(Kind::Window(Arc::new(PageMap(self.0.clone())))),
-            b"task" => Some(Kind::Computed(Arc::new(task::Tasks(self.0.clone())))),
-            b"fail-nth" if fail_nth::is_allowed() => Some(Kind::Window(Arc::new(fail_nth::File(
-                self.0.clone(),
-                Cause::Call,
-            )))),
-            b"fail-fault" if fail_nth::is_allowed() => Some(Kind::Window(Arc::new(
+            b"pagemap" => Some(NodeKind::Window(Arc::new(PageMap(self.0.clone())))),
+            b"task" => Some(NodeKind::Computed(Arc::new(task::Tasks(self.0.clone())))),
+            b"fail-nth" if fail_nth::is_allowed() => Some(NodeKind::Window(Arc::new(
+                fail_nth::File(self.0.clone(), Cause::Call),
+            ))),
+            b"fail-fault" if fail_nth::is_allowed() => Some(NodeKind::Window(Arc::new(
                 fail_nth::File(self.0.clone(), Cause::Fault),
             ))),
-            b"exe" => Some(Kind::link(&self.0.names().path)),
+            b"exe" => Some(NodeKind::link(&self.0.names().path)),
             b"cwd" => fs::tree()
                 .path_of(&self.0.cwd())
                 .ok()
-                .map(|path| Kind::link(&path)),
+                .map(|path| NodeKind::link(&path)),
             _ => {
                 let file = PROCESS_FILES.iter().find(|(file, _)| *file == name);
-                file.map(|&(_, text)| Kind::Generated(Arc::new(About(self.0.clone(), text))))
+                file.map(|&(_, text)| NodeKind::Generated(Arc::new(About(self.0.clone(), text))))
             }
         })
     }
@@ -152,16 +152,20 @@ impl Listing for Directory {
     fn list(&self) -> Result<Vec<Listed>, Errno> {
         let files = PROCESS_FILES
             .iter()
-            .map(|(name, _)| Listed::new(name, Type::Regular));
-        let links = [b"exe", b"cwd"].map(|name| Listed::new(name, Type::Link));
+            .map(|(name, _)| Listed::new(name, FileType::Regular));
+        let links = [b"exe", b"cwd"].map(|name| Listed::new(name, FileType::Link));
         let failing: &[&[u8]] = match fail_nth::is_allowed() {
             true => &[b"fail-nth", b"fail-fault"],
             false => &[],
         };
         Ok(files
-            .chain([Listed::new(b"pagemap", Type::Regular)])
-            .chain([Listed::new(b"task", Type::Directory)])
-            .chain(failing.iter().map(|name| Listed::new(name, Type::Regular)))
+            .chain([Listed::new(b"pagemap", FileType::Regular)])
+            .chain([Listed::new(b"task", FileType::Directory)])
+            .chain(
+                failing
+                    .iter()
+                    .map(|name| Listed::new(name, FileType::Regular)),
+            )
             .chain(links)
             .collect())
     }
@@ -289,10 +293,10 @@ fn process_maps(process: &Process) -> Result<Vec<u8>, Errno> {
     let Some(space) = process.space() else {
         return Ok(Vec::new());
     };
-    let areas = space.areas_now();
+    let areas = space.vmas_now();
     // A program can have tens of thousands of areas (rule M10).
     let length = areas.count() * AREA_LINE;
-    memory::admit_bytes(length).map_err(|_| Errno::ENOMEM)?;
+    memory::ensure_free_bytes(length).map_err(|_| Errno::ENOMEM)?;
     let mut text = String::new();
     text.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
     for vma in areas.iter() {

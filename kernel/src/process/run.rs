@@ -237,7 +237,7 @@ impl AtOnce for Thread {
 
     fn page_fault(&self, address: usize, access: Access) -> bool {
         // What is to fail is for the second stage, which counts.
-        !fail_nth::awaits_fault(self) && self.space().fault_at_once(address, access)
+        !fail_nth::awaits_fault(self) && self.space().fault_fast(address, access)
     }
 
     fn interrupt(&self) -> bool {
@@ -285,7 +285,10 @@ async fn system_call(thread: &Thread, user: &mut UserContext) -> Done {
             .await
         };
         // Rule M10: what waits to be dropped may be what is missing.
-        if !is_repeated && syscall::may_be_repeated(user, &outcome) && memory::make_room().await {
+        if !is_repeated
+            && syscall::may_be_repeated(user, &outcome)
+            && memory::direct_reclaim().await
+        {
             is_repeated = true;
             continue;
         }
@@ -314,7 +317,7 @@ async fn page_fault(
     access: Access,
 ) -> Option<ExitStatus> {
     let error = {
-        let mut fault = pin!(thread.space().slow_fault(address, access).resolve());
+        let mut fault = pin!(thread.space().fault_slow(address, access).resolve());
         let fault = poll_fn(|context| {
             fail_nth::polled(thread, Cause::Fault, || fault.as_mut().poll(context))
         });

@@ -72,21 +72,25 @@ fn check_flags(flags: u32, known: u32) -> Result<(), Errno> {
 /// A path in the caller's memory.
 async fn path(thread: &Thread, address: usize) -> Result<Vec<u8>, Errno> {
     // For the path, and for the small things that are made of it.
-    memory::admit().map_err(|_| Errno::ENOMEM)?;
+    memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
     thread.space().read_string(address, MAX_PATH + 1).await
 }
 
 /// What the `*at` calls get: a directory and a path from there.
-struct Place {
+struct PathArgument {
     directory: Arc<Node>,
     path: Vec<u8>,
     caller: i32,
 }
 
-impl Place {
+impl PathArgument {
     /// Reads the path at `address`. A relative one starts at the descriptor `directory`, or at
     /// the working directory (`AT_FDCWD`).
-    async fn read(thread: &Thread, directory: usize, address: usize) -> Result<Place, Errno> {
+    async fn read(
+        thread: &Thread,
+        directory: usize,
+        address: usize,
+    ) -> Result<PathArgument, Errno> {
         let path = path(thread, address).await?;
         let absolute = path.first() == Some(&b'/');
         let directory = if absolute || directory as i32 == abi::AT_FDCWD {
@@ -97,7 +101,7 @@ impl Place {
                 .ok_or(Errno::ENOTDIR)?
                 .clone()
         };
-        Ok(Place {
+        Ok(PathArgument {
             directory,
             path,
             caller: caller(thread),
@@ -113,6 +117,16 @@ impl Place {
 
     fn node(&self, follow: Follow) -> Result<Arc<Node>, Errno> {
         crate::fs::tree().node(self.start(), &self.path, follow)
+    }
+
+    /// The node that the path names, as the flags `AT_SYMLINK_NOFOLLOW` and `AT_EMPTY_PATH` say:
+    /// with the latter and an empty path, that of the descriptor.
+    fn node_at(&self, flags: u32) -> Result<Arc<Node>, Errno> {
+        if flags & abi::AT_EMPTY_PATH != 0 && self.path.is_empty() {
+            Ok(self.directory.clone())
+        } else {
+            self.node(follow(flags))
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub async fn futex(
         return Err(Errno::ENOSYS);
     }
     let place = |address| {
-        memory::check_word(address)?;
+        memory::check_futex_word(address)?;
         Ok::<_, Errno>(Place { address, scope })
     };
     let space = thread.space();

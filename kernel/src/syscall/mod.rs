@@ -47,8 +47,8 @@ pub fn at_once(thread: &Thread, number: usize, arguments: [usize; 6]) -> Option<
         nr::__NR_set_tid_address => process::set_tid_address(thread, a),
         nr::__NR_set_robust_list => futex::set_robust_list(thread, a, b),
         nr::__NR_getuid | nr::__NR_geteuid | nr::__NR_getgid | nr::__NR_getegid => Ok(0),
-        nr::__NR_read => file::read_at_once(thread, a, b, c)?,
-        nr::__NR_write => file::write_at_once(thread, a, b, c)?,
+        nr::__NR_read => file::read_fast(thread, a, b, c)?,
+        nr::__NR_write => file::write_fast(thread, a, b, c)?,
         _ => return None,
     };
     let result = to_return(result);

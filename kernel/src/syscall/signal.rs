@@ -114,7 +114,7 @@ async fn given(
     signal: usize,
     address: usize,
 ) -> Result<Option<SigInfo>, Errno> {
-    crate::memory::admit().map_err(|_| Errno::ENOMEM)?;
+    crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
     let mut bytes = [0; SigInfo::SIZE];
     thread.space().read_bytes(address, &mut bytes).await?;
     // Without a signal there is nothing to say, but the question is checked all the same.
@@ -143,7 +143,7 @@ pub async fn rt_sigaction(
         let mut bytes = [0; Action::SIZE];
         space.read_bytes(new, &mut bytes).await?;
         // The table may have to be made, or copied.
-        crate::memory::admit().map_err(|_| Errno::ENOMEM)?;
+        crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
         wanted = Some(Action::from_bytes(&bytes));
     }
     let signal = Signal::new(signal as u32 as usize).ok_or(Errno::EINVAL)?;

@@ -40,7 +40,7 @@ kinds! {
     /// Tasks were taken from another CPU.
     Steal = "steal victim tasks",
     /// An interrupt was sent by the executor.
-    Kick = "kick cpu",
+    ReschedIpi = "resched_ipi cpu",
     /// A CPU waits for work: awake, or halted.
     IdleBegin = "idle_begin halted",
     /// It goes on.
@@ -59,12 +59,12 @@ kinds! {
     FaultEnd = "fault_end",
     /// A page was copied because somebody else holds it too.
     Copy = "copy address from to",
-    /// A page was taken over by its only holder.
-    TakeOver = "take_over address frame",
+    /// A page was reused by its only holder.
+    Reuse = "reuse address frame",
     /// A table was copied because somebody else holds it too.
     TableCopy = "table_copy level from to",
-    /// A table was taken over by its only holder.
-    TableTakeOver = "table_take_over level frame",
+    /// A table was reused by its only holder.
+    TableReuse = "table_reuse level frame",
     /// A fresh page was mapped.
     ZeroFill = "zero_fill address",
     /// Other CPUs are asked to forget translations.

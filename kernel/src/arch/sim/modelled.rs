@@ -2,8 +2,8 @@
 //! else, with entries that are `loom`'s atomics.
 
 use crate::arch::Frame;
+use crate::arch::atomic::{AtomicU64, Ordering};
 use crate::arch::paging::ENTRIES;
-use crate::facade::{AtomicU64, Ordering};
 use core::cell::OnceCell;
 use core::ptr::NonNull;
 

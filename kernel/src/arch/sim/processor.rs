@@ -11,10 +11,10 @@
 use super::caches::{Structure, Translation};
 use super::{Cpu, frame_ptr, step, with};
 use crate::arch::Access;
+use crate::arch::atomic::{AtomicU64, Ordering};
 use crate::arch::level::{Level, USER_END};
 use crate::arch::paging::{Bits, ENTRIES, Entry};
 use crate::arch::{FRAME_SIZE, Frame, Pcid};
-use crate::facade::{AtomicU64, Ordering};
 use crate::memory::holders;
 
 /// An access by a user program that the tables or the caches do not allow.

@@ -7,7 +7,7 @@
 //!
 //! Points are at each access to a table, each question which CPU this is (the memory
 //! system asks that around all of its atomic steps), each flush, load of CR3 and
-//! kick. No spin lock is held across any of these but a CPU's own slot in `active.rs`, so
+//! kick. No spin lock is held across any of these but a CPU's own slot in `active_cpus.rs`, so
 //! nobody ever spins for a CPU that is stopped.
 
 use super::processor::{Advanced, Walk};

@@ -18,7 +18,7 @@ const MAX_ECHO: usize = 1024;
 
 /// The signals that a terminal sends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Signal {
+pub enum TerminalSignal {
     /// `SIGINT`, by ^C.
     Interrupt,
     /// `SIGQUIT`, by ^\.
@@ -29,14 +29,14 @@ pub enum Signal {
     Resized,
 }
 
-impl Signal {
+impl TerminalSignal {
     /// The signal's number.
     pub fn number(self) -> u32 {
         match self {
-            Signal::Interrupt => abi::SIGINT,
-            Signal::Quit => abi::SIGQUIT,
-            Signal::Stop => abi::SIGTSTP,
-            Signal::Resized => abi::SIGWINCH,
+            TerminalSignal::Interrupt => abi::SIGINT,
+            TerminalSignal::Quit => abi::SIGQUIT,
+            TerminalSignal::Stop => abi::SIGTSTP,
+            TerminalSignal::Resized => abi::SIGWINCH,
         }
     }
 }
@@ -46,7 +46,7 @@ pub struct Effect {
     echo: [u8; MAX_ECHO],
     length: usize,
     /// Send this to the foreground process group.
-    pub signal: Option<Signal>,
+    pub signal: Option<TerminalSignal>,
     /// There is more to read.
     pub readable: bool,
 }
@@ -77,7 +77,7 @@ impl Effect {
 
 /// What came of an attempt to read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
+pub enum LineRead {
     /// So many bytes were delivered, and the read is complete. Zero is an end-of-file.
     Done(usize),
     /// So many were delivered; the sink has to be made ready for the others.
@@ -151,7 +151,7 @@ impl Line {
             byte => byte,
         };
         if let Some(signal) = self.signal(byte) {
-            if !self.settings.local(abi::NOFLSH) && signal != Signal::Resized {
+            if !self.settings.local(abi::NOFLSH) && signal != TerminalSignal::Resized {
                 self.flush();
             }
             self.echo(byte, &mut effect);
@@ -166,14 +166,14 @@ impl Line {
         effect
     }
 
-    fn signal(&self, byte: u8) -> Option<Signal> {
+    fn signal(&self, byte: u8) -> Option<TerminalSignal> {
         if !self.settings.local(abi::ISIG) {
             return None;
         }
         let keys = [
-            (abi::VINTR, Signal::Interrupt),
-            (abi::VQUIT, Signal::Quit),
-            (abi::VSUSP, Signal::Stop),
+            (abi::VINTR, TerminalSignal::Interrupt),
+            (abi::VQUIT, TerminalSignal::Quit),
+            (abi::VSUSP, TerminalSignal::Stop),
         ];
         keys.into_iter()
             .find(|&(key, _)| self.settings.is_key(byte, key))
@@ -290,8 +290,8 @@ impl Line {
         }
     }
 
-    /// Whether more input should wait until somebody has read. Without a whole line there is
-    /// nothing to read, and what is too much of one is lost, as on Linux.
+    /// Whether more input should wait for a reader. Without a whole line there is nothing to read,
+    /// and what is too much of one is lost, as on Linux.
     pub fn is_full(&self) -> bool {
         self.tail - self.head >= SIZE - 1 && self.is_ready()
     }
@@ -318,16 +318,16 @@ impl Line {
 
     /// Delivers what a read of up to `max` bytes can get now. `before` is what
     /// the same read has delivered already, and zero when it begins.
-    pub fn read(&mut self, sink: &mut dyn Sink, max: usize, before: usize) -> Step {
+    pub fn read(&mut self, sink: &mut dyn Sink, max: usize, before: usize) -> LineRead {
         if max == 0 {
-            return Step::Done(0);
+            return LineRead::Done(0);
         }
         let (length, end_of_file) = if self.settings.is_canonical() {
             if self.head == self.ready {
                 return if before > 0 {
-                    Step::Done(0)
+                    LineRead::Done(0)
                 } else {
-                    Step::Empty
+                    LineRead::Empty
                 };
             }
             let (length, stop) = self.first_line();
@@ -335,25 +335,25 @@ impl Line {
             (length - usize::from(end_of_file), end_of_file)
         } else {
             let length = self.ready - self.head;
-            // Who has patience waits for one byte at first.
+            // A read with a time limit waits for one byte at first.
             let minimum = match self.settings.patience() {
                 Some(_) => 1,
                 None => self.settings.minimum().min(max),
             };
             if before == 0 && length < minimum {
-                return Step::Empty;
+                return LineRead::Empty;
             }
             (length, false)
         };
         let wanted = length.min(max);
         let given = self.give(sink, wanted);
         if given < wanted {
-            return Step::NotReady(given);
+            return LineRead::NotReady(given);
         }
         if end_of_file && given == length {
             self.head += 1;
         }
-        Step::Done(given)
+        LineRead::Done(given)
     }
 
     fn give(&mut self, sink: &mut dyn Sink, count: usize) -> usize {

@@ -18,9 +18,9 @@ fn typed(line: &mut Line, bytes: &[u8]) -> Vec<u8> {
 fn read(line: &mut Line, max: usize) -> Option<Vec<u8>> {
     let mut bytes = alloc::vec![0; max];
     match line.read(&mut bytes.as_mut_slice(), max, 0) {
-        Step::Done(n) => Some(bytes[..n].to_vec()),
-        Step::Empty => None,
-        Step::NotReady(_) => panic!("there was room"),
+        LineRead::Done(n) => Some(bytes[..n].to_vec()),
+        LineRead::Empty => None,
+        LineRead::NotReady(_) => panic!("there was room"),
     }
 }
 
@@ -99,9 +99,9 @@ fn signals_are_sent_and_forget_the_line() {
     let mut line = line();
     typed(&mut line, b"half");
     let effect = line.input(3);
-    assert_eq!(effect.signal, Some(Signal::Interrupt));
+    assert_eq!(effect.signal, Some(TerminalSignal::Interrupt));
     assert_eq!(effect.echo(), b"^C");
-    assert_eq!(line.input(0x1c).signal, Some(Signal::Quit));
+    assert_eq!(line.input(0x1c).signal, Some(TerminalSignal::Quit));
     typed(&mut line, b"x\n");
     assert_eq!(read(&mut line, 10), Some(b"x\n".to_vec()));
     // Quoted, and with signals off, it is an ordinary byte.
@@ -153,10 +153,13 @@ fn what_the_reader_cannot_take_yet_is_kept() {
     let mut two = [0; 2];
     assert_eq!(
         line.read(&mut two.as_mut_slice(), 100, 0),
-        Step::NotReady(2)
+        LineRead::NotReady(2)
     );
     let mut rest = [0; 9];
-    assert_eq!(line.read(&mut rest.as_mut_slice(), 98, 2), Step::Done(1));
+    assert_eq!(
+        line.read(&mut rest.as_mut_slice(), 98, 2),
+        LineRead::Done(1)
+    );
     assert_eq!((&two, rest[0]), (b"ab", b'c'));
     // The end-of-file went with the last byte.
     assert_eq!(read(&mut line, 10), None);

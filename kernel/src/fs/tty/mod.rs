@@ -3,7 +3,7 @@
 //! Bytes typed come in by [`Tty::input`] on the interrupt path: the
 //! [line discipline](mod@line) takes them under a spin lock, then, with no lock held, the echo
 //! is sent, the foreground process group gets its signal, and readers are woken.
-//! Who prints holds a mutex, so that writes of up to [`WHOLE`] bytes are not mixed with
+//! A writer holds an async mutex, so that writes of up to [`WHOLE`] bytes are not mixed with
 //! each other, and yields between small chunks, because the port is slow.
 
 pub mod line;
@@ -17,7 +17,7 @@ use crate::wait::{Caller, Wait, interruptible};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use executor::Label;
 use executor::sync::{Mutex as TaskMutex, WaitQueue};
-use line::{Line, Signal, Step};
+use line::{Line, LineRead, TerminalSignal};
 use linux_raw_sys::general::{self as abi, winsize};
 use settings::{Mode, Settings};
 use spin::{Mutex, Once};
@@ -40,12 +40,12 @@ pub struct Tty {
     paused: AtomicBool,
     readers: WaitQueue,
     pollers: WaitQueue,
-    /// Who prints has it.
+    /// Held by the call that prints.
     output: TaskMutex<()>,
     window: Mutex<winsize>,
     /// The process group that is in the foreground, or 0.
     foreground: AtomicI32,
-    /// The session whose terminal this is, or 0.
+    /// The session that has this terminal, or 0.
     session: AtomicI32,
     send_signal: Once<SendSignal>,
 }
@@ -63,7 +63,7 @@ pub fn start(send_signal: SendSignal) {
     arch::set_console_input(|byte| console().input(byte));
 }
 
-/// Whether input that nobody has read is forgotten when the settings change.
+/// Whether unread input is discarded when the settings change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Flush {
     /// It is (`TCSETSF`).
@@ -107,8 +107,8 @@ impl Tty {
         self.stream.load(Ordering::Relaxed)
     }
 
-    /// Takes a byte that was typed. On the interrupt path. When the buffer is full of lines that nobody has
-    /// read, the device keeps what follows until [`read`](Self::read) has made room.
+    /// Takes a byte that was typed. On the interrupt path. When the buffer is full of unread lines,
+    /// the device keeps what follows until [`read`](Self::read) has made room.
     pub fn input(&self, byte: u8) -> Wanted {
         let (effect, wanted) = {
             let mut line = self.line.lock();
@@ -137,7 +137,7 @@ impl Tty {
         wanted
     }
 
-    fn signal(&self, signal: Signal) {
+    fn signal(&self, signal: TerminalSignal) {
         let group = self.foreground();
         if let Some(send) = self.send_signal.get()
             && group > 0
@@ -153,13 +153,13 @@ impl Tty {
         let before = to.done();
         loop {
             let mut step = self.attempt(to, before);
-            if step == Step::Empty {
+            if step == LineRead::Empty {
                 let Wait::For(caller) = how else {
                     return Err(Errno::EAGAIN);
                 };
                 let patience = self.line.lock().settings().patience();
                 let wait = self.readers.wait_until(|| {
-                    Some(self.attempt(to, before)).filter(|&step| step != Step::Empty)
+                    Some(self.attempt(to, before)).filter(|&step| step != LineRead::Empty)
                 });
                 let waited = match patience {
                     None => interruptible(caller, wait).await.map(Ok),
@@ -185,7 +185,7 @@ impl Tty {
                     self.readers.wake_one();
                 }
             }
-            if let Step::Done(_) = step {
+            if let LineRead::Done(_) = step {
                 return Ok(to.done() - before);
             }
             if let Err(error) = to.fault_in(Access::Write).await {
@@ -195,7 +195,7 @@ impl Tty {
         }
     }
 
-    fn attempt(&self, to: &mut UserBuf<'_>, before: usize) -> Step {
+    fn attempt(&self, to: &mut UserBuf<'_>, before: usize) -> LineRead {
         let (max, done) = (to.remaining(), to.done() - before);
         let (step, resumes) = {
             let mut line = self.line.lock();
@@ -271,7 +271,7 @@ impl Tty {
         self.pollers.wake_all();
     }
 
-    /// Forgets input that nobody has read.
+    /// Discards unread input.
     pub fn flush_input(&self) {
         self.line.lock().flush();
     }
@@ -290,7 +290,7 @@ impl Tty {
     pub fn set_window(&self, size: winsize) {
         let old = core::mem::replace(&mut *self.window.lock(), size);
         if (old.ws_row, old.ws_col) != (size.ws_row, size.ws_col) {
-            self.signal(Signal::Resized);
+            self.signal(TerminalSignal::Resized);
         }
     }
 
@@ -305,7 +305,7 @@ impl Tty {
         self.foreground.store(group, Ordering::Relaxed);
     }
 
-    /// The session whose terminal this is, or 0.
+    /// The session that has this terminal, or 0.
     pub fn session(&self) -> i32 {
         self.session.load(Ordering::Relaxed)
     }

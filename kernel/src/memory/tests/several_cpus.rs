@@ -110,7 +110,7 @@ fn m2_a_shootdown_owns_what_it_releases_even_if_nobody_waits() {
         assert!(waits(fault.as_mut()));
         // The thread is killed here.
     }
-    assert!(!is_settled() || !shootdown::is_settled());
+    assert!(!is_quiescent() || !tlb::shootdown::is_quiescent());
     sim::on(1, || {
         serve();
         leave();
@@ -329,26 +329,26 @@ fn m2_a_cpu_whose_shootdowns_are_all_under_way_waits_and_changes_nothing() {
     now(last).unwrap();
     sim::on(1, reclaim_here);
     reclaim_here();
-    assert!(shootdown::is_settled() && is_settled());
+    assert!(tlb::shootdown::is_quiescent() && is_quiescent());
     assert_clean(&spaces, &[]);
 }
 
 #[test]
-fn m2_what_is_under_way_is_not_settled_though_it_is_in_no_inbox() {
+fn m2_what_is_under_way_is_not_quiescent_though_it_is_in_no_mailbox() {
     let (_machine, parent, child) = on_two_cpus();
     {
         let mut fault = pin!(parent.fault(BASE, Access::Write));
         assert!(waits(fault.as_mut()));
     }
-    assert!(!shootdown::is_settled());
+    assert!(!tlb::shootdown::is_quiescent());
     sim::on(1, serve);
-    assert!(shootdown::is_settled());
+    assert!(tlb::shootdown::is_quiescent());
     assert!(
-        !sim::on(1, is_settled),
+        !sim::on(1, is_quiescent),
         "what it released is still to be dropped"
     );
     sim::on(1, reclaim_here);
-    assert!(is_settled());
+    assert!(is_quiescent());
     drop(child);
 }
 
@@ -372,7 +372,7 @@ fn m5_a_munmap_that_is_given_up_leaves_no_page_without_an_area() {
     for n in 0..200 {
         let page = BASE + n * PAGE;
         let is_mapped = shared
-            .areas_now()
+            .vmas_now()
             .iter()
             .any(|area| (area.start..area.end).contains(&page));
         assert_eq!(sim::load(page).is_ok(), is_mapped, "page {n}");

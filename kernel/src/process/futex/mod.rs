@@ -63,7 +63,7 @@ enum Unseen {
 fn expect(space: &AddressSpace, address: usize, expected: u32) -> Result<(), Unseen> {
     // SeqCst, like all here: programs pair it with accesses of their own.
     let load = |word: &AtomicU32| word.load(Ordering::SeqCst);
-    match space.try_with_word(address, Access::Read, load) {
+    match space.try_with_futex_word(address, Access::Read, load) {
         None => Err(Unseen::NotThere),
         Some(value) if value != expected => Err(Unseen::Changed),
         Some(_) => Ok(()),
@@ -118,7 +118,11 @@ pub async fn wait(
         match outcome {
             Ok(()) => return Ok(()),
             Err(Unseen::Changed) => return Err(Errno::EAGAIN),
-            Err(Unseen::NotThere) => space.make_word_ready(place.address, Access::Read).await?,
+            Err(Unseen::NotThere) => {
+                space
+                    .fault_in_futex_word(place.address, Access::Read)
+                    .await?
+            }
         }
     }
 }
@@ -160,7 +164,11 @@ pub async fn requeue(
         match LOT.get().requeue(&source, &target, wake, requeue, look) {
             Ok(done) => return Ok(done.woken + done.moved),
             Err(Unseen::Changed) => return Err(Errno::EAGAIN),
-            Err(Unseen::NotThere) => space.make_word_ready(from.address, Access::Read).await?,
+            Err(Unseen::NotThere) => {
+                space
+                    .fault_in_futex_word(from.address, Access::Read)
+                    .await?
+            }
         }
     }
 }
@@ -189,7 +197,7 @@ pub async fn wake_and_change(
     loop {
         let keys = [Key::of(space, first).await?, Key::of(space, second).await?];
         let decide = || {
-            let old = space.try_with_word(second.address, Access::Write, change);
+            let old = space.try_with_futex_word(second.address, Access::Write, change);
             let old = old.ok_or(Unseen::NotThere)?;
             Ok([counts.0, if condition(old) { counts.1 } else { 0 }])
         };
@@ -197,7 +205,9 @@ pub async fn wake_and_change(
         match LOT.get().unpark_two([a, b], decide) {
             Ok(woken) => return Ok(woken),
             Err(Unseen::NotThere | Unseen::Changed) => {
-                space.make_word_ready(second.address, Access::Write).await?
+                space
+                    .fault_in_futex_word(second.address, Access::Write)
+                    .await?
             }
         }
     }
@@ -227,7 +237,7 @@ impl Thread {
             address,
             scope: Scope::Shared,
         };
-        if crate::memory::check_word(address).is_ok() {
+        if crate::memory::check_futex_word(address).is_ok() {
             let _ = wake(self.space(), place, 1, u32::MAX).await;
         }
     }

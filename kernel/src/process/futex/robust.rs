@@ -70,14 +70,17 @@ impl Thread {
 
     async fn give_up(&self, entry: usize, offset: usize, kind: Entry) -> Result<(), Errno> {
         let address = (entry & !INHERITS).wrapping_add(offset);
-        memory::check_word(address)?;
+        memory::check_futex_word(address)?;
         let mark = |word: &AtomicU32| mark(word, self.tid().0);
         let before = loop {
-            match self.space().try_with_word(address, Access::Write, mark) {
+            match self
+                .space()
+                .try_with_futex_word(address, Access::Write, mark)
+            {
                 Some(before) => break before,
                 None => {
                     let space = self.space();
-                    space.make_word_ready(address, Access::Write).await?;
+                    space.fault_in_futex_word(address, Access::Write).await?;
                 }
             }
         };

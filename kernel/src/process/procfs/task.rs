@@ -2,8 +2,9 @@
 
 use super::{File, LISTED_COST, state_of};
 use crate::errno::Errno;
-use crate::fs::generated::{Generate, Listed, Listing};
-use crate::fs::node::{Kind, Type};
+use crate::fs::generated::{Generate, Listing};
+use crate::fs::metadata::{FileType, Listed};
+use crate::fs::node::NodeKind;
 use crate::memory;
 use crate::process::ids::{self, Pid};
 use crate::process::state::Process;
@@ -17,7 +18,7 @@ use alloc::vec::Vec;
 pub(super) struct Tasks(pub(super) Arc<Process>);
 
 impl Listing for Tasks {
-    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<Kind>, Errno> {
+    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
         let tid = core::str::from_utf8(name)
             .ok()
             .and_then(|name| name.parse().ok())
@@ -26,13 +27,13 @@ impl Listing for Tasks {
             .and_then(ids::find_thread)
             .filter(|(process, _)| Arc::ptr_eq(process, &self.0))
             .and_then(|(_, thread)| thread);
-        Ok(thread.map(|thread| Kind::Computed(Arc::new(Directory(thread)))))
+        Ok(thread.map(|thread| NodeKind::Computed(Arc::new(Directory(thread)))))
     }
 
     fn list(&self) -> Result<Vec<Listed>, Errno> {
         let count = self.0.thread_count();
         // There can be tens of thousands (rule M10).
-        memory::admit_bytes(count * LISTED_COST).map_err(|_| Errno::ENOMEM)?;
+        memory::ensure_free_bytes(count * LISTED_COST).map_err(|_| Errno::ENOMEM)?;
         let mut tids: Vec<Pid> = Vec::new();
         tids.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
         self.0.threads.for_each(|thread| {
@@ -42,7 +43,7 @@ impl Listing for Tasks {
             }
         });
         tids.sort_unstable();
-        let name = |tid: &Pid| Listed::new(tid.to_string().as_bytes(), Type::Directory);
+        let name = |tid: &Pid| Listed::new(tid.to_string().as_bytes(), FileType::Directory);
         Ok(tids.iter().map(name).collect())
     }
 }
@@ -64,15 +65,15 @@ impl Generate for About {
 const FILES: [File<Describe>; 3] = [(b"comm", comm), (b"stat", stat), (b"status", status)];
 
 impl Listing for Directory {
-    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<Kind>, Errno> {
+    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
         let file = FILES.iter().find(|(file, _)| *file == name);
-        Ok(file.map(|&(_, text)| Kind::Generated(Arc::new(About(self.0.clone(), text)))))
+        Ok(file.map(|&(_, text)| NodeKind::Generated(Arc::new(About(self.0.clone(), text)))))
     }
 
     fn list(&self) -> Result<Vec<Listed>, Errno> {
         let names = FILES.iter();
         Ok(names
-            .map(|(name, _)| Listed::new(name, Type::Regular))
+            .map(|(name, _)| Listed::new(name, FileType::Regular))
             .collect())
     }
 }

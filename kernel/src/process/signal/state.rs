@@ -340,7 +340,7 @@ impl Tcb {
 }
 
 impl Caller for Thread {
-    fn is_called_away(&self) -> bool {
+    fn has_pending_signal(&self) -> bool {
         self.has_signals()
     }
 }

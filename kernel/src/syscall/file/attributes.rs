@@ -1,7 +1,7 @@
 //! Changing attributes and sizes: chmod(2), chown(2), utimensat(2), truncate(2), umask(2).
 
 use super::plain::{bytes_mut, zeroed};
-use super::{Place, WORKING_DIRECTORY, check_flags, file, flags, follow};
+use super::{PathArgument, WORKING_DIRECTORY, check_flags, file, flags};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::fs::file::truncate as truncate_node;
@@ -19,7 +19,7 @@ pub async fn chmod(thread: &Thread, path: usize, mode: usize) -> SysResult {
 
 /// fchmodat(2) as the kernel has it, without flags.
 pub async fn fchmodat(thread: &Thread, directory: usize, path: usize, mode: usize) -> SysResult {
-    let node = Place::read(thread, directory, path)
+    let node = PathArgument::read(thread, directory, path)
         .await?
         .node(Follow::Yes)?;
     node.change(|attributes| attributes.permissions = flags(mode));
@@ -65,13 +65,8 @@ pub async fn fchownat(
 ) -> SysResult {
     let chown_flags = flags(chown_flags);
     check_flags(chown_flags, abi::AT_SYMLINK_NOFOLLOW | abi::AT_EMPTY_PATH)?;
-    let place = Place::read(thread, directory, path).await?;
-    let node = if chown_flags & abi::AT_EMPTY_PATH != 0 && place.path.is_empty() {
-        place.directory
-    } else {
-        place.node(follow(chown_flags))?
-    };
-    set_owner(&node, user, group);
+    let argument = PathArgument::read(thread, directory, path).await?;
+    set_owner(&*argument.node_at(chown_flags)?, user, group);
     Ok(0)
 }
 
@@ -129,9 +124,9 @@ pub async fn utimensat(
             None => return Ok(0),
         }
     } else {
-        Place::read(thread, directory, path)
+        PathArgument::read(thread, directory, path)
             .await?
-            .node(follow(time_flags))?
+            .node_at(time_flags)?
     };
     node.change(|attributes| {
         if let NewTime::Set(time) = accessed {
@@ -173,8 +168,8 @@ fn now() -> u64 {
 /// truncate(2)
 pub async fn truncate(thread: &Thread, path: usize, length: usize) -> SysResult {
     let length = length_argument(length)?;
-    let place = Place::read(thread, WORKING_DIRECTORY, path).await?;
-    truncate_node(&*place.node(Follow::Yes)?, length).await?;
+    let argument = PathArgument::read(thread, WORKING_DIRECTORY, path).await?;
+    truncate_node(&*argument.node(Follow::Yes)?, length).await?;
     Ok(0)
 }
 

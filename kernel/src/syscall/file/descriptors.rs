@@ -100,7 +100,7 @@ pub async fn fcntl(thread: &Thread, fd: usize, command: usize, argument: usize) 
             Ok(0)
         }
         abi::F_GETPIPE_SZ if file.is_pipe() => Ok(CAPACITY),
-        // The size is fixed: a smaller wish is granted with more, a larger one not.
+        // The size is fixed: a smaller request gets more, a larger one is refused.
         abi::F_SETPIPE_SZ if file.is_pipe() && argument <= CAPACITY => Ok(CAPACITY),
         abi::F_SETPIPE_SZ if file.is_pipe() => Err(Errno::EPERM),
         abi::F_GETPIPE_SZ | abi::F_SETPIPE_SZ => Err(Errno::EBADF),

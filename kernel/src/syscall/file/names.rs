@@ -1,9 +1,9 @@
 //! Changing names: mkdir(2), unlink(2), rename(2), symlink(2), link(2); and the working
 //! directory.
 
-use super::{Place, WORKING_DIRECTORY, check_flags, file_or_path, flags, path, permissions};
+use super::{PathArgument, WORKING_DIRECTORY, check_flags, file_or_path, flags, path, permissions};
 use crate::errno::{Errno, SysResult};
-use crate::fs::node::{Kind, Node};
+use crate::fs::node::{Node, NodeKind};
 use crate::fs::tree;
 use crate::fs::tree::Replace;
 use crate::fs::walk::Follow;
@@ -17,10 +17,10 @@ pub async fn mkdir(thread: &Thread, path: usize, mode: usize) -> SysResult {
 
 /// mkdirat(2)
 pub async fn mkdirat(thread: &Thread, directory: usize, path: usize, mode: usize) -> SysResult {
-    let place = Place::read(thread, directory, path).await?;
+    let argument = PathArgument::read(thread, directory, path).await?;
     let permissions = permissions(thread, flags(mode) & 0o1777);
-    let node = Node::with_permissions(Kind::directory(), permissions);
-    tree().make(place.start(), &place.path, node)?;
+    let node = Node::with_permissions(NodeKind::directory(), permissions);
+    tree().make(argument.start(), &argument.path, node)?;
     Ok(0)
 }
 
@@ -43,11 +43,11 @@ pub async fn unlinkat(
 ) -> SysResult {
     let unlink_flags = flags(unlink_flags);
     check_flags(unlink_flags, abi::AT_REMOVEDIR)?;
-    let place = Place::read(thread, directory, path).await?;
+    let argument = PathArgument::read(thread, directory, path).await?;
     if unlink_flags & abi::AT_REMOVEDIR != 0 {
-        tree().remove_directory(place.start(), &place.path)?;
+        tree().remove_directory(argument.start(), &argument.path)?;
     } else {
-        tree().unlink(place.start(), &place.path)?;
+        tree().unlink(argument.start(), &argument.path)?;
     }
     Ok(0)
 }
@@ -84,8 +84,8 @@ pub async fn renameat2(
     } else {
         Replace::Yes
     };
-    let old = Place::read(thread, old_directory, old).await?;
-    let new = Place::read(thread, new_directory, new).await?;
+    let old = PathArgument::read(thread, old_directory, old).await?;
+    let new = PathArgument::read(thread, new_directory, new).await?;
     tree().rename((old.start(), &old.path), (new.start(), &new.path), replace)?;
     Ok(0)
 }
@@ -101,8 +101,12 @@ pub async fn symlinkat(thread: &Thread, target: usize, directory: usize, new: us
     if target.is_empty() {
         return Err(Errno::ENOENT);
     }
-    let place = Place::read(thread, directory, new).await?;
-    tree().make(place.start(), &place.path, Node::new(Kind::link(&target)))?;
+    let argument = PathArgument::read(thread, directory, new).await?;
+    tree().make(
+        argument.start(),
+        &argument.path,
+        Node::new(NodeKind::link(&target)),
+    )?;
     Ok(0)
 }
 
@@ -122,19 +126,17 @@ pub async fn linkat(
 ) -> SysResult {
     let link_flags = flags(link_flags);
     check_flags(link_flags, abi::AT_SYMLINK_FOLLOW | abi::AT_EMPTY_PATH)?;
-    let old = Place::read(thread, old_directory, old).await?;
-    let new = Place::read(thread, new_directory, new).await?;
-    let node = if link_flags & abi::AT_EMPTY_PATH != 0 && old.path.is_empty() {
-        old.directory.clone()
-    } else if link_flags & abi::AT_SYMLINK_FOLLOW != 0 {
-        old.node(Follow::Yes)?
-    } else {
-        old.node(Follow::No)?
+    let old = PathArgument::read(thread, old_directory, old).await?;
+    let new = PathArgument::read(thread, new_directory, new).await?;
+    let node = match link_flags & abi::AT_SYMLINK_FOLLOW {
+        // This call has the opposite default.
+        0 => old.node_at(link_flags | abi::AT_SYMLINK_NOFOLLOW)?,
+        _ => old.node_at(link_flags)?,
     };
     match node.kind() {
-        Kind::Regular(_) | Kind::Link(_) | Kind::Device(_) => {}
-        Kind::Directory(_) | Kind::Computed(_) => return Err(Errno::EPERM),
-        Kind::Generated(_) | Kind::Window(_) => return Err(Errno::EXDEV),
+        NodeKind::Regular(_) | NodeKind::Link(_) | NodeKind::Device(_) => {}
+        NodeKind::Directory(_) | NodeKind::Computed(_) => return Err(Errno::EPERM),
+        NodeKind::Generated(_) | NodeKind::Window(_) => return Err(Errno::EXDEV),
     }
     tree().link(new.start(), &new.path, node)?;
     Ok(0)
@@ -153,8 +155,8 @@ pub async fn getcwd(thread: &Thread, address: usize, size: usize) -> SysResult {
 
 /// chdir(2)
 pub async fn chdir(thread: &Thread, path: usize) -> SysResult {
-    let place = Place::read(thread, WORKING_DIRECTORY, path).await?;
-    let node = place.node(Follow::Yes)?;
+    let argument = PathArgument::read(thread, WORKING_DIRECTORY, path).await?;
+    let node = argument.node(Follow::Yes)?;
     if !node.is_directory() {
         return Err(Errno::ENOTDIR);
     }

@@ -1,6 +1,6 @@
 //! Making descriptors from paths, and giving them up: open(2), close(2).
 
-use super::{Place, WORKING_DIRECTORY, check_flags, flags, permissions};
+use super::{PathArgument, WORKING_DIRECTORY, check_flags, flags, permissions};
 use crate::errno::{Errno, SysResult};
 use crate::fs;
 use crate::fs::table::{Fd, OnExec};
@@ -26,11 +26,11 @@ pub async fn openat(
     open_flags: usize,
     mode: usize,
 ) -> SysResult {
-    let place = Place::read(thread, directory, path).await?;
+    let argument = PathArgument::read(thread, directory, path).await?;
     let open_flags = flags(open_flags);
     let permissions = permissions(thread, flags(mode) & 0o7777);
-    let start = place.start();
-    let file = fs::open::open(fs::tree(), start, &place.path, open_flags, permissions).await?;
+    let start = argument.start();
+    let file = fs::open::open(fs::tree(), start, &argument.path, open_flags, permissions).await?;
     let fd = thread.process().files().add(file, on_exec(open_flags))?;
     Ok(fd.0 as usize)
 }
@@ -38,7 +38,7 @@ pub async fn openat(
 /// The longest name of memory that is a file, as on Linux.
 const MAX_NAME: usize = 249;
 
-/// memfd_create(2). The name is for nobody here. There are no seals, and no huge pages.
+/// memfd_create(2). The name is checked and not kept. There are no seals, and no huge pages.
 pub async fn memfd_create(thread: &Thread, name: usize, create_flags: usize) -> SysResult {
     let create_flags = flags(create_flags);
     check_flags(create_flags, abi::MFD_CLOEXEC | abi::MFD_EXEC)?;

@@ -101,7 +101,7 @@ pub(super) async fn begin_mask(thread: &Thread, set: usize, size: usize) -> Resu
 }
 
 /// The end of a call that has waited: the mask is the old one again, and the time that is left
-/// is written where the caller had written the time. Who cannot be told cannot begin anew.
+/// is written where the caller had written the time. A call that cannot write it cannot begin anew.
 pub(super) async fn end_wait(
     thread: &Thread,
     result: SysResult,
@@ -186,7 +186,7 @@ async fn poll_until(
     if count > thread.process().files().limit() {
         return Err(Errno::EINVAL);
     }
-    crate::memory::admit().map_err(|_| Errno::ENOMEM)?;
+    crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
     let mut array = Vec::new();
     array
         .try_reserve_exact(count * POLLFD)

@@ -25,14 +25,14 @@ const QUESTIONS: [u32; 3] = [
 
 /// A set of descriptors.
 #[derive(Clone, Copy)]
-struct Set {
+struct FdSet {
     address: usize,
     words: [u64; WORDS],
 }
 
-impl Set {
-    fn new(address: usize) -> Set {
-        Set {
+impl FdSet {
+    fn new(address: usize) -> FdSet {
+        FdSet {
             address,
             words: [0; WORDS],
         }
@@ -139,9 +139,9 @@ async fn select_until(
         .map_err(|_| Errno::EINVAL)?
         .min(MAX);
     let [read, write, except] = addresses;
-    crate::memory::admit().map_err(|_| Errno::ENOMEM)?;
+    crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
     // In a box, because every thread's future has room for the largest of its calls.
-    let mut sets = Box::new([Set::new(read), Set::new(write), Set::new(except)]);
+    let mut sets = Box::new([FdSet::new(read), FdSet::new(write), FdSet::new(except)]);
     for set in sets.iter_mut() {
         set.read(thread, count).await?;
     }

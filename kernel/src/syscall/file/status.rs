@@ -1,9 +1,10 @@
 //! Telling about files: stat(2), statx(2), access(2).
 
 use super::plain::{bytes, zeroed};
-use super::{Place, WORKING_DIRECTORY, check_flags, file_or_path, flags, follow};
+use super::{PathArgument, WORKING_DIRECTORY, check_flags, file_or_path, flags, follow};
 use crate::errno::{Errno, SysResult};
-use crate::fs::node::{Kind, Node, Status, Type};
+use crate::fs::metadata::{FileType, Status};
+use crate::fs::node::{Node, NodeKind};
 use crate::fs::walk::Follow;
 use crate::process::Thread;
 use linux_raw_sys::general as abi;
@@ -87,8 +88,8 @@ async fn find(thread: &Thread, directory: usize, path: usize, flags: u32) -> Res
             Ok(file_or_path(thread, directory)?.status())
         };
     }
-    let place = Place::read(thread, directory, path).await?;
-    Ok(place.node(follow(flags))?.status())
+    let argument = PathArgument::read(thread, directory, path).await?;
+    Ok(argument.node(follow(flags))?.status())
 }
 
 /// Whether the path is empty. A null pointer is as good as that here (since Linux 6.11).
@@ -106,7 +107,7 @@ fn to_stat(status: &Status) -> abi::stat {
         st_dev: u64::from(FILE_SYSTEM),
         st_ino: status.number,
         st_nlink: status.links,
-        st_mode: status.node_type.mode() | attributes.permissions,
+        st_mode: status.file_type.mode() | attributes.permissions,
         st_uid: attributes.user,
         st_gid: attributes.group,
         st_rdev: status.device,
@@ -136,7 +137,7 @@ fn to_statx(status: &Status) -> abi::statx {
         stx_nlink: status.links as u32,
         stx_uid: attributes.user,
         stx_gid: attributes.group,
-        stx_mode: (status.node_type.mode() | attributes.permissions) as u16,
+        stx_mode: (status.file_type.mode() | attributes.permissions) as u16,
         stx_ino: status.number,
         stx_size: status.size,
         stx_blocks: status.size.div_ceil(512),
@@ -184,17 +185,12 @@ pub async fn faccessat2(
         abi::AT_EACCESS | abi::AT_SYMLINK_NOFOLLOW | abi::AT_EMPTY_PATH,
     )?;
     check_flags(flags(mode), ALL)?;
-    let place = Place::read(thread, directory, path).await?;
-    let node = if access_flags & abi::AT_EMPTY_PATH != 0 && place.path.is_empty() {
-        place.directory
-    } else {
-        place.node(follow(access_flags))?
-    };
-    check_execute(&node, flags(mode)).map(|()| 0)
+    let argument = PathArgument::read(thread, directory, path).await?;
+    check_execute(&*argument.node_at(access_flags)?, flags(mode)).map(|()| 0)
 }
 
 fn check_execute(node: &Node, mode: u32) -> Result<(), Errno> {
-    let searchable = node.node_type() == Type::Directory;
+    let searchable = node.file_type() == FileType::Directory;
     if mode & abi::X_OK != 0 && !searchable && !node.is_executable() {
         return Err(Errno::EACCES);
     }
@@ -217,14 +213,14 @@ pub async fn readlinkat(
     if size as i32 <= 0 {
         return Err(Errno::EINVAL);
     }
-    let place = Place::read(thread, directory, path).await?;
-    let node = if place.path.is_empty() && directory as i32 != abi::AT_FDCWD {
+    let argument = PathArgument::read(thread, directory, path).await?;
+    let node = if argument.path.is_empty() && directory as i32 != abi::AT_FDCWD {
         // The descriptor is of the link itself (O_PATH and O_NOFOLLOW).
-        place.directory
+        argument.directory
     } else {
-        place.node(Follow::No)?
+        argument.node(Follow::No)?
     };
-    let Kind::Link(target) = node.kind() else {
+    let NodeKind::Link(target) = node.kind() else {
         return Err(Errno::EINVAL);
     };
     let length = target.len().min(size);

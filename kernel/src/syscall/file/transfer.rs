@@ -19,7 +19,7 @@ pub enum Buffer {
 }
 
 impl Buffer {
-    /// As the place of a transfer, which is no longer than one call's may be.
+    /// As the argument of a transfer, which is no longer than one call's may be.
     async fn find(self, thread: &Thread) -> Result<UserBuf<'_>, Errno> {
         let space = thread.space();
         let mut buffer = match self {
@@ -31,33 +31,28 @@ impl Buffer {
     }
 }
 
-/// A read(2) that has nothing to wait for, if this is one: it is ready altogether or not at
-/// all if it is within a page.
-pub fn read_at_once(thread: &Thread, fd: usize, address: usize, count: usize) -> Option<SysResult> {
+/// The fast path of read(2). Only within one page: its memory is then ready as a whole or not at
+/// all.
+pub fn read_fast(thread: &Thread, fd: usize, address: usize, count: usize) -> Option<SysResult> {
     if count > FRAME_SIZE - address % FRAME_SIZE {
         return None;
     }
     let file = file(thread, fd).ok()?;
     let mut to = UserBuf::new(thread.space(), address, count).ok()?;
-    file.read_at_once(&mut to)
+    file.read_fast(&mut to)
 }
 
-/// A write(2) that has nothing to wait for and succeeds, if this is one.
-pub fn write_at_once(
-    thread: &Thread,
-    fd: usize,
-    address: usize,
-    count: usize,
-) -> Option<SysResult> {
+/// The fast path of write(2): a write that succeeds without waiting.
+pub fn write_fast(thread: &Thread, fd: usize, address: usize, count: usize) -> Option<SysResult> {
     let file = file(thread, fd).ok()?;
     let mut from = UserBuf::new(thread.space(), address, count).ok()?;
-    file.write_at_once(&mut from).map(Ok)
+    file.write_fast(&mut from).map(Ok)
 }
 
 /// read(2) and readv(2)
 pub async fn read(thread: &Thread, fd: usize, buffer: Buffer) -> SysResult {
     let file = file(thread, fd)?;
-    // Not by `find`: a read that waits pays for each future around it.
+    // Not by `find`: each future around a read that waits costs instructions.
     let mut to = match buffer {
         Buffer::Range(address, count) => UserBuf::new(thread.space(), address, count)?,
         Buffer::Segments(vector, count) => UserBuf::vectored(thread.space(), vector, count).await?,
@@ -123,7 +118,7 @@ fn position(argument: usize) -> Result<u64, Errno> {
     u64::try_from(argument as i64).map_err(|_| Errno::EINVAL)
 }
 
-/// A write into a pipe that nobody reads kills, unless the program has said otherwise (pipe(7)).
+/// A write into a pipe without readers sends `SIGPIPE` (pipe(7)).
 fn written(thread: &Thread, file: &OpenFile, result: SysResult) -> SysResult {
     if result == Err(Errno::EPIPE) && file.is_pipe() {
         // An ordinary signal always has room.

@@ -3,10 +3,10 @@
 //! The great mix checks each load against the model; here each shape has its name, and the
 //! pages are where copy-on-write could break it.
 
-use super::super::super::planted::{Planted, plant};
 use super::*;
 use crate::arch::Frame;
 use crate::arch::sim::stores;
+use crate::memory::planted::{Planted, plant};
 use core::cell::{Cell, RefCell};
 use core::pin::pin;
 

@@ -2,7 +2,6 @@
 
 mod areas;
 
-use super::super::super::{FaultError, fail_allocation, shootdown};
 use super::super::PAGE;
 use super::model::{Change, Model, Wrong};
 use super::plan::{By, Operation, Place, Range, Source, Step};
@@ -10,6 +9,8 @@ use super::world::{Pending, Process, World, between_instructions, is_asked, with
 use crate::arch::Access;
 use crate::arch::sim::{self, schedule, stores};
 use crate::errno::Errno;
+use crate::memory::tlb::shootdown;
+use crate::memory::{FaultError, fail_allocation};
 use core::cell::{RefCell, RefMut};
 use std::rc::Rc;
 

@@ -4,11 +4,14 @@
 //! The order is left to the scheduler's seed: which task a CPU takes, when it looks after
 //! its requests, when it idles (and leaves its address space), who reclaims.
 
-use super::super::super::{AddressSpace, active, reclaim, shootdown};
 use super::model::{File, Identity, Model};
 use super::plan::{FILES, Plan};
 use crate::arch;
 use crate::arch::sim::{self, schedule, stores};
+use crate::memory::AddressSpace;
+use crate::memory::reclaim;
+use crate::memory::tlb::active_cpus;
+use crate::memory::tlb::shootdown;
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
@@ -124,7 +127,7 @@ impl World {
         let future = {
             let process = process.clone();
             poll_fn(move |context| {
-                active::activate(&process.space);
+                active_cpus::activate(&process.space);
                 if process.ending.get() {
                     // In the middle of whatever it waits for.
                     life = None;
@@ -173,12 +176,12 @@ impl World {
                 shootdown::serve();
             }
             if schedule::random(4) == 0 {
-                reclaim::help(1 + schedule::random(8));
+                reclaim::reclaim_here(1 + schedule::random(8));
             }
             let Some(mut task) = self.take_ready() else {
                 // A CPU that halts leaves its address space first (rule M6).
                 if schedule::random(4) == 0 {
-                    active::leave();
+                    active_cpus::leave();
                 }
                 schedule::pause();
                 continue;
@@ -201,7 +204,7 @@ impl World {
             }
             schedule::pause();
         }
-        active::leave();
+        active_cpus::leave();
         shootdown::serve();
     }
 }
@@ -250,5 +253,5 @@ pub async fn between_instructions() {
 
 /// Whether this CPU has been asked for something and has not looked yet.
 pub fn is_asked() -> bool {
-    shootdown::is_asked(arch::cpu().0)
+    shootdown::has_requests(arch::cpu().0)
 }

@@ -1,0 +1,428 @@
+//! The page fault: what a program may have is made so; the rest is an error (rules M2,
+//! M4, M8, M9).
+//!
+//! ```text
+//!  fault ── area? right? ──no──> SIGSEGV
+//!    │ un-share the path (cow_break.rs)
+//!    ├─ nothing there:      fresh zeroes (for a read: the one frame of zeroes), or the object's page
+//!    ├─ only we hold it:    take over: writable in place
+//!    └─ shared:             copy ─> map the copy read-only ─> flush ─> writable ─> thread goes on
+//!                                                              └> old reference retired ─> reclaimer
+//! ```
+//!
+//! The same code serves faults from ring 3 and the kernel's own access to user memory. It
+//! runs to its end without waiting, unless the address space is active on other CPUs when
+//! a page has to be copied: then they have to forget the old page before the new one may
+//! be written.
+//!
+//! **Side by side.** Faults of several threads go on at the same time. Each holds the
+//! mappings's lock shared, also while it waits for acknowledgements, and changes entries by
+//! compare-and-exchange only. While anybody holds the lock so
+//!
+//! * an entry above the leaves is made, replaced by a copy or given the writable bit; it
+//!   never loses it, and never points to the same table again;
+//! * a leaf entry is filled, replaced by an unsettled copy, settled, or given the
+//!   writable bit; likewise.
+//!
+//! All else (fork, munmap, mprotect) holds the lock alone, and so begins when no copy is
+//! waited for any more. Two threads that write the same page: one of them installs its
+//! copy, the other finds it unsettled and waits for a shootdown of its own, which
+//! mostly goes with the first.
+
+use crate::arch;
+use crate::arch::Access;
+use crate::arch::FRAME_SIZE;
+use crate::arch::Frame;
+use crate::arch::level::{Level, page_of};
+use crate::arch::paging::{Bits, Entry, Table};
+use crate::memory::frame::{self, FrameRef, OutOfMemory, Purpose};
+use crate::memory::object::PageError;
+use crate::memory::planted::{Planted, planted};
+use crate::memory::reclaim::{self, Retired};
+use crate::memory::space::AddressSpace;
+use crate::memory::space::mmap_lock::Mappings;
+use crate::memory::space::stack_growth;
+use crate::memory::stats::counters::{Counter, count};
+use crate::memory::table::occupancy;
+use crate::memory::tlb::flush::{FlushRange, RetiredBatch};
+use crate::memory::tlb::shootdown::{self, Ready, Ticket};
+use crate::memory::vma::vm_area::{Backing, Protection, Vma};
+use crate::trace::{self, Kind};
+
+/// Why an access is not possible.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultError {
+    /// Nothing is mapped there (`SEGV_MAPERR`).
+    NotMapped,
+    /// It is mapped, but not for this kind of access (`SEGV_ACCERR`).
+    NotAllowed,
+    /// The mapping is longer than the file (`SIGBUS`).
+    BeyondEnd,
+    /// No memory is left, or the page has as many holders as can be counted.
+    OutOfMemory,
+}
+
+impl From<OutOfMemory> for FaultError {
+    fn from(_: OutOfMemory) -> FaultError {
+        FaultError::OutOfMemory
+    }
+}
+
+/// What became of a fault.
+enum Resolved {
+    /// The access is possible now.
+    Done,
+    /// It is when the page is settled, and that is when this shootdown is over.
+    CowPending(CowPending, Ticket),
+}
+
+/// What was done to the leaf entry.
+enum Leaf {
+    /// All that was wanted.
+    Ready,
+    /// A copy is mapped read-only, to be settled after a flush.
+    CowPending(CowPending),
+}
+
+/// A copy that is mapped read-only while some CPU may still use what was mapped before.
+#[derive(Clone, Copy)]
+struct CowPending {
+    table: Table,
+    index: usize,
+    copy: Frame,
+}
+
+impl CowPending {
+    /// Makes the copy writable. The caller knows that no CPU has the old translation any more
+    /// (rule M4), and has held the mmap lock, shared, since it found the copy in the
+    /// entry: nobody has forked or unmapped since. Another thread may have been faster.
+    fn commit(self) {
+        let mut entry = self.table.load(self.index);
+        while entry.frame() == Some(self.copy) && entry.bits().contains(Bits::COW_PENDING) {
+            let committed = entry
+                .with(Bits::WRITE | Bits::DIRTY)
+                .without(Bits::COW_PENDING);
+            match self.table.compare_exchange(self.index, entry, committed) {
+                Ok(()) => return,
+                // The processor has set the accessed bit.
+                Err(found) => entry = found,
+            }
+        }
+    }
+}
+
+/// A fault that has to wait for something, or cannot be resolved: the second stage.
+#[must_use]
+pub struct FaultSlowPath<'a> {
+    space: &'a AddressSpace,
+    address: usize,
+    access: Access,
+    /// It is over in the trace when this is dropped.
+    _span: trace::Fault,
+}
+
+impl FaultSlowPath<'_> {
+    /// Makes the access possible, or says why it cannot be.
+    pub async fn resolve(self) -> Result<(), FaultError> {
+        match self.space.attempt(self.address, self.access).await {
+            // Rule M10: what waits to be dropped may be what is missing.
+            Err(FaultError::OutOfMemory) if reclaim::direct_reclaim().await => {
+                self.space.attempt(self.address, self.access).await
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+impl AddressSpace {
+    /// Makes `access` to `address` possible, or says why it cannot be.
+    pub async fn fault(&self, address: usize, access: Access) -> Result<(), FaultError> {
+        match self.fault_fast(address, access) {
+            true => Ok(()),
+            false => self.fault_slow(address, access).resolve().await,
+        }
+    }
+
+    /// The first stage of that: makes the access possible if there is nothing to wait for, as
+    /// mostly, so that no future has to be made. What is left, or wrong, is for
+    /// [`fault_slow`](Self::fault_slow), which has to follow.
+    #[must_use]
+    pub fn fault_fast(&self, address: usize, access: Access) -> bool {
+        count(Counter::Faults);
+        let span = trace::fault(address, access == Access::Write);
+        let done = shootdown::ready_now().is_some_and(|ready| {
+            // Where other CPUs are, a shootdown may be due, which the slow way waits for. One that
+            // enters just now makes the slow way send another.
+            !self.is_active_elsewhere()
+                && self.mmap_lock.try_read().is_some_and(|mappings| {
+                    let resolved = self.resolve(&mappings, address, access, ready);
+                    matches!(resolved, Ok(Resolved::Done))
+                })
+        });
+        if !done {
+            span.goes_on();
+        }
+        done
+    }
+
+    /// The second stage, for a fault that was not resolved in the first.
+    pub fn fault_slow(&self, address: usize, access: Access) -> FaultSlowPath<'_> {
+        FaultSlowPath {
+            space: self,
+            address,
+            access,
+            _span: trace::fault_goes_on(),
+        }
+    }
+
+    fn is_active_elsewhere(&self) -> bool {
+        !self.active_cpus.cpus().without(arch::cpu()).is_empty()
+    }
+
+    async fn attempt(&self, address: usize, access: Access) -> Result<(), FaultError> {
+        let mut mappings = match self.mmap_lock.try_read() {
+            Some(mappings) => mappings,
+            None => self.mmap_lock.read().await,
+        };
+        let ready = shootdown::ready().await;
+        let mut resolved = self.resolve(&mappings, address, access, ready);
+        if matches!(resolved, Err(FaultError::NotMapped))
+            && stack_growth::may_grow(&mappings, address)
+        {
+            drop(mappings);
+            mappings = self.grown(address).await?;
+            let ready = shootdown::ready().await;
+            resolved = self.resolve(&mappings, address, access, ready);
+        }
+        if let Resolved::CowPending(page, shootdown) = resolved? {
+            // If this thread is killed here, the copy stays unsettled, and the next who wants to
+            // write it sends a shootdown for it.
+            shootdown.over().await;
+            page.commit();
+            self.forget_here(address);
+        }
+        Ok(())
+    }
+
+    /// As [`fault`](Self::fault), for an address space that is active nowhere and that
+    /// the caller alone has: never waits.
+    pub(in crate::memory) fn fault_while_private(
+        &self,
+        address: usize,
+        access: Access,
+    ) -> Result<(), FaultError> {
+        let mut mappings = self.mmap_lock.try_write().ok_or(FaultError::NotAllowed)?;
+        if mappings.vmas.find(address).is_none() {
+            stack_growth::grow(&mut mappings, address)?;
+        }
+        self.resolve(&mappings, address, access, Ready::nobody_to_ask())
+            .map(|_| ())
+    }
+
+    fn resolve(
+        &self,
+        mappings: &Mappings,
+        address: usize,
+        access: Access,
+        ready: Ready,
+    ) -> Result<Resolved, FaultError> {
+        let vma = mappings.vmas.find(address).ok_or(FaultError::NotMapped)?;
+        if !allows(vma.protection, access) {
+            return Err(FaultError::NotAllowed);
+        }
+        if access != Access::Write
+            && self
+                .look_up(address)
+                .is_some_and(|(entry, _)| entry.is_present())
+        {
+            // Another CPU has mapped it meanwhile, or this one held an older, stricter translation
+            // (rule M5).
+            self.forget_here(address);
+            return Ok(Resolved::Done);
+        }
+        let mut retired = RetiredBatch::new();
+        let leaf = self.resolve_leaf(vma, address, access, &mut retired);
+        // Also when it failed half-way: what was taken out of the tables has to be released.
+        let shootdown = if retired.is_empty() && !matches!(leaf, Ok(Leaf::CowPending(_))) {
+            self.forget_here(address);
+            None
+        } else {
+            self.active_cpus
+                .flush_and_release(ready, FlushRange::page(address), &mut retired)
+        };
+        match (leaf?, shootdown) {
+            (Leaf::CowPending(page), Some(shootdown)) if !planted(Planted::WritableBeforeAcks) => {
+                Ok(Resolved::CowPending(page, shootdown))
+            }
+            (Leaf::CowPending(page), _) => {
+                page.commit();
+                Ok(Resolved::Done)
+            }
+            // Tables alone were replaced. Their references wait for the acknowledgements, the thread
+            // need not.
+            (Leaf::Ready, _) => Ok(Resolved::Done),
+        }
+    }
+
+    /// Loosening needs no shootdown (rule M5), but this CPU would take the fault again
+    /// with what its TLB holds.
+    fn forget_here(&self, address: usize) {
+        if crate::memory::tlb::active_cpus::is_current(self) {
+            arch::flush_page(page_of(address));
+        }
+    }
+
+    fn resolve_leaf(
+        &self,
+        vma: &Vma,
+        address: usize,
+        access: Access,
+        retired: &mut RetiredBatch,
+    ) -> Result<Leaf, FaultError> {
+        let table = self.break_cow_path(address, retired)?;
+        let index = Level::LEAF_TABLE.index(address);
+        loop {
+            let entry = table.load(index);
+            let Some(frame) = entry.frame() else {
+                let fresh = first_mapping(vma, address, access)?;
+                if occupancy::fill(table, index, leaf_entry(&fresh, vma)).is_ok() {
+                    let _ = fresh.into_entry();
+                    return Ok(Leaf::Ready);
+                }
+                continue;
+            };
+            if access != Access::Write || entry.is_writable() {
+                return Ok(Leaf::Ready);
+            }
+            count(Counter::CowFaults);
+            // A reference that waits to be dropped on this very CPU may be all that stands between
+            // us and the page: drop it now instead of copying.
+            let zeroes = frame::is_zeroes(frame);
+            let copies = !zeroes && !vma.backing.is_shared() && !frame::is_sole(frame);
+            if copies && reclaim::waits_here() {
+                reclaim::reclaim_here(RECLAIM_STEPS);
+            }
+            if vma.backing.is_shared() || frame::is_sole(frame) {
+                if entry.bits().contains(Bits::COW_PENDING) && !planted(Planted::HastyReuse) {
+                    // Another thread waits for the acknowledgements, or was killed while it did.
+                    return Ok(Leaf::CowPending(CowPending {
+                        table,
+                        index,
+                        copy: frame,
+                    }));
+                }
+                let writable = entry.with(Bits::WRITE | Bits::DIRTY);
+                if table
+                    .compare_exchange(index, entry, writable.without(Bits::COW_PENDING))
+                    .is_ok()
+                {
+                    count(Counter::CowReuses);
+                    trace::event(Kind::Reuse, [address as u64, frame.number().into()]);
+                    return Ok(Leaf::Ready);
+                }
+                continue;
+            }
+            let copy = if zeroes {
+                FrameRef::zeroed(Purpose::User)?
+            } else {
+                // SAFETY: the leaf table holds the frame, and as this CPU is active here (or nobody
+                // is) the frame is not dropped before this CPU acknowledges (see `look_up`).
+                unsafe { FrameRef::copy_of(frame)? }
+            };
+            let read_only = leaf_bits(vma.protection) | Bits::ACCESSED | Bits::COW_PENDING;
+            if table
+                .compare_exchange(index, entry, Entry::new(copy.frame(), read_only))
+                .is_ok()
+            {
+                let copy = copy.into_entry();
+                if zeroes {
+                    // Nobody counts the holders of the old frame, so there is nothing to drop.
+                    count(Counter::ZeroFills);
+                    trace::event(Kind::ZeroFill, [address as u64]);
+                } else {
+                    self.first_writes.note(address);
+                    count(Counter::CowCopies);
+                    trace_copy(address, frame, copy);
+                    retired.push(Retired::new(frame, Level::PAGE));
+                }
+                return Ok(Leaf::CowPending(CowPending { table, index, copy }));
+            }
+        }
+    }
+}
+
+pub(in crate::memory) fn trace_copy(address: usize, from: Frame, to: Frame) {
+    let (from, to) = (from.number(), to.number());
+    trace::event(Kind::Copy, [address as u64, from.into(), to.into()]);
+}
+
+/// How many waiting references a fault drops at the most before it copies.
+const RECLAIM_STEPS: usize = 16;
+
+/// Whether an area allows an access. On x86 what can be written or executed can be read
+/// (Intel SDM vol. 3, 4.6).
+fn allows(protection: Protection, access: Access) -> bool {
+    match access {
+        Access::Read => !protection.is_empty(),
+        Access::Write => protection.contains(Protection::WRITE),
+        Access::Execute => protection.contains(Protection::EXECUTE),
+    }
+}
+
+/// The bits of a leaf entry for an area, without the right to write. What must not be
+/// touched at all is present, and holds its frame, but not for user mode.
+pub(in crate::memory) fn leaf_bits(protection: Protection) -> Bits {
+    let mut bits = Bits::PRESENT;
+    bits.set(Bits::USER, !protection.is_empty());
+    bits.set(Bits::NO_EXECUTE, !protection.contains(Protection::EXECUTE));
+    bits
+}
+
+/// The page for an address of which the tables know nothing yet.
+fn first_mapping(vma: &Vma, address: usize, access: Access) -> Result<FrameRef, FaultError> {
+    let page = |object: &crate::memory::Object, offset: u64| {
+        let within = (page_of(address) - vma.start) as u64;
+        object
+            .page((offset + within) / FRAME_SIZE as u64)
+            .map_err(|error| match error {
+                PageError::BeyondEnd => FaultError::BeyondEnd,
+                PageError::OutOfMemory => FaultError::OutOfMemory,
+            })
+    };
+    match &vma.backing {
+        Backing::Anonymous if access != Access::Write => {
+            count(Counter::ZeroPageMaps);
+            Ok(FrameRef::zeroes())
+        }
+        Backing::Anonymous => {
+            count(Counter::ZeroFills);
+            trace::event(Kind::ZeroFill, [address as u64]);
+            Ok(FrameRef::zeroed(Purpose::User)?)
+        }
+        Backing::Shared(object, offset) => page(object, *offset),
+        Backing::Private(object, offset) => {
+            count(Counter::FileMaps);
+            let original = page(object, *offset)?;
+            if access != Access::Write {
+                return Ok(original);
+            }
+            // SAFETY: `original` holds the frame during the call.
+            let copy = unsafe { FrameRef::copy_of(original.frame())? };
+            count(Counter::CowCopies);
+            trace_copy(address, original.frame(), copy.frame());
+            Ok(copy)
+        }
+    }
+}
+
+/// The entry for a page that is mapped for the first time. It is writable at once where
+/// the area is, if the page is ours alone or meant to be shared.
+fn leaf_entry(page: &FrameRef, vma: &Vma) -> Entry {
+    let mut bits = leaf_bits(vma.protection) | Bits::ACCESSED;
+    let ours = vma.backing.is_shared() || frame::is_sole(page.frame());
+    bits.set(
+        Bits::WRITE,
+        ours && vma.protection.contains(Protection::WRITE),
+    );
+    Entry::new(page.frame(), bits)
+}

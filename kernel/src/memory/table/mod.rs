@@ -1,0 +1,3 @@
+//! A tree of page tables as data.
+
+pub(in crate::memory) mod occupancy;

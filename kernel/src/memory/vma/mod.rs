@@ -1,0 +1,6 @@
+//! What may be mapped where in an address space: pure data, apart from the tables.
+
+pub(in crate::memory) mod limits;
+pub(in crate::memory) mod map;
+mod tree;
+pub(in crate::memory) mod vm_area;

@@ -1,0 +1,146 @@
+//! The layers, from the top down, and what is not yet as it should be.
+
+use crate::graph::{Circle, Graph};
+
+/// Each layer may use itself and all after it. A file belongs to the layer with the longest
+/// prefix of its path. What has several folders in one entry is one layer.
+const LAYERS: &[&[&str]] = &[
+    &["lib.rs", "main.rs", "start", "selftest", "panic"],
+    &["syscall"],
+    &["process"],
+    &["fs"],
+    &["errno", "wait"],
+    // The folder itself has the whole memory system's surface.
+    &["memory", "memory/space"],
+    &["memory/vma"],
+    &["memory/user"],
+    &["memory/object"],
+    &["memory/tlb"],
+    &["memory/reclaim"],
+    &["memory/table"],
+    &["memory/heap"],
+    &["memory/frame"],
+    // What the whole memory system counts, and the faults that its tests plant.
+    &["memory/stats", "memory/planted"],
+    &["sched"],
+    &["trace", "log"],
+    &["arch"],
+    &["cmdline"],
+];
+
+/// Imports that go up, with the reason for which they may: the beginning of the importing
+/// file's path, that of the imported one, the reason.
+pub const KNOWN: &[(&str, &str, &str)] = &[
+    ("arch/x86_64/fault", "panic", "to be a hook"),
+    (
+        "arch/sim",
+        "memory",
+        "the simulated machine is to leave `arch`",
+    ),
+    ("memory/heap", "memory", "no folders yet"),
+    ("memory/reclaim", "memory", "no folders yet"),
+    ("memory/stats", "memory", "no folders yet"),
+    ("memory/tlb", "memory", "no folders yet"),
+    ("memory/user", "memory", "no folders yet"),
+    ("memory/user", "errno", "to have errors of its own"),
+    ("memory/vma", "memory", "no folders yet"),
+    (
+        "process/run",
+        "syscall",
+        "the thread's loop is to be above both",
+    ),
+    ("sched", "memory", "to be hooks"),
+];
+
+/// Circles that are larger than they should be: a file in each, the number of files, and why.
+const CIRCLES: &[(&str, usize, &str)] = &[
+    ("kernel/src/arch/sim/mod.rs", 46, "no folders yet"),
+    ("kernel/src/arch/x86_64/mod.rs", 20, "to be split"),
+    ("kernel/src/fs/node.rs", 12, "to be split"),
+    ("kernel/src/syscall/mod.rs", 26, "to be split"),
+    ("kernel/src/process/state.rs", 22, "to be split"),
+    ("executor/src/scheduler/mod.rs", 7, "to be split"),
+    ("executor/src/task/mod.rs", 8, "to be split"),
+];
+
+/// The place of a file among the layers: 0 is the top.
+fn layer_of(file: &str) -> Option<usize> {
+    let mut best: Option<(usize, usize)> = None;
+    for (rank, prefixes) in LAYERS.iter().enumerate() {
+        for prefix in *prefixes {
+            let rest = file.strip_prefix(prefix);
+            let whole = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '.']));
+            if whole && best.is_none_or(|(length, _)| prefix.len() > length) {
+                best = Some((prefix.len(), rank));
+            }
+        }
+    }
+    best.map(|(_, rank)| rank)
+}
+
+/// The imports from a lower layer to a higher one, but for the `known` ones; known ones that
+/// are no more; and files without a layer.
+pub fn upward_imports(graph: &Graph, known: &[(&str, &str, &str)]) -> Vec<String> {
+    // All files lie under the crate's folder.
+    let folder = graph.files[0].trim_end_matches("lib.rs");
+    let inside: Vec<_> = graph
+        .files
+        .iter()
+        .map(|file| &file[folder.len()..])
+        .collect();
+    let mut complaints = Vec::new();
+    for file in &inside {
+        if layer_of(file).is_none() {
+            complaints.push(format!("{folder}{file}: in no layer"));
+        }
+    }
+    let mut met = vec![false; known.len()];
+    for edge in &graph.uses {
+        let (from, to) = (inside[edge.from], inside[edge.to]);
+        let (Some(low), Some(high)) = (layer_of(from), layer_of(to)) else {
+            continue;
+        };
+        if low <= high {
+            continue;
+        }
+        let excuse = known.iter().position(|(importer, imported, _)| {
+            from.starts_with(importer) && to.starts_with(imported)
+        });
+        match excuse {
+            Some(index) => met[index] = true,
+            None => complaints.push(format!(
+                "{}: {} is below {}",
+                graph.show(edge),
+                LAYERS[low][0],
+                LAYERS[high][0]
+            )),
+        }
+    }
+    for ((from, to, _), met) in known.iter().zip(met) {
+        if !met {
+            complaints.push(format!(
+                "{from} no longer imports {to}: take it off the list"
+            ));
+        }
+    }
+    complaints
+}
+
+/// The circles that are not on the list, with the lines that tie them.
+pub fn unknown_circles(circles: &[Circle]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for circle in circles {
+        let known = CIRCLES.iter().any(|(file, size, _)| {
+            circle.files.len() <= *size && circle.files.iter().any(|f| f == file)
+        });
+        if !known {
+            let count = circle.files.len();
+            complaints.push(format!(
+                "a circle of {count} files: {}",
+                circle.files.join(", ")
+            ));
+            complaints.extend(circle.lines.iter().map(|line| format!("    {line}")));
+        }
+    }
+    complaints
+}
