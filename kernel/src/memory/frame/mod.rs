@@ -338,7 +338,7 @@ pub(in crate::memory) fn surplus(n: usize) -> impl Iterator<Item = Frame> {
 }
 
 /// Fails if this allocation is the one that was chosen to.
-fn fail_on_purpose() -> Result<(), OutOfMemory> {
+pub(in crate::memory) fn fail_on_purpose() -> Result<(), OutOfMemory> {
     if TABLE.get().fails() {
         count(Counter::AllocationsFailed);
         return Err(OutOfMemory);

@@ -4,7 +4,7 @@
 //! and complains of the holes afterwards; so does this.
 
 use crate::memory::space::AddressSpace;
-use crate::memory::space::map::{MapError, Vmas, may_change};
+use crate::memory::space::map::{MapError, Vmas, change_vmas};
 use crate::memory::space::mmap_lock::Mappings;
 use crate::memory::vma::map::checked_end;
 use crate::memory::vma::vm_area::{Backing, Vma, VmaFlags};
@@ -71,10 +71,8 @@ impl AddressSpace {
             Advice::DoFork(inherit) => (VmaFlags::DONT_FORK, !inherit),
             Advice::KeepOnFork(keep) => (VmaFlags::WIPE_ON_FORK, !keep),
         };
-        may_change(&mappings)?;
-        mappings
-            .vmas
-            .change(start, end, |vma| vma.flags.set(which, value));
+        let change = |vma: &mut Vma| vma.flags.set(which, value);
+        change_vmas(&mut mappings, start, end, change).await?;
         outcome
     }
 }

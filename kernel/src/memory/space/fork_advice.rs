@@ -7,10 +7,10 @@
 //! Without such areas a fork does not look at any.
 
 use crate::arch::level::USER_END;
-use crate::memory::frame::{self, OutOfMemory};
+use crate::memory::frame::OutOfMemory;
 use crate::memory::space::AddressSpace;
 use crate::memory::space::map::Vmas;
-use crate::memory::vma::vm_area::VmaFlags;
+use crate::memory::vma::vm_area::{Vma, VmaFlags};
 
 impl AddressSpace {
     /// To be called by a fork, for the child.
@@ -19,8 +19,6 @@ impl AddressSpace {
         if !mappings.vmas.concern_fork() {
             return Ok(());
         }
-        // They are about to be copied.
-        frame::ensure_free_bytes(mappings.vmas.cost_of_change())?;
         let mut at = 0;
         while let Some(area) = mappings.vmas.first_with(VmaFlags::FORK_MASK, at, USER_END) {
             let (start, end, flags) = (area.start, area.end, area.flags);
@@ -29,9 +27,9 @@ impl AddressSpace {
             } else if flags.contains(VmaFlags::WIPE_ON_FORK) {
                 self.clear(&mut mappings, start, end, Vmas::Keep).await?;
             }
-            mappings
-                .vmas
-                .change(start, end, |vma| vma.flags.remove(VmaFlags::LOCKED));
+            let unlock = |vma: &mut Vma| vma.flags.remove(VmaFlags::LOCKED);
+            let mut nodes = mappings.vmas.reserve_change(start, end)?;
+            mappings.vmas.change(start, end, unlock, &mut nodes);
             at = end;
         }
         Ok(())

@@ -19,7 +19,7 @@ use crate::memory::space::mmap_lock::Mappings;
 use crate::memory::space::populate::Populate;
 use crate::memory::tlb::flush::{BATCH, FlushRange, RetiredBatch};
 use crate::memory::tlb::shootdown::{self, Ready};
-use crate::memory::vma::map::{LOWEST, TooManyVmas, Totals, checked_end};
+use crate::memory::vma::map::{LOWEST, Totals, checked_end};
 use crate::memory::vma::vm_area::{Backing, Protection, Vma, VmaFlags};
 
 /// Where a mapping shall go.
@@ -78,12 +78,6 @@ impl From<OutOfMemory> for MapError {
     }
 }
 
-impl From<TooManyVmas> for MapError {
-    fn from(_: TooManyVmas) -> MapError {
-        MapError::OutOfMemory
-    }
-}
-
 /// What becomes of the areas whose pages are taken away.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::memory) enum Vmas {
@@ -124,7 +118,7 @@ impl AddressSpace {
             return Err(MapError::NotAllowed);
         }
         let mut mappings = self.mmap_lock.write().await;
-        may_change(&mappings)?;
+        mappings.vmas.may_add()?;
         frame::ensure_free()?;
         let (start, end) = match request.place {
             Placement::Fixed(start) => {
@@ -147,8 +141,9 @@ impl AddressSpace {
         if !mappings.limits.allow(there, Totals::of(&area)) {
             return Err(MapError::OutOfMemory);
         }
+        let mut nodes = mappings.vmas.reserve_insert(start, end)?;
         self.clear(&mut mappings, start, end, Vmas::Remove).await?;
-        mappings.vmas.insert(area);
+        mappings.vmas.insert(area, &mut nodes);
         drop(mappings);
         if populated {
             // Only an offer (mmap(2)).
@@ -162,7 +157,6 @@ impl AddressSpace {
     pub async fn unmap(&self, start: usize, length: usize) -> Result<(), MapError> {
         let end = checked_end(start, length).ok_or(MapError::BadRange)?;
         let mut mappings = self.mmap_lock.write().await;
-        may_change(&mappings)?;
         Ok(self.clear(&mut mappings, start, end, Vmas::Remove).await?)
     }
 
@@ -178,6 +172,10 @@ impl AddressSpace {
         if mappings.vmas.is_free(start, end) {
             return Ok(());
         }
+        let mut nodes = match areas {
+            Vmas::Remove => Some(mappings.vmas.reserve_removal(start, end)?),
+            Vmas::Keep => None,
+        };
         let range = FlushRange { start, end };
         let mut ready = shootdown::ready().await;
         let mut retired = RetiredBatch::new();
@@ -195,8 +193,10 @@ impl AddressSpace {
             self.forget(mappings, ready, range, &mut retired);
             // The areas go with their pages: whoever is killed in a wait leaves no page without
             // an area to the others who use this memory.
-            while areas == Vmas::Remove && at < done {
-                at = mappings.vmas.remove_some(at, done, VMAS_AT_ONCE);
+            while let Some(nodes) = &mut nodes
+                && at < done
+            {
+                at = mappings.vmas.remove_some(at, done, VMAS_AT_ONCE, nodes);
                 if at < done {
                     executor::spend_budget().await;
                 }
@@ -204,10 +204,14 @@ impl AddressSpace {
             at = done;
             mappings.finish_outstanding().await;
             if at == end {
-                return Ok(());
+                break;
             }
             ready = shootdown::ready().await;
         }
+        if let Some(nodes) = nodes {
+            mappings.vmas.give_back(nodes);
+        }
+        Ok(())
     }
 
     /// Makes all CPUs forget the range and releases `retired` then; the mappings knows what
@@ -278,14 +282,24 @@ impl AddressSpace {
     }
 }
 
-/// Whether areas can be cut and added: their number, and, where the map has to be copied
-/// first, memory for that. A program can drive that copy to megabytes (rule M10).
-pub(in crate::memory) fn may_change(mappings: &Mappings) -> Result<(), MapError> {
-    mappings.vmas.has_room()?;
-    match mappings.vmas.cost_of_change() {
-        0 => Ok(()),
-        bytes => Ok(frame::ensure_free_bytes(bytes)?),
+/// Changes what is known of the areas in a range and concerns none of their pages. It is done
+/// some areas at a time; a failure is one before the first of them, unless there are many.
+pub(in crate::memory) async fn change_vmas(
+    mappings: &mut Mappings,
+    start: usize,
+    end: usize,
+    change: impl Fn(&mut Vma),
+) -> Result<(), OutOfMemory> {
+    mappings.vmas.may_change(start, end, &change)?;
+    let mut at = start;
+    while at < end {
+        let next = mappings.vmas.end_of_nth(VMAS_AT_ONCE, at, end);
+        let mut nodes = mappings.vmas.reserve_change(at, next)?;
+        mappings.vmas.change(at, next, &change, &mut nodes);
+        at = next;
+        executor::spend_budget().await;
     }
+    Ok(())
 }
 
 /// A free range for a mapping; one at a fixed place must be free already.

@@ -35,7 +35,7 @@ pub(in crate::memory) mod stack_growth;
 use crate::arch;
 use crate::arch::FRAME_SIZE;
 use crate::arch::Frame;
-use crate::arch::level::{LEAF_REACH, Level};
+use crate::arch::level::{LEAF_REACH, Level, USER_END};
 use crate::arch::paging::{Bits, Entry, Table};
 use crate::memory::frame::count::{Dropped, TooManyHolders};
 use crate::memory::frame::{self, FrameRef, OutOfMemory, Purpose};
@@ -49,7 +49,7 @@ use crate::memory::tlb::active_cpus::{ActiveCpus, is_current};
 use crate::memory::tlb::flush::{FlushRange, RetiredBatch};
 use crate::memory::tlb::shootdown;
 use crate::memory::vma::limits::Limits;
-use crate::memory::vma::map::VmaMap;
+use crate::memory::vma::vm_area::Vma;
 use alloc::sync::Arc;
 
 /// An address space.
@@ -103,7 +103,7 @@ impl AddressSpace {
     pub async fn fork(&self) -> Result<Arc<AddressSpace>, OutOfMemory> {
         frame::ensure_free()?;
         let mut mappings = self.mmap_lock.write().await;
-        let child = AddressSpace::with_mappings(mappings.for_child())?;
+        let child = AddressSpace::with_mappings(mappings.for_child()?)?;
         let ready = shootdown::ready().await;
         let likely = self.likely_writes();
         let shared = self.share_with(&child);
@@ -186,11 +186,19 @@ impl AddressSpace {
         (mappings.vmas.totals().all * FRAME_SIZE, resident)
     }
 
-    /// The areas, for /proc: none if somebody changes them right now. Costs nothing: who
-    /// changes them next makes a copy.
-    pub fn vmas_now(&self) -> VmaMap {
+    /// How many areas there are, for /proc: none if they are being changed right now.
+    pub fn vma_count_now(&self) -> usize {
         let mappings = self.mmap_lock.try_read();
-        mappings.map_or_else(VmaMap::default, |mappings| mappings.vmas.clone())
+        mappings.map_or(0, |mappings| mappings.vmas.count())
+    }
+
+    /// Shows the areas that end above the address to `visit`, from the lowest up, until it returns
+    /// false: for /proc. None if they are being changed right now.
+    pub fn visit_vmas_now(&self, above: usize, mut visit: impl FnMut(&Vma) -> bool) {
+        if let Some(mappings) = self.mmap_lock.try_read() {
+            let mut areas = mappings.vmas.overlapping(above, USER_END);
+            while areas.next().is_some_and(&mut visit) {}
+        }
     }
 
     fn resident(&self, mappings: &Mappings) -> usize {

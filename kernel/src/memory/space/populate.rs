@@ -10,7 +10,7 @@ use crate::arch::level::USER_END;
 use crate::arch::paging::Bits;
 use crate::memory::space::AddressSpace;
 use crate::memory::space::fault::FaultError;
-use crate::memory::space::map::{MapError, may_change};
+use crate::memory::space::map::{MapError, change_vmas};
 use crate::memory::vma::map::checked_end;
 use crate::memory::vma::vm_area::{Backing, Protection, Vma, VmaFlags};
 
@@ -86,11 +86,9 @@ impl AddressSpace {
     ) -> Result<(), MapError> {
         let end = checked_end(start, length).ok_or(MapError::NotMapped)?;
         let mut mappings = self.mmap_lock.write().await;
-        may_change(&mappings)?;
         let reached = mappings.vmas.covered_until(start, end);
-        mappings.vmas.change(start, reached, |vma| {
-            vma.flags.set(VmaFlags::LOCKED, locked);
-        });
+        let change = |vma: &mut Vma| vma.flags.set(VmaFlags::LOCKED, locked);
+        change_vmas(&mut mappings, start, reached, change).await?;
         match reached == end {
             true => Ok(()),
             false => Err(MapError::NotMapped),
@@ -102,10 +100,8 @@ impl AddressSpace {
     pub async fn set_all_locked(&self, now: Option<bool>, later: bool) -> Result<(), MapError> {
         let mut mappings = self.mmap_lock.write().await;
         if let Some(locked) = now {
-            may_change(&mappings)?;
-            mappings
-                .vmas
-                .change(0, USER_END, |vma| vma.flags.set(VmaFlags::LOCKED, locked));
+            let change = |vma: &mut Vma| vma.flags.set(VmaFlags::LOCKED, locked);
+            change_vmas(&mut mappings, 0, USER_END, change).await?;
         }
         mappings.new_flags.set(VmaFlags::LOCKED, later);
         Ok(())

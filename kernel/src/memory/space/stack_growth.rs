@@ -10,7 +10,6 @@ use crate::arch::level::page_of;
 use crate::memory::frame;
 use crate::memory::space::AddressSpace;
 use crate::memory::space::fault::FaultError;
-use crate::memory::space::map::may_change;
 use crate::memory::space::mmap_lock::Mappings;
 use crate::memory::vma::map::{GUARD_GAP, LOWEST, Totals};
 use crate::memory::vma::vm_area::{Vma, VmaFlags};
@@ -50,9 +49,10 @@ pub(in crate::memory) fn grow(mappings: &mut Mappings, address: usize) -> Result
     if start < LOWEST || too_long || too_near || !allowed {
         return Err(FaultError::NotMapped);
     }
-    may_change(mappings).map_err(|_| FaultError::OutOfMemory)?;
     frame::ensure_free()?;
-    mappings.vmas.insert(grown);
+    // It adds no area, and so the limit on their number is none for a stack.
+    let mut nodes = mappings.vmas.reserve_insert(start, grown.end)?;
+    mappings.vmas.insert(grown, &mut nodes);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ impl<T: Span, const N: usize> Tree<T, N> {
     /// Adds a span where there is none.
     ///
     /// Takes at the most `copies` of its range and `splits(start, 1)` nodes.
-    pub(in crate::memory) fn insert(&mut self, span: T, spares: &mut Spares<T, N>) {
+    pub(in crate::memory::vma) fn insert(&mut self, span: T, spares: &mut Spares<T, N>) {
         self.len += 1;
         let Some(root) = &mut self.root else {
             self.root = Some(spares.filled(Node::Leaf(ArrayVec::from_iter([span]))));
@@ -31,7 +31,7 @@ impl<T: Span, const N: usize> Tree<T, N> {
     /// the order.
     ///
     /// Takes at the most `copies` of the range.
-    pub(in crate::memory) fn change(
+    pub(in crate::memory::vma) fn change(
         &mut self,
         start: usize,
         end: usize,
@@ -48,7 +48,7 @@ impl<T: Span, const N: usize> Tree<T, N> {
     ///
     /// Takes at the most `copies` of the range, and not more than two for each level, as nodes
     /// that become empty are used again.
-    pub(in crate::memory) fn remove(
+    pub(in crate::memory::vma) fn remove(
         &mut self,
         start: usize,
         end: usize,

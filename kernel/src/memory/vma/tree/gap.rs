@@ -6,7 +6,7 @@ use super::{Span, Tree};
 impl<T: Span, const N: usize> Tree<T, N> {
     /// The end of the highest free range of `length` bytes that lies between `bottom` and `top`,
     /// and ends at or below the border of the span above it.
-    pub(in crate::memory) fn highest_gap(
+    pub(in crate::memory::vma) fn highest_gap(
         &self,
         length: usize,
         bottom: usize,

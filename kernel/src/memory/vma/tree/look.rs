@@ -7,12 +7,12 @@ use core::slice;
 impl<T: Span, const N: usize> Tree<T, N> {
     /// The first span that ends above the address: the one that contains it, or the next.
     #[inline]
-    pub(in crate::memory) fn at_or_above(&self, address: usize) -> Option<&T> {
+    pub(in crate::memory::vma) fn at_or_above(&self, address: usize) -> Option<&T> {
         self.rest_of_leaf(address).first()
     }
 
     /// The first span that starts at the address or above.
-    pub(in crate::memory) fn first_from(&self, address: usize) -> Option<&T> {
+    pub(in crate::memory::vma) fn first_from(&self, address: usize) -> Option<&T> {
         let span = self.at_or_above(address)?;
         match span.start() >= address {
             true => Some(span),
@@ -21,7 +21,7 @@ impl<T: Span, const N: usize> Tree<T, N> {
     }
 
     /// The last span that starts below the address.
-    pub(in crate::memory) fn last_below(&self, address: usize) -> Option<&T> {
+    pub(in crate::memory::vma) fn last_below(&self, address: usize) -> Option<&T> {
         let mut node = self.root.as_ref()?;
         loop {
             match &**node {
@@ -39,7 +39,7 @@ impl<T: Span, const N: usize> Tree<T, N> {
     }
 
     /// The spans that end above the address, from the lowest up.
-    pub(in crate::memory) fn iter_from(&self, address: usize) -> Iter<'_, T, N> {
+    pub(in crate::memory::vma) fn iter_from(&self, address: usize) -> Iter<'_, T, N> {
         Iter {
             tree: self,
             leaf: self.rest_of_leaf(address).iter(),
@@ -70,7 +70,7 @@ impl<T: Span, const N: usize> Tree<T, N> {
 }
 
 /// Spans in order. A descent from the root leads to each leaf.
-pub(in crate::memory) struct Iter<'a, T: Span, const N: usize> {
+pub(in crate::memory::vma) struct Iter<'a, T: Span, const N: usize> {
     tree: &'a Tree<T, N>,
     leaf: slice::Iter<'a, T>,
     /// All that end here or below are through.

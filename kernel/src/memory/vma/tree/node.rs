@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// The heap has no room for a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::memory) struct NoNode;
+pub(in crate::memory::vma) struct NoNode;
 
 /// What is known of the spans below a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -164,9 +164,11 @@ impl<T: Span, const N: usize> NodeRef<T, N> {
 
     /// The node, to be changed, if the caller is its only holder.
     pub(super) fn sole(&mut self) -> Option<&mut Node<T, N>> {
+        if !self.is_sole() {
+            return None;
+        }
         // SAFETY: this is the only pointer to the node, and it is borrowed as long as the result.
-        self.is_sole()
-            .then(|| unsafe { &mut self.pointer.as_mut().node })
+        Some(unsafe { &mut self.pointer.as_mut().node })
     }
 
     /// The node, to be changed. If it has other holders it is replaced by a copy, which

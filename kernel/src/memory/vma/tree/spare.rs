@@ -4,35 +4,35 @@ use super::node::{NoNode, Node, NodeRef};
 use super::{Span, Tree};
 
 /// Nodes without entries, in a list through themselves.
-pub(in crate::memory) struct Spares<T: Span, const N: usize> {
+pub(in crate::memory::vma) struct Spares<T: Span, const N: usize> {
     top: Option<NodeRef<T, N>>,
     len: usize,
 }
 
 impl<T: Span, const N: usize> Spares<T, N> {
     /// None.
-    pub(in crate::memory) const fn new() -> Self {
+    pub(in crate::memory::vma) const fn new() -> Self {
         Spares { top: None, len: 0 }
     }
 
     /// How many there are.
-    pub(in crate::memory) fn len(&self) -> usize {
+    pub(in crate::memory::vma) fn len(&self) -> usize {
         self.len
     }
 
     /// Allocates one more.
-    pub(in crate::memory) fn allocate(&mut self) -> Result<(), NoNode> {
+    pub(in crate::memory::vma) fn allocate(&mut self) -> Result<(), NoNode> {
         self.put(NodeRef::new()?);
         Ok(())
     }
 
     /// Moves one from another list to this one. Whether there was one.
-    pub(in crate::memory) fn take_from(&mut self, other: &mut Self) -> bool {
+    pub(in crate::memory::vma) fn take_from(&mut self, other: &mut Self) -> bool {
         other.pop().map(|node| self.put(node)).is_some()
     }
 
     /// Drops one. Whether there was one.
-    pub(in crate::memory) fn drop_one(&mut self) -> bool {
+    pub(in crate::memory::vma) fn drop_one(&mut self) -> bool {
         self.pop().is_some()
     }
 
@@ -88,7 +88,7 @@ impl<T: Span, const N: usize> Drop for Spares<T, N> {
 impl<T: Span, const N: usize> Tree<T, N> {
     /// How many nodes at the most a change of spans in the range copies, and of the spans next to
     /// it; it does not look for more than `most`.
-    pub(in crate::memory) fn copies(&self, start: usize, end: usize, most: usize) -> usize {
+    pub(in crate::memory::vma) fn copies(&self, start: usize, end: usize, most: usize) -> usize {
         let mut found = 0;
         if let Some(root) = &self.root {
             count_shared(root, start, end, false, most, &mut found);
@@ -98,7 +98,7 @@ impl<T: Span, const N: usize> Tree<T, N> {
 
     /// How many nodes at the most up to `spans` further ones take which are put behind the last
     /// one that starts below `start`, besides those that are copied for them.
-    pub(in crate::memory) fn splits(&self, start: usize, spans: usize) -> usize {
+    pub(in crate::memory::vma) fn splits(&self, start: usize, spans: usize) -> usize {
         let Some(mut node) = self.root.as_ref() else {
             return 1;
         };

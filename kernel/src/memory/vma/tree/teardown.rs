@@ -10,13 +10,13 @@ const LEVELS: usize = 16;
 
 /// Nodes of a tree that are to be dropped: the way to the next one, from the root down. The last
 /// holder of each is this.
-pub(in crate::memory) struct Teardown<T: Span, const N: usize> {
+pub(in crate::memory::vma) struct Teardown<T: Span, const N: usize> {
     way: ArrayVec<NodeRef<T, N>, LEVELS>,
 }
 
 impl<T: Span, const N: usize> Teardown<T, N> {
     /// Drops up to so many nodes. Whether there are more.
-    pub(in crate::memory) fn step(&mut self, nodes: usize) -> bool {
+    pub(in crate::memory::vma) fn step(&mut self, nodes: usize) -> bool {
         let mut left = nodes;
         while left != 0 {
             let Some(last) = self.way.last_mut() else {
@@ -45,7 +45,7 @@ impl<T: Span, const N: usize> Teardown<T, N> {
 
 impl<T: Span, const N: usize> Tree<T, N> {
     /// Gives the tree up. Nothing is dropped yet, but what others hold too is let go.
-    pub(in crate::memory) fn tear_down(&mut self) -> Teardown<T, N> {
+    pub(in crate::memory::vma) fn tear_down(&mut self) -> Teardown<T, N> {
         let root = self.root.take().and_then(NodeRef::into_sole);
         *self = Tree::new();
         Teardown {
