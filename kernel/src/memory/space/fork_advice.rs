@@ -13,12 +13,9 @@ use crate::memory::space::map::Vmas;
 use crate::memory::vma::vm_area::{Vma, VmaFlags};
 
 impl AddressSpace {
-    /// To be called by a fork, for the child.
+    /// To be called by a fork, for the child, if [`concern_fork`](crate::memory::VmaMap::concern_fork).
     pub(in crate::memory) async fn apply_fork_advice(&self) -> Result<(), OutOfMemory> {
         let mut mappings = self.mmap_lock.write().await;
-        if !mappings.vmas.concern_fork() {
-            return Ok(());
-        }
         let mut at = 0;
         while let Some(area) = mappings.vmas.first_with(VmaFlags::FORK_MASK, at, USER_END) {
             let (start, end, flags) = (area.start, area.end, area.flags);

@@ -14,7 +14,6 @@
 
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::USER_END;
-use crate::memory::frame::OutOfMemory;
 use crate::memory::planted::{Planted, planted};
 use crate::memory::tlb::shootdown::{Ticket, over};
 use crate::memory::vma::limits::Limits;
@@ -60,13 +59,13 @@ impl Mappings {
     }
 
     /// The mappings of a child, which is active nowhere: nothing is outstanding there.
-    pub(in crate::memory) fn for_child(&mut self) -> Result<Mappings, OutOfMemory> {
-        Ok(Mappings {
-            vmas: self.vmas.for_child()?,
+    pub(in crate::memory) fn for_child(&self, vmas: VmaMap) -> Mappings {
+        Mappings {
+            vmas,
             new_flags: VmaFlags::empty(),
             outstanding: None,
             ..*self
-        })
+        }
     }
 
     /// Whether nothing that was asked of other CPUs is still to come.

@@ -127,8 +127,9 @@ unsafe impl<T: Span + Send + Sync, const N: usize> Send for NodeRef<T, N> {}
 unsafe impl<T: Span + Send + Sync, const N: usize> Sync for NodeRef<T, N> {}
 
 impl<T: Span, const N: usize> NodeRef<T, N> {
-    /// A new node without entries, with the caller as its only holder.
-    pub(super) fn new() -> Result<Self, NoNode> {
+    /// A new node without entries, with the caller as its only holder. It comes before `next` in a
+    /// list of such nodes.
+    pub(super) fn spare(next: &mut Option<Self>) -> Result<Self, NoNode> {
         let layout = Layout::new::<Counted<T, N>>();
         #[cfg(test)]
         super::tests::allocation(1)?;
@@ -139,7 +140,7 @@ impl<T: Span, const N: usize> NodeRef<T, N> {
         unsafe {
             pointer.write(Counted {
                 holders: AtomicUsize::new(1),
-                node: Node::Spare(None),
+                node: Node::Spare(next.take()),
             });
         }
         Ok(NodeRef {
@@ -149,7 +150,7 @@ impl<T: Span, const N: usize> NodeRef<T, N> {
     }
 
     fn counted(&self) -> &Counted<T, N> {
-        // SAFETY: the node was made by `new`, and stays while `self` is one of its holders. A
+        // SAFETY: the node was made by `spare`, and stays while `self` is one of its holders. A
         // `&mut` to it exists only where a caller has the only pointer, mutably borrowed.
         unsafe { self.pointer.as_ref() }
     }
@@ -230,7 +231,7 @@ impl<T: Span, const N: usize> Drop for NodeRef<T, N> {
         }
         // Pairs with the Release of all holders that have let go before.
         fence(Ordering::Acquire);
-        // SAFETY: nobody has a pointer to it any more. It was allocated by `new` with this layout.
+        // SAFETY: nobody has a pointer to it any more. It was allocated by `spare` with this layout.
         unsafe {
             self.pointer.drop_in_place();
             dealloc(self.pointer.as_ptr().cast(), Layout::new::<Counted<T, N>>());

@@ -22,7 +22,8 @@ impl<T: Span, const N: usize> Spares<T, N> {
 
     /// Allocates one more.
     pub(in crate::memory::vma) fn allocate(&mut self) -> Result<(), NoNode> {
-        self.put(NodeRef::new()?);
+        self.top = Some(NodeRef::spare(&mut self.top)?);
+        self.len += 1;
         Ok(())
     }
 
@@ -55,7 +56,7 @@ impl<T: Span, const N: usize> Spares<T, N> {
     pub(super) fn take(&mut self) -> NodeRef<T, N> {
         let node = self.pop();
         debug_assert!(node.is_some(), "a change takes more nodes than it reserved");
-        node.or_else(|| NodeRef::new().ok())
+        node.or_else(|| NodeRef::spare(&mut None).ok())
             .expect("nodes for a change are reserved before it")
     }
 
