@@ -1,13 +1,13 @@
 //! The executor on the machine, and what the kernel shows of it.
 //!
-//! The stress was seen to fail with these faults in `executor/src/scheduler/`: no kick for
+//! The stress was seen to fail with these faults in `executor/src/scheduler/`: no reschedule IPI for
 //! a pinned task (`place.rs`), "does not end"; timers fired 3 ms ahead of the clock
 //! (`alarm.rs`), "went off early". It was not seen to find a missing look around between
 //! `park` and the halt (`run.rs`): for a window of some instructions there are the models.
 
 use tests::Boot;
 
-/// Rules E2 and E3, with real halts, kicks and timers: see the kernel's `selftest`.
+/// Rules E2 and E3, with real halts, reschedule IPIs and timers: see the kernel's `selftest`.
 fn selftest(cpus: usize) {
     let outcome = Boot::new()
         .cpus(cpus)
@@ -136,7 +136,14 @@ fn the_kernel_shows_what_each_cpu_has_done() {
     let console = outcome.console();
     let table = table(&console);
     let names = [
-        "cpu", "polls", "steals", "stolen", "kicks", "parks", "idle_ns", "timers",
+        "cpu",
+        "polls",
+        "steals",
+        "stolen",
+        "resched_ipis",
+        "parks",
+        "idle_ns",
+        "timers",
     ];
     outcome.assert(
         table.first().is_some_and(|head| *head == names),

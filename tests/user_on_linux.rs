@@ -229,6 +229,18 @@ fn forkstorm_finds_no_mismatch() {
     }
 }
 
+/// With few MiB for each hog, as the host has other work.
+#[test]
+fn oomstorm_finds_nothing_on_linux() {
+    if !on_linux() {
+        return;
+    }
+    let arguments = ["--seconds", "3", "--limit", "4", "--hogs", "2"];
+    let outcome = user("oomstorm", &arguments, "");
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    assert!(outcome.output.contains("\nfailures 0\n"), "{outcome:?}");
+}
+
 #[test]
 fn forksize_prints_its_ratio() {
     if !on_linux() {

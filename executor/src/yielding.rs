@@ -46,10 +46,10 @@ impl Future for YieldNow {
 /// # let runtime = executor::host::Runtime::new(1);
 /// # runtime.block_on(async {
 /// for _ in 0..1_000 {
-///     executor::spend_budget().await;
+///     executor::consume_budget().await;
 /// }
 /// # });
 /// ```
-pub async fn spend_budget() {
-    core::future::poll_fn(|context| crate::task::hints::spend(context)).await;
+pub async fn consume_budget() {
+    core::future::poll_fn(|context| crate::task::coop::spend(context)).await;
 }

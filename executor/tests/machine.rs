@@ -16,7 +16,7 @@ use std::task::Poll;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Timer(Option<u64>),
-    Kick(usize),
+    WakeCpu(usize),
     Idle,
 }
 
@@ -82,8 +82,8 @@ unsafe impl Platform for Script {
         self.0.armed.lock().unwrap()[CPU.get()] = deadline;
     }
 
-    fn kick(&self, cpu: usize) {
-        self.ask(Asked::Kick(cpu));
+    fn wake_cpu(&self, cpu: usize) {
+        self.ask(Asked::WakeCpu(cpu));
     }
 
     fn idle(&self) {
@@ -197,8 +197,8 @@ fn a_halted_cpu_is_kicked_once_and_a_busy_one_not() {
         CPU.set(0);
         wakes.asked();
         other.notify_waiters();
-        assert_eq!(wakes.asked(), [Asked::Kick(1)]);
-        assert_eq!(inner.counters(0).unwrap().kicks, 1);
+        assert_eq!(wakes.asked(), [Asked::WakeCpu(1)]);
+        assert_eq!(inner.counters(0).unwrap().resched_ipis, 1);
         CPU.set(1);
     });
     CPU.set(1);
@@ -258,7 +258,7 @@ fn share_work_shows_a_woken_task_to_others() {
         assert_eq!(played.asked(), [], "the waker may let go soon");
         assert!(inner.contended());
         inner.share_work();
-        assert_eq!(played.asked(), [Asked::Kick(1)]);
+        assert_eq!(played.asked(), [Asked::WakeCpu(1)]);
         inner.share_work();
         assert_eq!(played.asked(), [], "one kick is enough");
         CPU.set(1);
@@ -503,7 +503,7 @@ fn a_task_that_is_kept_to_some_cpus_runs_on_no_other() {
         let inner = executor.clone();
         let kept = async move {
             loop {
-                poll_fn(|context| inner.keep_to(context, cpus.load(SeqCst))).await;
+                poll_fn(|context| inner.set_affinity(context, cpus.load(SeqCst))).await;
                 ran.lock().unwrap().push(script.cpu());
                 notify.notified().await;
             }
@@ -555,7 +555,7 @@ fn a_kept_task_goes_to_a_halted_cpu_of_its_own() {
         let (notify, end, ran_on) = (notify.clone(), end.clone(), ran_on.clone());
         let (inner, script) = (executor.clone(), script.clone());
         let kept = async move {
-            poll_fn(|context| inner.keep_to(context, 0b110)).await;
+            poll_fn(|context| inner.set_affinity(context, 0b110)).await;
             notify.notified().await;
             ran_on.store(script.cpu(), SeqCst);
             end.notify_one();
@@ -570,7 +570,7 @@ fn a_kept_task_goes_to_a_halted_cpu_of_its_own() {
         CPU.set(0);
         played.asked();
         notify.notify_one();
-        assert_eq!(played.asked(), [Asked::Kick(2)]);
+        assert_eq!(played.asked(), [Asked::WakeCpu(2)]);
         CPU.set(2);
     });
     CPU.set(2);
@@ -586,7 +586,7 @@ fn kept_tasks_are_dropped_with_the_executor() {
         let (inner, held) = (Arc::downgrade(&executor), witness.clone());
         let kept = async move {
             let keep = |context: &mut std::task::Context<'_>| match inner.upgrade() {
-                Some(executor) => executor.keep_to(context, 0b10),
+                Some(executor) => executor.set_affinity(context, 0b10),
                 None => Poll::Ready(()),
             };
             poll_fn(keep).await;

@@ -38,8 +38,7 @@ mod selftest;
 mod start;
 #[cfg(not(loom))]
 pub mod syscall;
+#[cfg(not(target_os = "none"))]
+pub mod testing;
 pub mod trace;
 pub mod wait;
-
-#[cfg(target_os = "none")]
-pub use start::start;

@@ -15,8 +15,9 @@ use alloc::vec::Vec;
 const EXIT_CLEAN: u8 = 0x10;
 const EXIT_AUDIT_FAILED: u8 = 0x11;
 
-/// Starts everything. Called by `arch` on the first CPU.
-pub fn start(boot: BootInfo) -> ! {
+/// Starts everything. `arch` declares it (`arch/upward.rs`) and calls it on the first CPU.
+#[unsafe(no_mangle)]
+fn kernel_start(boot: BootInfo) -> ! {
     kernel_log::init();
     let aside = memory::init(&boot, trace::bytes_wanted(&boot));
     let counters: Vec<&str> = memory::statistics().map(|(name, _)| name).collect();
@@ -50,7 +51,10 @@ pub fn start(boot: BootInfo) -> ! {
     }
     process::init();
     process::attach_procfs();
-    sched::init();
+    sched::init(sched::Hooks {
+        between_polls: memory::between_polls,
+        leave_space: memory::leave,
+    });
     for cpu in 0..arch::cpu_count() {
         drop(sched::executor().spawn_on(cpu, "reclaim", memory::run_reclaimer()));
     }

@@ -1,7 +1,7 @@
 //! What the tests of the file layer share: a program's memory on the simulated machine.
 
-use crate::arch::sim::{self, Machine};
 use crate::memory::{self, AddressSpace, Backing, Placement, Protection, UserBuf};
+use crate::testing::sim::{self, Machine};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use futures_util::FutureExt;

@@ -6,7 +6,7 @@ use crate::arch::level::{Level, USER_ENTRIES};
 use crate::arch::paging::{ENTRIES, Table};
 use crate::memory::frame::{self, HEAP};
 use crate::memory::object::Object;
-use crate::memory::space::AddressSpace;
+use crate::memory::space::address_space::AddressSpace;
 use crate::memory::table::occupancy;
 use alloc::sync::Arc;
 use alloc::vec;

@@ -23,13 +23,16 @@
 //! Nothing in here knows a register; see [`arch`] for what the machine does.
 
 mod audit;
+mod fault_injection;
 mod frame;
 #[cfg(not(loom))]
 mod heap;
 mod object;
 mod planted;
+mod quiesce;
 mod reclaim;
 mod space;
+mod statistics;
 mod stats;
 mod table;
 mod tlb;
@@ -44,27 +47,31 @@ mod tests;
 pub use crate::arch::level::{Level, USER_END, USER_ENTRIES, page_of};
 pub use crate::arch::{FRAME_SIZE, Frame};
 pub use audit::{Audit, audit};
+pub use fault_injection::{ALL_FAIL, fail_allocation, fail_allocation_here, fail_allocations};
 pub use frame::zeroed_pool::run as run_zeroed_pool;
 pub use frame::{
-    ALL_FAIL, FrameRef, OutOfMemory, Purpose, ensure_free, ensure_free_bytes, fail_allocation,
-    fail_allocation_here, fail_allocations, free_frames, heap_frames, holders, managed_frames,
+    FrameRef, OutOfMemory, Purpose, ensure_free, ensure_free_bytes, free_frames, heap_frames,
+    holders, managed_frames,
 };
 pub use object::transfer::{Sink, Source};
 pub use object::{Object, PageError};
-pub use reclaim::{
-    direct_reclaim, is_quiescent, quiesce, release_and_reclaim, run as run_reclaimer,
-};
-pub use space::AddressSpace;
+pub use quiesce::{is_quiescent, quiesce};
+pub use reclaim::reclaimer::{direct_reclaim, release_and_reclaim, run as run_reclaimer};
+pub use space::address_space::AddressSpace;
 pub use space::advise::Advice;
-pub use space::fault::{FaultError, FaultSlowPath};
-pub use space::map::{MapError, MapRequest, Placement};
+pub use space::current::{activate, is_current, leave};
+pub use space::error::{FaultError, MapError};
+pub use space::fault::FaultSlowPath;
+pub use space::map::MapRequest;
+pub use space::placement::Placement;
 pub use space::populate::Populate;
 pub use space::remap::{Remap, Target};
-pub use stats::counters::{Counter, count, statistics, total};
-pub use tlb::active_cpus::{activate, is_current, leave};
+pub use statistics::statistics;
+pub use stats::counters::{Counter, count, total};
 pub use tlb::shootdown::serve;
-pub use user::UserBuf;
+pub use user::error::AccessError;
 pub use user::futex_word::check_futex_word;
+pub use user::user_buf::UserBuf;
 pub use vma::limits::Limits;
 pub use vma::map::VmaMap;
 pub use vma::vm_area::{Backing, Protection, Vma, VmaFlags};
@@ -74,8 +81,8 @@ use crate::sched::ipi;
 
 /// What a CPU does for the memory system between two polls.
 pub fn between_polls() {
-    tlb::shootdown::serve_between_polls();
-    reclaim::drop_few();
+    space::current::serve_between_polls();
+    reclaim::reclaimer::drop_few();
 }
 
 /// Sets the memory system up. Called once, on the first CPU, before there is a heap.
@@ -83,20 +90,21 @@ pub fn between_polls() {
 /// `aside` bytes of physical memory, in whole frames, are left to the caller for good;
 /// returns where they are.
 pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
+    fault_injection::init();
     let aside = frame::init(boot, aside);
     frame::init_caches();
     #[cfg(target_os = "none")]
-    heap::global::init_slab_cache();
+    heap::global::init(reclaim::reclaimer::reclaim_all_cpus);
     stats::counters::init();
     frame::zeroed_pool::init();
     ipi::init();
-    tlb::active_cpus::init();
+    space::current::init();
     let without = boot
         .command_line
         .split_whitespace()
         .any(|word| word == "nopcid" || word.starts_with("nopcid="));
     tlb::asid::init(if without { 0 } else { arch::pcids() });
-    reclaim::init();
+    reclaim::reclaimer::init();
     tlb::shootdown::init();
     aside
 }

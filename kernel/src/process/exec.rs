@@ -18,8 +18,8 @@ use crate::errno::Errno;
 use crate::fs;
 use crate::fs::walk::Start;
 use crate::memory::{
-    self, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, MapRequest, Object, OutOfMemory,
-    Placement, Protection, USER_END, VmaFlags,
+    self, AccessError, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, MapRequest, Object,
+    OutOfMemory, Placement, Protection, USER_END, VmaFlags,
 };
 use alloc::sync::Arc;
 use alloc::vec;
@@ -58,6 +58,12 @@ impl From<ExecError> for Errno {
 impl From<Errno> for ExecError {
     fn from(errno: Errno) -> ExecError {
         ExecError::Other(errno)
+    }
+}
+
+impl From<AccessError> for ExecError {
+    fn from(error: AccessError) -> ExecError {
+        ExecError::Other(error.into())
     }
 }
 
@@ -143,7 +149,7 @@ pub async fn exec(
     let program = load(process, path, &mut strings).await?;
     let is_alone = process.threads.len() == 1;
     if is_alone {
-        // All or nothing; a table that was borrowed stays with its lender.
+        // All or nothing; a table that was vfork_done stays with its lender.
         process.files().exec()?;
     }
     // From here on nothing fails.
@@ -151,7 +157,7 @@ pub async fn exec(
         // The thread does not live to see it.
         return Err(Errno::EINTR.into());
     }
-    thread.tcb().take_lead();
+    thread.tcb().become_leader();
     if !is_alone && process.files().exec().is_err() {
         // The others are gone already, so there is no program left to go back to.
         process.threads.end(ExitStatus::Signal(Signal::KILL));
@@ -250,7 +256,7 @@ async fn read_strings(
         }
         memory::ensure_free_bytes(2 * MAX_STRING)?;
         let string = match space.read_string(address, MAX_STRING).await {
-            Err(Errno::ENAMETOOLONG) => return Err(ExecError::TooBig),
+            Err(AccessError::TooLong) => return Err(ExecError::TooBig),
             string => string?,
         };
         *budget = budget
@@ -262,7 +268,7 @@ async fn read_strings(
         }
         strings.push(string);
         // A program can bring hundreds of thousands.
-        executor::spend_budget().await;
+        executor::consume_budget().await;
     }
 }
 

@@ -1,13 +1,13 @@
-//! Numbers of processes and threads, and the way from a number to who has it.
+//! The table of pids: from the number of a process or a thread to the process or thread.
 //!
-//! There is one space of numbers. A process and its leader share one, which is the process's
-//! as long as it is there, zombie included; each further thread has its own until it ends.
+//! There is one space of numbers. A process and its leader share one, which the process keeps as
+//! long as it exists, zombie included; each further thread has its own until it ends.
 //!
-//! The table's lock also orders signals to many with `fork`: such a signal is sent to all
-//! members in one hold of it, and a child enters under it only if its parent has no
-//! reason to end. So the signal is either there before the child, which then is not
-//! made, or finds the child in the table. Under this lock only wait queues are locked, and
-//! nothing is dropped.
+//! The table's lock also orders signals to many processes with `fork`. Such a signal is sent to all
+//! members in one hold of the lock, and a child enters the table under the lock only if no fatal
+//! signal is pending for its parent. So either the signal comes first, and the child is not made, or
+//! it finds the child in the table. Under this lock only wait queues are locked, and nothing is
+//! dropped.
 
 use super::signal::InheritedSignals;
 use super::state::Process;
@@ -38,7 +38,7 @@ impl fmt::Display for Pid {
 /// Numbers go round at this one, as Linux's default pid_max.
 const LIMIT: u32 = 32768;
 
-/// Who has a number.
+/// What a number stands for.
 enum Numbered {
     /// A process, and its leader if that has not left.
     Process(Arc<Process>),
@@ -75,7 +75,7 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
 });
 
 impl Table {
-    /// A number that nobody has, the next one in turn.
+    /// The next free number in turn.
     fn free_number(&mut self) -> Option<Pid> {
         if self.numbers.len() >= LIMIT as usize - 1 {
             return None;
@@ -102,7 +102,7 @@ impl Table {
 pub enum NotEntered {
     /// No number is free.
     NoPid,
-    /// It must not be any more.
+    /// Its maker has to end.
     Refused,
     /// No memory.
     OutOfMemory,
@@ -117,8 +117,8 @@ impl From<NotJoined> for NotEntered {
     }
 }
 
-/// Makes a process with its leader under a number that no other has, zombies included, if
-/// `may` it still be. `may` and `make` are called under the table's lock.
+/// Makes a process with its leader under a free number, if `may` allows it. `may` and `make` are
+/// called under the table's lock.
 pub(super) fn enter(
     may: impl FnOnce() -> bool,
     make: impl FnOnce(Pid) -> Arc<Process>,
@@ -188,14 +188,25 @@ pub fn find_thread(tid: Pid) -> Option<(Arc<Process>, Option<Arc<Tcb>>)> {
     })
 }
 
-/// The process with the lowest number above this one, zombies included. Whoever goes from
-/// one to the next sees all that are there the whole time.
+/// The process with the lowest number above this one, zombies included. A walk from one to the
+/// next sees all processes that exist throughout the walk.
 pub fn next(after: Pid) -> Option<Arc<Process>> {
     let table = TABLE.lock();
     let mut rest = table
         .numbers
         .range((Bound::Excluded(after), Bound::Unbounded));
     rest.find_map(|(_, numbered)| numbered.as_process().cloned())
+}
+
+/// The thread of a process with the lowest number above this one. A leader that has left is still
+/// there while its process is.
+pub fn next_thread_of(process: &Arc<Process>, after: Pid) -> Option<Pid> {
+    let table = TABLE.lock();
+    let mut rest = table
+        .numbers
+        .range((Bound::Excluded(after), Bound::Unbounded));
+    rest.find(|(_, numbered)| Arc::ptr_eq(numbered.process(), process))
+        .map(|(&tid, _)| tid)
 }
 
 /// Visits all processes at one moment, zombies included. `visit` is called under the

@@ -29,7 +29,7 @@ const COUNT: usize = linux::RLIM_NLIMITS as usize;
 pub struct Limit {
     /// What counts.
     pub soft: u64,
-    /// What it can be raised to without a privilege, which everyone here has.
+    /// The highest value that the soft limit can have.
     pub hard: u64,
 }
 
@@ -46,8 +46,8 @@ impl Limit {
 
 /// The limits of a process.
 pub(super) struct Limits {
-    /// By their numbers. Of `NOFILE` the table of descriptors has the soft one. Shared by `fork`,
-    /// and copied by who changes one.
+    /// By their numbers. The soft limit of `NOFILE` is in the table of descriptors. `fork` shares the
+    /// array, and a change copies it.
     table: Mutex<Arc<[Limit; COUNT]>>,
     /// The address space is the parent's (vfork), whose limits count there.
     borrows_memory: AtomicBool,

@@ -35,8 +35,8 @@ pub struct Process {
     pub(super) signals: Signals,
     pub(super) family: Family,
     pub(super) threads: ThreadGroup,
-    /// A `vfork` child still uses its parent's memory.
-    pub(super) borrowed: Borrowed,
+    /// Set when a `vfork` child no longer uses its parent's memory.
+    pub(super) vfork_done: VforkDone,
     /// Another process has, or has had, the same memory.
     shares_memory: AtomicBool,
     /// The program has said that it uses private barriers (membarrier(2)).
@@ -70,23 +70,23 @@ impl Names {
     }
 }
 
-/// Whether a `vfork` child has let go of the memory that it borrowed.
-pub(super) struct Borrowed {
+/// Whether a `vfork` child has released its parent's memory.
+pub(super) struct VforkDone {
     returned: AtomicBool,
     queue: WaitQueue,
 }
 
-impl Borrowed {
-    pub(super) const fn new() -> Borrowed {
-        Borrowed {
+impl VforkDone {
+    pub(super) const fn new() -> VforkDone {
+        VforkDone {
             returned: AtomicBool::new(false),
             queue: WaitQueue::labelled(&Label("vfork")),
         }
     }
 
     /// The child has its own memory, or none any more.
-    pub(super) fn give_back(&self) {
-        // Release: pairs with the Acquire in `wait`. Most processes have nobody who waits.
+    pub(super) fn complete(&self) {
+        // Release: pairs with the Acquire in `wait`. Most processes have no waiter.
         if !self.returned.swap(true, Ordering::AcqRel) {
             self.queue.wake_all();
         }
@@ -113,7 +113,7 @@ impl Process {
             signals: parts.signals,
             family: Family::new(parts.parent),
             threads: ThreadGroup::new(),
-            borrowed: Borrowed::new(),
+            vfork_done: VforkDone::new(),
             shares_memory: AtomicBool::new(false),
             uses_barriers: AtomicBool::new(parts.uses_barriers),
             names: Mutex::new(parts.names),
@@ -136,7 +136,7 @@ impl Process {
 
     /// Whether another process has, or has had, the same memory.
     pub(super) fn shares_memory(&self) -> bool {
-        // Relaxed: whoever shares it has been told of each other by what made the second.
+        // Relaxed: the fork that made the second process orders the store before both of them.
         self.shares_memory.load(Ordering::Relaxed)
     }
 

@@ -76,7 +76,7 @@ pub fn init() {
 pub fn wake_cpu(cpu: CpuId) -> bool {
     let waited = STATES.get()[cpu.0].try_wake();
     if !waited {
-        arch::kick(cpu);
+        arch::send_ipi(cpu);
     }
     !waited
 }

@@ -281,7 +281,7 @@ pub fn report(to: &mut dyn fmt::Write, count: usize) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::sim;
+    use crate::testing::sim;
 
     #[test]
     fn the_last_parameter_before_the_words_of_init_counts() {

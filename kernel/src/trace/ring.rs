@@ -165,7 +165,7 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::sim;
+    use crate::testing::sim;
 
     /// An area that nobody else uses, and how its text begins.
     fn area(cpus: usize, records: usize) -> (Area, String) {

@@ -7,8 +7,8 @@ use linux_raw_sys::general::{
     __NR_access, __NR_chdir, __NR_close, __NR_dup, __NR_dup2, __NR_dup3, __NR_fcntl, __NR_fstat,
     __NR_ftruncate, __NR_getcwd, __NR_getdents64, __NR_ioctl, __NR_lseek, __NR_mkdir,
     __NR_newfstatat, __NR_open, __NR_openat, __NR_pipe, __NR_pipe2, __NR_pread64, __NR_pwrite64,
-    __NR_read, __NR_readv, __NR_rename, __NR_rmdir, __NR_unlink, __NR_write, __NR_writev, AT_FDCWD,
-    F_DUPFD, F_GETFD, F_GETFL, F_SETFD, F_SETFL,
+    __NR_read, __NR_readv, __NR_rename, __NR_rmdir, __NR_unlink, __NR_unlinkat, __NR_write,
+    __NR_writev, AT_FDCWD, F_DUPFD, F_GETFD, F_GETFL, F_SETFD, F_SETFL,
 };
 use linux_raw_sys::ioctl::{TCGETS, TIOCSCTTY};
 
@@ -56,6 +56,16 @@ pub fn writev(fd: Fd, pieces: &[&[u8]]) -> Result<usize> {
         *vector = [piece.as_ptr() as usize, piece.len()];
     }
     syscall!(__NR_writev, fd.0, vectors.as_ptr(), count)
+}
+
+/// Reads into so many segments, which are all the same byte: for what the kernel does with a long
+/// list of them.
+pub fn read_segments(fd: Fd, byte: &mut u8, count: usize) -> Result<usize> {
+    // IOV_MAX; the kernel refuses more.
+    let mut vectors = [[0usize; 2]; 1024];
+    vectors.fill([&raw mut *byte as usize, 1]);
+    let count = count.min(vectors.len());
+    syscall!(__NR_readv, fd.0, vectors.as_ptr(), count)
 }
 
 /// Writes all of it; a short write is continued, an interrupted one repeated.
@@ -153,6 +163,10 @@ pub fn rmdir(path: &CStr) -> Result<()> {
 
 pub fn unlink(path: &CStr) -> Result<()> {
     syscall!(__NR_unlink, path.as_ptr()).map(drop)
+}
+
+pub fn unlinkat(directory: Fd, path: &CStr) -> Result<()> {
+    syscall!(__NR_unlinkat, directory.0, path.as_ptr(), 0).map(drop)
 }
 
 pub fn rename(from: &CStr, to: &CStr) -> Result<()> {

@@ -10,7 +10,7 @@ use super::Result;
 use super::file::Fd;
 use super::raw::syscall;
 
-pub use linux_raw_sys::general::{MADV_DONTNEED, MADV_NOHUGEPAGE};
+pub use linux_raw_sys::general::{MADV_DONTNEED, MADV_NOHUGEPAGE, MADV_POPULATE_WRITE};
 
 /// The size of a page.
 pub const PAGE: usize = 4096;

@@ -5,10 +5,10 @@ use core::mem::MaybeUninit;
 
 use linux_raw_sys::general::{
     __NR_clock_gettime, __NR_getrandom, __NR_mount, __NR_nanosleep, __NR_prlimit64, __NR_reboot,
-    __NR_sched_getaffinity, __NR_uname, __kernel_timespec as Timespec, CLOCK_MONOTONIC,
-    LINUX_REBOOT_CMD_POWER_OFF, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2,
+    __NR_sched_getaffinity, __NR_sysinfo, __NR_uname, __kernel_timespec as Timespec,
+    CLOCK_MONOTONIC, LINUX_REBOOT_CMD_POWER_OFF, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2,
 };
-use linux_raw_sys::system::new_utsname;
+use linux_raw_sys::system::{new_utsname, sysinfo as SystemInfo};
 
 use super::raw::syscall;
 use super::{Errno, Result};
@@ -133,6 +133,15 @@ pub fn cpus() -> Result<usize> {
         .take(bytes / 8)
         .map(|word| word.count_ones() as usize)
         .sum())
+}
+
+/// Bytes of memory that no program and no file uses.
+pub fn free_memory() -> Result<u64> {
+    let mut info = MaybeUninit::<SystemInfo>::zeroed();
+    syscall!(__NR_sysinfo, info.as_mut_ptr())?;
+    // SAFETY: filled in by the kernel, and all zeroes were a valid value before.
+    let info = unsafe { info.assume_init() };
+    Ok(info.freeram.saturating_mul(u64::from(info.mem_unit)))
 }
 
 /// Turns the machine off. Returns only to say why not.

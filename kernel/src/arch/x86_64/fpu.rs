@@ -12,7 +12,7 @@ use super::percpu::{self, PerCpu};
 use alloc::alloc::{alloc, alloc_zeroed, dealloc};
 use core::alloc::Layout;
 use core::arch::asm;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// XSAVE wants 64 (Intel SDM vol. 1, 13.4), FXSAVE 16.
@@ -121,9 +121,19 @@ impl FpuState {
 
     /// Makes this the state of a new program again.
     pub fn reset(&mut self) {
+        self.unload();
         // SAFETY: the area has this size and is ours.
         unsafe { self.area.write_bytes(0, image_layout().size()) };
         self.set_initial_words();
+    }
+
+    /// The registers of this CPU, if they hold this state, hold it no longer. Called before the
+    /// area changes or goes away.
+    fn unload(&mut self) {
+        let cpu = percpu::this();
+        if self.stamp == cpu.fpu.get() {
+            cpu.fpu_area.set(ptr::null_mut());
+        }
         self.stamp = 0;
     }
 
@@ -150,31 +160,17 @@ impl FpuState {
     /// Brings the memory up to date if the registers hold this state. They go on
     /// holding it. To be called before the thread may run on another CPU, and
     /// before the state is copied or read.
-    pub fn save_if_loaded(&mut self) {
+    fn save_if_loaded(&mut self) {
         if self.stamp != percpu::this().fpu.get() {
             return;
         }
-        let components = COMPONENTS.load(Ordering::Relaxed);
-        let (low, high) = (components as u32, (components >> 32) as u32);
-        let area = self.area.as_ptr();
-        let features = Features::get();
-        // SAFETY: the area is large enough for the components, aligned and ours.
-        // XSAVEOPT may leave out what has not changed since XRSTOR from this very
-        // area (vol. 1, 13.9): a state is only ever loaded from its own area, and
-        // a change of the area's contents voids the stamp.
-        unsafe {
-            if features.contains(Features::XSAVEOPT) {
-                asm!("xsaveopt64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
-            } else if features.contains(Features::XSAVE) {
-                asm!("xsave64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
-            } else {
-                asm!("fxsave64 [{}]", in(reg) area, options(nostack));
-            }
-        }
+        // SAFETY: the registers hold this state, and the area is ours.
+        unsafe { save(self.area.as_ptr()) };
     }
 
     /// Puts the state into this CPU's registers unless it is there.
     pub(super) fn load(&mut self, cpu: &PerCpu) {
+        cpu.fpu_area.set(self.area.as_ptr());
         if self.stamp == cpu.fpu.get() {
             return;
         }
@@ -213,8 +209,45 @@ impl FpuState {
     }
 }
 
+/// Writes this CPU's registers to the area that they were loaded from in the current poll of a
+/// thread, if any were. Called when that poll ends: the next one may be on another CPU. The thread's
+/// future needs no access to its state for that, which its system call may have borrowed.
+pub fn save_loaded() {
+    let area = percpu::this().fpu_area.replace(ptr::null_mut());
+    if !area.is_null() {
+        // SAFETY: `load` has set the pointer in this poll, so the registers hold the state of this
+        // area. The state is there still: `unload` clears the pointer before the area changes or
+        // goes away. No reference to the area's bytes lives across the end of a poll.
+        unsafe { save(area) };
+    }
+}
+
+/// Writes the registers to an area.
+///
+/// # Safety
+/// They must hold the state of this area, which nothing else uses meanwhile.
+unsafe fn save(area: *mut u8) {
+    let components = COMPONENTS.load(Ordering::Relaxed);
+    let (low, high) = (components as u32, (components >> 32) as u32);
+    let features = Features::get();
+    // SAFETY: the area is large enough for the components, aligned and the caller's.
+    // XSAVEOPT may leave out what has not changed since XRSTOR from this very
+    // area (vol. 1, 13.9): a state is only ever loaded from its own area, and
+    // a change of the area's contents voids the stamp.
+    unsafe {
+        if features.contains(Features::XSAVEOPT) {
+            asm!("xsaveopt64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
+        } else if features.contains(Features::XSAVE) {
+            asm!("xsave64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
+        } else {
+            asm!("fxsave64 [{}]", in(reg) area, options(nostack));
+        }
+    }
+}
+
 impl Drop for FpuState {
     fn drop(&mut self) {
+        self.unload();
         // SAFETY: allocated by `new` with the same layout. A CPU that still has
         // the stamp compares it with other stamps only.
         unsafe { dealloc(self.area.as_ptr(), image_layout()) };

@@ -1,14 +1,13 @@
 //! What each CPU has for itself, found through the GS base.
 //!
 //! In the kernel the GS base points to the CPU's [`PerCpu`]; `swapgs` changes it
-//! for the user's at each crossing. Apart from the atomics, only the CPU itself
+//! for the user's at each entry and exit. Apart from the atomics, only the CPU itself
 //! touches its fields, with interrupts masked, and never across a call that could
 //! move to another CPU (kernel code between two awaits stays on one).
 
 use super::layout::Stack;
 use super::registers::TrapFrame;
-use super::{interrupts, user};
-use crate::arch::{CpuId, MAX_CPUS};
+use crate::arch::interface::{CpuId, MAX_CPUS};
 use core::arch::asm;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::offset_of;
@@ -26,7 +25,7 @@ use x86_64::{PrivilegeLevel, VirtAddr};
 pub struct PerCpu {
     /// The address of this structure.
     this: Cell<usize>,
-    /// Where `crossing::enter_user` left the kernel's stack.
+    /// Where `user_entry::enter_user` left the kernel's stack.
     kernel_stack: Cell<u64>,
     /// Where the registers of the program in user mode go; RSP0 is its end.
     frame: Cell<*mut TrapFrame>,
@@ -39,6 +38,8 @@ pub struct PerCpu {
     pub segments: Cell<u64>,
     /// The stamp of the FPU state that is in the registers.
     pub fpu: Cell<u64>,
+    /// Where that state goes at the end of the poll in which it was loaded; null: nowhere.
+    pub fpu_area: Cell<*mut u8>,
     /// The last stamp given out here.
     last_stamp: Cell<u64>,
     /// Added to this CPU's TSC to get the boot CPU's; see `time`.
@@ -91,6 +92,7 @@ impl PerCpu {
             id: Cell::new(0),
             segments: Cell::new(0),
             fpu: Cell::new(0),
+            fpu_area: Cell::new(ptr::null_mut()),
             last_stamp: Cell::new(0),
             tsc_offset: Cell::new(0),
             tss: UnsafeCell::new(TaskStateSegment::new()),
@@ -167,8 +169,8 @@ pub fn recover() {
     GsBase::write(VirtAddr::from_ptr(&raw const CPUS[cpu]));
 }
 
-/// Makes this CPU the one with the index: descriptors, stacks, interrupt table,
-/// entry points. The first thing that a CPU does in Rust.
+/// Makes this CPU the one with the index: its descriptors and stacks. The first thing that a CPU
+/// does in Rust.
 ///
 /// # Safety
 /// No other CPU may have this index, and it must be this CPU's first call.
@@ -214,6 +216,4 @@ pub unsafe fn init(index: usize) {
     }
     GsBase::write(VirtAddr::from_ptr(cpu));
     KernelGsBase::write(VirtAddr::zero());
-    interrupts::load();
-    user::init();
 }

@@ -11,23 +11,21 @@
 //! returns. They are loaded only when the CPU holds another context's (see
 //! `PerCpu::stamp`).
 
-use super::crossing::{Entries, SYSCALL, enter_user, syscall_entry};
 use super::features::Features;
 use super::fpu::FpuState;
-use super::interrupts::{self, EXCEPTIONS};
+use super::interrupts;
 use super::paging::is_user;
 use super::percpu::{self, USER_CODE, USER_DATA};
 use super::registers::{General, TrapFrame};
-use crate::arch::{Access, AtOnce, Trap};
+use super::user_entry::{Entries, SYSCALL, enter_user, syscall_entry};
+use super::vectors::{EXCEPTIONS, GENERAL_PROTECTION, PAGE_FAULT};
+use crate::arch::interface::{Access, FastPath, Trap};
 use core::fmt;
 use x86_64::VirtAddr;
 use x86_64::registers::control::Cr2;
 use x86_64::registers::model_specific::{FsBase, KernelGsBase, LStar, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 use x86_64::registers::segmentation::{FS, GS, Segment64};
-
-const PAGE_FAULT: u64 = 14;
-const GENERAL_PROTECTION: u8 = 13;
 
 /// The flags that a program may choose.
 const USER_FLAGS: RFlags = RFlags::CARRY_FLAG
@@ -97,7 +95,7 @@ impl UserContext {
     /// The address space must be loaded, and `fpu` the thread's. A context that
     /// the CPU would not accept reports general protection, as if the program had
     /// jumped there.
-    pub fn run<A: AtOnce>(&mut self, fpu: &mut FpuState, answerer: &A) -> Trap {
+    pub fn run<F: FastPath>(&mut self, fpu: &mut FpuState, fast: &F) -> Trap {
         // SYSRET to a non-canonical address would fault in ring 0 on the user's
         // stack (Intel).
         if !is_user(self.frame.rip as usize) {
@@ -119,13 +117,13 @@ impl UserContext {
         let frame = &raw mut self.frame;
         cpu.set_frame(frame);
         let entries = Entries {
-            system_call: system_call_at_once::<A>,
-            trap: trap_at_once::<A>,
-            answerer: (&raw const *answerer).cast(),
+            system_call: system_call_fast::<F>,
+            trap: trap_fast::<F>,
+            fast: (&raw const *fast).cast(),
         };
         // SAFETY: the frame has user segments and flags that only this module
         // sets, a user `rip`, and is written by this CPU alone until `enter_user`
-        // returns: `self` is exclusive. The functions are those for an `A`.
+        // returns: `self` is exclusive. The functions are those for an `F`.
         unsafe { enter_user(frame, &raw const entries) };
         if Features::get().contains(Features::FSGSBASE) {
             self.save_bases();
@@ -280,12 +278,9 @@ impl fmt::Display for UserContext {
 }
 
 /// Called by the system-call entry. It has filled in what is read here.
-extern "sysv64" fn system_call_at_once<A: AtOnce>(
-    frame: &mut TrapFrame,
-    answerer: *const (),
-) -> bool {
-    // SAFETY: `run` has put the two together, and borrows the answerer.
-    let answerer = unsafe { &*answerer.cast::<A>() };
+extern "sysv64" fn system_call_fast<F: FastPath>(frame: &mut TrapFrame, fast: *const ()) -> bool {
+    // SAFETY: `run` has put the two together, and borrows the fast of the fast path.
+    let fast = unsafe { &*fast.cast::<F>() };
     let General {
         rax,
         rdi,
@@ -297,7 +292,7 @@ extern "sysv64" fn system_call_at_once<A: AtOnce>(
         ..
     } = frame.general;
     let arguments = [rdi, rsi, rdx, r10, r8, r9].map(|value| value as usize);
-    match answerer.system_call(rax as usize, arguments) {
+    match fast.system_call(rax as usize, arguments) {
         Some(result) => {
             frame.general.rax = result as u64;
             true
@@ -307,15 +302,15 @@ extern "sysv64" fn system_call_at_once<A: AtOnce>(
 }
 
 /// Called by the entry of all other traps.
-extern "sysv64" fn trap_at_once<A: AtOnce>(frame: &mut TrapFrame, answerer: *const ()) -> bool {
+extern "sysv64" fn trap_fast<F: FastPath>(frame: &mut TrapFrame, fast: *const ()) -> bool {
     // SAFETY: as above.
-    let answerer = unsafe { &*answerer.cast::<A>() };
+    let fast = unsafe { &*fast.cast::<F>() };
     match frame.vector {
-        PAGE_FAULT => answerer.page_fault(Cr2::read_raw() as usize, access(frame.error)),
+        PAGE_FAULT => fast.page_fault(Cr2::read_raw() as usize, access(frame.error)),
         0..EXCEPTIONS => false,
         vector => {
             interrupts::serve(vector as u8);
-            answerer.interrupt()
+            fast.interrupt()
         }
     }
 }

@@ -3,15 +3,18 @@
 //! simulated machine; under `loom` a table has one entry.
 
 use super::Contents;
+use crate::arch::Frame;
 use crate::arch::level::Level;
 use crate::arch::paging::{Bits, Entry, Table};
-use crate::arch::{Frame, sim};
 use crate::memory::frame::{self, FrameRef, Purpose};
 use crate::memory::planted::{Planted, plant};
-use crate::memory::reclaim::{self, Receipt, Retired};
+use crate::memory::reclaim::reclaimer;
+use crate::memory::reclaim::retired::RetiredBatch;
+use crate::memory::reclaim::retired::{Receipt, Retired};
+use crate::memory::reclaim::{self};
 use crate::memory::space::cow_break::private_child;
 use crate::memory::table::occupancy;
-use crate::memory::tlb::flush::RetiredBatch;
+use crate::testing::sim;
 use loom::thread::{self, JoinHandle};
 use std::sync::Arc;
 
@@ -99,7 +102,7 @@ fn release(left: impl IntoIterator<Item = Retired>) {
     for retired in left {
         retired.release(Receipt::all_forgot(), 0);
     }
-    while reclaim::reclaim_here(1) {}
+    while reclaimer::reclaim_here(1) {}
 }
 
 /// A thread with room for what the kernel puts on its stack: `loom` gives 32 KiB.

@@ -194,7 +194,7 @@ impl Object {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::sim;
+    use crate::testing::sim;
 
     #[test]
     fn holes_read_as_zero_and_the_end_is_kept() {

@@ -3,9 +3,11 @@
 //! Linux works through all mapped parts of the range
 //! and complains of the holes afterwards; so does this.
 
-use crate::memory::space::AddressSpace;
-use crate::memory::space::map::{MapError, Vmas, change_vmas};
-use crate::memory::space::mmap_lock::Mappings;
+use super::address_space::AddressSpace;
+use super::change_vmas::change_vmas;
+use super::clear::Vmas;
+use super::error::MapError;
+use super::mmap_lock::Mappings;
 use crate::memory::vma::map::checked_end;
 use crate::memory::vma::vm_area::{Backing, Vma, VmaFlags};
 

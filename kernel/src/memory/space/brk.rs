@@ -1,11 +1,11 @@
 //! The heap that brk(2) moves: one area behind the program.
 
+use super::address_space::AddressSpace;
+use super::clear::Vmas;
+use super::populate::Populate;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::USER_END;
 use crate::memory::frame;
-use crate::memory::space::AddressSpace;
-use crate::memory::space::map::Vmas;
-use crate::memory::space::populate::Populate;
 use crate::memory::vma::map::Totals;
 use crate::memory::vma::vm_area::{Backing, Protection, Vma, VmaFlags};
 

@@ -22,16 +22,16 @@
 //! table keeps our reference until the shootdown is over, so no other holder
 //! takes it over before.
 
+use super::address_space::AddressSpace;
 use crate::arch::level::Level;
 use crate::arch::paging::{Bits, Entry, Table};
 use crate::memory::frame::count::TooManyHolders;
 use crate::memory::frame::{self, FrameRef, OutOfMemory, Purpose};
 use crate::memory::planted::{Planted, planted};
-use crate::memory::reclaim::Retired;
-use crate::memory::space::AddressSpace;
+use crate::memory::reclaim::retired::Retired;
+use crate::memory::reclaim::retired::RetiredBatch;
 use crate::memory::stats::counters::{Counter, count};
 use crate::memory::table::occupancy::{self, EntrySet};
-use crate::memory::tlb::flush::RetiredBatch;
 use crate::trace::{self, Kind};
 
 /// What an entry that points to a table allows; the leaf decides.

@@ -16,48 +16,15 @@
 //! Whether a page was written since the last fork is in its dirty bit, which a fork takes away from
 //! the pages that it copies. What was not written is shared again, and forgotten.
 
-use crate::arch::level::{Level, page_of};
+use super::address_space::AddressSpace;
+use super::first_writes::Pages;
+use super::leaf::trace_copy;
+use crate::arch::level::Level;
 use crate::arch::paging::{Bits, Entry, Table};
 use crate::memory::frame::{self, FrameRef, OutOfMemory};
-use crate::memory::reclaim::{Receipt, Retired};
-use crate::memory::space::AddressSpace;
-use crate::memory::space::fault::trace_copy;
+use crate::memory::reclaim::retired::{Receipt, Retired, RetiredBatch};
 use crate::memory::stats::counters::{Counter, count};
-use crate::memory::tlb::flush::RetiredBatch;
-use arrayvec::ArrayVec;
-use core::sync::atomic::{AtomicUsize, Ordering};
-
-/// How many pages a fork copies ahead at the most: more often than not these are the stack's and
-/// one of data. Each is a guess, and costs a frame if it is wrong.
-const MOST: usize = 2;
-
-/// Addresses of pages.
-pub(in crate::memory) type Pages = ArrayVec<usize, MOST>;
-
-/// The pages that faults have copied first after the last fork. Relaxed: a guess.
-#[derive(Default)]
-pub(in crate::memory) struct FirstWrites {
-    pages: [AtomicUsize; MOST],
-}
-
-impl FirstWrites {
-    /// A fault has copied this page.
-    pub(in crate::memory) fn note(&self, address: usize) {
-        let free = |page: &&AtomicUsize| page.load(Ordering::Relaxed) == 0;
-        if let Some(place) = self.pages.iter().find(free) {
-            // Another thread may do the same: one of the two is forgotten.
-            place.store(page_of(address), Ordering::Relaxed);
-        }
-    }
-
-    /// What is remembered from now on.
-    pub(in crate::memory) fn keep(&self, pages: &Pages) {
-        for (index, place) in self.pages.iter().enumerate() {
-            let page = pages.get(index).copied().unwrap_or(0);
-            place.store(page, Ordering::Relaxed);
-        }
-    }
-}
+use core::sync::atomic::Ordering;
 
 impl AddressSpace {
     /// The pages that a fork, which is about to share everything, shall copy: private ones of

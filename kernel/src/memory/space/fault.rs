@@ -29,44 +29,26 @@
 //! copy, the other finds it unsettled and waits for a shootdown of its own, which
 //! mostly goes with the first.
 
-use crate::arch;
-use crate::arch::Access;
-use crate::arch::FRAME_SIZE;
-use crate::arch::Frame;
+use super::address_space::AddressSpace;
+use super::current::is_current;
+use super::error::FaultError;
+use super::first_touch::{first_mapping, leaf_entry};
+use super::leaf::{leaf_bits, trace_copy};
+use super::mmap_lock::Mappings;
+use super::stack_growth;
 use crate::arch::level::{Level, page_of};
 use crate::arch::paging::{Bits, Entry, Table};
-use crate::memory::frame::{self, FrameRef, OutOfMemory, Purpose};
-use crate::memory::object::PageError;
+use crate::arch::{self, Access, Frame};
+use crate::memory::frame::{self, FrameRef, Purpose};
 use crate::memory::planted::{Planted, planted};
-use crate::memory::reclaim::{self, Retired};
-use crate::memory::space::AddressSpace;
-use crate::memory::space::mmap_lock::Mappings;
-use crate::memory::space::stack_growth;
+use crate::memory::reclaim::reclaimer;
+use crate::memory::reclaim::retired::{Retired, RetiredBatch};
 use crate::memory::stats::counters::{Counter, count};
 use crate::memory::table::occupancy;
-use crate::memory::tlb::flush::{FlushRange, RetiredBatch};
+use crate::memory::tlb::range::FlushRange;
 use crate::memory::tlb::shootdown::{self, Ready, Ticket};
-use crate::memory::vma::vm_area::{Backing, Protection, Vma};
+use crate::memory::vma::vm_area::{Protection, Vma};
 use crate::trace::{self, Kind};
-
-/// Why an access is not possible.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FaultError {
-    /// Nothing is mapped there (`SEGV_MAPERR`).
-    NotMapped,
-    /// It is mapped, but not for this kind of access (`SEGV_ACCERR`).
-    NotAllowed,
-    /// The mapping is longer than the file (`SIGBUS`).
-    BeyondEnd,
-    /// No memory is left, or the page has as many holders as can be counted.
-    OutOfMemory,
-}
-
-impl From<OutOfMemory> for FaultError {
-    fn from(_: OutOfMemory) -> FaultError {
-        FaultError::OutOfMemory
-    }
-}
 
 /// What became of a fault.
 enum Resolved {
@@ -126,7 +108,7 @@ impl FaultSlowPath<'_> {
     pub async fn resolve(self) -> Result<(), FaultError> {
         match self.space.attempt(self.address, self.access).await {
             // Rule M10: what waits to be dropped may be what is missing.
-            Err(FaultError::OutOfMemory) if reclaim::direct_reclaim().await => {
+            Err(FaultError::OutOfMemory) if reclaimer::direct_reclaim().await => {
                 self.space.attempt(self.address, self.access).await
             }
             outcome => outcome,
@@ -267,7 +249,7 @@ impl AddressSpace {
     /// Loosening needs no shootdown (rule M5), but this CPU would take the fault again
     /// with what its TLB holds.
     fn forget_here(&self, address: usize) {
-        if crate::memory::tlb::active_cpus::is_current(self) {
+        if is_current(self) {
             arch::flush_page(page_of(address));
         }
     }
@@ -299,8 +281,8 @@ impl AddressSpace {
             // us and the page: drop it now instead of copying.
             let zeroes = frame::is_zeroes(frame);
             let copies = !zeroes && !vma.backing.is_shared() && !frame::is_sole(frame);
-            if copies && reclaim::waits_here() {
-                reclaim::reclaim_here(RECLAIM_STEPS);
+            if copies && reclaimer::waits_here() {
+                reclaimer::reclaim_here(RECLAIM_STEPS);
             }
             if vma.backing.is_shared() || frame::is_sole(frame) {
                 if entry.bits().contains(Bits::COW_PENDING) && !planted(Planted::HastyReuse) {
@@ -351,11 +333,6 @@ impl AddressSpace {
     }
 }
 
-pub(in crate::memory) fn trace_copy(address: usize, from: Frame, to: Frame) {
-    let (from, to) = (from.number(), to.number());
-    trace::event(Kind::Copy, [address as u64, from.into(), to.into()]);
-}
-
 /// How many waiting references a fault drops at the most before it copies.
 const RECLAIM_STEPS: usize = 16;
 
@@ -367,62 +344,4 @@ fn allows(protection: Protection, access: Access) -> bool {
         Access::Write => protection.contains(Protection::WRITE),
         Access::Execute => protection.contains(Protection::EXECUTE),
     }
-}
-
-/// The bits of a leaf entry for an area, without the right to write. What must not be
-/// touched at all is present, and holds its frame, but not for user mode.
-pub(in crate::memory) fn leaf_bits(protection: Protection) -> Bits {
-    let mut bits = Bits::PRESENT;
-    bits.set(Bits::USER, !protection.is_empty());
-    bits.set(Bits::NO_EXECUTE, !protection.contains(Protection::EXECUTE));
-    bits
-}
-
-/// The page for an address of which the tables know nothing yet.
-fn first_mapping(vma: &Vma, address: usize, access: Access) -> Result<FrameRef, FaultError> {
-    let page = |object: &crate::memory::Object, offset: u64| {
-        let within = (page_of(address) - vma.start) as u64;
-        object
-            .page((offset + within) / FRAME_SIZE as u64)
-            .map_err(|error| match error {
-                PageError::BeyondEnd => FaultError::BeyondEnd,
-                PageError::OutOfMemory => FaultError::OutOfMemory,
-            })
-    };
-    match &vma.backing {
-        Backing::Anonymous if access != Access::Write => {
-            count(Counter::ZeroPageMaps);
-            Ok(FrameRef::zeroes())
-        }
-        Backing::Anonymous => {
-            count(Counter::ZeroFills);
-            trace::event(Kind::ZeroFill, [address as u64]);
-            Ok(FrameRef::zeroed(Purpose::User)?)
-        }
-        Backing::Shared(object, offset) => page(object, *offset),
-        Backing::Private(object, offset) => {
-            count(Counter::FileMaps);
-            let original = page(object, *offset)?;
-            if access != Access::Write {
-                return Ok(original);
-            }
-            // SAFETY: `original` holds the frame during the call.
-            let copy = unsafe { FrameRef::copy_of(original.frame())? };
-            count(Counter::CowCopies);
-            trace_copy(address, original.frame(), copy.frame());
-            Ok(copy)
-        }
-    }
-}
-
-/// The entry for a page that is mapped for the first time. It is writable at once where
-/// the area is, if the page is ours alone or meant to be shared.
-fn leaf_entry(page: &FrameRef, vma: &Vma) -> Entry {
-    let mut bits = leaf_bits(vma.protection) | Bits::ACCESSED;
-    let ours = vma.backing.is_shared() || frame::is_sole(page.frame());
-    bits.set(
-        Bits::WRITE,
-        ours && vma.protection.contains(Protection::WRITE),
-    );
-    Entry::new(page.frame(), bits)
 }

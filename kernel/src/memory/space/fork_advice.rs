@@ -6,10 +6,10 @@
 //! it un-shares the paths to that and takes it out of its own tables, as a munmap would.
 //! Without such areas a fork does not look at any.
 
+use super::address_space::AddressSpace;
+use super::clear::Vmas;
 use crate::arch::level::USER_END;
 use crate::memory::frame::OutOfMemory;
-use crate::memory::space::AddressSpace;
-use crate::memory::space::map::Vmas;
 use crate::memory::vma::vm_area::{Vma, VmaFlags};
 
 impl AddressSpace {

@@ -17,14 +17,15 @@
 //! place that was still written by route of the old one). Both need the mmap lock, or
 //! nobody else in the address space, and the lock is not to be had before.
 
+use super::address_space::AddressSpace;
+use super::mmap_lock::Mappings;
 use crate::arch::level::{LEAF_REACH, Level};
 use crate::arch::paging::Table;
 use crate::memory::frame::OutOfMemory;
-use crate::memory::reclaim::Retired;
-use crate::memory::space::AddressSpace;
-use crate::memory::space::mmap_lock::Mappings;
+use crate::memory::reclaim::retired::Retired;
+use crate::memory::reclaim::retired::{BATCH, RetiredBatch};
 use crate::memory::table::occupancy;
-use crate::memory::tlb::flush::{BATCH, FlushRange, RetiredBatch};
+use crate::memory::tlb::range::FlushRange;
 use crate::memory::tlb::shootdown;
 
 /// Entries that are moved between two waits, about: a leaf table has 512.
@@ -88,7 +89,7 @@ impl AddressSpace {
             }
             // Not with references in our hands, which may be given up in a wait.
             if retired.is_empty() {
-                executor::spend_budget().await;
+                executor::consume_budget().await;
                 ready = shootdown::ready().await;
             }
         }

@@ -4,13 +4,14 @@
 //! Memory never leaves, so a page that is there is as good as locked, and to lock memory is
 //! to fault it in. The trait is kept because other calls ask for it.
 
+use super::address_space::AddressSpace;
+use super::change_vmas::change_vmas;
+use super::error::FaultError;
+use super::error::MapError;
 use crate::arch::Access;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::USER_END;
 use crate::arch::paging::Bits;
-use crate::memory::space::AddressSpace;
-use crate::memory::space::fault::FaultError;
-use crate::memory::space::map::{MapError, change_vmas};
 use crate::memory::vma::map::checked_end;
 use crate::memory::vma::vm_area::{Backing, Protection, Vma, VmaFlags};
 
@@ -62,7 +63,7 @@ impl AddressSpace {
                     self.fault(at, access).await?;
                 }
                 at += FRAME_SIZE;
-                executor::spend_budget().await;
+                executor::consume_budget().await;
             }
         }
         Ok(())

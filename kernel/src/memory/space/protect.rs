@@ -1,14 +1,15 @@
 //! mprotect: rights that go are gone everywhere when it returns (rule M5).
 
+use super::address_space::AddressSpace;
+use super::error::MapError;
+use super::leaf::leaf_bits;
+use super::mmap_lock::Mappings;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::{LEAF_REACH, Level};
 use crate::arch::paging::Bits;
 use crate::memory::planted::{Planted, planted};
-use crate::memory::space::AddressSpace;
-use crate::memory::space::fault::leaf_bits;
-use crate::memory::space::map::MapError;
-use crate::memory::space::mmap_lock::Mappings;
-use crate::memory::tlb::flush::{BATCH, FlushRange, RetiredBatch};
+use crate::memory::reclaim::retired::{BATCH, RetiredBatch};
+use crate::memory::tlb::range::FlushRange;
 use crate::memory::tlb::shootdown;
 use crate::memory::vma::map::{Totals, checked_end};
 use crate::memory::vma::vm_area::{Protection, Vma, VmaFlags};
@@ -80,7 +81,7 @@ impl AddressSpace {
             if retired.len() > BATCH - 4 {
                 self.forget(mappings, ready, range, &mut retired);
                 mappings.finish_outstanding().await;
-                executor::spend_budget().await;
+                executor::consume_budget().await;
                 ready = shootdown::ready().await;
             }
         }
@@ -108,7 +109,7 @@ impl AddressSpace {
             mappings.vmas.change(at, done, change, &mut nodes);
             // Rule M5: a right that goes is gone everywhere when the call returns.
             mappings.finish_outstanding().await;
-            executor::spend_budget().await;
+            executor::consume_budget().await;
             at = done;
         }
         outcome

@@ -3,16 +3,19 @@
 //! The entries are moved by `move_tables.rs`; here is what may be done, and what becomes of
 //! the areas.
 
+use super::address_space::AddressSpace;
+use super::clear::Vmas;
+use super::error::MapError;
+use super::mmap_lock::Mappings;
+use super::move_tables::Move;
+use super::placement::{Placement, place_for};
+use super::populate::Populate;
 use crate::arch::FRAME_SIZE;
 use crate::memory::frame;
 use crate::memory::planted::{Planted, planted};
-use crate::memory::reclaim;
-use crate::memory::space::AddressSpace;
-use crate::memory::space::map::{MapError, Placement, Vmas, place_for};
-use crate::memory::space::mmap_lock::Mappings;
-use crate::memory::space::move_tables::Move;
-use crate::memory::space::populate::Populate;
-use crate::memory::tlb::flush::{FlushRange, RetiredBatch};
+use crate::memory::reclaim::reclaimer;
+use crate::memory::reclaim::retired::RetiredBatch;
+use crate::memory::tlb::range::FlushRange;
 use crate::memory::tlb::shootdown;
 use crate::memory::vma::map::{Totals, checked_end};
 use crate::memory::vma::vm_area::{Vma, VmaFlags};
@@ -183,7 +186,7 @@ impl AddressSpace {
     ) -> Result<usize, MapError> {
         if self.prepare_move(mappings, route).await.is_err() {
             // Rule M10: what waits to be dropped may be what is missing.
-            reclaim::direct_reclaim().await;
+            reclaimer::direct_reclaim().await;
             self.prepare_move(mappings, route).await?;
         }
         let (from, to) = (route.from, route.to);
@@ -217,7 +220,7 @@ impl AddressSpace {
                 }
             }
             mappings.finish_outstanding().await;
-            executor::spend_budget().await;
+            executor::consume_budget().await;
             done += moved;
         }
         if new_length > route.length {

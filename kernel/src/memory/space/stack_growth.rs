@@ -5,12 +5,12 @@
 //! a program that runs over its stack shall end with a fault, and not in somebody else's
 //! data (CVE-2010-2240, CVE-2017-1000364).
 
+use super::address_space::AddressSpace;
+use super::error::FaultError;
+use super::mmap_lock::Mappings;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::page_of;
 use crate::memory::frame;
-use crate::memory::space::AddressSpace;
-use crate::memory::space::fault::FaultError;
-use crate::memory::space::mmap_lock::Mappings;
 use crate::memory::vma::map::{GUARD_GAP, LOWEST, Totals};
 use crate::memory::vma::vm_area::{Vma, VmaFlags};
 use executor::sync::ReadGuard;

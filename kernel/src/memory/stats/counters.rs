@@ -1,8 +1,6 @@
 //! What the memory system has done, counted per CPU and summed up for `/proc/vmstat`.
 
 use crate::arch::{self, MAX_CPUS, PerMachine};
-use crate::memory::reclaim;
-use crate::memory::tlb::shootdown;
 use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 
@@ -89,15 +87,4 @@ pub fn total(counter: Counter) -> u64 {
         .iter()
         .map(|row| row[counter as usize].load(Ordering::Relaxed))
         .sum()
-}
-
-/// Everything for `/proc/vmstat`, by name: all counters, and how long things took, in
-/// nanoseconds.
-pub fn statistics() -> impl Iterator<Item = (&'static str, u64)> {
-    let counted = ALL.iter().map(|&(counter, name)| (name, total(counter)));
-    counted.chain([
-        ("shootdown_latency_median_ns", shootdown::latency(50)),
-        ("shootdown_latency_p99_ns", shootdown::latency(99)),
-        ("retired_longest_ns", reclaim::longest_retired()),
-    ])
 }

@@ -81,7 +81,7 @@ fn middle(bucket: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::sim;
+    use crate::testing::sim;
 
     #[test]
     fn a_bucket_is_never_far_from_its_values() {

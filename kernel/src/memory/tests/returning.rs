@@ -40,7 +40,7 @@ fn m6_a_cpu_that_comes_back_forgets_what_was_changed_meanwhile() {
             activate(&ours);
             assert!(sim::load(BASE).is_err(), "stale, with {pcids} PCIDs");
         });
-        assert!(!sim::take_kick(1), "it was not asked");
+        assert!(!sim::take_ipi(1), "it was not asked");
     }
 }
 

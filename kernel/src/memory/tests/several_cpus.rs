@@ -27,7 +27,7 @@ fn m4_a_copy_is_not_writable_before_the_old_page_is_gone_everywhere() {
     let (_machine, parent, child) = on_two_cpus();
     let mut fault = pin!(parent.fault(BASE, Access::Write));
     assert!(waits(fault.as_mut()));
-    assert!(sim::take_kick(1), "the other CPU was not asked");
+    assert!(sim::take_ipi(1), "the other CPU was not asked");
     assert!(
         sim::store(BASE, 2).is_err(),
         "writable while another CPU reads the old page"
@@ -247,9 +247,9 @@ fn m5_mprotect_that_fails_at_a_gap_returns_when_the_other_cpu_has_forgotten() {
 fn m6_a_cpu_that_has_left_is_not_asked() {
     let (_machine, parent, _child) = on_two_cpus();
     sim::on(1, leave);
-    sim::take_kick(1);
+    sim::take_ipi(1);
     store(&parent, BASE, 2).unwrap();
-    assert!(!sim::take_kick(1));
+    assert!(!sim::take_ipi(1));
     sim::on(1, || {
         activate(&parent);
         assert_eq!(
@@ -267,9 +267,9 @@ fn m6_a_cpu_that_is_asked_between_polls_leaves_and_is_not_asked_again() {
     assert!(waits(fault.as_mut()));
     sim::on(1, between_polls);
     now(fault).unwrap();
-    assert!(sim::take_kick(1));
+    assert!(sim::take_ipi(1));
     now(parent.unmap(BASE, PAGE)).unwrap();
-    assert!(!sim::take_kick(1), "it has left");
+    assert!(!sim::take_ipi(1), "it has left");
     sim::on(1, || {
         activate(&parent);
         assert!(sim::load(BASE).is_err(), "stale");
@@ -284,13 +284,13 @@ fn m7_a_cpu_that_is_asked_already_gets_no_second_interrupt() {
     let (_machine, parent, _child) = on_two_cpus();
     let mut first = pin!(parent.unmap(BASE, PAGE));
     assert!(waits(first.as_mut()));
-    assert!(sim::take_kick(1));
+    assert!(sim::take_ipi(1));
     let other = space(1);
     sim::on(1, || activate(&other));
     store(&other, BASE, 1).unwrap();
     let mut second = pin!(other.unmap(BASE, PAGE));
     assert!(waits(second.as_mut()));
-    assert!(!sim::take_kick(1), "one interrupt for many requests");
+    assert!(!sim::take_ipi(1), "one interrupt for many requests");
     assert_eq!(total(Counter::ShootdownsMerged), 1);
     sim::on(1, serve);
     now(first).unwrap();

@@ -10,57 +10,11 @@
 //! set and loading CR3 it reads the generation, and keeps what it has only if that is the one
 //! that it knows (`slots.rs`). So if the sender did not see it, it sees the new generation.
 
-use crate::arch::Frame;
+use super::asid::{self, Change, SpaceId};
+use super::cpu_set::CpuSet;
+use super::range::FlushRange;
 use crate::arch::atomic::{AtomicU64, Ordering, load_after};
-use crate::arch::{self, CpuId, PerMachine};
-use crate::memory::planted::{Planted, planted};
-use crate::memory::space::AddressSpace;
-use crate::memory::tlb::asid::{self, Change, SpaceId};
-use crate::memory::tlb::flush::FlushRange;
-use crate::trace::{self, Kind};
-use alloc::sync::Arc;
-use alloc::vec::Vec;
-use crossbeam_utils::CachePadded;
-use spin::Mutex;
-
-/// A set of CPUs, one bit each.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CpuSet(pub u64);
-
-impl CpuSet {
-    /// The set with one CPU in it.
-    pub fn only(cpu: CpuId) -> CpuSet {
-        CpuSet(1 << cpu.0)
-    }
-
-    /// Whether nobody is in it.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Whether the CPU is in it.
-    pub fn contains(self, cpu: CpuId) -> bool {
-        self.0 & CpuSet::only(cpu).0 != 0
-    }
-
-    /// The same set without the CPU.
-    pub fn without(self, cpu: CpuId) -> CpuSet {
-        CpuSet(self.0 & !CpuSet::only(cpu).0)
-    }
-
-    /// The CPUs in it.
-    pub fn iter(self) -> impl Iterator<Item = CpuId> {
-        let mut left = self;
-        core::iter::from_fn(move || {
-            let first = CpuId(left.0.trailing_zeros() as usize);
-            let found = !left.is_empty();
-            found.then(|| {
-                left = left.without(first);
-                first
-            })
-        })
-    }
-}
+use crate::arch::{CpuId, Frame};
 
 /// The part of an address space that CPUs contend for when they switch.
 pub(in crate::memory) struct ActiveCpus {
@@ -111,7 +65,8 @@ impl ActiveCpus {
         self.generation.load(Ordering::SeqCst)
     }
 
-    fn load(&self, root: Frame, generation: u64) {
+    /// Loads CR3 on this CPU, which has entered the set and then seen this generation.
+    pub(in crate::memory) fn load(&self, root: Frame, generation: u64) {
         asid::here().enter(root, self.id, generation);
     }
 
@@ -120,69 +75,4 @@ impl ActiveCpus {
         // SeqCst: CR3 was loaded before, so all this CPU did through the old tables comes first.
         self.cpus.fetch_and(!CpuSet::only(cpu).0, Ordering::SeqCst);
     }
-}
-
-/// The address space that each CPU's CR3 points to. The reference keeps its tables.
-type Current = CachePadded<Mutex<Option<Arc<AddressSpace>>>>;
-
-static CURRENT: PerMachine<Vec<Current>> = PerMachine::new();
-
-pub(in crate::memory) fn init() {
-    let nowhere = || CachePadded::new(Mutex::new(None));
-    CURRENT.init((0..arch::cpu_count()).map(|_| nowhere()).collect());
-}
-
-/// Makes the address space this CPU's. Must be called at the start of each poll of a
-/// task that uses user memory, and holds until the poll ends.
-pub fn activate(space: &Arc<AddressSpace>) {
-    let cpu = arch::cpu();
-    let mut slot = CURRENT.get()[cpu.0].lock();
-    if slot
-        .as_ref()
-        .is_some_and(|current| Arc::ptr_eq(current, space))
-    {
-        return;
-    }
-    #[cfg(test)]
-    if planted(Planted::LateEntry) {
-        let generation = space.active_cpus.generation();
-        space.active_cpus.load(space.root(), generation);
-        (0..8).for_each(|_| arch::scheduling_point());
-    }
-    let generation = space.active_cpus.enter(cpu);
-    if !planted(Planted::LateEntry) {
-        space.active_cpus.load(space.root(), generation);
-    }
-    trace::event(Kind::Switch, [space.root().number().into()]);
-    let old = slot.replace(space.clone());
-    drop(slot);
-    // The last reference may go here, and with it the whole address space: not under the
-    // lock.
-    finish_leaving(old, cpu);
-}
-
-/// Makes this CPU leave its address space, so that nobody has to ask it for anything.
-pub fn leave() {
-    let cpu = arch::cpu();
-    let old = {
-        let mut slot = CURRENT.get()[cpu.0].lock();
-        if slot.is_some() {
-            arch::load_kernel_root();
-            trace::event(Kind::Switch, [0]);
-            asid::here().leave();
-        }
-        slot.take()
-    };
-    finish_leaving(old, cpu);
-}
-
-fn finish_leaving(old: Option<Arc<AddressSpace>>, cpu: CpuId) {
-    if let Some(old) = old {
-        old.active_cpus.leave(cpu);
-    }
-}
-
-/// Whether this CPU's CR3 points to the address space.
-pub fn is_current(space: &AddressSpace) -> bool {
-    space.active_cpus.cpus().contains(arch::cpu())
 }

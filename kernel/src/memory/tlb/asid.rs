@@ -23,11 +23,11 @@
 //!
 //! INVPCID is not needed: nothing but the current PCID is ever emptied.
 
+use super::range::FlushRange;
 use crate::arch::Frame;
 use crate::arch::{self, Pcid, PerMachine};
 use crate::memory::planted::{Planted, planted};
 use crate::memory::stats::counters::{Counter, count};
-use crate::memory::tlb::flush::FlushRange;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crossbeam_utils::CachePadded;

@@ -3,10 +3,10 @@
 //!
 //! Both are model-checked in the form that ships (`models`).
 
+use super::cpu_set::CpuSet;
 use crate::arch::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::arch::{CpuId, MAX_CPUS};
 use crate::memory::planted::{Planted, planted};
-use crate::memory::tlb::active_cpus::CpuSet;
 use arrayvec::ArrayVec;
 
 /// What one CPU is asked to do.

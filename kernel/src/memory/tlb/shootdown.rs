@@ -23,15 +23,15 @@
 //! A CPU looks into its mailbox when the interrupt ends user mode, and between two polls. Nobody
 //! spins for anybody.
 
+use super::asid::{self, Change, SpaceId};
+use super::cpu_set::CpuSet;
+use super::mailbox::{Acks, Mailbox};
+use super::range::FlushRange;
 use crate::arch::{self, CpuId, PerMachine};
 use crate::memory::planted::{Planted, planted};
-use crate::memory::reclaim::Receipt;
+use crate::memory::reclaim::retired::{Receipt, RetiredBatch};
 use crate::memory::stats::counters::{Counter, count};
 use crate::memory::stats::histogram::Histogram;
-use crate::memory::tlb::active_cpus::{self, CpuSet};
-use crate::memory::tlb::asid::{self, Change, SpaceId};
-use crate::memory::tlb::flush::{FlushRange, RetiredBatch};
-use crate::memory::tlb::mailbox::{Acks, Mailbox};
 use crate::sched::ipi::wake_cpu;
 use crate::trace::{self, Kind};
 use alloc::vec::Vec;
@@ -278,15 +278,9 @@ fn post(mailbox: &Mailbox, cpu: CpuId, sender: CpuId, slot: u32) {
     }
 }
 
-/// As [`serve`], between two polls, where this CPU needs no user memory: it leaves the address
-/// space that it is asked about, and is not asked again before it comes back. Else a CPU that goes
-/// on with tasks of the kernel would be asked for each page that a thread writes which has moved
-/// away from here.
-pub(in crate::memory) fn serve_between_polls() {
-    if !SHOOTDOWNS.get().mailboxes[arch::cpu().0].is_empty() {
-        active_cpus::leave();
-        serve();
-    }
+/// Whether another CPU has asked this one for something.
+pub(in crate::memory) fn has_request() -> bool {
+    !SHOOTDOWNS.get().mailboxes[arch::cpu().0].is_empty()
 }
 
 /// Does what other CPUs have asked this one to do. Called when an interrupt has ended user mode.
@@ -342,12 +336,4 @@ pub fn is_quiescent() -> bool {
 /// The latency that `percent` of all shootdowns did not exceed, in nanoseconds.
 pub(in crate::memory) fn latency(percent: u64) -> u64 {
     SHOOTDOWNS.get().latency.quantile(percent)
-}
-
-/// The kernel touches user memory only where this CPU is asked for every change of it.
-pub(in crate::memory) fn assert_active(space: &crate::memory::space::AddressSpace) {
-    debug_assert!(
-        active_cpus::is_current(space),
-        "user memory of an address space that is not active here"
-    );
 }

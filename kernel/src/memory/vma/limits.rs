@@ -4,7 +4,6 @@
 //! may make a stack grow, need not know of processes.
 
 use crate::arch::FRAME_SIZE;
-use crate::memory::space::AddressSpace;
 use crate::memory::vma::map::Totals;
 
 /// Limits on an address space, in bytes.
@@ -31,12 +30,5 @@ impl Limits {
         let total = there.plus(more);
         total.all <= self.address_space / FRAME_SIZE
             && (more.data == 0 || total.data <= self.data / FRAME_SIZE)
-    }
-}
-
-impl AddressSpace {
-    /// Changes the limits. What is mapped beyond them stays.
-    pub async fn set_limits(&self, limits: Limits) {
-        self.mmap_lock.write().await.limits = limits;
     }
 }

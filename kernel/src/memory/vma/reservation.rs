@@ -5,6 +5,7 @@
 //! not, and gets nodes as long as the heap has any; and as a map that is shared since a fork needs
 //! some even for that, each map keeps a few from its fork on.
 
+use crate::memory::fault_injection;
 use crate::memory::frame::{self, OutOfMemory};
 use crate::memory::vma::map::{NODE, VmaMap};
 use crate::memory::vma::tree::{NoNode, Spares};
@@ -221,6 +222,6 @@ fn limit(is_kept: bool) -> Result<(), OutOfMemory> {
 
 /// Allocates a node. All that the map takes of the heap is taken here.
 fn allocate(nodes: &mut Nodes) -> Result<(), OutOfMemory> {
-    frame::fail_on_purpose()?;
+    fault_injection::check()?;
     nodes.allocate().map_err(|NoNode| OutOfMemory)
 }

@@ -1,9 +1,10 @@
 //! The map of areas: joining, cutting, counting, and against a simple model.
 
-use crate::arch::{FRAME_SIZE, sim};
+use crate::arch::FRAME_SIZE;
 use crate::memory::vma::map::{GUARD_GAP, VmaMap};
 use crate::memory::vma::totals::Totals;
 use crate::memory::vma::vm_area::{Backing, Protection, Vma, VmaFlags};
+use crate::testing::sim;
 use alloc::vec::Vec;
 
 fn area(start: usize, end: usize) -> Vma {

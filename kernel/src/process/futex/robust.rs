@@ -2,10 +2,9 @@
 //! robust-futex-ABI.rst).
 //!
 //! A thread keeps a list of the locks that it holds in its own memory, and has told the kernel
-//! where that begins. When it ends, the kernel walks the list, marks each lock that is still
-//! the thread's as one whose owner has died, and wakes one who waits for it. The list is the
-//! program's: it may be damaged, endless, or changed by others meanwhile. So nothing in it is
-//! trusted, and the walk is bounded.
+//! where the list begins. When the thread ends, the kernel walks the list, marks each lock that the
+//! thread still holds as one whose owner has died, and wakes one waiter of each. The list may be
+//! damaged, endless, or changed meanwhile. So nothing in it is trusted, and the walk is bounded.
 
 use crate::arch::Access;
 use crate::errno::Errno;
@@ -34,7 +33,7 @@ enum Entry {
 }
 
 impl Thread {
-    /// Marks the locks that the thread has left, and wakes who waits for them.
+    /// Marks the locks that the thread still holds, and wakes a waiter of each.
     pub(super) async fn give_up_locks(&self) {
         let head = self.tcb().take_robust_list();
         if head != 0 {
@@ -60,7 +59,7 @@ impl Thread {
                 self.give_up(entry, offset, Entry::Held).await?;
             }
             entry = next?;
-            executor::spend_budget().await;
+            executor::consume_budget().await;
         }
         if pending != 0 {
             self.give_up(pending, offset, Entry::Pending).await?;
@@ -85,7 +84,7 @@ impl Thread {
             }
         };
         let waits = match before {
-            // It was given back, and the thread died before it could wake anybody.
+            // The lock was released, and the thread died before it could wake a waiter.
             Err(0) => kind == Entry::Pending,
             Err(_) => false,
             Ok(value) => value & FUTEX_WAITERS != 0,

@@ -1,14 +1,14 @@
 //! Sending signals.
 //!
-//! A signal that would do nothing is not even queued, unless somebody holds it back: it may mean
-//! something by the time it is let in. `SIGCONT` continues a stopped process when it is sent, and
-//! takes back what would stop it; what stops takes back `SIGCONT`.
+//! A signal that would be ignored is not queued, unless a thread blocks it: it may have a handler by
+//! the time it is unblocked. `SIGCONT` continues a stopped process when it is sent, and removes
+//! pending stop signals; a stop signal removes a pending `SIGCONT`.
 
 use super::action::Disposition;
 use super::info::{ChildEvent, SigInfo};
 use super::number::{DefaultAction, STOPPING, Signal};
 use super::queue::{MAX_QUEUED, QueueFull};
-use super::state::State;
+use super::state::SignalState;
 use crate::process::ids::{self, Pid};
 use crate::process::state::Process;
 use crate::process::thread::{Tcb, Thread};
@@ -53,7 +53,7 @@ fn send_to_many(info: Option<SigInfo>, selected: impl Fn(&Process) -> bool) -> b
     any
 }
 
-/// Ends everybody but init: the machine is about to stop.
+/// Kills all processes but init: the machine is about to stop.
 pub(in crate::process) fn kill_all() {
     ids::for_each(|process| {
         if process.pid != Pid::INIT {
@@ -64,8 +64,8 @@ pub(in crate::process) fn kill_all() {
 }
 
 impl Process {
-    /// Puts a signal into the queue of the process or of one of its threads, and wakes who may
-    /// take it.
+    /// Puts a signal into the queue of the process or of one of its threads, and wakes the threads
+    /// that may take it.
     fn post(&self, to: Option<&Tcb>, info: SigInfo) -> Result<(), QueueFull> {
         let signal = info.signal();
         let continues = signal == Signal::CONT;
@@ -76,7 +76,7 @@ impl Process {
                 state.forget(&self.threads, STOPPING);
                 if mem::take(&mut state.stopped) {
                     state.report = Some(ChildEvent::Continued);
-                    state.untold = state.report;
+                    state.unsent = state.report;
                 }
             } else if signal.bit() & STOPPING != 0 {
                 state.forget(&self.threads, Signal::CONT.bit());
@@ -92,14 +92,15 @@ impl Process {
             self.signals.publish(&state);
             queued?
         };
-        // Pairs with the stores of what a thread holds back and waits for.
+        // Pairs with the SeqCst stores of `blocked` and `awaited` by a thread: either the loads in
+        // `wants` below observe them, or the thread's next look observes the queue.
         fence(Ordering::SeqCst);
         match to {
-            _ if continues => self.threads.alert(),
-            Some(thread) if queued => thread.alert(),
+            _ if continues => self.threads.signal_wake(),
+            Some(thread) if queued => thread.signal_wake(),
             None if queued => self.threads.for_each(|thread| {
                 if thread.signals.wants(signal) {
-                    thread.alert();
+                    thread.signal_wake();
                 }
             }),
             _ => {}
@@ -107,23 +108,23 @@ impl Process {
         Ok(())
     }
 
-    /// Whether the signal would do nothing, now and later.
-    fn is_indifferent(&self, state: &State, to: Option<&Tcb>, signal: Signal) -> bool {
+    /// Whether the signal would be ignored, now and later.
+    fn is_indifferent(&self, state: &SignalState, to: Option<&Tcb>, signal: Signal) -> bool {
         let disposition = state.actions.get(signal).disposition();
         // Init gets only what it has asked for (signal(7), kill(2)).
         if self.pid == Pid::INIT && disposition == Disposition::Default {
             return true;
         }
-        let holds_back = |thread: &Tcb| thread.signals.blocked() & signal.bit() != 0;
-        let held_back = match to {
-            Some(thread) => holds_back(thread),
+        let blocks = |thread: &Tcb| thread.signals.blocked() & signal.bit() != 0;
+        let is_blocked = match to {
+            Some(thread) => blocks(thread),
             None => {
                 let mut any = false;
-                self.threads.for_each(|thread| any |= holds_back(thread));
+                self.threads.for_each(|thread| any |= blocks(thread));
                 any
             }
         };
-        if held_back {
+        if is_blocked {
             return false;
         }
         match disposition {
@@ -145,8 +146,8 @@ impl Tcb {
 }
 
 impl Thread {
-    /// Sends the thread a signal for what it has just done. It cannot hold that back or ignore it:
-    /// then it is its end (signal(7)).
+    /// Sends the thread a signal for its own fault. Blocked or ignored, such a signal ends the
+    /// process (signal(7)).
     pub fn force(&self, info: SigInfo) {
         let signals = &self.process().signals;
         let bit = info.signal().bit();
@@ -163,7 +164,7 @@ impl Thread {
         signals.publish(&state);
     }
 
-    /// Whether the program has a handler for it, and lets it in.
+    /// Whether the program has a handler for it, and does not block it.
     pub fn catches(&self, signal: Signal) -> bool {
         self.process().handled() & !self.blocked() & signal.bit() != 0
     }

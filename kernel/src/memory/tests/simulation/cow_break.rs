@@ -43,7 +43,7 @@ fn fork(common: &Common) {
         let child = drive(common.space.fork()).unwrap();
         (0..schedule::random(3)).for_each(|_| between_polls());
         drop(child);
-        while reclaim::reclaim_here(1) {}
+        while reclaimer::reclaim_here(1) {}
         (0..schedule::random(10)).for_each(|_| between_polls());
     }
     common.forking.set(false);

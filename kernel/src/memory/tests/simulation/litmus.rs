@@ -5,8 +5,8 @@
 
 use super::*;
 use crate::arch::Frame;
-use crate::arch::sim::stores;
 use crate::memory::planted::{Planted, plant};
+use crate::testing::sim::stores;
 use core::cell::{Cell, RefCell};
 use core::pin::pin;
 

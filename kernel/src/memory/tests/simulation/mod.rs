@@ -23,12 +23,12 @@ mod shrink;
 mod world;
 
 use super::*;
-use crate::arch::sim::schedule;
 use crate::memory::audit;
-use crate::memory::reclaim;
+use crate::memory::reclaim::reclaimer;
 use crate::memory::tlb::asid;
 use crate::memory::tlb::shootdown;
 use crate::memory::{free_frames, is_quiescent};
+use crate::testing::sim::schedule;
 use campaign::Campaign;
 use model::Model;
 use plan::Plan;
@@ -92,7 +92,7 @@ fn left_over(cpus: usize, start: usize) -> Option<String> {
     for cpu in 0..cpus {
         sim::on(cpu, || {
             shootdown::serve();
-            while reclaim::reclaim_here(1) {}
+            while reclaimer::reclaim_here(1) {}
         });
     }
     let found = audit(&[], &[]);

@@ -3,8 +3,8 @@
 
 use super::super::PAGE;
 use super::model::WORDS;
-use crate::arch::sim::random::Random;
 use crate::memory::vma::vm_area::Protection;
+use crate::testing::sim::random::Random;
 use core::fmt;
 
 /// Files, and anonymous memory that is shared; and how many pages each of them has.

@@ -7,11 +7,11 @@
 use super::model::{File, Identity, Model};
 use super::plan::{FILES, Plan};
 use crate::arch;
-use crate::arch::sim::{self, schedule, stores};
 use crate::memory::AddressSpace;
-use crate::memory::reclaim;
-use crate::memory::tlb::active_cpus;
+use crate::memory::reclaim::reclaimer;
+use crate::memory::space::current;
 use crate::memory::tlb::shootdown;
+use crate::testing::sim::{self, schedule, stores};
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
@@ -127,7 +127,7 @@ impl World {
         let future = {
             let process = process.clone();
             poll_fn(move |context| {
-                active_cpus::activate(&process.space);
+                current::activate(&process.space);
                 if process.ending.get() {
                     // In the middle of whatever it waits for.
                     life = None;
@@ -171,17 +171,17 @@ impl World {
         while self.alive.get() != 0 {
             // What the executor does between two polls, or what an interrupt does in user mode.
             if schedule::random(2) == 0 {
-                shootdown::serve_between_polls();
+                current::serve_between_polls();
             } else {
                 shootdown::serve();
             }
             if schedule::random(4) == 0 {
-                reclaim::reclaim_here(1 + schedule::random(8));
+                reclaimer::reclaim_here(1 + schedule::random(8));
             }
             let Some(mut task) = self.take_ready() else {
                 // A CPU that halts leaves its address space first (rule M6).
                 if schedule::random(4) == 0 {
-                    active_cpus::leave();
+                    current::leave();
                 }
                 schedule::pause();
                 continue;
@@ -204,7 +204,7 @@ impl World {
             }
             schedule::pause();
         }
-        active_cpus::leave();
+        current::leave();
         shootdown::serve();
     }
 }

@@ -1,0 +1,131 @@
+//! Where a task that is ready goes, and who is woken for it.
+
+use super::shared::Shared;
+use super::worker::Worker;
+use crate::facade::atomic::Ordering;
+use crate::platform::Platform;
+use crate::task::{Class, Runnable};
+
+impl<P: Platform> Shared<P> {
+    /// Puts a task that is ready where it belongs, and wakes whom it needs.
+    pub(super) fn enqueue(&self, task: Runnable) {
+        let (class, target) = self.destination(&task);
+        let here = self.here();
+        match (here, self.workers.get(target)) {
+            (Some((cpu, worker)), Some(_)) if cpu == target => match class {
+                Class::Pinned => worker.pinned.push(task),
+                Class::Background => worker.background.push(task),
+                // SAFETY: the worker is this CPU's.
+                Class::Interactive => unsafe { self.enqueue_here(cpu, worker, task) },
+            },
+            (_, Some(worker)) => {
+                match class {
+                    Class::Pinned => worker.pinned.push(task),
+                    Class::Background => worker.background.push(task),
+                    Class::Interactive => worker.inbox.push(task),
+                }
+                if self.parking.wake(target) {
+                    self.wake_cpu(target);
+                } else if class != Class::Pinned {
+                    // Its CPU is busy: a parked one may come for it.
+                    if let Some(cpu) = self.parking.add_searcher(target) {
+                        self.wake_cpu(cpu);
+                    }
+                }
+            }
+            (_, None) => {
+                self.injection.push(task);
+                if let Some(cpu) = self.parking.wake_searcher(0) {
+                    self.wake_cpu(cpu);
+                }
+            }
+        }
+    }
+
+    /// The queue where a task belongs, and whose. One that is kept to some CPUs
+    /// goes where nobody steals, like a pinned one, but each time to the best of
+    /// them.
+    fn destination(&self, task: &Runnable) -> (Class, usize) {
+        let header = task.header();
+        let last = header.last_cpu.load(Ordering::Relaxed) as usize;
+        match (header.class, task.affinity()) {
+            (_, Some(cpus)) => (Class::Pinned, self.best_of(cpus, last)),
+            (class, None) => (class, last),
+        }
+    }
+
+    /// Of some CPUs one that is halted, or else the one where the task ran last; the first
+    /// if that is not among them.
+    fn best_of(&self, cpus: u64, last: usize) -> usize {
+        let all = self.workers.len();
+        let is_in = |cpu: usize| cpu < u64::BITS as usize && cpus >> cpu & 1 != 0;
+        let mut candidates = (0..all).map(|offset| (last % all + offset) % all);
+        if self.parking.any_parked()
+            && let Some(cpu) = candidates
+                .clone()
+                .find(|&cpu| is_in(cpu) && self.parking.is_parked(cpu))
+        {
+            return cpu;
+        }
+        candidates.find(|&cpu| is_in(cpu)).unwrap_or(last)
+    }
+
+    /// Into the slot; who was there goes to the ring.
+    ///
+    /// # Safety
+    ///
+    /// This runs on `cpu`, whose worker is `worker`.
+    unsafe fn enqueue_here(&self, cpu: usize, worker: &Worker, task: Runnable) {
+        // SAFETY: on our own CPU; the closure calls nothing.
+        let displaced = unsafe { worker.local(|local| local.slot.replace(task)) };
+        if let Some(displaced) = displaced {
+            // SAFETY: on our own CPU.
+            unsafe { worker.push_local(displaced) };
+            self.offer(cpu);
+        }
+    }
+
+    /// This CPU has more than it can run at once: wakes a parked CPU to take
+    /// some, if there is one and none is searching already.
+    pub(super) fn offer(&self, cpu: usize) {
+        if self.parking.any_parked()
+            && !self.parking.any_searching()
+            && let Some(other) = self.parking.wake_helper(cpu)
+        {
+            self.wake_cpu(other);
+        }
+    }
+
+    /// See [`Executor::share_work`](super::Executor::share_work).
+    pub(super) fn share_work(&self) {
+        let Some((cpu, worker)) = self.here() else {
+            return;
+        };
+        if !self.parking.any_parked() {
+            return;
+        }
+        // SAFETY: on our own CPU; the closure calls nothing.
+        if let Some(task) = unsafe { worker.local(|local| local.slot.take()) } {
+            // SAFETY: on our own CPU.
+            unsafe { worker.push_local(task) };
+        }
+        if worker.has_stealable() {
+            self.offer(cpu);
+        }
+    }
+
+    /// See [`Executor::contended`](super::Executor::contended).
+    pub(super) fn contended(&self) -> bool {
+        let Some((_, worker)) = self.here() else {
+            return false;
+        };
+        self.has_work(worker)
+    }
+
+    /// Is there work in this CPU's slot or queues, or in the injection?
+    pub(super) fn has_work(&self, worker: &Worker) -> bool {
+        // SAFETY: on our own CPU; the closure calls nothing.
+        let slot = unsafe { worker.local(|local| local.slot.is_some()) };
+        slot || worker.has_queued() || !self.injection.is_empty()
+    }
+}

@@ -1,0 +1,190 @@
+//! Choosing the next task for a CPU.
+
+use super::ring::CAPACITY;
+use super::shared::Shared;
+use super::worker::Worker;
+use crate::platform::Platform;
+use crate::task::Runnable;
+
+/// Tasks out of the slot in a row before the ring has its turn.
+const SLOT_STREAK: u8 = 3;
+/// Every so many picks a background task goes first, if there is one: a
+/// twelve percent share under load.
+const BACKGROUND_EVERY: u32 = 8;
+/// Every so many picks the injection queue goes first, and an inbox that a
+/// long ring keeps waiting.
+const OTHERS_EVERY: u32 = 16;
+/// How many tasks are taken out of a shared queue at once.
+const BATCH: usize = 32;
+
+impl<P: Platform> Shared<P> {
+    /// The next task for `cpu`, if its own queues or the injection have one.
+    ///
+    /// # Safety
+    ///
+    /// This runs on `cpu`, whose worker is `worker`.
+    pub(super) unsafe fn next_task(&self, worker: &Worker) -> Option<Runnable> {
+        // SAFETY: on our own CPU; the closure calls nothing.
+        let tick = unsafe {
+            worker.local(|local| {
+                local.tick = local.tick.wrapping_add(1);
+                local.tick
+            })
+        };
+        if tick.is_multiple_of(BACKGROUND_EVERY)
+            && !worker.background.is_empty()
+            && let Some(task) = worker.background.pop().task()
+        {
+            return Some(task);
+        }
+        // Pinned tasks and the others take turns while both are there.
+        if tick % 2 == 0
+            && !worker.pinned.is_empty()
+            && let Some(task) = worker.pinned.pop().task()
+        {
+            return Some(task);
+        }
+        if tick.is_multiple_of(OTHERS_EVERY) {
+            for queue in [&self.injection, &worker.inbox] {
+                if !queue.is_empty()
+                    && let Some(task) = queue.pop().task()
+                {
+                    return Some(task);
+                }
+            }
+        }
+        // SAFETY: on our own CPU.
+        unsafe { self.next_interactive(worker) }
+            .or_else(|| worker.pinned.pop().task())
+            .or_else(|| worker.background.pop().task())
+    }
+
+    /// Slot, ring, inbox, injection.
+    ///
+    /// # Safety
+    ///
+    /// As for [`next_task`](Self::next_task).
+    unsafe fn next_interactive(&self, worker: &Worker) -> Option<Runnable> {
+        // SAFETY: on our own CPU; the closure calls nothing that gets here
+        // again.
+        let slot = unsafe {
+            worker.local(|local| {
+                let task = local.slot.take();
+                match task {
+                    Some(task) if local.slot_streak < SLOT_STREAK => {
+                        local.slot_streak += 1;
+                        Ok(task)
+                    }
+                    other => {
+                        local.slot_streak = 0;
+                        Err(other)
+                    }
+                }
+            })
+        };
+        match slot {
+            Ok(task) => return Some(task),
+            // It has been first often enough: now it waits its turn.
+            // SAFETY: on our own CPU.
+            Err(Some(task)) => unsafe { worker.push_local(task) },
+            Err(None) => {}
+        }
+        // What others sent joins the ring before the ring is served, unless
+        // that is long, so that a remote wake-up does not wait for a round.
+        if !worker.inbox.is_empty() && worker.ring.len() <= CAPACITY / 2 {
+            worker.inbox.pop_some(BATCH.min(CAPACITY / 2), |task| {
+                // SAFETY: on our own CPU. The ring has room for these.
+                unsafe { worker.push_local(task) }
+            });
+        }
+        // SAFETY: on our own CPU.
+        if let Some(task) = unsafe { worker.ring.pop() } {
+            return Some(task);
+        }
+        if self.injection.is_empty() {
+            return None;
+        }
+        let mut first = None;
+        self.injection.pop_some(self.injection_share(), |task| {
+            if first.is_none() {
+                first = Some(task);
+            } else {
+                // SAFETY: on our own CPU. The ring is empty, so it has room.
+                unsafe { worker.push_local(task) }
+            }
+        });
+        first
+    }
+
+    /// How much of the injection queue one CPU takes at once.
+    fn injection_share(&self) -> usize {
+        if self.workers.len() == 1 {
+            BATCH.min(CAPACITY)
+        } else {
+            (BATCH / 2).min(CAPACITY / 2)
+        }
+    }
+
+    /// Looks at the other CPUs' queues, and brings home what it can.
+    ///
+    /// # Safety
+    ///
+    /// As for [`next_task`](Self::next_task), and the CPU's own ring is empty.
+    pub(super) unsafe fn steal(&self, cpu: usize, worker: &Worker) -> Option<Runnable> {
+        // SAFETY: on our own CPU; the closure calls nothing.
+        let random = unsafe {
+            worker.local(|local| {
+                // Marsaglia's xorshift, 32 bits.
+                local.random ^= local.random << 13;
+                local.random ^= local.random >> 17;
+                local.random ^= local.random << 5;
+                local.random
+            })
+        };
+        let cpus = self.workers.len();
+        let start = random as usize % cpus;
+        for offset in 0..cpus {
+            let victim = (start + offset) % cpus;
+            if victim == cpu {
+                continue;
+            }
+            // SAFETY: on our own CPU, with an empty ring.
+            if let Some(task) = unsafe { self.steal_from(worker, victim) } {
+                return Some(task);
+            }
+        }
+        None
+    }
+
+    /// Half of the victim's ring, or some of its inbox, or a background task.
+    ///
+    /// # Safety
+    ///
+    /// As for [`steal`](Self::steal).
+    unsafe fn steal_from(&self, worker: &Worker, number: usize) -> Option<Runnable> {
+        let victim = self.workers.get(number)?;
+        let before = worker.ring.len();
+        // SAFETY: on our own CPU, with an empty ring.
+        let mut first = unsafe { victim.ring.steal_into(&worker.ring) };
+        if first.is_none() && !victim.inbox.is_empty() {
+            victim.inbox.pop_some(BATCH.min(CAPACITY / 2), |task| {
+                if first.is_none() {
+                    first = Some(task);
+                } else {
+                    // SAFETY: on our own CPU; the ring has room for these.
+                    unsafe { worker.push_local(task) }
+                }
+            });
+        }
+        if first.is_none() && !victim.background.is_empty() {
+            first = victim.background.pop().task();
+        }
+        if first.is_some() {
+            let moved = worker.ring.len().saturating_sub(before) + 1;
+            worker.tally.steals.add(1);
+            worker.tally.stolen.add(moved as u64);
+            self.platform.stole(number, moved);
+        }
+        first
+    }
+}
