@@ -2,7 +2,6 @@
 
 use crate::memory::frame::OutOfMemory;
 use crate::memory::object::PageError;
-use crate::memory::vma::map::TooManyVmas;
 
 /// Why an access is not possible.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,12 +52,6 @@ pub enum MapError {
 
 impl From<OutOfMemory> for MapError {
     fn from(_: OutOfMemory) -> MapError {
-        MapError::OutOfMemory
-    }
-}
-
-impl From<TooManyVmas> for MapError {
-    fn from(_: TooManyVmas) -> MapError {
         MapError::OutOfMemory
     }
 }
