@@ -78,7 +78,7 @@ fn symbols(initramfs: &'static [u8]) -> Option<&'static [u8]> {
 /// What a key on the terminal does.
 fn signal_group(group: i32, signal: u32) {
     if let Some(signal) = Signal::new(signal as usize) {
-        process::send_to_group(group as u32, Some(SigInfo::kernel(signal)));
+        process::send_to_group(group as u32, Some(SigInfo::kernel(signal)), None);
     }
 }
 

@@ -64,7 +64,7 @@ impl FrameRef {
         }
         let frame = allocate(purpose)?;
         if !planted(Planted::NotZeroed) {
-            // SAFETY: the frame is fresh: nobody else has it.
+            // SAFETY: the frame is fresh: nothing else has it.
             unsafe { page_copy::zero(frame) };
         }
         Ok(FrameRef(frame))

@@ -295,7 +295,7 @@ impl Object {
             };
             let given = source.take(&mut buffer[..wanted]);
             // SAFETY: `frame` holds a reference during the call; the bytes of an object may be
-            // written by all who have it, and who maps it privately knows that.
+            // written by all that map it, and a private mapping allows for that.
             unsafe { page_copy::write(frame.frame(), within, &buffer[..given]) };
             done += given;
             self.extend_to(at + given as u64);

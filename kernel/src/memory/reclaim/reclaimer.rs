@@ -41,7 +41,7 @@ impl Retired {
 }
 
 impl Retired {
-    /// Drops the reference at once: for who knows that it is not the last.
+    /// Drops the reference immediately: for a caller that knows that it is not the last.
     pub(in crate::memory) fn release_now(self, receipt: Receipt) {
         let retired = ManuallyDrop::new(self);
         let since = 0;
@@ -87,7 +87,7 @@ struct CpuQueue {
     /// it: odd means in between.
     steps: AtomicUsize,
     work: WaitQueue,
-    /// Who releases something takes it apart itself, and the task need not wake up.
+    /// Set while [`release_and_reclaim`] does the work itself, and the task need not wake up.
     holds_back: AtomicBool,
     /// The longest time that a reference which this CPU has dropped had been retired.
     longest: AtomicU64,
@@ -95,7 +95,7 @@ struct CpuQueue {
 
 struct Reclaimer {
     queues: Vec<CachePadded<CpuQueue>>,
-    /// Tables that nobody holds, a chain for each level.
+    /// Dead tables, a chain for each level.
     dead: Mutex<[Chain; Level::TABLES.len()]>,
     /// Pages of objects that are gone.
     dead_pages: Mutex<DeadPages>,
@@ -168,7 +168,7 @@ impl Reclaimer {
         let Some((frame, level)) = found else {
             return false;
         };
-        // SAFETY: a dead table is a table, and nobody can reach it any more: it is ours until it
+        // SAFETY: a dead table is a table, and nothing can reach it any more: it is ours until it
         // is freed below.
         let table = unsafe { Table::new(frame) };
         occupancy::each(table, |index, entry| {
@@ -279,9 +279,9 @@ pub async fn run() {
     }
 }
 
-/// Does up to `steps` steps of reclaim on this CPU, now: for those who gain by it, such
-/// as a fault that would otherwise copy a page whose other holder is just dropping it.
-/// Says whether there was anything to do.
+/// Direct reclaim of what this CPU has queued, up to `steps` steps: for a caller that gains by
+/// it, such as a fault that would otherwise copy a page whose other holder is just going.
+/// Returns whether there was anything to do.
 pub(in crate::memory) fn reclaim_here(steps: usize) -> bool {
     let reclaimer = RECLAIMER.get();
     reclaimer.steps(reclaimer.here(), steps) != 0
@@ -306,9 +306,9 @@ pub(in crate::memory) fn drop_few() {
 /// How many steps a process that ends does itself.
 const OWN_STEPS: usize = 16;
 
-/// Does something that releases references, and takes apart what that has left, as far as it is
-/// little: so does a process that ends, and its parent, when it goes on, finds itself the only
-/// holder of what they shared. Only if that was not all is the task woken.
+/// Calls `release`, which releases references, and drops a few of them right away. A process that
+/// ends does so; its parent then finds itself the only holder of what they shared. The task is
+/// woken only if that was not all.
 pub fn release_and_reclaim<T>(release: impl FnOnce() -> T) -> T {
     let reclaimer = RECLAIMER.get();
     let own = reclaimer.here();

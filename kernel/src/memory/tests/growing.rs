@@ -26,8 +26,12 @@ fn with_stack(limits: Limits) -> Arc<AddressSpace> {
 }
 
 fn areas(space: &AddressSpace) -> Vec<(usize, usize)> {
-    let areas = space.vmas_now();
-    areas.iter().map(|area| (area.start, area.end)).collect()
+    let mut areas = Vec::new();
+    space.visit_vmas_now(0, |area| {
+        areas.push((area.start, area.end));
+        true
+    });
+    areas
 }
 
 #[test]

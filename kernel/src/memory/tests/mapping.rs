@@ -333,23 +333,6 @@ fn m1_munmap_between_two_untouched_ends_leaves_the_child_alone() {
 }
 
 #[test]
-fn m10_a_map_that_is_too_large_to_copy_is_an_error() {
-    let _machine = sim::Machine::start(1, 512);
-    let parent = space(1);
-    (1..=16_000).for_each(|n| map(&parent, BASE + 2 * n * PAGE, 1));
-    let child = now(parent.fork()).unwrap();
-    let at = BASE + 2 * PAGE;
-    assert_eq!(now(child.unmap(at, PAGE)), Err(MapError::OutOfMemory));
-    assert_eq!(
-        now(child.protect(at, PAGE, Protection::READ)),
-        Err(MapError::OutOfMemory)
-    );
-    drop(child);
-    assert_eq!(now(parent.unmap(at, PAGE)), Ok(()), "nobody shares it now");
-    assert_clean(&[parent], &[]);
-}
-
-#[test]
 fn what_is_not_there_costs_nothing() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(1);

@@ -129,7 +129,7 @@ impl AddressSpace {
         Err(AccessError::TooLong)
     }
 
-    /// Writes to an address space that nobody is in yet: a program's first stack.
+    /// Writes to an address space that no CPU is in yet: a program's first stack.
     pub fn write_while_private(&self, address: usize, bytes: &[u8]) -> Result<(), FaultError> {
         let mut done = 0;
         while done < bytes.len() {
@@ -141,7 +141,7 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Fills with zeroes, in an address space that nobody is in yet: what follows a
+    /// Fills with zeroes, in an address space that no CPU is in yet: what follows a
     /// program's data in its last page.
     pub fn clear_while_private(&self, address: usize, length: usize) -> Result<(), FaultError> {
         const ZEROES: [u8; 256] = [0; 256];
