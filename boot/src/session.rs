@@ -21,9 +21,10 @@ use crate::error::{Doing, Error, Result};
 use crate::files::Files;
 use crate::follow::Follower;
 use crate::image::Image;
+use crate::memory::{self, Need};
 use crate::options::Options;
 use crate::progress::Spinner;
-use crate::qemu::{Boot, Qemu};
+use crate::qemu::{self, Boot, Qemu};
 use crate::rootfs::Owners;
 use crate::trace::Trace;
 use crate::verdict::{Verdict, Word};
@@ -288,7 +289,7 @@ fn command(
         parameters.push(("trace".into(), records.to_string()));
     }
     let line = command_line::build(&parameters, options.exec.as_deref())?;
-    let mut initramfs = &image.initramfs;
+    let (mut initramfs, mut need) = (&image.initramfs, image.need);
     if !options.overlays.is_empty() || line.script.is_some() {
         let mut tree = image.tree.clone();
         if let Some(script) = line.script {
@@ -304,7 +305,10 @@ fn command(
             tree.lay_folder(dir, Owners::Root)?;
         }
         initramfs = &files.initramfs;
-        tree.pack(initramfs)?;
+        need = Need::of(&tree, tree.pack(initramfs)?);
+    }
+    if let Some(given) = qemu::chosen_memory(&options.qemu).and_then(memory::bytes) {
+        need.check(given)?;
     }
     let mut command = qemu.command(&Boot {
         kernel: &image.kernel,
@@ -314,6 +318,7 @@ fn command(
         reset_log: &files.reset_log,
         memory: options.trace.map(|_| files.memory.as_path()),
         gdb: options.gdb,
+        size: need.size(),
         options: &options.qemu,
     });
     end_with_parent(&mut command);

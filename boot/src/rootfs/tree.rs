@@ -5,7 +5,7 @@
 //! `bin/x` is put into `usr/bin`. Trees of distributions rely on that ("merged /usr"), and
 //! the kernel's loader does not have to: no path in a finished tree leads through a link.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -130,14 +130,21 @@ impl Tree {
         place.is_ok_and(|place| place.is_empty() || self.entries.contains_key(&place))
     }
 
-    /// The bytes of all files.
+    /// The bytes of all files; of those with several names, once.
     #[must_use]
     pub fn length(&self) -> u64 {
+        let mut seen = HashSet::new();
         let files = self.entries.values().filter_map(|entry| match &entry.kind {
-            Kind::File(contents) => Some(contents.length()),
+            Kind::File(contents) if seen.insert(Arc::as_ptr(contents)) => Some(contents.length()),
             _ => None,
         });
         files.sum()
+    }
+
+    /// How many files, folders and links there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.entries.len()
     }
 
     /// Puts `entry` at `path`, over what is there.
