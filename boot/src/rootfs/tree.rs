@@ -39,7 +39,7 @@ pub(super) enum Kind {
 }
 
 /// What is in a file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Contents {
     Bytes(Vec<u8>),
     /// A part of a file of the host, which is read when the tree is packed.
@@ -121,6 +121,33 @@ impl Tree {
     pub fn program(&mut self, path: &str, data: impl Into<Vec<u8>>) -> Result<()> {
         let contents = Contents::Bytes(data.into());
         self.put(path, Entry::file(contents, Attributes::of_root(0o755)))
+    }
+
+    /// Puts a symbolic link at `path`.
+    pub fn link(&mut self, path: &str, target: &str) -> Result<()> {
+        self.put(path, Entry::link(target.into(), Attributes::of_root(0o777)))
+    }
+
+    /// Puts what is at `from` at `to` as well, as a file of its own. Nothing where there is
+    /// nothing.
+    pub fn copy(&mut self, from: &str, to: &str) -> Result<()> {
+        let place = self.resolve(from, Last::Follow)?;
+        match self.entries.get(&place).cloned() {
+            Some(Entry {
+                kind: Kind::File(contents),
+                attributes,
+            }) => self.put(to, Entry::file(Contents::clone(&contents), attributes)),
+            Some(entry) => self.put(to, entry),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes `path` an empty folder.
+    pub fn clear(&mut self, path: &str) -> Result<()> {
+        let place = self.resolve(path, Last::Keep)?;
+        self.take_inside(&place);
+        self.entries.remove(&place);
+        self.dir(&place)
     }
 
     /// Whether `path` leads to a file or folder, through links or not.
