@@ -179,7 +179,7 @@ unsafe impl Platform for Machine {
             .store(deadline.unwrap_or(NEVER), Ordering::Relaxed);
     }
 
-    fn kick(&self, cpu: usize) {
+    fn wake_cpu(&self, cpu: usize) {
         trace::event(Kind::Kick, [cpu as u64]);
         kick::kick(CpuId(cpu));
     }
