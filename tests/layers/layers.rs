@@ -122,20 +122,27 @@ pub fn upward_imports(graph: &Graph, known: &[(&str, &str, &str)]) -> Vec<String
     complaints
 }
 
-/// The circles that are not on the list, with the lines that tie them.
+/// The circles that are not on the list, with the lines that tie them; and circles of the list
+/// that are no more.
 pub fn unknown_circles(circles: &[Circle]) -> Vec<String> {
     let mut complaints = Vec::new();
+    let is_in = |circle: &Circle, file: &str| circle.files.iter().any(|other| other == file);
     for circle in circles {
-        let known = CIRCLES.iter().any(|(file, size, _)| {
-            circle.files.len() <= *size && circle.files.iter().any(|f| f == file)
-        });
+        let count = circle.files.len();
+        let known = CIRCLES
+            .iter()
+            .any(|(file, size, _)| count <= *size && is_in(circle, file));
         if !known {
-            let count = circle.files.len();
-            complaints.push(format!(
-                "a circle of {count} files: {}",
-                circle.files.join(", ")
-            ));
+            let files = circle.files.join(", ");
+            complaints.push(format!("a circle of {count} files: {files}"));
             complaints.extend(circle.lines.iter().map(|line| format!("    {line}")));
+        }
+    }
+    for (file, _, _) in CIRCLES {
+        if !circles.iter().any(|circle| is_in(circle, file)) {
+            complaints.push(format!(
+                "{file} is in no large circle: take it off the list"
+            ));
         }
     }
     complaints
