@@ -177,10 +177,16 @@ impl FpuState {
         let components = COMPONENTS.load(Ordering::Relaxed);
         let (low, high) = (components as u32, (components >> 32) as u32);
         let area = self.area.as_ptr();
+        let features = Features::get();
         // SAFETY: the area was made by `new`, saved by the CPU, or checked (`fpuframe`), so
-        // its header and MXCSR are valid. The registers hold nothing of the kernel's.
+        // its header and MXCSR are valid. The registers hold nothing that is still needed.
         unsafe {
-            if Features::get().contains(Features::XSAVE) {
+            // What the restore would leave of another program is cleared: FNINIT zeroes the pointers
+            // and the opcode, and takes no exception that is pending.
+            if features.contains(Features::X87_POINTERS_STAY) {
+                asm!("fninit", options(nomem, nostack, preserves_flags));
+            }
+            if features.contains(Features::XSAVE) {
                 asm!("xrstor64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
             } else {
                 asm!("fxrstor64 [{}]", in(reg) area, options(nostack));
