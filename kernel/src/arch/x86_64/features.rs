@@ -42,10 +42,6 @@ bitflags::bitflags! {
         const HYPERVISOR = 1 << 13;
         /// Translations are tagged with an identifier and outlive a change of CR3.
         const PCID = 1 << 15;
-        /// A defect: restoring a state with no x87 exception pending leaves the pointers to the
-        /// last x87 instruction and operand, and its opcode, as they are (AMD APM vol. 5, FXRSTOR;
-        /// later CPUs say that they do not: XSaveErPtr).
-        const X87_POINTERS_STAY = 1 << 16;
     }
 }
 
@@ -72,15 +68,6 @@ pub fn cpuid(leaf: u32, part: u32) -> [u32; 4] {
     [word.eax, word.ebx, word.ecx, word.edx]
 }
 
-/// Whether the CPU is AMD's, or of its descendants by Hygon.
-fn is_amd() -> bool {
-    let [_, b, c, d] = cpuid(0, 0);
-    let vendor = [b, d, c].map(u32::to_le_bytes);
-    [*b"AuthenticAMD", *b"HygonGenuine"]
-        .iter()
-        .any(|name| vendor.as_flattened() == name)
-}
-
 impl Features {
     /// What [`detect`] found.
     pub fn get() -> Features {
@@ -95,8 +82,6 @@ pub fn detect() {
     let [_, _, _, extended_d] = cpuid(0x8000_0001, 0);
     let [xsave_a, ..] = cpuid(0xd, 1);
     let [_, _, _, power_d] = cpuid(0x8000_0007, 0);
-    let [_, size_b, _, _] = cpuid(0x8000_0008, 0);
-    let pointers_stay = is_amd() && size_b & 1 << 2 == 0;
     // NX and SYSCALL are part of every CPU since the first 64-bit ones.
     assert!(
         extended_d & 1 << 20 != 0,
@@ -121,7 +106,6 @@ pub fn detect() {
         (power_d & 1 << 8, Features::INVARIANT_TSC),
         (basic_d & 1 << 7, Features::MACHINE_CHECK),
         (basic_c & 1 << 31, Features::HYPERVISOR),
-        (u32::from(pointers_stay), Features::X87_POINTERS_STAY),
     ];
     let features = found
         .into_iter()
