@@ -1,13 +1,13 @@
 //! The executor on the machine, and what the kernel shows of it.
 //!
-//! The stress was seen to fail with these faults in `executor/src/scheduler/`: no kick for
+//! The stress was seen to fail with these faults in `executor/src/scheduler/`: no reschedule IPI for
 //! a pinned task (`place.rs`), "does not end"; timers fired 3 ms ahead of the clock
 //! (`alarm.rs`), "went off early". It was not seen to find a missing look around between
 //! `park` and the halt (`run.rs`): for a window of some instructions there are the models.
 
 use tests::Boot;
 
-/// Rules E2 and E3, with real halts, kicks and timers: see the kernel's `selftest`.
+/// Rules E2 and E3, with real halts, reschedule IPIs and timers: see the kernel's `selftest`.
 fn selftest(cpus: usize) {
     let outcome = Boot::new()
         .cpus(cpus)
@@ -117,7 +117,7 @@ fn the_kernel_shows_its_tasks() {
     outcome.assert(sleeps == 1, "`sleep` to wait for a timer");
     let reads = has([(1, "waiting"), (7, "sh"), (8, "pipe: data")]);
     outcome.assert(reads == 1, "`sh` to wait for the pipe");
-    // Whoever reads it runs, and `busy_ns` counts.
+    // A thread that reads it runs, and `busy_ns` counts.
     let runs = has([(1, "running"), (7, "cat"), (8, "-")]);
     outcome.assert(runs == 1, "`cat` to run");
     outcome.assert(
@@ -136,7 +136,14 @@ fn the_kernel_shows_what_each_cpu_has_done() {
     let console = outcome.console();
     let table = table(&console);
     let names = [
-        "cpu", "polls", "steals", "stolen", "kicks", "parks", "idle_ns", "timers",
+        "cpu",
+        "polls",
+        "steals",
+        "stolen",
+        "resched_ipis",
+        "parks",
+        "idle_ns",
+        "timers",
     ];
     outcome.assert(
         table.first().is_some_and(|head| *head == names),

@@ -23,7 +23,8 @@ fn no_operation_takes_many_more_instructions_than_the_file_says() {
 fn the_benchmarks_run_on_four_cpus() {
     let outcome = Boot::new()
         .cpus(4)
-        .memory("1G")
+        // Enough for the benchmark with a thousand children.
+        .memory("2G")
         .exec("forkbench --quick --lines; forkbench --list")
         .run();
     outcome.assert_status(0);

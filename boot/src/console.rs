@@ -80,13 +80,7 @@ impl Console {
         thread::scope(|scope| {
             scope.spawn(|| self.write_out(receiver));
             let mut buffer = [0; 16 * 1024];
-            loop {
-                let bytes = match qemu.read(&mut buffer) {
-                    Ok(0) => break,
-                    Ok(length) => buffer.get(..length).unwrap_or_default(),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(_) => break,
-                };
+            while let Some(bytes) = next(&mut qemu, &mut buffer) {
                 spinner.clear();
                 let mut state = self.state();
                 state.has_spoken = true;
@@ -158,7 +152,7 @@ impl Console {
         state.bytes.trim_ascii_end().ends_with(b"QEMU: Terminated")
     }
 
-    /// Whether our standard output was closed by whoever read it.
+    /// Whether our standard output was closed at its other end.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.state().is_refused
@@ -171,13 +165,7 @@ impl Console {
         // A `^D` in the middle of a line only hands on the line so far.
         let mut in_line = false;
         let mut buffer = [0; 4096];
-        loop {
-            let bytes = match stream.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => buffer.get(..length).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => break,
-            };
+        while let Some(bytes) = next(&mut stream, &mut buffer) {
             in_line = bytes.last() != Some(&b'\n');
             if qemu.write_all(bytes).is_err() {
                 return;
@@ -210,6 +198,18 @@ impl Console {
 /// The standard output without a buffer of ours.
 fn unbuffered_stdout() -> io::Result<File> {
     io::stdout().as_fd().try_clone_to_owned().map(File::from)
+}
+
+/// The next bytes of `stream`; `None` at its end, and where it cannot be read.
+fn next<'a>(stream: &mut impl Read, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    loop {
+        match stream.read(buffer) {
+            Ok(0) => return None,
+            Ok(length) => return buffer.get(..length),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use object::read::elf::FileHeader;
 use serde_json::Value;
 
 use crate::error::{Doing, Error, Result};
-use crate::initramfs::Tree;
+use crate::rootfs::Tree;
 use crate::symbols;
 use crate::workspace::{TARGET, Workspace};
 
@@ -44,7 +44,7 @@ pub fn build(workspace: &Workspace) -> Result<Image> {
         .ok_or_else(|| Error::Malformed("the package `kernel` has no program".into()))?;
     let tree = root_file_system(&kernel, &artifacts)?;
     let initramfs = workspace.output()?.join("initramfs.cpio");
-    write_whole(&initramfs, &tree.archive()?)?;
+    pack_whole(&tree, &initramfs)?;
     Ok(Image {
         kernel,
         initramfs,
@@ -112,10 +112,10 @@ fn artifact(line: &str) -> Option<Artifact> {
 fn root_file_system(kernel: &Path, artifacts: &[Artifact]) -> Result<Tree> {
     let mut tree = Tree::default();
     for dir in ["/bin", "/dev", "/etc", "/proc", "/tmp"] {
-        tree.dir(dir);
+        tree.dir(dir)?;
     }
     let elf = fs::read(kernel).on("read", kernel)?;
-    tree.file("/boot/symbols", symbols::table(&elf)?);
+    tree.file("/boot/symbols", symbols::table(&elf)?)?;
     for artifact in artifacts
         .iter()
         .filter(|artifact| artifact.package == "user")
@@ -123,8 +123,8 @@ fn root_file_system(kernel: &Path, artifacts: &[Artifact]) -> Result<Tree> {
         let data = fs::read(&artifact.path).on("read", &artifact.path)?;
         let data = segments_only(&artifact.name, data)?;
         match artifact.name.as_str() {
-            "init" => tree.program("/init", data),
-            name => tree.program(&format!("/bin/{name}"), data),
+            "init" => tree.program("/init", data)?,
+            name => tree.program(&format!("/bin/{name}"), data)?,
         }
     }
     Ok(tree)
@@ -164,10 +164,10 @@ fn segments_only(name: &str, mut elf: Vec<u8>) -> Result<Vec<u8>> {
     Ok(elf)
 }
 
-/// Writes a file that others may be reading: they see the old or the new one.
-fn write_whole(path: &Path, data: &[u8]) -> Result<()> {
+/// Packs into a file that others may be reading: they see the old or the new one.
+fn pack_whole(tree: &Tree, path: &Path) -> Result<()> {
     let new = path.with_extension("new");
-    fs::write(&new, data).on("write", &new)?;
+    tree.pack(&new)?;
     fs::rename(&new, path).on("replace", path)
 }
 

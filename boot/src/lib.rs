@@ -7,7 +7,7 @@
 //! - [`commands`]: what each command does.
 //! - [`setup`]: gets the Rust target and QEMU where they are missing.
 //! - [`image`]: has cargo build the kernel and the programs, and packs them;
-//!   [`symbols`] and [`initramfs`] are its parts.
+//!   [`symbols`] and [`rootfs`] are its parts.
 //! - [`session`]: one boot. [`qemu`] and [`command_line`] say how QEMU and the
 //!   kernel are called, [`console`] moves the guest's input and output,
 //!   [`follow`] shows its log, [`files`] are the files of a boot.
@@ -43,10 +43,10 @@ pub mod error;
 pub mod files;
 pub mod follow;
 pub mod image;
-pub mod initramfs;
 pub mod options;
 pub mod progress;
 pub mod qemu;
+pub mod rootfs;
 pub mod session;
 pub mod setup;
 pub mod simulate;

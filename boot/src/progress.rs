@@ -73,8 +73,8 @@ pub fn stderr() -> Stdio {
 }
 
 /// Writes all of `data`, also to a terminal that QEMU has made non-blocking: it
-/// does that to its standard input, and the mode is shared by everyone who has
-/// the terminal open.
+/// does that to its standard input, and the mode is shared by all processes
+/// that have the terminal open.
 pub fn write_all(to: &mut impl Write, mut data: &[u8]) -> io::Result<()> {
     while !data.is_empty() {
         match to.write(data) {

@@ -17,13 +17,14 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::command_line::{self, SCRIPT};
 use crate::console::{Console, Output};
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::files::Files;
 use crate::follow::Follower;
 use crate::image::Image;
 use crate::options::Options;
 use crate::progress::Spinner;
 use crate::qemu::{Boot, Qemu};
+use crate::rootfs::Owners;
 use crate::trace::Trace;
 use crate::verdict::{Verdict, Word};
 use crate::workspace::Workspace;
@@ -34,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often the child is looked at.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How often the console is shown to who watches it.
+/// How often the console is shown to a caller that watches it.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Where the guest's console input comes from.
@@ -104,7 +105,7 @@ impl Session {
         command.stdout(Stdio::piped());
 
         let spinner = match (&options.exec, output) {
-            // Captured output is nobody's terminal, and gdb is slow by nature.
+            // Captured output has no terminal, and gdb is slow by nature.
             (_, Output::Captured) => Spinner::none(),
             _ if options.gdb || options.show_log => Spinner::none(),
             (Some(command), Output::Stdout) => Spinner::start(format!("Running {command}")),
@@ -291,13 +292,19 @@ fn command(
     if !options.overlays.is_empty() || line.script.is_some() {
         let mut tree = image.tree.clone();
         if let Some(script) = line.script {
-            tree.program(SCRIPT, script);
+            tree.program(SCRIPT, script)?;
         }
         for dir in &options.overlays {
-            tree.overlay(dir)?;
+            if !dir.is_dir() {
+                return Err(Error::Usage(format!(
+                    "--overlay {}: there is no such folder",
+                    dir.display()
+                )));
+            }
+            tree.lay_folder(dir, Owners::Root)?;
         }
         initramfs = &files.initramfs;
-        fs::write(initramfs, tree.archive()?).on("write", initramfs)?;
+        tree.pack(initramfs)?;
     }
     let mut command = qemu.command(&Boot {
         kernel: &image.kernel,

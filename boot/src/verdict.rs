@@ -17,7 +17,7 @@ const PANICKED: i32 = 0x12 << 1 | 1;
 pub const KERNEL_FAILED: u8 = 70;
 /// Exit status of the tool when the time was up, as timeout(1) has it.
 pub const TIMED_OUT: u8 = 124;
-/// Exit status of the tool when nobody read its output any more: 128 + SIGPIPE.
+/// Exit status of the tool when its output was closed at the other end: 128 + SIGPIPE.
 pub const OUTPUT_CLOSED: u8 = 141;
 
 /// How a boot ended.
@@ -31,14 +31,14 @@ pub enum Verdict {
     Panicked(String),
     /// The machine was reset: a triple fault.
     TripleFault,
-    /// Whoever sits before the terminal told QEMU to quit.
+    /// QEMU was told to quit, by keys on the terminal.
     Quit,
-    /// QEMU ended in order, but nobody before the terminal said so, and the
-    /// kernel did not power off: it was reset, or somebody sent QEMU a signal.
+    /// QEMU ended in order without these keys, and the kernel did not power off:
+    /// it was reset, or QEMU got a signal.
     CutOff,
     /// It was not done in time and was stopped.
     TimedOut(Duration),
-    /// Nobody reads the standard output any more.
+    /// The standard output was closed at its other end.
     OutputClosed,
     /// QEMU's exit status and the kernel's log do not fit together.
     Confused(String),

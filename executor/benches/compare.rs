@@ -1,4 +1,4 @@
-//! Criterion benchmarks: this executor, with accounts and without, tokio and
+//! Criterion benchmarks: this executor, with stats and without, tokio and
 //! `async-executor` side by side.
 //!
 //! ```text

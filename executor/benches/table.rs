@@ -4,7 +4,7 @@
 //! cargo bench --package executor --bench table
 //! ```
 //!
-//! This executor (without accounts of its tasks and with them), tokio and
+//! This executor (without stats of its tasks and with them), tokio and
 //! `async-executor` do the same work in turns, round by round, so that what else
 //! goes on on the machine hits all of them; the best rounds are compared, since
 //! that can only add to a time.
@@ -87,7 +87,7 @@ fn print_row(name: &str, threads: usize, digits: usize, values: [Option<f64>; 4]
 
 fn print_head(what: &str, unit: &str) {
     println!(
-        "| {what} | threads | executor, {unit} | with accounts, {unit} | tokio, {unit} | async-executor, {unit} | tokio / executor | tokio / with accounts | async-executor / executor |"
+        "| {what} | threads | executor, {unit} | with stats, {unit} | tokio, {unit} | async-executor, {unit} | tokio / executor | tokio / with stats | async-executor / executor |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
 }

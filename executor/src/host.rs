@@ -96,7 +96,7 @@ unsafe impl Platform for Host {
         }
     }
 
-    fn kick(&self, cpu: usize) {
+    fn wake_cpu(&self, cpu: usize) {
         if let Some(thread) = self.cpus.get(cpu).and_then(|cpu| cpu.thread.get()) {
             thread.unpark();
         }
@@ -134,13 +134,13 @@ impl Runtime {
         Self::start(Executor::new(Host::new(cpus, false), cpus))
     }
 
-    /// As [`new`](Self::new), and the accounts have the time busy: two looks at
+    /// As [`new`](Self::new), and the stats have the time busy: two looks at
     /// the clock per poll.
     pub fn timed(cpus: usize) -> Self {
         Self::start(Executor::new(Host::new(cpus, true), cpus))
     }
 
-    /// As [`new`](Self::new), without accounts: see [`Executor::lean`].
+    /// As [`new`](Self::new), without stats: see [`Executor::lean`].
     #[cfg(feature = "lean")]
     pub fn lean(cpus: usize) -> Self {
         Self::start(Executor::lean(Host::new(cpus, false), cpus))

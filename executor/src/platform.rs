@@ -25,9 +25,9 @@ pub unsafe trait Platform: Send + Sync + 'static {
     /// Monotonic time in nanoseconds.
     fn now(&self) -> u64;
 
-    /// Time for the accounts (time busy of a task, `running_since`), read
+    /// Time for the stats (time busy of a task, `running_since`), read
     /// once per poll. A platform whose clock is slow may return a coarser one,
-    /// or always 0 to keep no accounts of time.
+    /// or always 0 to keep no stats of time.
     fn stamp(&self) -> u64 {
         self.now()
     }
@@ -38,7 +38,7 @@ pub unsafe trait Platform: Send + Sync + 'static {
     fn set_timer(&self, deadline: Option<u64>);
 
     /// Makes `cpu` return from [`idle`](Self::idle) soon, with one interrupt.
-    fn kick(&self, cpu: usize);
+    fn wake_cpu(&self, cpu: usize);
 
     /// Halts until an interrupt.
     ///

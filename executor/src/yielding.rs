@@ -51,5 +51,5 @@ impl Future for YieldNow {
 /// # });
 /// ```
 pub async fn spend_budget() {
-    core::future::poll_fn(|context| crate::task::hints::spend(context)).await;
+    core::future::poll_fn(|context| crate::task::coop::spend(context)).await;
 }

@@ -38,7 +38,7 @@ unsafe impl Platform for Notes {
 
     fn set_timer(&self, _: Option<u64>) {}
 
-    fn kick(&self, _: usize) {}
+    fn wake_cpu(&self, _: usize) {}
 
     fn idle(&self) {
         panic!("there is always something to do");

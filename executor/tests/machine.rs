@@ -16,7 +16,7 @@ use std::task::Poll;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Timer(Option<u64>),
-    Kick(usize),
+    WakeCpu(usize),
     Idle,
 }
 
@@ -82,8 +82,8 @@ unsafe impl Platform for Script {
         self.0.armed.lock().unwrap()[CPU.get()] = deadline;
     }
 
-    fn kick(&self, cpu: usize) {
-        self.ask(Asked::Kick(cpu));
+    fn wake_cpu(&self, cpu: usize) {
+        self.ask(Asked::WakeCpu(cpu));
     }
 
     fn idle(&self) {
@@ -197,8 +197,8 @@ fn a_halted_cpu_is_kicked_once_and_a_busy_one_not() {
         CPU.set(0);
         wakes.asked();
         other.notify_waiters();
-        assert_eq!(wakes.asked(), [Asked::Kick(1)]);
-        assert_eq!(inner.counters(0).unwrap().kicks, 1);
+        assert_eq!(wakes.asked(), [Asked::WakeCpu(1)]);
+        assert_eq!(inner.counters(0).unwrap().resched_ipis, 1);
         CPU.set(1);
     });
     CPU.set(1);
@@ -258,7 +258,7 @@ fn share_work_shows_a_woken_task_to_others() {
         assert_eq!(played.asked(), [], "the waker may let go soon");
         assert!(inner.contended());
         inner.share_work();
-        assert_eq!(played.asked(), [Asked::Kick(1)]);
+        assert_eq!(played.asked(), [Asked::WakeCpu(1)]);
         inner.share_work();
         assert_eq!(played.asked(), [], "one kick is enough");
         CPU.set(1);
@@ -570,7 +570,7 @@ fn a_kept_task_goes_to_a_halted_cpu_of_its_own() {
         CPU.set(0);
         played.asked();
         notify.notify_one();
-        assert_eq!(played.asked(), [Asked::Kick(2)]);
+        assert_eq!(played.asked(), [Asked::WakeCpu(2)]);
         CPU.set(2);
     });
     CPU.set(2);

@@ -1,4 +1,4 @@
-//! Stress on host threads: 1, 2, 4 and 8 CPUs, with accounts and without, each
+//! Stress on host threads: 1, 2, 4 and 8 CPUs, with stats and without, each
 //! case with a time limit, so that a lost wake-up fails instead of hanging.
 #![cfg(all(feature = "std", not(loom)))]
 

@@ -1,4 +1,4 @@
-//! What a task is made of: with accounts and without, of any alignment, and
+//! What a task is made of: with stats and without, of any alignment, and
 //! with a count of references that does not wrap.
 #![cfg(all(feature = "std", not(loom)))]
 

@@ -42,11 +42,11 @@ pub async fn executor() {
     }
     let after = totals();
     log::info!(
-        "selftest executor: ok, {} CPUs, {rounds} rounds, {} polls, {} steals, {} kicks, {} parks, {} timers",
+        "selftest executor: ok, {} CPUs, {rounds} rounds, {} polls, {} steals, {} resched IPIs, {} parks, {} timers",
         arch::cpu_count(),
         after.polls - before.polls,
         after.steals - before.steals,
-        after.kicks - before.kicks,
+        after.resched_ipis - before.resched_ipis,
         after.parks - before.parks,
         after.timers - before.timers,
     );
@@ -69,7 +69,7 @@ fn totals() -> Counters {
     for counters in cpus().filter_map(|cpu| here().counters(cpu)) {
         sum.polls += counters.polls;
         sum.steals += counters.steals;
-        sum.kicks += counters.kicks;
+        sum.resched_ipis += counters.resched_ipis;
         sum.parks += counters.parks;
         sum.timers += counters.timers;
     }

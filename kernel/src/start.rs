@@ -51,7 +51,10 @@ fn kernel_start(boot: BootInfo) -> ! {
     }
     process::init();
     process::attach_procfs();
-    sched::init();
+    sched::init(sched::Hooks {
+        between_polls: memory::between_polls,
+        leave_space: memory::leave,
+    });
     for cpu in 0..arch::cpu_count() {
         drop(sched::executor().spawn_on(cpu, "reclaim", memory::run_reclaimer()));
     }
@@ -73,7 +76,7 @@ fn symbols(initramfs: &'static [u8]) -> Option<&'static [u8]> {
 /// What a key on the terminal does.
 fn signal_group(group: i32, signal: u32) {
     if let Some(signal) = Signal::new(signal as usize) {
-        process::send_to_group(group as u32, Some(SigInfo::kernel(signal)));
+        process::send_to_group(group as u32, Some(SigInfo::kernel(signal)), None);
     }
 }
 

@@ -11,9 +11,10 @@ const LAYERS: &[&[&str]] = &[
     &["fs"],
     &["errno", "wait"],
     // The folder itself has the whole memory system's surface.
-    &["memory", "memory/space"],
-    &["memory/vma"],
+    &["memory"],
     &["memory/user"],
+    &["memory/space"],
+    &["memory/vma"],
     &["memory/object"],
     &["memory/tlb"],
     &["memory/reclaim"],
@@ -21,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["memory/heap"],
     &["memory/frame"],
     // What the whole memory system counts, and the faults that its tests plant.
-    &["memory/stats", "memory/planted"],
+    &["memory/fault_injection", "memory/stats", "memory/planted"],
     &["sched"],
     &["trace", "log"],
     // The simulated machine takes the place of the real one, which is in `arch`.
@@ -31,21 +32,11 @@ const LAYERS: &[&[&str]] = &[
 
 /// Imports that go up, with the reason for which they may: the beginning of the importing
 /// file's path, that of the imported one, the reason.
-pub const KNOWN: &[(&str, &str, &str)] = &[
-    ("memory/heap", "memory", "no folders yet"),
-    ("memory/reclaim", "memory", "no folders yet"),
-    ("memory/stats", "memory", "no folders yet"),
-    ("memory/tlb", "memory", "no folders yet"),
-    ("memory/user", "memory", "no folders yet"),
-    ("memory/user", "errno", "to have errors of its own"),
-    ("memory/vma", "memory", "no folders yet"),
-    (
-        "process/run",
-        "syscall",
-        "the thread's loop is to be above both",
-    ),
-    ("sched", "memory", "to be hooks"),
-];
+pub const KNOWN: &[(&str, &str, &str)] = &[(
+    "process/run",
+    "syscall",
+    "the thread's loop is to be above both",
+)];
 
 /// Circles that are larger than they should be: a file in each, the number of files, and why.
 const CIRCLES: &[(&str, usize, &str)] = &[

@@ -59,7 +59,7 @@ impl Statistic {
 pub fn lines(kernels: &[Kernel]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let reports = kernels.iter().flat_map(|kernel| &kernel.rounds);
-    // Who has measured most has most of the order in which they are listed.
+    // The longest report decides the order; the others add what it lacks.
     let mut reports: Vec<&Report> = reports.collect();
     reports.sort_by_key(|report| Reverse(report.metrics.len()));
     for metric in reports.iter().flat_map(|report| &report.metrics) {

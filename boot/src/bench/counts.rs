@@ -63,22 +63,18 @@ pub type Counts = BTreeMap<String, u64>;
 
 /// Counts what cowfork's operations take.
 pub fn count(workspace: &Workspace, only: &[String], timeout: Duration) -> Result<Report> {
-    let machine = machine(workspace, only, timeout)?;
-    machine.boot(Guest::Cowfork, "Counting cowfork's instructions")
+    let machine = Machine::new(workspace, timeout)?;
+    count_in(&machine, Guest::Cowfork, only)
 }
 
-fn machine<'a>(
-    workspace: &'a Workspace,
-    only: &[String],
-    timeout: Duration,
-) -> Result<Machine<'a>> {
+fn count_in(machine: &Machine, guest: Guest, only: &[String]) -> Result<Report> {
     let mut command = COMMAND.to_owned();
     for name in only {
         command.push_str(&format!(" --only {name}"));
     }
-    let mut machine = Machine::new(workspace, command, timeout)?;
-    machine.qemu = MACHINE.iter().map(|word| (*word).into()).collect();
-    Ok(machine)
+    let qemu: Vec<String> = MACHINE.iter().map(|word| (*word).into()).collect();
+    let title = format!("Counting the instructions of {}", guest.name());
+    machine.boot(guest, &qemu, &command, &title)
 }
 
 /// The medians of a report.
@@ -152,8 +148,8 @@ fn has_grown(old: u64, now: u64) -> bool {
 
 /// `bench --count`.
 pub fn run(workspace: &Workspace, bench: &Bench) -> Result<u8> {
-    let machine = machine(workspace, &bench.only, bench.timeout)?;
-    let ours = machine.boot(Guest::Cowfork, "Counting cowfork's instructions")?;
+    let machine = Machine::new(workspace, bench.timeout)?;
+    let ours = count_in(&machine, Guest::Cowfork, &bench.only)?;
     let linux = if bench.vs_linux() {
         let linux = match &bench.linux_kernel {
             Some(file) => Linux::at(file)?,
@@ -162,8 +158,7 @@ pub fn run(workspace: &Workspace, bench: &Bench) -> Result<u8> {
         let mut reports = Vec::new();
         for setting in [Setting::AsBooted, Setting::Bare] {
             let guest = Guest::Linux(&linux, setting);
-            let title = format!("Counting the instructions of {}", guest.name());
-            reports.push((guest.name(), machine.boot(guest, &title)?));
+            reports.push((guest.name(), count_in(&machine, guest, &bench.only)?));
         }
         reports
     } else {

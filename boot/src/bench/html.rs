@@ -81,7 +81,7 @@ mod tests {
     fn the_page_holds_everything_and_loads_nothing() {
         let results = results();
         let page = page(&results, &plots::all(&results).expect("plots"));
-        assert_eq!(page.matches("<svg").count(), 3);
+        assert_eq!(page.matches("<svg").count(), 4);
         assert!(page.contains("<td>fork.256M</td>"));
         assert!(page.contains("Linux &lt;6.1&gt;"));
         // The name of SVG's language is the only address.

@@ -96,7 +96,7 @@ fn download(dir: &Path, kernel: &Path) -> Result<()> {
         .ok_or_else(|| missing(&format!("apt knows no package {PACKAGE}")))?;
     progress::step("Downloading", &format!("{package} of Debian"));
     let status = quiet("apt-get")
-        // Else apt changes to a user who may not write to our folder.
+        // Otherwise apt changes to a user without write permission in our folder.
         .args(["-q", "-o", "APT::Sandbox::User=root", "download", &package])
         .current_dir(dir)
         .status()

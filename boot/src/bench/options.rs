@@ -80,3 +80,14 @@ environment variable QEMU names another qemu-system-x86_64.
 Exit status:
   0   it was measured        1   with --count: an operation takes over 10 % more
   64  the command line is wrong        69  set-up, build or a boot failed";
+
+#[cfg(test)]
+impl Default for Bench {
+    /// As without any option.
+    fn default() -> Self {
+        use clap::FromArgMatches;
+
+        let none = Bench::augment_args(clap::Command::new("bench")).get_matches_from(["bench"]);
+        Bench::from_arg_matches(&none).expect("every option has a default")
+    }
+}

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// The results of one run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// In the order in which they were measured.
     pub metrics: Vec<Metric>,
@@ -103,10 +103,7 @@ impl Report {
     /// Reads the output of a machine; what else was written to its console is
     /// passed over. An error if the benchmark did not come to a good end.
     pub fn parse(console: &str) -> Result<Self> {
-        let mut report = Self {
-            metrics: Vec::new(),
-            absent: Vec::new(),
-        };
+        let mut report = Self::default();
         let mut status = None;
         for line in console.lines().map(str::trim_end) {
             if let Some(rest) = line.strip_prefix("metric ") {
@@ -130,6 +127,15 @@ impl Report {
             ))),
             None => Err(Error::Malformed("forkbench did not come to its end".into())),
         }
+    }
+
+    /// Adds what another run has measured.
+    pub fn add(&mut self, other: Self) {
+        self.metrics.extend(other.metrics);
+        self.absent.extend(other.absent);
+        let metrics = &self.metrics;
+        self.absent
+            .retain(|(name, _)| metrics.iter().all(|metric| metric.name != *name));
     }
 
     /// The metric of that name.

@@ -60,11 +60,13 @@ pub fn table(results: &Results) -> Table {
 #[must_use]
 pub fn show(value: f64, unit: Unit) -> String {
     match unit {
+        Unit::Nanoseconds if value >= 10_000_000_000.0 => format!("{:.1} s", value / 1e9),
         Unit::Nanoseconds if value >= 10_000_000.0 => format!("{:.1} ms", value / 1_000_000.0),
         Unit::Nanoseconds if value >= 10_000.0 => format!("{:.1} us", value / 1_000.0),
         Unit::Nanoseconds => format!("{value:.0} ns"),
         Unit::Ticks => format!("{value:.0}"),
         Unit::PerSecond => format!("{value:.0} /s"),
+        Unit::Kibibytes if value < 1024.0 => format!("{value:.1} KiB"),
         Unit::Kibibytes => format!("{:.1} MiB", value / 1024.0),
     }
 }
@@ -92,6 +94,8 @@ pub(crate) mod tests {
                 let value = factor * 1000.0 * (index + 1) as f64;
                 text.push_str(&format!("metric fork.{size}M ns n=9 mean=1 p50={value}\n"));
             }
+            let memory = factor * 57.5;
+            text.push_str(&format!("metric children.memory KiB n=1 mean={memory}\n"));
             text.push_str("metric snapshot.write ns n=9 mean=1 min=1 p50=5 p99=9 max=100\n");
             let report = Report::parse(&format!("{text}end 0\n")).expect("a report");
             Kernel {
@@ -112,6 +116,8 @@ pub(crate) mod tests {
         assert_eq!(show(531.4, Unit::Nanoseconds), "531 ns");
         assert_eq!(show(20_500.0, Unit::Nanoseconds), "20.5 us");
         assert_eq!(show(72_000_000.0, Unit::Nanoseconds), "72.0 ms");
+        assert_eq!(show(72e9, Unit::Nanoseconds), "72.0 s");
+        assert_eq!(show(57.5, Unit::Kibibytes), "57.5 KiB");
         assert_eq!(show(6_144.0, Unit::Kibibytes), "6.0 MiB");
     }
 }

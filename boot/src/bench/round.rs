@@ -23,22 +23,17 @@ pub struct Machine<'a> {
     workspace: &'a Workspace,
     tools: Tools,
     image: Image,
-    /// Options for QEMU.
-    pub qemu: Vec<String>,
-    /// The command that the shell runs.
-    pub command: String,
-    pub timeout: Duration,
+    /// Of one boot.
+    timeout: Duration,
 }
 
 impl<'a> Machine<'a> {
     /// Sets up and builds.
-    pub fn new(workspace: &'a Workspace, command: String, timeout: Duration) -> Result<Self> {
+    pub fn new(workspace: &'a Workspace, timeout: Duration) -> Result<Self> {
         Ok(Self {
             workspace,
             tools: setup::ensure(workspace)?,
             image: image::build(workspace)?,
-            qemu: Vec::new(),
-            command,
             timeout,
         })
     }
@@ -49,17 +44,23 @@ impl<'a> Machine<'a> {
         self.tools.qemu.version()
     }
 
-    /// Boots `guest`, runs the benchmark, and reads its results. `title` is shown
-    /// meanwhile.
-    pub fn boot(&self, guest: Guest, title: &str) -> Result<Report> {
+    /// Boots `guest` with these options for QEMU, has the shell run `command`, and reads the
+    /// benchmark's results. `title` is shown meanwhile.
+    pub fn boot(
+        &self,
+        guest: Guest,
+        qemu: &[String],
+        command: &str,
+        title: &str,
+    ) -> Result<Report> {
         let mut image = self.image.clone();
         if let Guest::Linux(linux, _) = guest {
             image.kernel = linux.kernel().to_path_buf();
         }
         let options = Options {
-            exec: Some(format!("{}{DRAIN}", self.command)),
+            exec: Some(format!("{command}{DRAIN}")),
             kernel_args: guest.parameters(),
-            qemu: self.qemu.clone(),
+            qemu: qemu.to_vec(),
             timeout: Some(self.timeout),
             ..Options::default()
         };

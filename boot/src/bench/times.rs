@@ -17,6 +17,16 @@ use crate::workspace::Workspace;
 
 /// How much memory the machine has unless the person says otherwise.
 const MEMORY: &str = "1G";
+/// And for the benchmarks that do not fit into that, which are measured in the first round
+/// only: on Linux they take minutes.
+const LARGE_MEMORY: &str = "4G";
+/// Their names: the benchmark and its metrics.
+const LARGE: [&str; 4] = [
+    "children",
+    "children.start",
+    "children.memory",
+    "children.end",
+];
 
 /// `bench` without `--count`.
 pub fn run(workspace: &Workspace, bench: &Bench) -> Result<u8> {
@@ -37,16 +47,56 @@ pub fn run(workspace: &Workspace, bench: &Bench) -> Result<u8> {
     Ok(0)
 }
 
+/// What is measured in one machine.
+struct Group {
+    /// Options for QEMU.
+    qemu: Vec<String>,
+    /// The command that the shell runs.
+    command: String,
+    /// In how many rounds.
+    rounds: u32,
+}
+
+/// The benchmarks of a run. What needs more memory than the others has a machine of its own,
+/// unless the person has chosen one for all.
+fn groups(bench: &Bench) -> Vec<Group> {
+    let named = |names: &[&str]| {
+        let mut command = String::from("forkbench --lines");
+        if bench.quick {
+            command.push_str(" --quick");
+        }
+        for name in names {
+            command.push_str(&format!(" --only {name}"));
+        }
+        command
+    };
+    let group = |memory: &str, names: &[&str], rounds: u32| Group {
+        qemu: qemu_options(&bench.qemu, memory),
+        command: named(names),
+        rounds,
+    };
+    let only: Vec<&str> = bench.only.iter().map(String::as_str).collect();
+    if qemu::gives(&bench.qemu, &["-m"]) {
+        return vec![group(MEMORY, &only, bench.rounds)];
+    }
+    let (mut large, others): (Vec<&str>, Vec<&str>) =
+        only.iter().partition(|name| LARGE.contains(name));
+    let mut groups = Vec::new();
+    if bench.only.is_empty() || !others.is_empty() {
+        groups.push(group(MEMORY, &others, bench.rounds));
+    }
+    if bench.only.is_empty() {
+        large.extend(LARGE.first());
+    }
+    if !large.is_empty() {
+        groups.push(group(LARGE_MEMORY, &large, 1));
+    }
+    groups
+}
+
 fn measure(workspace: &Workspace, bench: &Bench) -> Result<Results> {
-    let mut command = String::from("forkbench --lines");
-    if bench.quick {
-        command.push_str(" --quick");
-    }
-    for name in &bench.only {
-        command.push_str(&format!(" --only {name}"));
-    }
-    let mut machine = Machine::new(workspace, command, bench.timeout)?;
-    machine.qemu = qemu_options(&bench.qemu);
+    let groups = groups(bench);
+    let machine = Machine::new(workspace, bench.timeout)?;
     let linux = match (&bench.linux_kernel, bench.vs_linux()) {
         (Some(file), _) => Some(Linux::at(file)?),
         (None, true) => Some(Linux::debian(workspace)?),
@@ -63,28 +113,37 @@ fn measure(workspace: &Workspace, bench: &Bench) -> Result<Results> {
             rounds: Vec::new(),
         })
         .collect();
-    for round in 0..bench.rounds as usize {
+    for round in 0..bench.rounds {
+        let groups: Vec<&Group> = groups.iter().filter(|group| round < group.rounds).collect();
         // Another one goes first in each round.
         for turn in 0..guests.len() {
-            let index = (round + turn) % guests.len();
+            let index = (round as usize + turn) % guests.len();
             let title = format!(
                 "round {} of {}, {}",
                 round + 1,
                 bench.rounds,
                 kernels[index].name
             );
-            step("Measuring", &title);
-            let mut report = machine.boot(guests[index], &title)?;
-            add_memory_in_use(&mut report, &machine.qemu);
-            kernels[index].rounds.push(report);
+            let mut all = Report::default();
+            for group in &groups {
+                step("Measuring", &title);
+                let mut report =
+                    machine.boot(guests[index], &group.qemu, &group.command, &title)?;
+                add_memory_in_use(&mut report, &group.qemu);
+                all.add(report);
+            }
+            kernels[index].rounds.push(all);
         }
     }
-    let mut circumstances = vec![
-        ("machine".into(), machine.qemu.join(" ")),
+    let mut circumstances: Vec<(String, String)> = groups
+        .iter()
+        .map(|group| ("machine".into(), group.qemu.join(" ")))
+        .collect();
+    circumstances.extend([
         ("QEMU".into(), machine.qemu_version()),
         ("host".into(), host()),
         ("rounds".into(), bench.rounds.to_string()),
-    ];
+    ]);
     if let Some(linux) = &linux {
         circumstances.push(("Linux".into(), linux.full_version().into()));
     }
@@ -107,9 +166,9 @@ fn host() -> String {
 }
 
 /// The person's options, with defaults that are the same for all kernels.
-fn qemu_options(own: &[String]) -> Vec<String> {
+fn qemu_options(own: &[String], memory: &str) -> Vec<String> {
     let mut options = Vec::new();
-    for (option, value) in [("-smp", "4"), ("-m", MEMORY), ("-cpu", fair_cpu())] {
+    for (option, value) in [("-smp", "4"), ("-m", memory), ("-cpu", fair_cpu())] {
         if !qemu::gives(own, &[option]) {
             options.extend([option.into(), value.into()]);
         }
@@ -158,9 +217,39 @@ mod tests {
     #[test]
     fn all_kernels_get_the_same_machine() {
         let own = ["-smp".into(), "2".into(), "--m".into(), "2G".into()];
-        let options = qemu_options(&own);
+        let options = qemu_options(&own, MEMORY);
         assert!(options.starts_with(&["-cpu".into()]), "{options:?}");
         assert!(options.ends_with(&own), "{options:?}");
+    }
+
+    fn commands(only: &[&str], qemu: &[&str]) -> Vec<(String, u32)> {
+        let owned = |words: &[&str]| words.iter().map(|word| String::from(*word)).collect();
+        let mut bench = Bench::default();
+        bench.only = owned(only);
+        bench.qemu = owned(qemu);
+        let groups = groups(&bench);
+        groups
+            .into_iter()
+            .map(|group| (group.command, group.rounds))
+            .collect()
+    }
+
+    #[test]
+    fn what_needs_much_memory_has_a_machine_of_its_own() {
+        let lines = |words: &str, rounds| (format!("forkbench --lines{words}"), rounds);
+        assert_eq!(
+            commands(&[], &["-smp", "2"]),
+            [lines("", 3), lines(" --only children", 1)]
+        );
+        assert_eq!(
+            commands(&["fork-0", "children.end"], &[]),
+            [lines(" --only fork-0", 3), lines(" --only children.end", 1)]
+        );
+        assert_eq!(commands(&["children"], &[]), [lines(" --only children", 1)]);
+        assert_eq!(
+            commands(&["children"], &["-m", "8G"]),
+            [lines(" --only children", 3)]
+        );
     }
 
     #[test]

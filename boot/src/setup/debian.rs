@@ -206,7 +206,7 @@ impl Apt {
         set("Dir::Etc::sourceparts", Path::new("/dev/null"));
         set("Dir::State::lists", &self.dir.join("lists"));
         set("Dir::Cache", &self.dir.join("cache"));
-        // Else apt changes to a user who may not write to our folders.
+        // Otherwise apt changes to a user without write permission in our folders.
         set("APT::Sandbox::User", Path::new("root"));
         command
             .arg("-q")

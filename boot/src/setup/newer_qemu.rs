@@ -43,7 +43,7 @@ pub fn prefer(workspace: &Workspace, installed: Qemu) -> Result<Qemu> {
             return Ok(newer);
         }
     }
-    // Not again at every boot. Who wants to try again removes the file.
+    // Not again at every boot. Removing the file has it tried again.
     fs::write(&failed, "").on("write", &failed)?;
     progress::note(&format!(
         "there is no newer QEMU to be had; using {}",

@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_is_overwritten_leaves_no_loose_ends() {
-        // Two records are left: the end of a poll, and an acknowledgement of nobody knows what.
+        // Two records are left: the end of a poll, and an acknowledgement of an overwritten request.
         let ring = [(1, 0, [7, 0, 0]), (2, 1, [0; 3]), (3, 5, [9, 1, 0])];
         let trace = written(2, &[&ring]);
         assert_eq!(of_phase(&trace, "X").len(), 1);

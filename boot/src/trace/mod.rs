@@ -75,7 +75,7 @@ impl Trace {
         let Some((bytes, address)) = log.lines().find_map(place) else {
             return Ok(None);
         };
-        // Without the file the trace was asked for by `--kernel-arg`, and nobody reads it.
+        // Without the file the trace was asked for by `--kernel-arg`, and is not read.
         let Ok(mut file) = File::open(memory) else {
             return Ok(None);
         };
@@ -112,7 +112,7 @@ impl Trace {
                     kinds.push(Kind::new((name, words.map(str::to_owned).collect())));
                 }
                 "counter" => counters.push(word().to_owned()),
-                _ => return Err(malformed(&format!("nobody knows what `{line}` means"))),
+                _ => return Err(malformed(&format!("`{line}` is not understood"))),
             }
         }
         let mut trace = Self {

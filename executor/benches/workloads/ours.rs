@@ -1,4 +1,4 @@
-//! This executor, with accounts of its tasks and without.
+//! This executor, with stats of its tasks and without.
 
 use super::{HOUR, Runtime};
 use executor::host::{self, Host};
@@ -43,7 +43,7 @@ impl Future for Receiver {
 
 impl<const ACCOUNTS: bool> Runtime for Ours<ACCOUNTS> {
     const NAME: &'static str = if ACCOUNTS {
-        "executor, accounts"
+        "executor, stats"
     } else {
         "executor"
     };

@@ -21,8 +21,8 @@ fn poll_and_drop(future: impl Future) -> bool {
 /// A mutex that is released goes to who waits; there is one holder at a time,
 /// and each sees what the one before it did.
 ///
-/// Fault: in `RawLock::hand_over`, no `grant`; or `RawLock::acquire_or_enrol`
-/// enrols whether or not the lock is free (`let free = false`).
+/// Fault: in `Handoff::hand_over`, no `grant`; or `Handoff::take_or_enrol`
+/// enrols whether or not the lock is free (`let taken = None`).
 #[test]
 fn a_mutex_is_handed_over() {
     explore(None, || {
@@ -39,7 +39,7 @@ fn a_mutex_is_handed_over() {
 
 /// A waiter that goes away while the mutex is handed to it hands it on.
 ///
-/// Fault: `Acquiring::drop` does not release when the phase is `Granted`.
+/// Fault: `Taking::drop` does not release when the phase is `Granted`.
 #[test]
 fn a_cancelled_waiter_hands_the_mutex_on() {
     explore(None, || {
@@ -57,7 +57,7 @@ fn a_cancelled_waiter_hands_the_mutex_on() {
 
 /// Readers share, a writer is alone, and each release hands over.
 ///
-/// Fault: `RawLock::release` of a reader hands over only `if before == READER`.
+/// Fault: `Holders::give_back` of a reader hands over only `if before == READER`.
 #[test]
 fn a_read_write_lock_is_handed_over() {
     explore(Some(3), || {
@@ -80,7 +80,7 @@ fn a_read_write_lock_is_handed_over() {
 /// A writer that goes away lets the readers behind it in, who share the lock
 /// with the reader that the writer waited for.
 ///
-/// Fault: `Acquiring::drop` does not call `grant`.
+/// Fault: `Taking::drop` does not call `grant`.
 #[test]
 fn a_cancelled_writer_lets_readers_in() {
     explore(None, || {
@@ -122,7 +122,7 @@ fn a_downgrade_lets_readers_in() {
 
 /// Permits that are given back go to who waits, and none is lost.
 ///
-/// Fault: `Semaphore::release` does not look at `WAITERS`.
+/// Fault: `Permits::give_back` does not look at `WAITERS`.
 #[test]
 fn a_semaphore_hands_permits_out() {
     explore(None, || {
@@ -140,7 +140,7 @@ fn a_semaphore_hands_permits_out() {
 
 /// A waiter that goes away while permits are given to it gives them back.
 ///
-/// Fault: `Acquire::drop` does not release when the phase is `Granted`.
+/// Fault: `Taking::drop` does not release when the phase is `Granted`.
 #[test]
 fn a_cancelled_acquire_gives_permits_back() {
     explore(None, || {

@@ -3,7 +3,7 @@
 use super::explore;
 use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::scheduler::models::{Injector, Parking, Ring, Taken, Token, Unparked};
-use loom::thread;
+use loom::thread::{self, JoinHandle};
 use std::sync::Arc;
 use std::vec::Vec;
 
@@ -166,7 +166,7 @@ fn two_consumers_take_each_task_once() {
     });
 }
 
-/// A CPU that halts while a task is put into its inbox is kicked, once.
+/// A CPU that halts while a task is put into its inbox is woken by one IPI.
 ///
 /// Fault: no fence in `Parking::wake`, or none in `Parking::park`.
 #[test]
@@ -175,14 +175,14 @@ fn a_park_against_wake_loses_no_wake_up() {
         let tokens = Token::many(1);
         let queue = Arc::new(Injector::new());
         let parking = Arc::new(Parking::new(1));
-        let kicks = Arc::new(AtomicUsize::new(0));
+        let ipis = Arc::new(AtomicUsize::new(0));
         let waker = {
-            let (queue, parking, kicks) = (queue.clone(), parking.clone(), kicks.clone());
+            let (queue, parking, ipis) = (queue.clone(), parking.clone(), ipis.clone());
             let task = tokens[0].runnable();
             thread::spawn(move || {
                 queue.push(task);
                 if parking.wake(0) {
-                    kicks.fetch_add(1, Ordering::SeqCst);
+                    ipis.fetch_add(1, Ordering::SeqCst);
                 }
             })
         };
@@ -190,7 +190,7 @@ fn a_park_against_wake_loses_no_wake_up() {
         let halts = queue.is_empty();
         waker.join().unwrap();
         if halts {
-            assert_eq!(kicks.load(Ordering::SeqCst), 1, "it halts for ever");
+            assert_eq!(ipis.load(Ordering::SeqCst), 1, "it halts for ever");
         }
         let _ = parking.unpark(0);
         while let Taken::Task(task) = queue.pop() {
@@ -200,11 +200,11 @@ fn a_park_against_wake_loses_no_wake_up() {
     });
 }
 
-/// Two wake-ups of one halted CPU send one kick.
+/// Two wake-ups of one halted CPU send one IPI.
 ///
 /// Fault: `Parking::exchange` swaps after its load, instead of comparing.
 #[test]
-fn two_wakes_kick_a_cpu_once() {
+fn two_wakes_send_one_ipi() {
     explore(None, || {
         let parking = Arc::new(Parking::new(1));
         parking.park(0);
@@ -214,8 +214,8 @@ fn two_wakes_kick_a_cpu_once() {
                 thread::spawn(move || usize::from(parking.wake(0)))
             })
             .collect();
-        let kicks: usize = threads.into_iter().map(|t| t.join().unwrap()).sum();
-        assert_eq!(kicks, 1);
+        let ipis: usize = threads.into_iter().map(|t| t.join().unwrap()).sum();
+        assert_eq!(ipis, 1);
         let _ = parking.unpark(0);
     });
 }
@@ -257,4 +257,105 @@ fn the_last_searcher_misses_nothing() {
         }
         Token::assert_each_once(&tokens);
     });
+}
+
+/// Of two CPUs outside the executor that spawn at the same time, one may leave its wake-up to
+/// the other, which counts as searching. The worker does not halt beside either task.
+///
+/// Fault: `Parking::choose` returns after its `fetch_sub` without a second look; or without the
+/// fence between the two.
+#[test]
+fn two_outside_wakers_lose_no_wake_up() {
+    explore(Some(3), || {
+        let tokens = Token::many(2);
+        let queue = Arc::new(Injector::new());
+        let parking = Arc::new(Parking::new(1));
+        let wakers: Vec<_> = tokens
+            .iter()
+            .map(|token| {
+                let (queue, parking, task) = (queue.clone(), parking.clone(), token.runnable());
+                thread::spawn(move || {
+                    queue.push(task);
+                    parking.wake_searcher(0).is_some()
+                })
+            })
+            .collect();
+        run_and_halt(&parking, &[&queue], wakers);
+        Token::assert_each_once(&tokens);
+    });
+}
+
+/// A CPU that adds a searcher for a task in the inbox of a busy CPU may be the one to which a
+/// spawn outside the executor left its wake-up.
+///
+/// Fault: `Parking::add_searcher` leaves `after` out, as `wake_helper` does.
+#[test]
+fn a_remote_and_an_outside_waker_lose_no_wake_up() {
+    explore(Some(3), || {
+        let tokens = Token::many(2);
+        let (inbox, injection) = (Arc::new(Injector::new()), Arc::new(Injector::new()));
+        let parking = Arc::new(Parking::new(1));
+        let remote = {
+            let (inbox, parking, task) = (inbox.clone(), parking.clone(), tokens[0].runnable());
+            thread::spawn(move || {
+                inbox.push(task);
+                parking.wake(0) || parking.add_searcher(0).is_some()
+            })
+        };
+        let outside = {
+            let (injection, parking) = (injection.clone(), parking.clone());
+            let task = tokens[1].runnable();
+            thread::spawn(move || {
+                injection.push(task);
+                parking.wake_searcher(0).is_some()
+            })
+        };
+        run_and_halt(
+            &parking,
+            &[&inbox, &injection],
+            Vec::from([remote, outside]),
+        );
+        Token::assert_each_once(&tokens);
+    });
+}
+
+/// Plays the worker of the one CPU: it runs what is in the queues, and halts. Each of the
+/// `wakers` says whether it has sent an IPI; if none has, nothing is left beside the halted CPU.
+fn run_and_halt(parking: &Parking, queues: &[&Injector], wakers: Vec<JoinHandle<bool>>) {
+    let is_empty = || queues.iter().all(|queue| queue.is_empty());
+    let run_all = || {
+        for queue in queues {
+            while let Taken::Task(task) = queue.pop() {
+                Token::take(task);
+            }
+        }
+    };
+    let leave_halt = || {
+        if parking.unpark(0) == Unparked::Searching {
+            parking.end_search();
+        }
+    };
+    let mut halts = false;
+    for _ in 0..3 {
+        parking.park(0);
+        halts = is_empty();
+        if halts {
+            break;
+        }
+        leave_halt();
+        run_all();
+    }
+    // An IPI that was sent ends the halt, even one for which the CPU was awake.
+    let woken: Vec<_> = wakers
+        .into_iter()
+        .map(|waker| waker.join().unwrap())
+        .collect();
+    assert!(
+        !halts || woken.contains(&true) || is_empty(),
+        "a task waits beside a halted CPU"
+    );
+    if halts {
+        leave_halt();
+    }
+    run_all();
 }

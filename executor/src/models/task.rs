@@ -2,7 +2,9 @@
 
 use super::{counting, explore};
 use crate::facade::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::task::{About, Class, Header, JoinError, JoinHandle, Ran, Runnable, Schedule, allocate};
+use crate::task::{
+    Class, Header, JoinError, JoinHandle, PollOutcome, Runnable, Schedule, TaskSpec, allocate,
+};
 use core::future::Future;
 use core::pin::{Pin, pin};
 use core::ptr::NonNull;
@@ -33,8 +35,8 @@ impl List {
     }
 
     fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        let about = About {
-            accounts: None,
+        let about = TaskSpec {
+            stats: None,
             class: Class::Interactive,
             last_cpu: 0,
         };
@@ -56,8 +58,8 @@ impl List {
         let task = self.0.ready.lock().unwrap().pop_front();
         match task.map(|task| task.run(0)) {
             None => return false,
-            Some(Ran::Gone(_)) => {}
-            Some(Ran::Again(task, _)) => self.submit(task),
+            Some(PollOutcome::Gone(_)) => {}
+            Some(PollOutcome::Again(task, _)) => self.submit(task),
         }
         true
     }
@@ -162,7 +164,7 @@ fn wake_against_poll(by_ref: bool) {
 /// A wake-up that comes while the task is polled is followed by another poll,
 /// which sees what was done before the wake-up.
 ///
-/// Fault: `State::pending` returns `Idle` always.
+/// Fault: `StateWord::pending` returns `Idle` always.
 #[test]
 fn a_wake_during_a_poll_is_followed_by_a_poll() {
     wake_against_poll(true);
@@ -170,9 +172,9 @@ fn a_wake_during_a_poll_is_followed_by_a_poll() {
 
 /// As above, by a waker that is used up.
 ///
-/// Fault: in `State::wake_owned`, `submit` also looks at `RUNNING` the wrong
+/// Fault: in `StateWord::wake_owned`, `submit` also looks at `RUNNING` the wrong
 /// way: `let submit = old & (SCHEDULED | COMPLETE) == 0` (polled twice at
-/// once: the assertion in `State::start`).
+/// once: the assertion in `StateWord::start`).
 #[test]
 fn an_owned_wake_during_a_poll_is_followed_by_a_poll() {
     wake_against_poll(false);
@@ -180,7 +182,7 @@ fn an_owned_wake_during_a_poll_is_followed_by_a_poll() {
 
 /// Two wake-ups of a task that waits queue it once.
 ///
-/// Fault: `State::wake` looks at the state first and sets the bit then:
+/// Fault: `StateWord::wake` looks at the state first and sets the bit then:
 /// `let old = self.word.load(..); self.word.fetch_or(SCHEDULED, ..);`.
 #[test]
 fn two_wakes_queue_a_task_once() {
@@ -211,7 +213,7 @@ fn two_wakes_queue_a_task_once() {
 /// A wake-up of a task that completes this moment leads to no further poll, and
 /// the last reference frees the task, whoever has it.
 ///
-/// Fault: `State::wake` does not look at `COMPLETE`:
+/// Fault: `StateWord::wake` does not look at `COMPLETE`:
 /// `if old & (SCHEDULED | RUNNING) == 0` (polled after its end).
 #[test]
 fn a_wake_against_completion_polls_no_more() {
@@ -242,7 +244,7 @@ fn a_wake_against_completion_polls_no_more() {
 /// A task that is aborted while it is polled, or before, or after, is dropped
 /// once, and its handle says what has become of it.
 ///
-/// Fault: `State::cancel` sets `CANCELLED` without `SCHEDULED` (it waits for
+/// Fault: `StateWord::cancel` sets `CANCELLED` without `SCHEDULED` (it waits for
 /// ever).
 #[test]
 fn an_abort_against_a_poll_ends_the_task() {
@@ -330,7 +332,7 @@ fn a_task_that_joins_is_woken() {
 
 /// An output is dropped once, when the handle goes while the task completes.
 ///
-/// Fault: `State::detach` says `DropWaker` whatever the state is (the output
+/// Fault: `StateWord::detach` says `DropWaker` whatever the state is (the output
 /// is never dropped).
 #[test]
 fn a_detach_against_completion_drops_the_output_once() {

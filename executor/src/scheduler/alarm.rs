@@ -45,7 +45,7 @@ impl<P: Platform> Shared<P> {
                     self.platform.set_timer(Some(deadline));
                 }
             }
-            _ => self.rouse(cpu),
+            _ => self.wake_if_parked(cpu),
         }
     }
 

@@ -23,12 +23,12 @@ impl<P: Platform> Wake for Signal<P> {
 
     fn wake_by_ref(self: &Arc<Self>) {
         // Release: the next poll sees what was done before. The fence in
-        // `rouse` comes between this and the look whether the CPU is parked.
+        // `wake_if_parked` comes between this and the look whether the CPU is parked.
         self.woken.store(true, Ordering::Release);
         // A CPU that wakes itself is not halted, or in the interrupt that ends
         // its halt.
         if self.shared.platform.cpu() != self.cpu {
-            self.shared.rouse(self.cpu);
+            self.shared.wake_if_parked(self.cpu);
         }
     }
 }

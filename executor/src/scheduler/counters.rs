@@ -33,7 +33,7 @@ pub(super) struct Tally {
     pub(super) timers: Counter,
     /// Sent from this CPU; by several threads for the entry that stands for
     /// all that is no CPU.
-    pub(super) kicks: AtomicU64,
+    pub(super) resched_ipis: AtomicU64,
 }
 
 impl Tally {
@@ -45,7 +45,7 @@ impl Tally {
             parks: Counter::new(),
             idle: Counter::new(),
             timers: Counter::new(),
-            kicks: AtomicU64::new(0),
+            resched_ipis: AtomicU64::new(0),
         }
     }
 
@@ -73,7 +73,7 @@ impl Tally {
             polls: self.polls.get(),
             steals: self.steals.get(),
             stolen: self.stolen.get(),
-            kicks: self.kicks.load(Ordering::Relaxed),
+            resched_ipis: self.resched_ipis.load(Ordering::Relaxed),
             parks: self.parks.get(),
             idle_ns: idle,
             timers: self.timers.get(),
@@ -91,7 +91,7 @@ pub struct Counters {
     /// Tasks brought home by them.
     pub stolen: u64,
     /// Kicks sent to other CPUs.
-    pub kicks: u64,
+    pub resched_ipis: u64,
     /// Times halted, the halt that goes on included.
     pub parks: u64,
     /// Nanoseconds halted, the halt that goes on included.

@@ -10,7 +10,7 @@ impl<P: Platform> Shared<P> {
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         for cpu in 0..self.workers.len() {
-            self.rouse(cpu);
+            self.wake_if_parked(cpu);
         }
     }
 
@@ -31,7 +31,7 @@ impl<P: Platform> Shared<P> {
         loop {
             self.platform.between_polls();
             // SAFETY: this is `cpu`.
-            let task = unsafe { self.pick(worker).or_else(|| self.steal(cpu, worker)) };
+            let task = unsafe { self.next_task(worker).or_else(|| self.steal(cpu, worker)) };
             if let Some(task) = task {
                 self.drop_task(cpu, worker, task);
             } else if self.workers.iter().all(|w| w.tasks.with(|t| t.is_empty())) {

@@ -1,10 +1,10 @@
 //! The executor, as its users see it.
 
 use super::counters::Counters;
-use super::shared::{Home, NOWHERE, Shared};
+use super::shared::{NOWHERE, OwnerCpu, Shared};
 use super::snapshot::{RunningTask, TaskInfo};
 use crate::platform::Platform;
-use crate::task::hints::keep_to;
+use crate::task::context::set_affinity;
 use crate::task::{self, Class, JoinHandle, Runnable, TaskId};
 use crate::time::{Interval, Sleep, Timeout};
 use alloc::boxed::Box;
@@ -26,7 +26,7 @@ use crossbeam_utils::CachePadded;
 pub struct Executor<P: Platform> {
     shared: Arc<Shared<P>>,
     /// One for each CPU.
-    homes: Box<[Arc<CachePadded<Home<P>>>]>,
+    homes: Box<[Arc<CachePadded<OwnerCpu<P>>>]>,
 }
 
 impl<P: Platform> Executor<P> {
@@ -39,7 +39,7 @@ impl<P: Platform> Executor<P> {
         Self::with(platform, cpus, true)
     }
 
-    /// As [`new`](Self::new), but its tasks have no accounts (feature `lean`): no
+    /// As [`new`](Self::new), but its tasks have no stats (feature `lean`): no
     /// name, no counts of polls and time, no word of what they wait for, and a
     /// number ([`TaskId`](crate::TaskId)) that may come again when they are gone.
     /// That makes each smaller by seven words.
@@ -56,11 +56,11 @@ impl<P: Platform> Executor<P> {
         Self::with(platform, cpus, false)
     }
 
-    fn with(platform: P, cpus: usize, accounts: bool) -> Self {
+    fn with(platform: P, cpus: usize, stats: bool) -> Self {
         assert!(cpus > 0, "an executor needs a CPU");
         assert!(cpus <= usize::from(NOWHERE), "too many CPUs");
-        let shared = Arc::new(Shared::new(platform, cpus, accounts));
-        let home = |cpu| Arc::new(CachePadded::new(Home::new(Arc::clone(&shared), cpu)));
+        let shared = Arc::new(Shared::new(platform, cpus, stats));
+        let home = |cpu| Arc::new(CachePadded::new(OwnerCpu::new(Arc::clone(&shared), cpu)));
         Self {
             homes: (0..cpus).map(home).collect(),
             shared,
@@ -201,7 +201,7 @@ impl<P: Platform> Executor<P> {
     /// of one that is, and the poll should end.
     ///
     /// Nothing happens to a task that was spawned for one CPU, nor behind another
-    /// waker than the task's own, nor in an executor without accounts (feature `lean`).
+    /// waker than the task's own, nor in an executor without stats (feature `lean`).
     ///
     /// ```
     /// # let runtime = executor::host::Runtime::new(2);
@@ -221,7 +221,7 @@ impl<P: Platform> Executor<P> {
             _ => u64::MAX,
         };
         let is_all = cpus & all == all && self.cpus() <= u64::BITS as usize;
-        keep_to(context, if is_all { 0 } else { cpus & all })
+        set_affinity(context, if is_all { 0 } else { cpus & all })
     }
 
     /// Offers what waits on this CPU to the others. To be called by a task
@@ -424,15 +424,15 @@ impl<P: Platform> Task<'_, P> {
         F::Output: Send + 'static,
     {
         let shared = &self.executor.shared;
-        let accounts = shared
-            .has_accounts()
+        let stats = shared
+            .has_stats()
             .then(|| (TaskId(shared.next_number()), self.name));
         let cpu = self.cpu.or(shared.here().map(|(cpu, _)| cpu));
         // From outside, the lists of tasks take turns.
         let homes = &self.executor.homes;
         let home = &homes[cpu.unwrap_or_else(|| shared.next_number() as usize % homes.len())];
-        let about = task::About {
-            accounts,
+        let about = task::TaskSpec {
+            stats,
             class: self.class,
             last_cpu: cpu.map_or(NOWHERE, |cpu| cpu as u16),
         };
@@ -451,7 +451,7 @@ impl<P: Platform> Task<'_, P> {
             // is where it came from.
             Shared::<P>::discard(task);
         } else {
-            shared.place(task);
+            shared.enqueue(task);
         }
         Ok(handle)
     }

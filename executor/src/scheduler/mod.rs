@@ -37,18 +37,18 @@
 //! at once.
 //!
 //! Reading order: `worker`, `ring`, `injector`, [`parking`]; `place` (where a
-//! wake-up goes), `pick` (what is polled next), `run` (the loop), `alarm` (the
+//! wake-up goes), `next_task` (what is polled next), `run` (the loop), `alarm` (the
 //! hardware timer), `end` (shutdown); `executor` is what users see of it.
 
 mod alarm;
 mod block_on;
 mod counters;
 mod end;
+mod enqueue;
 mod executor;
 mod injector;
+mod next_task;
 mod parking;
-mod pick;
-mod place;
 mod ring;
 mod run;
 mod shared;

@@ -5,7 +5,7 @@ pub(crate) use super::parking::{Parking, Unparked};
 pub(crate) use super::ring::Ring;
 
 use crate::facade::atomic::{AtomicUsize, Ordering};
-use crate::task::{About, Class, Header, JoinHandle, Runnable, Schedule, TaskId, allocate};
+use crate::task::{Class, Header, JoinHandle, Runnable, Schedule, TaskId, TaskSpec, allocate};
 use core::ptr::NonNull;
 use std::sync::Arc;
 use std::vec::Vec;
@@ -38,8 +38,8 @@ impl Token {
                 let future = async move {
                     inner.fetch_add(1, Ordering::SeqCst);
                 };
-                let about = About {
-                    accounts: Some((TaskId(number as u64), "token")),
+                let about = TaskSpec {
+                    stats: Some((TaskId(number as u64), "token")),
                     class: Class::Interactive,
                     last_cpu: 0,
                 };

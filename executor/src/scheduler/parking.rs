@@ -3,20 +3,41 @@
 //! Each CPU has one word:
 //!
 //! ```text
-//!            park                      wake (one kick)
-//!   AWAKE ----------> PARKED --------------------------> KICKED
-//!     ^                 |    wake to steal (one kick)      |
+//!            park                 wake (one reschedule IPI)
+//!   AWAKE ----------> PARKED --------------------------> WOKEN
+//!     ^                 |    wake to steal (one IPI)       |
 //!     |                 |------------------------> SEARCH  |
 //!     +-----------------+-----------------------------+----+
 //!                      unpark
 //! ```
 //!
-//! The CPU itself makes the transitions to PARKED and to AWAKE; others exchange
-//! PARKED for KICKED or SEARCH, and the one who succeeds sends the kick. So a
-//! halted CPU gets one kick, and one that runs gets none.
+//! The CPU itself stores PARKED and AWAKE; other CPUs exchange PARKED for WOKEN or SEARCH,
+//! and the CPU whose exchange succeeds sends the IPI. So a halted CPU gets one IPI, and a
+//! running one none.
 //!
-//! A CPU that was woken to steal counts as searching from that moment on, so
-//! that no second one is woken for the same task.
+//! # No lost wake-up
+//!
+//! A CPU that halts stores PARKED, executes a SeqCst fence, and loads all queues. A CPU that
+//! wakes stores a task into a queue, executes a SeqCst fence, and loads the words. The two
+//! fences have an order: either the load of the word observes PARKED, or the load of the queue
+//! observes the task.
+//!
+//! # Searchers
+//!
+//! A CPU that was woken to steal counts as searching from the exchange on, so that no second
+//! CPU is woken for the same task: while the count is not 0, nothing is woken for a task that
+//! any CPU may run. The wake-up that was left out is made up for when the count falls to 0:
+//!
+//! - A searcher that found something looks at the queues after it has left the count
+//!   ([`end_search`](Parking::end_search)), and wakes the next searcher if there is more.
+//! - A searcher that found nothing parks, and looks at all queues after that.
+//! - A waking CPU that counted a searcher and then found no CPU to wake looks at the words again
+//!   after it has taken that back ([`choose`](Parking::choose)): a CPU may have parked, and
+//!   another waking CPU may have observed the count and left its wake-up out.
+//!
+//! Each of the three has a SeqCst fence between leaving the count and the look. The waking CPU
+//! that observed the count had its own fence before that load, so its task is in a queue before
+//! the look begins.
 
 use crate::facade::atomic::{AtomicU8, AtomicUsize, Ordering, fence};
 use alloc::boxed::Box;
@@ -24,14 +45,14 @@ use crossbeam_utils::CachePadded;
 
 const AWAKE: u8 = 0;
 const PARKED: u8 = 1;
-const KICKED: u8 = 2;
+const WOKEN: u8 = 2;
 const SEARCH: u8 = 3;
 
 /// How a CPU came out of the halt.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unparked {
-    /// There may be something for it.
+    /// There may be something in its queues.
     Plain,
     /// It was woken to steal, and counts as searching.
     Searching,
@@ -39,8 +60,8 @@ pub(crate) enum Unparked {
 
 pub(crate) struct Parking {
     words: Box<[CachePadded<AtomicU8>]>,
-    /// How many CPUs are not AWAKE: lets a wake-up on a busy machine skip the
-    /// look at the words.
+    /// How many CPUs are not AWAKE: on a busy machine a wake-up loads this one word
+    /// instead of all the others.
     parked: CachePadded<AtomicUsize>,
     /// How many CPUs search for work.
     searching: CachePadded<AtomicUsize>,
@@ -61,15 +82,14 @@ impl Parking {
         self.words.get(cpu).map(|word| &**word)
     }
 
-    /// This CPU says that it is about to halt. The caller looks at all queues
-    /// afterwards.
+    /// This CPU is about to halt. The caller looks at all queues afterwards.
     pub(crate) fn park(&self, cpu: usize) {
         self.parked.fetch_add(1, Ordering::SeqCst);
         if let Some(word) = self.word(cpu) {
             word.store(PARKED, Ordering::SeqCst);
         }
-        // Pairs with the fences in `wake` and `wake_searcher`: either they see
-        // PARKED, or the caller's look sees what they put into a queue.
+        // Pairs with the fences in `wake`, `wake_searcher` and `choose`: either their loads of
+        // the word observe PARKED, or the caller's look observes the task.
         fence(Ordering::SeqCst);
     }
 
@@ -101,14 +121,14 @@ impl Parking {
         self.searching.load(Ordering::Relaxed) != 0
     }
 
-    /// Something was put into a queue for `cpu`. True: it is parked, and the
-    /// caller has to kick it.
+    /// A task was put into a queue of `cpu`. True: that CPU is parked, and the
+    /// caller has to send it an IPI.
     #[must_use]
     pub(crate) fn wake(&self, cpu: usize) -> bool {
-        // Between the push into the queue and the look at the word.
+        // Between the store into the queue and the load of the word; pairs with `park`.
         fence(Ordering::SeqCst);
         self.word(cpu)
-            .is_some_and(|word| Self::exchange(word, KICKED))
+            .is_some_and(|word| Self::exchange(word, WOKEN))
     }
 
     fn exchange(word: &AtomicU8, to: u8) -> bool {
@@ -118,53 +138,67 @@ impl Parking {
                 .is_ok()
     }
 
-    /// Something was put into a queue that any CPU may take from. `Some`: that
-    /// CPU is parked, and the caller has to kick it.
+    /// A task was put into a queue that any CPU may take from. `Some`: that
+    /// CPU is parked, and the caller has to send it an IPI.
     ///
-    /// `after` is where the look begins, so that not always the same CPU is
-    /// chosen.
+    /// The look begins behind `after`, so that the same CPU is not chosen each time.
     #[must_use]
     pub(crate) fn wake_searcher(&self, after: usize) -> Option<usize> {
+        // Between the store into the queue and the loads of the words; pairs with `park`.
         fence(Ordering::SeqCst);
         self.choose(after, self.words.len())
     }
 
-    /// As [`wake_searcher`](Self::wake_searcher) for what this CPU has put into
-    /// its own queue. Without a fence it may miss a CPU that parks this very
-    /// moment; nothing is lost, since this CPU is awake and will come to the
-    /// task itself, or offer it again before its next poll. Never chooses
-    /// `after`, which may be this CPU in an interrupt that ends its halt.
+    /// As [`wake_searcher`](Self::wake_searcher), after a [`wake`](Self::wake) that found its
+    /// CPU awake: the fence of that call orders this one too.
     #[must_use]
-    pub(crate) fn choose_searcher(&self, after: usize) -> Option<usize> {
-        self.choose(after, self.words.len() - 1)
+    pub(crate) fn add_searcher(&self, after: usize) -> Option<usize> {
+        self.choose(after, self.words.len())
     }
 
-    /// Chooses among the `count` CPUs after `after`.
+    /// As [`wake_searcher`](Self::wake_searcher), for a task that this CPU (`this`) has put into
+    /// its own queue. Without a fence it may miss a CPU that parks at the same time. Nothing
+    /// is lost: this CPU is awake, or in an interrupt that ends its halt, and will run the task
+    /// itself or offer it again before its next poll. For the same reason it never chooses itself.
+    #[must_use]
+    pub(crate) fn wake_helper(&self, this: usize) -> Option<usize> {
+        self.choose(this, self.words.len() - 1)
+    }
+
+    /// Chooses among the `count` CPUs behind `after`.
     fn choose(&self, after: usize, count: usize) -> Option<usize> {
-        if self.parked.load(Ordering::SeqCst) == 0 || self.searching.load(Ordering::SeqCst) != 0 {
-            return None;
-        }
         let cpus = self.words.len();
-        // Counted before the exchange: the woken CPU may finish its search
-        // before we get to count it.
-        self.searching.fetch_add(1, Ordering::SeqCst);
-        let found = (1..=count)
-            .map(|offset| (after % cpus + offset) % cpus)
-            .find(|&cpu| {
-                self.word(cpu)
-                    .is_some_and(|word| Self::exchange(word, SEARCH))
-            });
-        if found.is_none() {
+        let words = || {
+            (1..=count)
+                .map(|offset| (after % cpus + offset) % cpus)
+                .filter_map(|cpu| Some((cpu, self.word(cpu)?)))
+        };
+        loop {
+            if self.parked.load(Ordering::SeqCst) == 0 || self.searching.load(Ordering::SeqCst) != 0
+            {
+                return None;
+            }
+            // Counted before the exchange: the woken CPU may finish its search
+            // before this CPU gets to count it.
+            self.searching.fetch_add(1, Ordering::SeqCst);
+            if let Some((cpu, _)) = words().find(|(_, word)| Self::exchange(word, SEARCH)) {
+                return Some(cpu);
+            }
             self.searching.fetch_sub(1, Ordering::SeqCst);
+            // Another waking CPU that observed the count has left its wake-up to this one: see
+            // the module's head. Pairs with its fence and with the one in `park`.
+            fence(Ordering::SeqCst);
+            if !words().any(|(_, word)| word.load(Ordering::SeqCst) == PARKED) {
+                return None;
+            }
         }
-        found
     }
 
     /// This CPU begins to search, unless enough do already.
     #[must_use]
     pub(crate) fn begin_search(&self) -> bool {
-        // Half of the CPUs searching is enough to find what there is, and few
-        // enough not to be in each other's way.
+        // Half of the CPUs are enough to find what there is, and few enough to keep out of
+        // each other's way.
         if 2 * self.searching.load(Ordering::Relaxed) >= self.words.len().max(2) {
             return false;
         }
@@ -172,8 +206,12 @@ impl Parking {
         true
     }
 
-    /// This CPU ends its search. True: it was the last one.
+    /// This CPU ends its search. True: it was the last one, and the caller looks whether there
+    /// is more to be found.
     pub(crate) fn end_search(&self) -> bool {
-        self.searching.fetch_sub(1, Ordering::SeqCst) == 1
+        let was_last = self.searching.fetch_sub(1, Ordering::SeqCst) == 1;
+        // Between leaving the count and the caller's look: see the module's head.
+        fence(Ordering::SeqCst);
+        was_last
     }
 }

@@ -5,7 +5,7 @@ use super::shared::Shared;
 use super::worker::Worker;
 use crate::facade::atomic::Ordering;
 use crate::platform::Platform;
-use crate::task::{Class, Ran, Runnable};
+use crate::task::{Class, PollOutcome, Runnable};
 
 impl<P: Platform> Shared<P> {
     /// One CPU's loop, until the executor stops.
@@ -21,7 +21,7 @@ impl<P: Platform> Shared<P> {
     }
 
     /// Polls one task, or halts if there is none and `busy` does not object.
-    /// Takes and returns the time for the accounts.
+    /// Takes and returns the time for the stats.
     pub(super) fn step(
         &self,
         cpu: usize,
@@ -32,13 +32,13 @@ impl<P: Platform> Shared<P> {
         self.platform.between_polls();
         self.fire_timers(worker);
         // SAFETY: this is `cpu`.
-        if let Some(task) = unsafe { self.pick(worker) } {
+        if let Some(task) = unsafe { self.next_task(worker) } {
             if !worker.ring.is_empty() {
                 self.offer(cpu);
             }
             return self.poll(cpu, worker, task, now);
         }
-        // SAFETY: this is `cpu`, and `pick` found the ring empty.
+        // SAFETY: this is `cpu`, and `next_task` found the ring empty.
         if let Some(task) = unsafe { self.search(cpu, worker) } {
             let now = self.platform.stamp();
             return self.poll(cpu, worker, task, now);
@@ -62,13 +62,13 @@ impl<P: Platform> Shared<P> {
         self.platform.poll_ends();
         worker.end_poll();
         match ran {
-            Ran::Gone(ended) => ended,
-            Ran::Again(task, ended) => {
+            PollOutcome::Gone(ended) => ended,
+            PollOutcome::Again(task, ended) => {
                 // To the end of the queue: it was woken while it ran, as a task
                 // does that yields, so the others go first.
                 match task.header().class {
                     // One of its CPUs may be halted, or this one not among them.
-                    _ if task.kept_to().is_some() => self.place(task),
+                    _ if task.affinity().is_some() => self.enqueue(task),
                     // SAFETY: this is the worker's CPU.
                     Class::Interactive => unsafe { worker.requeue(task) },
                     Class::Background => worker.background.push(task),
@@ -101,9 +101,9 @@ impl<P: Platform> Shared<P> {
             && found
             && self.parking.any_parked()
             && (!self.injection.is_empty() || self.workers.iter().any(|w| w.has_stealable()))
-            && let Some(other) = self.parking.choose_searcher(cpu)
+            && let Some(other) = self.parking.wake_helper(cpu)
         {
-            self.kick(other);
+            self.wake_cpu(other);
         }
     }
 
@@ -128,7 +128,7 @@ impl<P: Platform> Shared<P> {
         if self.parking.unpark(cpu) == Unparked::Searching {
             self.fire_timers(worker);
             // SAFETY: this is `cpu`; nothing has been put into its ring since
-            // `pick` found it empty, except by a waker on this CPU, and then
+            // `next_task` found it empty, except by a waker on this CPU, and then
             // there is something to do without stealing.
             let found = unsafe {
                 if worker.ring.is_empty() {
@@ -140,7 +140,7 @@ impl<P: Platform> Shared<P> {
             let any = found.is_some();
             if let Some(task) = found {
                 // SAFETY: this is `cpu`.
-                unsafe { worker.enqueue(task) };
+                unsafe { worker.push_local(task) };
             }
             self.end_search(cpu, any);
         }

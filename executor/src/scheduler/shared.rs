@@ -24,16 +24,16 @@ pub(crate) struct Shared<P: Platform> {
     pub(super) injection: Injector,
     pub(super) parking: Parking,
     pub(super) stopping: AtomicBool,
-    /// Do tasks have accounts? See [`has_accounts`](Self::has_accounts).
-    accounts: bool,
+    /// Do tasks have stats? See [`has_stats`](Self::has_stats).
+    stats: bool,
     /// Numbers given to tasks so far.
     numbers: CachePadded<AtomicU64>,
     /// Kicks sent from outside all CPUs.
-    foreign_kicks: AtomicU64,
+    foreign_ipis: AtomicU64,
 }
 
 impl<P: Platform> Shared<P> {
-    pub(super) fn new(platform: P, cpus: usize, accounts: bool) -> Self {
+    pub(super) fn new(platform: P, cpus: usize, stats: bool) -> Self {
         Self {
             platform,
             workers: (0..cpus)
@@ -42,9 +42,9 @@ impl<P: Platform> Shared<P> {
             injection: Injector::new(),
             parking: Parking::new(cpus),
             stopping: AtomicBool::new(false),
-            accounts,
+            stats,
             numbers: CachePadded::new(AtomicU64::new(0)),
-            foreign_kicks: AtomicU64::new(0),
+            foreign_ipis: AtomicU64::new(0),
         }
     }
 
@@ -68,9 +68,9 @@ impl<P: Platform> Shared<P> {
         self.platform.now()
     }
 
-    /// Do tasks have accounts?
-    pub(super) fn has_accounts(&self) -> bool {
-        !cfg!(feature = "lean") || self.accounts
+    /// Do tasks have stats?
+    pub(super) fn has_stats(&self) -> bool {
+        !cfg!(feature = "lean") || self.stats
     }
 
     /// A number that was not given before.
@@ -78,19 +78,19 @@ impl<P: Platform> Shared<P> {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn kick(&self, cpu: usize) {
+    pub(super) fn wake_cpu(&self, cpu: usize) {
         match self.here() {
-            Some((_, worker)) => &worker.tally.kicks,
-            None => &self.foreign_kicks,
+            Some((_, worker)) => &worker.tally.resched_ipis,
+            None => &self.foreign_ipis,
         }
         .fetch_add(1, Ordering::Relaxed);
-        self.platform.kick(cpu);
+        self.platform.wake_cpu(cpu);
     }
 
     /// Makes `cpu` look around, if it halts.
-    pub(super) fn rouse(&self, cpu: usize) {
+    pub(super) fn wake_if_parked(&self, cpu: usize) {
         if self.parking.wake(cpu) {
-            self.kick(cpu);
+            self.wake_cpu(cpu);
         }
     }
 }
@@ -99,12 +99,12 @@ impl<P: Platform> Shared<P> {
 ///
 /// One for each CPU, and each task holds a reference, so those that one CPU spawns and those
 /// of another count in different places (rule E5).
-pub(super) struct Home<P: Platform> {
+pub(super) struct OwnerCpu<P: Platform> {
     shared: Arc<Shared<P>>,
     cpu: usize,
 }
 
-impl<P: Platform> Home<P> {
+impl<P: Platform> OwnerCpu<P> {
     pub(super) fn new(shared: Arc<Shared<P>>, cpu: usize) -> Self {
         Self { shared, cpu }
     }
@@ -130,9 +130,9 @@ impl<P: Platform> Home<P> {
     }
 }
 
-impl<P: Platform> Schedule for Arc<CachePadded<Home<P>>> {
+impl<P: Platform> Schedule for Arc<CachePadded<OwnerCpu<P>>> {
     fn submit(&self, task: Runnable) {
-        self.shared.place(task);
+        self.shared.enqueue(task);
     }
 
     unsafe fn finished(&self, task: NonNull<Header>) {

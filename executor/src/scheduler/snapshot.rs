@@ -2,7 +2,7 @@
 
 use super::shared::Shared;
 use crate::platform::Platform;
-use crate::task::{Accounts, Header, Phase, TaskId};
+use crate::task::{Header, Phase, TaskId, TaskStats};
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 use core::ptr::NonNull;
@@ -12,18 +12,18 @@ use core::ptr::NonNull;
 pub struct TaskInfo {
     /// Its number.
     pub id: TaskId,
-    /// Its name; empty in an executor without accounts (feature `lean`).
+    /// Its name; empty in an executor without stats (feature `lean`).
     pub name: &'static str,
     /// What it is doing.
     pub phase: Phase,
     /// The CPU where it ran last; `None` before its first poll if it was
     /// spawned from outside all CPUs.
     pub cpu: Option<usize>,
-    /// Polls so far; 0 without accounts.
+    /// Polls so far; 0 without stats.
     pub polls: u32,
-    /// Nanoseconds spent in polls; 0 without accounts.
+    /// Nanoseconds spent in polls; 0 without stats.
     pub busy_ns: u64,
-    /// What it waits for, if it waits for something with a name, and has accounts.
+    /// What it waits for, if it waits for something with a name, and has stats.
     pub waits_for: Option<&'static str>,
     /// Does it stay on its CPU?
     pub pinned: bool,
@@ -34,24 +34,24 @@ pub struct TaskInfo {
 impl TaskInfo {
     /// # Safety
     ///
-    /// As for [`Accounts::of`].
+    /// As for [`Header::stats`].
     unsafe fn new(task: NonNull<Header>) -> Self {
         use crate::facade::atomic::Ordering;
         use crate::task::Class;
         // SAFETY: the task lives, and the pointer is its.
-        let (header, accounts) = unsafe { (task.as_ref(), Accounts::of(task)) };
+        let (header, stats) = unsafe { (task.as_ref(), Header::stats(task)) };
         let phase = header.state.phase();
         let cpu = header.last_cpu.load(Ordering::Relaxed);
         Self {
             // SAFETY: as above.
             id: unsafe { Header::id(task) },
-            name: accounts.map_or("", Accounts::name),
+            name: stats.map_or("", TaskStats::name),
             phase,
             cpu: (cpu != super::shared::NOWHERE).then_some(cpu as usize),
-            polls: accounts.map_or(0, Accounts::polls),
-            busy_ns: accounts.map_or(0, Accounts::busy),
-            waits_for: accounts
-                .and_then(Accounts::waits_for)
+            polls: stats.map_or(0, TaskStats::polls),
+            busy_ns: stats.map_or(0, TaskStats::busy),
+            waits_for: stats
+                .and_then(TaskStats::waits_for)
                 .filter(|_| phase == Phase::Waiting),
             pinned: header.class == Class::Pinned,
             background: header.class == Class::Background,
@@ -62,7 +62,7 @@ impl TaskInfo {
 /// A poll that goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunningTask {
-    /// The task's name; empty in an executor without accounts (feature `lean`).
+    /// The task's name; empty in an executor without stats (feature `lean`).
     pub name: &'static str,
     /// The task's number.
     pub id: TaskId,

@@ -90,7 +90,7 @@ impl Worker {
     /// # Safety
     ///
     /// This runs on the worker's own CPU.
-    pub(super) unsafe fn enqueue(&self, task: Runnable) {
+    pub(super) unsafe fn push_local(&self, task: Runnable) {
         // SAFETY: by the contract we are the ring's owner.
         if let Err(task) = unsafe { self.ring.push(task) } {
             self.inbox.push(task);
@@ -106,7 +106,7 @@ impl Worker {
     pub(super) unsafe fn requeue(&self, task: Runnable) {
         if self.inbox.is_empty() {
             // SAFETY: passed on.
-            unsafe { self.enqueue(task) };
+            unsafe { self.push_local(task) };
         } else {
             self.inbox.push(task);
         }

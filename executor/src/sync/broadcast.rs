@@ -21,8 +21,7 @@
 //! });
 //! ```
 
-use super::wait_queue::WaitQueue;
-use crate::facade::Lock;
+use super::published::{Follower, Published};
 use crate::task::Label;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -31,22 +30,31 @@ use futures_util::stream::{self, Stream};
 
 static VALUE: Label = Label("broadcast: value");
 
-struct Channel<T> {
-    inner: Lock<Inner<T>>,
-    receivers: WaitQueue,
-    capacity: usize,
-}
-
-struct Inner<T> {
-    /// The last values, the oldest first. Behind `Arc`s, so that nobody's
-    /// `Clone` or `Drop` runs with the lock held (rule E1).
+/// The last values of a channel.
+struct History<T> {
+    /// The oldest first. Behind `Arc`s, so that no `Clone` or `Drop` of a value
+    /// runs with the lock held (rule E1).
     values: VecDeque<Arc<T>>,
+    /// As many are kept: the queue was allocated for so many and never grows.
+    capacity: usize,
     /// The number of the value after the newest.
     next: u64,
     senders: usize,
 }
 
-impl<T> Inner<T> {
+impl<T> History<T> {
+    /// Adds a value, and returns the oldest one if it has to go.
+    fn push(&mut self, value: Arc<T>) -> Option<Arc<T>> {
+        let oldest = if self.values.len() == self.capacity {
+            self.values.pop_front()
+        } else {
+            None
+        };
+        self.values.push_back(value);
+        self.next += 1;
+        oldest
+    }
+
     /// The value with the given number.
     fn get(&self, number: u64) -> Result<Option<Arc<T>>, RecvError> {
         let oldest = self.next - self.values.len() as u64;
@@ -89,58 +97,39 @@ impl core::error::Error for RecvError {}
 /// If `capacity` is 0.
 pub fn channel<T: Clone>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     assert!(capacity > 0, "a channel keeps at least one value");
-    let channel = Arc::new(Channel {
-        inner: Lock::new(Inner {
-            values: VecDeque::with_capacity(capacity),
-            next: 0,
-            senders: 1,
-        }),
-        receivers: WaitQueue::labelled(&VALUE),
+    let history = History {
+        values: VecDeque::with_capacity(capacity),
         capacity,
-    });
-    let receiver = Receiver {
-        channel: Arc::clone(&channel),
         next: 0,
+        senders: 1,
     };
+    let channel = Published::new(history, &VALUE);
+    let receiver = Receiver(Follower::new(&channel, |history| history.next));
     (Sender { channel }, receiver)
 }
 
 /// The sending side.
 pub struct Sender<T> {
-    channel: Arc<Channel<T>>,
+    channel: Arc<Published<History<T>>>,
 }
 
 impl<T: Clone> Sender<T> {
     /// Sends to all receivers. Never waits.
     pub fn send(&self, value: T) {
         let value = Arc::new(value);
-        let channel = &self.channel;
-        let oldest = channel.inner.with(|inner| {
-            let oldest = if inner.values.len() == channel.capacity {
-                inner.values.pop_front()
-            } else {
-                None
-            };
-            inner.values.push_back(value);
-            inner.next += 1;
-            oldest
-        });
+        let oldest = self.channel.change(|history| history.push(value));
         drop(oldest);
-        channel.receivers.wake_all();
     }
 
     /// A receiver of all that is sent from now on.
     pub fn subscribe(&self) -> Receiver<T> {
-        Receiver {
-            channel: Arc::clone(&self.channel),
-            next: self.channel.inner.with(|inner| inner.next),
-        }
+        Receiver(Follower::new(&self.channel, |history| history.next))
     }
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.channel.inner.with(|inner| inner.senders += 1);
+        self.channel.with(|history| history.senders += 1);
         Self {
             channel: Arc::clone(&self.channel),
         }
@@ -149,44 +138,34 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let last = self.channel.inner.with(|inner| {
-            inner.senders -= 1;
-            inner.senders == 0
+        let last = self.channel.with(|history| {
+            history.senders -= 1;
+            history.senders == 0
         });
         if last {
-            self.channel.receivers.wake_all();
+            self.channel.wake();
         }
     }
 }
 
 /// The receiving side. A clone goes on where the original is.
-pub struct Receiver<T> {
-    channel: Arc<Channel<T>>,
-    /// The number of the value to be received next.
-    next: u64,
-}
+pub struct Receiver<T>(Follower<History<T>>);
 
 impl<T: Clone> Receiver<T> {
     /// Waits for the next value.
     ///
     /// Cancellation-safe: a value counts as received only when it is returned.
     pub async fn recv(&mut self) -> Result<T, RecvError> {
-        let (channel, next) = (&self.channel, self.next);
-        let result = channel
-            .receivers
-            .wait_until(|| channel.inner.with(|inner| inner.get(next)).transpose())
+        let follower = &mut self.0;
+        let result = follower
+            .wait(|history, next| history.get(next).transpose())
             .await;
-        match result {
-            Ok(value) => {
-                self.next += 1;
-                Ok(T::clone(&value))
-            }
-            Err(RecvError::Lagged(count)) => {
-                self.next += count;
-                Err(RecvError::Lagged(count))
-            }
-            Err(RecvError::Closed) => Err(RecvError::Closed),
-        }
+        follower.position += match result {
+            Ok(_) => 1,
+            Err(RecvError::Lagged(count)) => count,
+            Err(RecvError::Closed) => 0,
+        };
+        result.map(|value| T::clone(&value))
     }
 
     /// The values from here on as a stream, which ends when all were received
@@ -216,10 +195,7 @@ impl<T: Clone> Receiver<T> {
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        Self {
-            channel: Arc::clone(&self.channel),
-            next: self.next,
-        }
+        Self(self.0.clone())
     }
 }
 
@@ -232,7 +208,7 @@ impl<T> fmt::Debug for Sender<T> {
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver")
-            .field("next", &self.next)
+            .field("next", &self.0.position)
             .finish_non_exhaustive()
     }
 }

@@ -27,7 +27,7 @@ pub struct Mutex<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the lock gives the value to one at a time, on whatever CPU.
+// SAFETY: the lock gives the value to one task at a time, on any CPU.
 unsafe impl<T: Send> Send for Mutex<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Mutex<T> {}
@@ -42,12 +42,12 @@ impl<T> Mutex<T> {
 
     /// Waits until the mutex is free and takes it.
     ///
-    /// Cancellation-safe: who goes away gives up its place, and if the mutex
-    /// was handed to it meanwhile, hands it on.
+    /// Cancellation-safe: a task that stops waiting gives up its place. If the mutex
+    /// has been handed to it already, it hands the mutex on.
     pub fn lock(&self) -> LockFuture<'_, T> {
         LockFuture {
             mutex: self,
-            acquiring: Acquiring::new(&self.raw, Mode::Exclusive),
+            acquiring: self.raw.acquire(Mode::Exclusive),
         }
     }
 
@@ -60,7 +60,7 @@ impl<T> Mutex<T> {
 
     /// The value, which needs no lock when it is had exclusively.
     pub fn get_mut(&mut self) -> &mut T {
-        // SAFETY: `&mut self` says that nobody else has it.
+        // SAFETY: `&mut self` is the only access.
         self.value.with_mut(|value| unsafe { &mut *value })
     }
 }

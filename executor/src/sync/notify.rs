@@ -4,7 +4,7 @@ use super::waiters::{Phase, Waiter, Waiters};
 use crate::batch::WakeBatch;
 use crate::facade::{Lock, const_unless_loom};
 use crate::task::Label;
-use crate::task::hints::waits_for;
+use crate::task::context::waits_for;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;

@@ -15,7 +15,7 @@
 use crate::facade::UnsafeCell;
 use crate::facade::atomic::{AtomicU8, Ordering};
 use crate::task::Label;
-use crate::task::hints::waits_for;
+use crate::task::context::waits_for;
 use alloc::sync::Arc;
 use core::fmt;
 use core::future::Future;

@@ -1,35 +1,22 @@
-//! The lock under [`Mutex`](super::Mutex) and [`RwLock`](super::RwLock).
-//!
-//! One word says who holds it:
+//! The lock under [`Mutex`](super::Mutex) and [`RwLock`](super::RwLock): a
+//! [`Handoff`] whose word says who holds it.
 //!
 //! ```text
-//!   bit 0  WAITERS  the list is not empty
+//!   bit 0  WAITERS  the list of waiters is not empty
 //!   bit 1  WRITER   one holder, alone
 //!   above           the number of readers
 //! ```
 //!
-//! Taking and releasing an uncontended lock is one atomic operation on the
-//! word. While WAITERS is set nobody passes those who wait: takers enrol, and
-//! whoever releases the lock hands it over to the first in the list, who finds
-//! that it holds the lock. So the order is first come, first served, readers
-//! that stand together go together, and a writer waits for nobody who came
-//! after it.
-//!
-//! WAITERS changes with the list's lock held only. With WAITERS set and no
-//! holder left, nobody changes the word without that lock.
+//! The order is first come, first served. Readers that stand next to each other in the list
+//! get the lock together.
 
-use super::waiters::{Note, Phase, Waiter, Waiters};
-use crate::batch::WakeBatch;
-use crate::facade::atomic::{AtomicUsize, Ordering};
-use crate::facade::{Lock, const_unless_loom};
+use super::handoff::{Handoff, Resource, Taking, WAITERS};
+use crate::facade::atomic::Ordering;
+use crate::facade::const_unless_loom;
 use crate::task::Label;
-use crate::task::hints::{spend, unspend, waits_for};
-use core::pin::Pin;
-use core::task::{Context, Poll};
 
 static LABEL: Label = Label("lock");
 
-const WAITERS: usize = 1 << 0;
 const WRITER: usize = 1 << 1;
 const READER: usize = 1 << 2;
 
@@ -50,232 +37,78 @@ impl Mode {
             Self::Exclusive => WRITER,
         }
     }
-
-    /// May the lock be taken in this mode by the first in line?
-    fn fits(self, word: usize) -> bool {
-        match self {
-            Self::Shared => word & WRITER == 0,
-            Self::Exclusive => word & !WAITERS == 0,
-        }
-    }
-
-    fn from_want(want: Note) -> Self {
-        if want == READER as Note {
-            Self::Shared
-        } else {
-            Self::Exclusive
-        }
-    }
 }
 
-pub(super) struct RawLock {
-    word: AtomicUsize,
-    waiters: Lock<Waiters>,
-}
+/// The readers and the writer of a lock.
+pub(super) struct Holders;
 
-impl RawLock {
-    const_unless_loom! {
-        pub(super) const fn new() -> Self {
-            Self { word: AtomicUsize::new(0), waiters: Lock::new(Waiters::new()) }
-        }
+impl Resource for Holders {
+    const LABEL: &'static Label = &LABEL;
+
+    fn after(word: usize, want: usize) -> Option<usize> {
+        let excluded = if want == READER { WRITER } else { !WAITERS };
+        (word & excluded == 0).then(|| word + want)
     }
 
-    /// Takes the lock if it is free and nobody waits for it.
-    pub(super) fn try_acquire(&self, mode: Mode) -> bool {
-        if mode == Mode::Exclusive {
-            return self
-                .word
-                .compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok();
+    fn try_take(handoff: &Handoff<Self>, want: usize) -> bool {
+        if want == READER {
+            return handoff.try_take(READER);
         }
-        let mut word = self.word.load(Ordering::Relaxed);
-        while word & (WAITERS | WRITER) == 0 {
-            match self.word.compare_exchange_weak(
-                word,
-                word + READER,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(now) => word = now,
-            }
-        }
-        false
+        handoff
+            .word
+            .compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
-    /// Gives the lock up, or hands it over.
-    pub(super) fn release(&self, mode: Mode) {
-        match mode {
-            Mode::Exclusive => {
-                if self
-                    .word
-                    .compare_exchange(WRITER, 0, Ordering::Release, Ordering::Relaxed)
-                    .is_err()
-                {
-                    self.hand_over(WRITER);
-                }
+    fn give_back(handoff: &Handoff<Self>, want: usize) {
+        if want == READER {
+            let before = handoff.word.fetch_sub(READER, Ordering::Release);
+            if before == READER | WAITERS {
+                handoff.hand_over(0);
             }
-            Mode::Shared => {
-                let before = self.word.fetch_sub(READER, Ordering::Release);
-                if before == READER | WAITERS {
-                    self.hand_over(0);
-                }
-            }
+        } else if handoff
+            .word
+            .compare_exchange(WRITER, 0, Ordering::Release, Ordering::Relaxed)
+            .is_err()
+        {
+            handoff.hand_over(WRITER);
         }
-    }
-
-    /// Turns an exclusive hold into a shared one, without a moment in which
-    /// nobody holds the lock.
-    pub(super) fn downgrade(&self) {
-        let before = self.word.fetch_add(READER - WRITER, Ordering::Release);
-        if before & WAITERS != 0 {
-            self.hand_over(0);
-        }
-    }
-
-    /// Takes `give_up` off the word and gives the lock to the first in the
-    /// list, as far as it fits.
-    fn hand_over(&self, mut give_up: usize) {
-        loop {
-            let mut batch = WakeBatch::new();
-            let more = self.waiters.with(|waiters| {
-                self.word
-                    .fetch_sub(core::mem::take(&mut give_up), Ordering::Release);
-                self.grant(waiters, &mut batch)
-            });
-            batch.wake();
-            if !more {
-                return;
-            }
-        }
-    }
-
-    /// Gives the lock to the first in the list while it fits. True: the batch
-    /// is full, and there may be more.
-    fn grant(&self, waiters: &mut Waiters, batch: &mut WakeBatch) -> bool {
-        while let Some(want) = waiters.first() {
-            let mode = Mode::from_want(want);
-            // Acquire: what the last holders did comes before what the new one
-            // does; it gets here through the lock of the list.
-            if !mode.fits(self.word.load(Ordering::Acquire)) {
-                return false;
-            }
-            if batch.is_full() {
-                return true;
-            }
-            self.word.fetch_add(mode.amount(), Ordering::Relaxed);
-            batch.push(waiters.take_first(Phase::Granted));
-        }
-        self.word.fetch_and(!WAITERS, Ordering::Relaxed);
-        false
-    }
-
-    /// Takes the lock, or enrols. True: taken.
-    fn acquire_or_enrol(&self, waiter: Pin<&Waiter>, mode: Mode, context: &Context<'_>) -> bool {
-        self.waiters.with(|waiters| {
-            let mut word = self.word.load(Ordering::Relaxed);
-            loop {
-                let free = word & WAITERS == 0 && mode.fits(word);
-                let new = if free {
-                    word + mode.amount()
-                } else {
-                    word | WAITERS
-                };
-                match self.word.compare_exchange_weak(
-                    word,
-                    new,
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                ) {
-                    Ok(_) if free => return true,
-                    Ok(_) => break,
-                    Err(now) => word = now,
-                }
-            }
-            // SAFETY: `Acquiring` takes the waiter out before it is dropped,
-            // and enrols it once.
-            unsafe { waiters.enrol(waiter, mode.amount() as Note, context.waker()) };
-            false
-        })
     }
 }
 
 /// Takes a raw lock: the core of the futures of both locks.
-pub(super) struct Acquiring<'a> {
-    lock: &'a RawLock,
-    mode: Mode,
-    waiter: Waiter,
-}
+pub(super) type Acquiring<'a> = Taking<'a, Holders>;
 
-impl<'a> Acquiring<'a> {
-    pub(super) fn new(lock: &'a RawLock, mode: Mode) -> Self {
-        Self {
-            lock,
-            mode,
-            waiter: Waiter::new(),
+pub(super) struct RawLock(Handoff<Holders>);
+
+impl RawLock {
+    const_unless_loom! {
+        pub(super) const fn new() -> Self {
+            Self(Handoff::new(0))
         }
     }
 
-    /// Ready: the caller holds the lock.
-    pub(super) fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if spend(context).is_pending() {
-            return Poll::Pending;
-        }
-        let polled = self.as_mut().poll_lock(context);
-        if polled.is_pending() {
-            unspend(context);
-            waits_for(context, &LABEL);
-        }
-        polled
+    /// Waits for the lock.
+    pub(super) fn acquire(&self, mode: Mode) -> Acquiring<'_> {
+        Taking::new(&self.0, mode.amount())
     }
 
-    fn poll_lock(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = self.into_ref().get_ref();
-        // SAFETY: the waiter is pinned with the future.
-        let waiter = unsafe { Pin::new_unchecked(&this.waiter) };
-        if waiter.is_enrolled() {
-            let (phase, old) = this.lock.waiters.with(|waiters| {
-                // SAFETY: the waiter is used with this list only.
-                unsafe { waiters.check(waiter, context.waker()) }
-            });
-            drop(old);
-            if phase == Phase::Waiting {
-                return Poll::Pending;
-            }
-            return Poll::Ready(());
-        }
-        if this.lock.try_acquire(this.mode)
-            || this.lock.acquire_or_enrol(waiter, this.mode, context)
-        {
-            return Poll::Ready(());
-        }
-        Poll::Pending
+    /// Takes the lock if it is free and no task waits for it.
+    pub(super) fn try_acquire(&self, mode: Mode) -> bool {
+        Holders::try_take(&self.0, mode.amount())
     }
-}
 
-impl Drop for Acquiring<'_> {
-    fn drop(&mut self) {
-        if !self.waiter.is_enrolled() {
-            return;
-        }
-        let mut batch = WakeBatch::new();
-        // SAFETY: it was enrolled, so it was pinned; it is not moved any more.
-        let waiter = unsafe { Pin::new_unchecked(&self.waiter) };
-        let (phase, waker, more) = self.lock.waiters.with(|waiters| {
-            // SAFETY: the waiter is used with this list only.
-            let (phase, waker) = unsafe { waiters.remove(waiter) };
-            // A writer that goes away may have stood before readers that fit,
-            // and the last to go clears WAITERS.
-            let more = phase == Phase::Waiting && self.lock.grant(waiters, &mut batch);
-            (phase, waker, more)
-        });
-        batch.wake();
-        drop(waker);
-        if phase == Phase::Granted {
-            // The lock was handed to us, and nobody will use it.
-            self.lock.release(self.mode);
-        } else if more {
-            self.lock.hand_over(0);
+    /// Gives the lock up, or hands it over.
+    pub(super) fn release(&self, mode: Mode) {
+        Holders::give_back(&self.0, mode.amount());
+    }
+
+    /// Turns an exclusive hold into a shared one, without a moment in which
+    /// the lock is free.
+    pub(super) fn downgrade(&self) {
+        let before = self.0.word.fetch_add(READER - WRITER, Ordering::Release);
+        if before & WAITERS != 0 {
+            self.0.hand_over(0);
         }
     }
 }

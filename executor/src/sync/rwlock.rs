@@ -31,7 +31,7 @@ pub struct RwLock<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the lock gives the value to one at a time, on whatever CPU.
+// SAFETY: the lock gives the value to one task at a time, on any CPU.
 unsafe impl<T: Send> Send for RwLock<T> {}
 // SAFETY: as above, and readers share it.
 unsafe impl<T: Send + Sync> Sync for RwLock<T> {}
@@ -49,18 +49,18 @@ impl<T> RwLock<T> {
     pub fn read(&self) -> ReadFuture<'_, T> {
         ReadFuture {
             lock: self,
-            acquiring: Acquiring::new(&self.raw, Mode::Shared),
+            acquiring: self.raw.acquire(Mode::Shared),
         }
     }
 
-    /// Waits until nobody has the lock, and takes it alone.
+    /// Waits until the lock is free, and takes it alone.
     ///
-    /// Cancellation-safe: who goes away gives up its place, and if the lock was
-    /// handed to it meanwhile, hands it on.
+    /// Cancellation-safe: a task that stops waiting gives up its place. If the lock has
+    /// been handed to it already, it hands the lock on.
     pub fn write(&self) -> WriteFuture<'_, T> {
         WriteFuture {
             lock: self,
-            acquiring: Acquiring::new(&self.raw, Mode::Exclusive),
+            acquiring: self.raw.acquire(Mode::Exclusive),
         }
     }
 
@@ -80,7 +80,7 @@ impl<T> RwLock<T> {
 
     /// The value, which needs no lock when it is had exclusively.
     pub fn get_mut(&mut self) -> &mut T {
-        // SAFETY: `&mut self` says that nobody else has it.
+        // SAFETY: `&mut self` is the only access.
         self.value.with_mut(|value| unsafe { &mut *value })
     }
 }

@@ -1,11 +1,9 @@
-//! A fair counting semaphore.
+//! A fair counting semaphore: a [`Handoff`] of permits.
 
-use super::waiters::{Note, Phase, Waiter, Waiters};
-use crate::batch::WakeBatch;
-use crate::facade::atomic::{AtomicUsize, Ordering};
-use crate::facade::{Lock, const_unless_loom};
+use super::handoff::{Handoff, Resource, Taking, WAITERS};
+use crate::facade::atomic::Ordering;
+use crate::facade::const_unless_loom;
 use crate::task::Label;
-use crate::task::hints::{spend, unspend, waits_for};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -13,14 +11,36 @@ use core::task::{Context, Poll};
 
 static LABEL: Label = Label("semaphore");
 
-/// The list is not empty. Changes with the list's lock held only.
-const WAITERS: usize = 1;
-/// One free permit.
-const PERMIT: usize = 2;
+/// One free permit: the word counts them above the bit [`WAITERS`].
+const PERMIT: usize = WAITERS << 1;
+
+/// The free permits of a semaphore.
+struct Permits;
+
+impl Resource for Permits {
+    const LABEL: &'static Label = &LABEL;
+
+    fn after(word: usize, count: usize) -> Option<usize> {
+        (word / PERMIT >= count).then(|| word - count * PERMIT)
+    }
+
+    fn give_back(handoff: &Handoff<Self>, count: usize) {
+        // Release: the task that takes the permits next (Acquire) observes what was done with
+        // them.
+        let before = handoff.word.fetch_add(count * PERMIT, Ordering::Release);
+        assert!(
+            before / PERMIT + count <= Semaphore::MAX_PERMITS,
+            "too many permits"
+        );
+        if before & WAITERS != 0 {
+            handoff.hand_over(0);
+        }
+    }
+}
 
 /// Hands out a number of permits.
 ///
-/// Fair: who waits for many permits is not passed by those who want few.
+/// Fair: a task that waits for many permits is not passed by tasks that want few.
 ///
 /// ```
 /// # let runtime = executor::host::Runtime::new(1);
@@ -34,11 +54,7 @@ const PERMIT: usize = 2;
 /// });
 /// ```
 pub struct Semaphore {
-    /// Free permits above, [`WAITERS`] below. While somebody waits, permits
-    /// that are given back go to the first in the list, as soon as there are
-    /// enough for it.
-    word: AtomicUsize,
-    waiters: Lock<Waiters>,
+    permits: Handoff<Permits>,
 }
 
 impl Semaphore {
@@ -50,50 +66,33 @@ impl Semaphore {
         /// [`MAX_PERMITS`](Self::MAX_PERMITS).
         pub const fn new(permits: usize) -> Self {
             assert!(permits <= Self::MAX_PERMITS, "too many permits");
-            Self { word: AtomicUsize::new(permits * PERMIT), waiters: Lock::new(Waiters::new()) }
+            Self { permits: Handoff::new(permits * PERMIT) }
         }
     }
 
     /// Waits for `count` permits. If there will never be so many, it waits for
     /// ever.
     ///
-    /// Cancellation-safe: who goes away gives up its place, and gives back what
-    /// it was given meanwhile.
+    /// Cancellation-safe: a task that stops waiting gives up its place, and gives back what
+    /// it was given before it was dropped.
     pub fn acquire(&self, count: usize) -> Acquire<'_> {
         Acquire {
             semaphore: self,
-            count,
-            waiter: Waiter::new(),
+            taking: Taking::new(&self.permits, count),
         }
     }
 
-    /// Takes `count` permits if they are free and nobody waits.
+    /// Takes `count` permits if they are free and no task waits.
     pub fn try_acquire(&self, count: usize) -> Option<Permit<'_>> {
-        self.try_take(count).then(|| Permit {
+        self.permits.try_take(count).then(|| Permit {
             semaphore: self,
             count,
         })
     }
 
-    fn try_take(&self, count: usize) -> bool {
-        let mut word = self.word.load(Ordering::Relaxed);
-        while word & WAITERS == 0 && word / PERMIT >= count {
-            match self.word.compare_exchange_weak(
-                word,
-                word - count * PERMIT,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(now) => word = now,
-            }
-        }
-        false
-    }
-
     /// How many permits are free.
     pub fn available(&self) -> usize {
-        self.word.load(Ordering::Relaxed) / PERMIT
+        self.permits.word.load(Ordering::Relaxed) / PERMIT
     }
 
     /// Adds permits, or gives back those that were
@@ -103,47 +102,7 @@ impl Semaphore {
     ///
     /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS) then.
     pub fn release(&self, count: usize) {
-        // Release: who takes the permits sees what was done with them.
-        let before = self.word.fetch_add(count * PERMIT, Ordering::Release);
-        assert!(
-            before / PERMIT + count <= Self::MAX_PERMITS,
-            "too many permits"
-        );
-        if before & WAITERS != 0 {
-            self.hand_out();
-        }
-    }
-
-    /// Gives free permits to those who wait.
-    fn hand_out(&self) {
-        loop {
-            let mut batch = WakeBatch::new();
-            let more = self.waiters.with(|waiters| self.grant(waiters, &mut batch));
-            batch.wake();
-            if !more {
-                return;
-            }
-        }
-    }
-
-    /// Gives permits to the first in the list while there are enough. True: the
-    /// batch is full, and there may be more.
-    fn grant(&self, waiters: &mut Waiters, batch: &mut WakeBatch) -> bool {
-        while let Some(want) = waiters.first() {
-            let want = want as usize;
-            // With WAITERS set nobody takes permits but under the list's lock,
-            // so what is free stays free. Acquire: see `release`.
-            if self.word.load(Ordering::Acquire) / PERMIT < want {
-                return false;
-            }
-            if batch.is_full() {
-                return true;
-            }
-            self.word.fetch_sub(want * PERMIT, Ordering::Relaxed);
-            batch.push(waiters.take_first(Phase::Granted));
-        }
-        self.word.fetch_and(!WAITERS, Ordering::Relaxed);
-        false
+        Permits::give_back(&self.permits, count);
     }
 }
 
@@ -159,115 +118,24 @@ impl fmt::Debug for Semaphore {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Acquire<'a> {
     semaphore: &'a Semaphore,
-    count: usize,
-    waiter: Waiter,
-}
-
-impl<'a> Acquire<'a> {
-    fn permit(&self) -> Permit<'a> {
-        Permit {
-            semaphore: self.semaphore,
-            count: self.count,
-        }
-    }
+    taking: Taking<'a, Permits>,
 }
 
 impl<'a> Future for Acquire<'a> {
     type Output = Permit<'a>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit<'a>> {
-        if spend(context).is_pending() {
-            return Poll::Pending;
-        }
-        let polled = self.as_mut().poll_permit(context);
-        if polled.is_pending() {
-            unspend(context);
-            waits_for(context, &LABEL);
-        }
-        polled
-    }
-}
-
-impl<'a> Acquire<'a> {
-    fn poll_permit(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit<'a>> {
-        let this = self.into_ref().get_ref();
-        // SAFETY: the waiter is pinned with the future.
-        let waiter = unsafe { Pin::new_unchecked(&this.waiter) };
-        let semaphore = this.semaphore;
-        if waiter.is_enrolled() {
-            let (phase, old) = semaphore.waiters.with(|waiters| {
-                // SAFETY: the waiter is used with this list only.
-                unsafe { waiters.check(waiter, context.waker()) }
-            });
-            drop(old);
-            if phase == Phase::Waiting {
-                return Poll::Pending;
-            }
-            return Poll::Ready(this.permit());
-        }
-        if semaphore.try_take(this.count) {
-            return Poll::Ready(this.permit());
-        }
-        let taken = semaphore.waiters.with(|waiters| {
-            let mut word = semaphore.word.load(Ordering::Relaxed);
-            loop {
-                let enough = word & WAITERS == 0 && word / PERMIT >= this.count;
-                let new = if enough {
-                    word - this.count * PERMIT
-                } else {
-                    word | WAITERS
-                };
-                match semaphore.word.compare_exchange_weak(
-                    word,
-                    new,
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                ) {
-                    Ok(_) if enough => return true,
-                    Ok(_) => break,
-                    Err(now) => word = now,
-                }
-            }
-            // SAFETY: `drop` takes the waiter out, and it is enrolled once.
-            unsafe { waiters.enrol(waiter, this.count as Note, context.waker()) };
-            false
-        });
-        if taken {
-            return Poll::Ready(this.permit());
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for Acquire<'_> {
-    fn drop(&mut self) {
-        if !self.waiter.is_enrolled() {
-            return;
-        }
-        let mut batch = WakeBatch::new();
-        // SAFETY: it was enrolled, so it was pinned; it is not moved any more.
-        let waiter = unsafe { Pin::new_unchecked(&self.waiter) };
-        let (phase, waker, more) = self.semaphore.waiters.with(|waiters| {
-            // SAFETY: the waiter is used with this list only.
-            let (phase, waker) = unsafe { waiters.remove(waiter) };
-            // Who wanted many may have stood before others who want few.
-            let more = phase == Phase::Waiting && self.semaphore.grant(waiters, &mut batch);
-            (phase, waker, more)
-        });
-        batch.wake();
-        drop(waker);
-        if phase == Phase::Granted {
-            self.semaphore.release(self.count);
-        } else if more {
-            self.semaphore.hand_out();
-        }
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit<'a>> {
+        let (semaphore, count) = (self.semaphore, self.taking.want);
+        // SAFETY: the field is pinned with the future.
+        let taking = unsafe { self.map_unchecked_mut(|this| &mut this.taking) };
+        taking.poll(context).map(|()| Permit { semaphore, count })
     }
 }
 
 impl fmt::Debug for Acquire<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acquire")
-            .field("count", &self.count)
+            .field("count", &self.taking.want)
             .finish_non_exhaustive()
     }
 }

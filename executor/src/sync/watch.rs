@@ -14,8 +14,7 @@
 //! });
 //! ```
 
-use super::wait_queue::WaitQueue;
-use crate::facade::Lock;
+use super::published::{Follower, Published};
 use crate::task::Label;
 use alloc::sync::Arc;
 use core::fmt;
@@ -23,13 +22,9 @@ use futures_util::stream::{self, Stream};
 
 static CHANGE: Label = Label("watch: change");
 
-struct Channel<T> {
-    inner: Lock<Inner<T>>,
-    receivers: WaitQueue,
-}
-
-struct Inner<T> {
-    /// Behind an `Arc`, so that nobody's `Drop` runs with the lock held, and
+/// The latest value of a channel.
+struct Latest<T> {
+    /// Behind an `Arc`, so that no `Drop` of a value runs with the lock held, and
     /// readers keep what they look at.
     value: Arc<T>,
     version: u64,
@@ -50,78 +45,65 @@ impl core::error::Error for Closed {}
 
 /// A channel with a first value, which counts as seen.
 pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
-    let channel = Arc::new(Channel {
-        inner: Lock::new(Inner {
-            value: Arc::new(value),
-            version: 0,
-            open: true,
-        }),
-        receivers: WaitQueue::labelled(&CHANGE),
-    });
-    let receiver = Receiver {
-        channel: Arc::clone(&channel),
-        seen: 0,
+    let latest = Latest {
+        value: Arc::new(value),
+        version: 0,
+        open: true,
     };
+    let channel = Published::new(latest, &CHANGE);
+    let receiver = Receiver(Follower::new(&channel, |latest| latest.version));
     (Sender { channel }, receiver)
 }
 
 /// The sending side.
 pub struct Sender<T> {
-    channel: Arc<Channel<T>>,
+    channel: Arc<Published<Latest<T>>>,
 }
 
 impl<T> Sender<T> {
     /// Puts a new value in the place of the old one.
     pub fn send(&self, value: T) {
         let value = Arc::new(value);
-        let old = self.channel.inner.with(|inner| {
-            inner.version += 1;
-            core::mem::replace(&mut inner.value, value)
+        let old = self.channel.change(|latest| {
+            latest.version += 1;
+            core::mem::replace(&mut latest.value, value)
         });
         drop(old);
-        self.channel.receivers.wake_all();
     }
 
     /// The value.
     pub fn borrow(&self) -> Arc<T> {
-        self.channel.inner.with(|inner| inner.value.clone())
+        self.channel.with(|latest| latest.value.clone())
     }
 
     /// Another receiver, for which the present value counts as seen.
     pub fn subscribe(&self) -> Receiver<T> {
-        Receiver {
-            channel: Arc::clone(&self.channel),
-            seen: self.channel.inner.with(|inner| inner.version),
-        }
+        Receiver(Follower::new(&self.channel, |latest| latest.version))
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        self.channel.inner.with(|inner| inner.open = false);
-        self.channel.receivers.wake_all();
+        self.channel.change(|latest| latest.open = false);
     }
 }
 
 /// The receiving side.
-pub struct Receiver<T> {
-    channel: Arc<Channel<T>>,
-    seen: u64,
-}
+pub struct Receiver<T>(Follower<Latest<T>>);
 
 impl<T> Receiver<T> {
     /// The latest value, whether or not it was seen before.
     pub fn borrow(&self) -> Arc<T> {
-        self.channel.inner.with(|inner| inner.value.clone())
+        self.0.state.with(|latest| latest.value.clone())
     }
 
     /// The latest value, which counts as seen from now on.
     pub fn borrow_and_update(&mut self) -> Arc<T> {
         let (value, version) = self
-            .channel
-            .inner
-            .with(|inner| (inner.value.clone(), inner.version));
-        self.seen = version;
+            .0
+            .state
+            .with(|latest| (latest.value.clone(), latest.version));
+        self.0.position = version;
         value
     }
 
@@ -129,21 +111,12 @@ impl<T> Receiver<T> {
     ///
     /// Cancellation-safe: it counts as seen only if this returns.
     pub async fn changed(&mut self) -> Result<(), Closed> {
-        let (channel, seen) = (&self.channel, self.seen);
-        self.seen = channel
-            .receivers
-            .wait_until(|| {
-                channel.inner.with(|inner| {
-                    if inner.version != seen {
-                        Some(Ok(inner.version))
-                    } else if inner.open {
-                        None
-                    } else {
-                        Some(Err(Closed))
-                    }
-                })
-            })
-            .await?;
+        let look = |latest: &mut Latest<T>, seen| match latest {
+            Latest { version, .. } if *version != seen => Some(Ok(*version)),
+            Latest { open: true, .. } => None,
+            _ => Some(Err(Closed)),
+        };
+        self.0.position = self.0.wait(look).await?;
         Ok(())
     }
 
@@ -173,10 +146,7 @@ impl<T> Receiver<T> {
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        Self {
-            channel: Arc::clone(&self.channel),
-            seen: self.seen,
-        }
+        Self(self.0.clone())
     }
 }
 
@@ -189,7 +159,7 @@ impl<T> fmt::Debug for Sender<T> {
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver")
-            .field("seen", &self.seen)
+            .field("seen", &self.0.position)
             .finish_non_exhaustive()
     }
 }

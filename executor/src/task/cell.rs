@@ -1,10 +1,11 @@
-//! The whole task, and what depends on the type of its future.
+//! The whole task, and what depends on the types of its future and of the scheduler.
 
-use super::accounts::{Accounts, TaskId};
-use super::header::{Class, Header, Runnable, Vtable};
-use super::hints::BUDGET;
-use super::join::JoinError;
-use super::state::{Completed, Left, Pending, Released, Start};
+use super::coop::BUDGET;
+use super::header::{Class, Header, PollOutcome, Runnable, Vtable};
+use super::join_error::JoinError;
+use super::label::TaskId;
+use super::state::{Completed, Left, Pending, Start};
+use super::stats::TaskStats;
 use super::waker;
 use crate::facade::UnsafeCell;
 use crate::facade::atomic::Ordering;
@@ -19,39 +20,30 @@ use core::task::{Context, Poll};
 
 /// The scheduler, as a task sees it.
 pub(crate) trait Schedule: Send + Sync + 'static {
-    /// Puts a task that was just woken into a queue.
+    /// Puts a task that was just woken into a queue. May take spin locks and send an IPI, so
+    /// the caller holds no spin lock (rule E1).
     fn submit(&self, task: Runnable);
 
-    /// The task has completed: take it out of the list of tasks.
+    /// The task has completed: takes it out of the list of tasks.
     ///
     /// # Safety
     ///
     /// The task was entered there, and this is called once.
     unsafe fn finished(&self, task: NonNull<Header>);
 
-    /// Time for the accounts.
+    /// Time for the task statistics.
     fn stamp(&self) -> u64;
 }
 
-/// What became of a task that was run.
-#[must_use]
-#[derive(Debug)]
-pub(crate) enum Ran {
-    /// It waits, or has completed. The time is the end of the poll.
-    Gone(u64),
-    /// It was woken while it ran: put it into a queue again.
-    Again(Runnable, u64),
-}
-
 /// What is known of a task before it exists.
-pub(crate) struct About {
-    /// Number and name, if it gets accounts.
-    pub(crate) accounts: Option<(TaskId, &'static str)>,
+pub(crate) struct TaskSpec {
+    /// Number and name, if it gets stats.
+    pub(crate) stats: Option<(TaskId, &'static str)>,
     pub(crate) class: Class,
     pub(crate) last_cpu: u16,
 }
 
-/// The future; when it is done with, its output, or why there is none. The state word says
+/// The future; after the last poll its output, or why there is none. The state word says
 /// which, since an enum with a future in it is a word larger than the future.
 union Stage<F: Future> {
     future: ManuallyDrop<F>,
@@ -98,22 +90,22 @@ struct Cell<F: Future, S> {
 /// and the join handle's. `Err` gives the future back: no memory.
 ///
 /// The returned pointer is good for one `Runnable` and one join handle.
-pub(crate) fn allocate<F, S>(future: F, scheduler: S, about: About) -> Result<NonNull<Header>, F>
+pub(crate) fn allocate<F, S>(future: F, scheduler: S, about: TaskSpec) -> Result<NonNull<Header>, F>
 where
     F: Future + 'static,
     S: Schedule,
 {
-    debug_assert!(about.accounts.is_some() || cfg!(feature = "lean"));
-    let (layout, offset) = layout::<F, S>(about.accounts.is_some());
+    debug_assert!(about.stats.is_some() || cfg!(feature = "lean"));
+    let (layout, offset) = layout::<F, S>(about.stats.is_some());
     // SAFETY: the layout has a size: the header is in it.
     let Some(memory) = NonNull::new(unsafe { alloc(layout) }) else {
         return Err(future);
     };
-    let vtable = vtable::<F, S>(about.accounts.is_some());
+    let vtable = vtable::<F, S>(about.stats.is_some());
     let stage = UnsafeCell::new(Stage {
         future: ManuallyDrop::new(future),
     });
-    // SAFETY: fresh memory of the right layout, in which the cell follows the accounts. Each field
+    // SAFETY: fresh memory of the right layout, in which the cell follows the statistics. Each field
     // is written to its place, since a future may be large.
     unsafe {
         let cell = memory.add(offset).cast::<Cell<F, S>>();
@@ -121,33 +113,33 @@ where
         (&raw mut (*place).header).write(Header::new(vtable, about.class, about.last_cpu));
         (&raw mut (*place).scheduler).write(scheduler);
         (&raw mut (*place).stage).write(stage);
-        if let Some((id, name)) = about.accounts {
-            cell.cast::<Accounts>()
+        if let Some((id, name)) = about.stats {
+            cell.cast::<TaskStats>()
                 .sub(1)
-                .write(Accounts::new(id, name));
+                .write(TaskStats::new(id, name));
         }
         Ok(cell.cast())
     }
 }
 
-/// The layout of a task, and where in it the cell is: accounts end where it begins.
-fn layout<F: Future, S>(accounts: bool) -> (Layout, usize) {
-    if !accounts {
+/// The layout of a task, and where in it the cell is: the statistics end where it begins.
+fn layout<F: Future, S>(stats: bool) -> (Layout, usize) {
+    if !stats {
         return (Layout::new::<Cell<F, S>>(), 0);
     }
-    // Sizes are multiples of alignments, so accounts that end there are aligned too.
+    // Sizes are multiples of alignments, so statistics that end there are aligned too.
     const {
-        match Layout::new::<Accounts>().extend(Layout::new::<Cell<F, S>>()) {
+        match Layout::new::<TaskStats>().extend(Layout::new::<Cell<F, S>>()) {
             Ok(both) => both,
             Err(_) => panic!("a future as large as half of all memory"),
         }
     }
 }
 
-fn vtable<F: Future + 'static, S: Schedule>(accounts: bool) -> &'static Vtable {
-    const fn filled<F: Future + 'static, S: Schedule>(accounts: bool) -> Vtable {
+fn vtable<F: Future + 'static, S: Schedule>(stats: bool) -> &'static Vtable {
+    const fn filled<F: Future + 'static, S: Schedule>(stats: bool) -> Vtable {
         Vtable {
-            accounts,
+            stats,
             run: run::<F, S>,
             submit: submit::<F, S>,
             take_output: take_output::<F, S>,
@@ -155,7 +147,7 @@ fn vtable<F: Future + 'static, S: Schedule>(accounts: bool) -> &'static Vtable {
             free: free::<F, S>,
         }
     }
-    if accounts {
+    if stats {
         const { &filled::<F, S>(true) }
     } else {
         const { &filled::<F, S>(false) }
@@ -166,9 +158,12 @@ fn vtable<F: Future + 'static, S: Schedule>(accounts: bool) -> &'static Vtable {
 ///
 /// `header` is that of a live task of this type, and the caller holds its
 /// `Runnable`.
-unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>, started: u64) -> Ran {
-    // SAFETY: by the contract; the reference ends before the task may be freed
-    // by somebody else (each path below says so).
+unsafe fn run<F: Future + 'static, S: Schedule>(
+    header: NonNull<Header>,
+    started: u64,
+) -> PollOutcome {
+    // SAFETY: by the contract. The task may be freed by another CPU only after the transition
+    // that ends the poll, and no path below uses the reference after that.
     let cell = unsafe { header.cast::<Cell<F, S>>().as_ref() };
     let left = match cell.header.state.start() {
         // SAFETY: RUNNING is ours, and so is the stage.
@@ -179,9 +174,9 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>, started
             let waker = unsafe { waker::borrowed(header) };
             cell.header.budget.store(BUDGET, Ordering::Relaxed);
             // SAFETY: as above; the pointer is as `allocate` made it.
-            let accounts = unsafe { Accounts::of(header) };
-            if let Some(accounts) = accounts {
-                accounts.begin();
+            let stats = unsafe { Header::stats(header) };
+            if let Some(stats) = stats {
+                stats.begin();
             }
             let mut context = Context::from_waker(&waker);
             // SAFETY: RUNNING is ours, and so is the stage.
@@ -189,15 +184,18 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>, started
             match polled {
                 Ok(Poll::Pending) => {
                     let ended = cell.scheduler.stamp();
-                    // The last touch of the cell: once the state says that the
-                    // poll is over, another CPU may run it to its end.
-                    if let Some(accounts) = accounts {
-                        accounts.add(ended.wrapping_sub(started));
+                    // The last use of the cell: after the transition another CPU may run the task
+                    // to its end and free it.
+                    if let Some(stats) = stats {
+                        stats.add(ended.wrapping_sub(started));
                     }
                     return match cell.header.state.pending() {
-                        Pending::Idle => Ran::Gone(ended),
-                        // SAFETY: we were told to resubmit it.
-                        Pending::Resubmit => Ran::Again(unsafe { Runnable::new(header) }, ended),
+                        Pending::Idle => PollOutcome::Gone(ended),
+                        Pending::Resubmit => {
+                            // SAFETY: the transition says to resubmit it.
+                            let task = unsafe { Runnable::new(header) };
+                            PollOutcome::Again(task, ended)
+                        }
                     };
                 }
                 // SAFETY: RUNNING is ours, and so is the stage.
@@ -208,10 +206,10 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>, started
         }
     };
     let ended = cell.scheduler.stamp();
-    // The accounts of this poll go with the task.
+    // This poll is not added to the statistics, which go with the task.
     // SAFETY: the future is gone, and this is in the stage.
     unsafe { complete::<F, S>(header, left) };
-    Ran::Gone(ended)
+    PollOutcome::Gone(ended)
 }
 
 /// Announces that the task has completed, and gives up the executor's
@@ -224,14 +222,14 @@ unsafe fn complete<F: Future + 'static, S: Schedule>(header: NonNull<Header>, le
     // SAFETY: the executor's reference is given up at the end only.
     let cell = unsafe { header.cast::<Cell<F, S>>().as_ref() };
     match cell.header.state.complete(left) {
-        // SAFETY: nobody wants the output, so the stage is still ours.
+        // SAFETY: no join handle wants the output, so the stage is still ours.
         Completed::DropOutput => unsafe { cell.empty(left) },
         Completed::Leave => {}
         Completed::WakeJoiner => {
             let joiner = cell
                 .header
                 .joiner
-                // SAFETY: after completion the field is the completer's.
+                // SAFETY: after completion the field is the completing CPU's.
                 .with_mut(|joiner| unsafe { (*joiner).take() });
             if let Some(joiner) = joiner {
                 joiner.wake();
@@ -242,7 +240,7 @@ unsafe fn complete<F: Future + 'static, S: Schedule>(header: NonNull<Header>, le
     // task completes once.
     unsafe { cell.scheduler.finished(header) };
     // SAFETY: the executor's reference, which ends here.
-    unsafe { release(header) };
+    unsafe { Header::release(header) };
 }
 
 impl<F: Future, S> Cell<F, S> {
@@ -254,8 +252,8 @@ impl<F: Future, S> Cell<F, S> {
     unsafe fn poll(&self, context: &mut Context<'_>) -> Result<Poll<F::Output>, JoinError> {
         self.stage.with_mut(|stage| {
             catch(|| {
-                // SAFETY: by the contract nobody else touches the stage, which
-                // is the future still. The cell never moves, and the future is
+                // SAFETY: by the contract no other CPU touches the stage, which
+                // still holds the future. The cell never moves, and the future is
                 // dropped in place.
                 let future = unsafe { Pin::new_unchecked(&mut *(*stage).future) };
                 future.poll(context)
@@ -270,9 +268,8 @@ impl<F: Future, S> Cell<F, S> {
     /// The caller runs the task, and it has not completed.
     unsafe fn finish(&self, output: impl FnOnce() -> Result<F::Output, JoinError>) -> Left {
         self.stage.with_mut(|stage| {
-            // SAFETY: by the contract nobody else touches the stage, which is
-            // the future still. Should its destructor panic, it is gone all the
-            // same.
+            // SAFETY: by the contract no other CPU touches the stage, which still holds
+            // the future. If its destructor panics it is gone all the same.
             let dropped = catch(|| unsafe { ManuallyDrop::drop(&mut (*stage).future) });
             // SAFETY: as above; nothing is left in the stage.
             unsafe {
@@ -311,8 +308,8 @@ impl<F: Future, S> Cell<F, S> {
     ///
     /// As for [`take`](Self::take).
     unsafe fn empty(&self, left: Left) {
-        // SAFETY: passed on. An output whose destructor panics has nobody left
-        // to tell.
+        // SAFETY: passed on. A panic of the output's destructor has no task left
+        // to report it.
         drop(catch(|| drop(unsafe { self.take(left) })));
     }
 }
@@ -358,28 +355,18 @@ unsafe fn drop_output<F: Future + 'static, S: Schedule>(header: NonNull<Header>)
 /// The last reference is gone.
 unsafe fn free<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     let cell = header.cast::<Cell<F, S>>().as_ptr();
-    // SAFETY: nobody else can reach the cell any more, and it was allocated
-    // with this layout. Nothing is left in the stage: the task has completed,
-    // and who owned the stage then has emptied it. Accounts have nothing to drop.
+    // SAFETY: no CPU can reach the cell any more, and it was allocated with this layout.
+    // Nothing is left in the stage: the task has completed, and the owner of the stage has
+    // emptied it. Task statistics have nothing to drop. A waker that the join handle left and
+    // did not lend is still in its word.
     unsafe {
-        let (layout, offset) = layout::<F, S>(Accounts::of(header).is_some());
+        let (layout, offset) = layout::<F, S>(Header::stats(header).is_some());
+        (*cell)
+            .header
+            .joiner
+            .with_mut(|joiner| drop((*joiner).take()));
         cell.drop_in_place();
         dealloc(cell.cast::<u8>().sub(offset), layout);
-    }
-}
-
-/// Gives up one reference.
-///
-/// # Safety
-///
-/// The caller holds one and does not use it afterwards.
-pub(super) unsafe fn release(header: NonNull<Header>) {
-    // SAFETY: the reference keeps the task alive until it is given up; when it
-    // was the last one, nobody else can reach the task.
-    unsafe {
-        if header.as_ref().state.release() == Released::Last {
-            (header.as_ref().vtable.free)(header);
-        }
     }
 }
 

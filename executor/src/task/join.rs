@@ -1,10 +1,9 @@
 //! Waiting for a task, and ending it.
 
-use super::accounts::TaskId;
-use super::cell::release;
+use super::context::waits_for;
 use super::header::Header;
-use super::hints::{Label, waits_for};
-use super::joiner::Joiner;
+use super::join_error::JoinError;
+use super::label::{Label, TaskId};
 use super::state::{Detached, JoinField, Wake};
 use core::fmt;
 use core::future::Future;
@@ -15,57 +14,15 @@ use core::task::{Context, Poll};
 
 static LABEL: Label = Label("task");
 
-/// Why a task has no output.
-pub enum JoinError {
-    /// It was aborted, or the executor was shut down.
-    Cancelled,
-    /// It panicked; this is what it panicked with.
-    #[cfg(feature = "std")]
-    Panicked(alloc::boxed::Box<dyn core::any::Any + Send + 'static>),
-}
-
-impl fmt::Debug for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cancelled => f.write_str("Cancelled"),
-            #[cfg(feature = "std")]
-            Self::Panicked(payload) => {
-                let message = payload
-                    .downcast_ref::<&str>()
-                    .copied()
-                    .or_else(|| {
-                        payload
-                            .downcast_ref::<alloc::string::String>()
-                            .map(|s| s.as_str())
-                    })
-                    .unwrap_or("(not a string)");
-                f.debug_tuple("Panicked").field(&message).finish()
-            }
-        }
-    }
-}
-
-impl fmt::Display for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cancelled => f.write_str("the task was cancelled"),
-            #[cfg(feature = "std")]
-            Self::Panicked(_) => f.write_str("the task panicked"),
-        }
-    }
-}
-
-impl core::error::Error for JoinError {}
-
 /// A task's future output.
 ///
 /// Awaiting it gives `Ok(output)`, or [`JoinError`] if the task was aborted.
 /// Dropping it detaches the task, which runs on. Cancellation-safe: a handle
-/// that was polled and is polled again by somebody else loses nothing.
+/// that was polled and is then polled by another task loses nothing.
 ///
-/// A task that awaits it leaves a word. What polls it with a waker of its own
-/// (`FuturesUnordered`, [`JoinSet`](crate::JoinSet), `block_on`) has that put
-/// into a box.
+/// A task that awaits it leaves one word and allocates nothing. A poll with another waker
+/// (of `FuturesUnordered`, [`JoinSet`](crate::JoinSet), `block_on`) puts that waker into a
+/// box.
 #[must_use = "dropping a join handle detaches the task; say so with `detach`"]
 pub struct JoinHandle<T> {
     header: NonNull<Header>,
@@ -74,7 +31,7 @@ pub struct JoinHandle<T> {
     output: PhantomData<T>,
 }
 
-// SAFETY: the handle moves the output to whoever holds it, hence `T: Send`.
+// SAFETY: the handle moves the output to the CPU that polls it, hence `T: Send`.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
 // SAFETY: a shared handle only looks at the state word and aborts.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
@@ -101,31 +58,35 @@ impl<T> JoinHandle<T> {
     /// Leaves the waker with the task, unless that has completed.
     fn enrol(&self, context: &Context<'_>) -> JoinField {
         let Header { state, joiner, .. } = self.header();
-        // While the bit is set the completer may take the waker at any time,
-        // so even looking at it needs the field back first.
+        // While the bit is set the completing CPU may take the waker at any time,
+        // so the word has to be taken back before it is even read.
         if state.has_join_waker() && state.reclaim_join_waker() == JoinField::Complete {
             return JoinField::Complete;
         }
-        joiner.with_mut(|joiner| {
-            // SAFETY: the bit is clear, and the completer touches the field
+        let old = joiner.with_mut(|joiner| {
+            // SAFETY: the bit is clear, and the completing CPU touches the field
             // only if it finds the bit set.
             let joiner = unsafe { &mut *joiner };
-            if !joiner.will_wake(context.waker()) {
-                *joiner = Joiner::new(context.waker().clone());
+            if joiner.will_wake(context.waker()) {
+                return None;
             }
+            let old = joiner.take();
+            joiner.put(context.waker().clone());
+            old
         });
+        drop(old);
         state.lend_join_waker()
     }
 
-    /// Nobody will ask for the output.
+    /// Gives up the claim to the output.
     fn give_up(&self) {
         let header = self.header();
         match header.state.detach() {
             Detached::DropWaker => {
                 let waker = header
                     .joiner
-                    // SAFETY: the task goes on without `JOIN_WAKER`: the field
-                    // is ours.
+                    // SAFETY: `JOIN_WAKER` is clear and the task has not completed, so the
+                    // word is ours.
                     .with_mut(|joiner| unsafe { (*joiner).take() });
                 drop(waker);
             }
@@ -141,7 +102,7 @@ impl<T> JoinHandle<T> {
         unsafe { Header::id(self.header) }
     }
 
-    /// The task's name; empty in an executor without accounts (feature `lean`).
+    /// The task's name; empty in an executor without stats (feature `lean`).
     pub fn name(&self) -> &'static str {
         // SAFETY: as above.
         unsafe { Header::name(self.header) }
@@ -206,7 +167,7 @@ impl<T> Drop for JoinHandle<T> {
             self.give_up();
         }
         // SAFETY: the handle's reference ends here.
-        unsafe { release(self.header) };
+        unsafe { Header::release(self.header) };
     }
 }
 
@@ -256,7 +217,7 @@ impl Clone for AbortHandle {
 impl Drop for AbortHandle {
     fn drop(&mut self) {
         // SAFETY: the handle's reference ends here.
-        unsafe { release(self.header) };
+        unsafe { Header::release(self.header) };
     }
 }
 

@@ -1,49 +1,54 @@
 //! The task cell.
 //!
-//! A task is one allocation: its [`Accounts`], if the executor keeps any; a
+//! A task is one allocation: its [`TaskStats`], if the executor keeps any; a
 //! [`Header`] of a fixed layout; the scheduler's handle; and the *stage*, which
-//! is the future and later its output. Everyone else holds pointers to the header:
+//! holds the future and later its output. All other code holds pointers to the header:
 //!
-//! - [`Runnable`]: the right to run the task once. There is at most one: the
-//!   state bit `SCHEDULED` stands for it, whether it is in a queue or in the
-//!   hands of who just set the bit. It holds no reference of its own, since a
-//!   task that is scheduled has not completed, and the executor's reference
-//!   lives until completion.
+//! - [`Runnable`]: the right to run the task once. There is at most one per task. The
+//!   state bit `SCHEDULED` stands for it, both while it is in a queue and while the
+//!   code that set the bit carries it there. It holds no reference: only running
+//!   the task can complete it, and the executor's reference is given up last, after
+//!   completion.
 //! - wakers: one reference each. The waker that a poll lends to the future is
 //!   made without counting; only clones count.
-//! - [`JoinHandle`](crate::JoinHandle): one reference.
+//! - [`JoinHandle`]: one reference.
 //!
-//! # Who may touch what
+//! # Which code may touch which field
 //!
-//! - `stage`: who has set `RUNNING`. After `COMPLETE` it belongs to the join
-//!   handle, if `JOIN_INTEREST` was set at that moment, else to the completer.
+//! - `stage`: the CPU that has set `RUNNING`. After `COMPLETE` the stage belongs to the
+//!   join handle if `JOIN_INTEREST` was set at that moment, else to the CPU that
+//!   completed the task.
 //! - `joiner`: the join handle while `JOIN_WAKER` is clear and the task
-//!   has not completed; the completer after `COMPLETE`.
-//! - `link`: the queue that the `Runnable` is in.
+//!   has not completed; the completing CPU after `COMPLETE`.
+//! - `link`: the queue that holds the `Runnable`.
 //! - `owned`: the lock of the list of tasks.
-//! - `accounts`: written by who has set `RUNNING`, read by anybody.
+//! - `stats`: the CPU that has set `RUNNING` stores; any CPU loads.
 //!
-//! Rule E2 (no wake-up lost, never two polls at once, no poll after the end)
-//! follows from the transitions in [`state`], which are model-checked in
-//! `models`.
+//! Each hand-over is a read-modify-write of the state word (AcqRel): the next transition
+//! observes what was stored before the previous one. Rule E2 (no wake-up lost, never two
+//! polls at once, no poll after the end) follows from the transitions in [`state`], which
+//! are model-checked in `models`.
 //!
-//! Reading order: [`state`], `header`, `accounts`, `cell`, `waker`, `joiner`,
-//! `join`.
+//! Reading order: `label`, [`state`], `stats`, `header`, `waker`, `context`, `coop`, `joiner`,
+//! `join`, `cell`. Each file uses only those before it.
 
-mod accounts;
 mod cell;
+pub(crate) mod context;
+pub(crate) mod coop;
 mod header;
-pub(crate) mod hints;
 mod join;
+mod join_error;
 mod joiner;
+mod label;
 mod state;
+mod stats;
 mod waker;
 
-pub(crate) use accounts::Accounts;
-pub use accounts::TaskId;
-pub(crate) use cell::{About, Ran, Schedule, allocate};
-pub(crate) use header::{Class, Header, Link, Runnable};
-pub use hints::Label;
-pub use join::{AbortHandle, JoinError, JoinHandle};
+pub(crate) use cell::{Schedule, TaskSpec, allocate};
+pub(crate) use header::{Class, Header, Link, PollOutcome, Runnable};
+pub use join::{AbortHandle, JoinHandle};
+pub use join_error::JoinError;
+pub use label::{Label, TaskId};
 pub use state::Phase;
 pub(crate) use state::Wake;
+pub(crate) use stats::TaskStats;

@@ -1,24 +1,24 @@
 //! The state word of a task: seven bits, and above them the reference count.
 //!
-//! Every transition is one read-modify-write, and says by its return value
-//! what the caller has to do next.
+//! Every transition is one read-modify-write, and its return value tells
+//! the caller what it has to do next.
 
 use crate::facade::atomic::{AtomicU32, Ordering};
 use core::fmt;
 
-/// The task is in a queue, or about to be put there by who set the bit, or
-/// (with [`RUNNING`]) will be put there by its poller. The one who sets this
-/// bit on a task that is neither running nor complete must submit it. Only the
-/// poller clears it. Setting it on a complete task means nothing.
+/// The task is in a queue; or the code that set the bit is about to put it there; or
+/// (with [`RUNNING`]) its poller will put it there. Code that sets this
+/// bit on a task that is neither running nor complete must submit the task. Only the
+/// poller clears it. On a complete task the bit has no meaning.
 const SCHEDULED: u32 = 1 << 0;
 
 /// A CPU polls the task or drops its future, and owns the stage of the cell.
-/// Set only by who took the task out of a queue. Never set together with
+/// Set only by the CPU that took the task out of a queue. Never set together with
 /// [`COMPLETE`].
 const RUNNING: u32 = 1 << 1;
 
-/// The future is gone. The output, if somebody still wants it, is in the cell
-/// and belongs to the join handle. Never cleared.
+/// The future is gone. The output is in the cell and belongs to the join handle, if that
+/// still wants it. Never cleared.
 const COMPLETE: u32 = 1 << 2;
 
 /// The future shall be dropped instead of polled. Never cleared.
@@ -27,9 +27,9 @@ const CANCELLED: u32 = 1 << 3;
 /// The join handle exists and wants the output.
 const JOIN_INTEREST: u32 = 1 << 4;
 
-/// The joiner's field is filled and is read by who completes the task.
-/// While clear, the field belongs to the join handle; while set, nobody writes
-/// it before completion, and after completion it belongs to the completer.
+/// The joiner's word holds a waker, which the completing CPU takes.
+/// While the bit is clear the word belongs to the join handle. While it is set the word is
+/// not written before completion; after completion it belongs to the completing CPU.
 const JOIN_WAKER: u32 = 1 << 5;
 
 /// The future left no output: it was cancelled, or it panicked. Set with [`COMPLETE`].
@@ -39,9 +39,9 @@ const FAILED: u32 = 1 << 6;
 /// the queues and the poll), the join handle one, each waker one.
 const REFERENCE: u32 = 1 << 7;
 
-/// The word when there are 16 million references: nobody waits for so many things
-/// at once, so wakers are leaked in a loop. Far enough from the end of the word for
-/// all CPUs to be about to find out.
+/// The word at 16 million references. No task waits for so many things at once, so a loop
+/// leaks wakers. The distance to the end of the word is enough for every CPU to add one
+/// more reference before the first of them panics.
 const MAX_REFERENCES: u32 = u32::MAX >> 1;
 
 /// What a waker has to do.
@@ -82,7 +82,7 @@ pub(crate) enum Start {
 pub(crate) enum Pending {
     /// The task waits for its waker.
     Idle,
-    /// It was woken meanwhile: put it into a queue again.
+    /// It was woken during the poll: put it into a queue again.
     Resubmit,
 }
 
@@ -96,11 +96,11 @@ pub(crate) enum Left {
     Failure,
 }
 
-/// What the completer has to do.
+/// What the CPU that completed the task has to do.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Completed {
-    /// Nobody will ask for the output: drop it.
+    /// No join handle is left: drop the output.
     DropOutput,
     /// The join handle will find the output by itself.
     Leave,
@@ -108,7 +108,7 @@ pub(crate) enum Completed {
     WakeJoiner,
 }
 
-/// What the join handle may do with its waker field.
+/// What the join handle may do with the joiner's word.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JoinField {
@@ -122,7 +122,7 @@ pub(crate) enum JoinField {
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detached {
-    /// Empty the waker field, which is the handle's again.
+    /// Empty the joiner's word, which is the handle's again.
     DropWaker,
     /// Drop the output, which is the handle's.
     DropOutput,
@@ -138,13 +138,13 @@ pub(crate) enum Released {
     Shared,
 }
 
-pub(crate) struct State {
-    /// The word. All changes that hand something over are `AcqRel`: the one
-    /// who makes the next transition sees what was done before this one.
+pub(crate) struct StateWord {
+    /// All transitions that hand something over are AcqRel read-modify-writes: what was
+    /// stored before one of them is observed after the next.
     word: AtomicU32,
 }
 
-impl State {
+impl StateWord {
     /// Scheduled, wanted by a join handle; two references: the executor's and
     /// the join handle's.
     pub(crate) fn new() -> Self {
@@ -155,8 +155,8 @@ impl State {
 
     /// Wakes through a borrowed waker: one atomic operation.
     pub(crate) fn wake(&self) -> Wake {
-        // Release even when the task is queued already: its next poll must see
-        // what the waker did before.
+        // Release even if the task is queued already: the poller's `start` (Acquire) pairs with
+        // it, so the next poll observes what was stored before the wake-up.
         let old = self.word.fetch_or(SCHEDULED, Ordering::AcqRel);
         if old & (SCHEDULED | RUNNING | COMPLETE) == 0 {
             Wake::Submit
@@ -165,7 +165,7 @@ impl State {
         }
     }
 
-    /// Wakes through a waker that is used up. If nothing is to be submitted,
+    /// Wakes through a waker that is consumed. If nothing is to be submitted,
     /// its reference is dropped by the same atomic operation.
     pub(crate) fn wake_owned(&self) -> WakeOwned {
         let mut old = self.word.load(Ordering::Relaxed);
@@ -251,7 +251,8 @@ impl State {
 
     /// What a task that is complete has left in the cell.
     pub(crate) fn left(&self) -> Left {
-        // Relaxed: who asks has seen that it is complete.
+        // Relaxed: the caller has loaded COMPLETE (Acquire), and FAILED was set by the same
+        // store.
         if self.word.load(Ordering::Relaxed) & FAILED == 0 {
             Left::Output
         } else {
@@ -264,7 +265,7 @@ impl State {
         self.word.load(Ordering::Relaxed) & CANCELLED != 0
     }
 
-    /// A snapshot for a person to read.
+    /// What the task is doing, for display; it may have moved on.
     pub(crate) fn phase(&self) -> Phase {
         let word = self.word.load(Ordering::Relaxed);
         if word & COMPLETE != 0 {
@@ -278,20 +279,19 @@ impl State {
         }
     }
 
-    /// Does the join waker's field hold a waker for the completer?
+    /// Does the joiner's word hold a waker for the completing CPU?
     pub(crate) fn has_join_waker(&self) -> bool {
-        // Only the join handle changes the bit, and it is the join handle that
-        // asks.
+        // Relaxed: only the join handle changes the bit, and only the join handle calls this.
         self.word.load(Ordering::Relaxed) & JOIN_WAKER != 0
     }
 
-    /// The join handle has filled its waker field and hands it to the
-    /// completer.
+    /// The join handle has put a waker into the joiner's word and lends it to the
+    /// completing CPU.
     pub(crate) fn lend_join_waker(&self) -> JoinField {
         self.change_join_waker(|word| word | JOIN_WAKER)
     }
 
-    /// The join handle wants its waker field back.
+    /// The join handle takes the joiner's word back.
     pub(crate) fn reclaim_join_waker(&self) -> JoinField {
         self.change_join_waker(|word| word & !JOIN_WAKER)
     }
@@ -318,8 +318,8 @@ impl State {
     pub(crate) fn detach(&self) -> Detached {
         let mut old = self.word.load(Ordering::Acquire);
         loop {
-            // After completion the waker bit stays as it is: the field is the
-            // completer's.
+            // After completion the waker bit stays as it is: the word belongs to the
+            // completing CPU.
             let (new, act) = if old & COMPLETE == 0 {
                 (old & !(JOIN_INTEREST | JOIN_WAKER), Detached::DropWaker)
             } else {
@@ -335,12 +335,12 @@ impl State {
         }
     }
 
-    /// One more reference, taken by somebody who holds one.
+    /// One more reference; the caller holds one.
     pub(crate) fn retain(&self) {
-        // Relaxed: who takes a reference has one, so the task is alive.
+        // Relaxed: the caller's own reference keeps the task alive.
         let old = self.word.fetch_add(REFERENCE, Ordering::Relaxed);
         if old > MAX_REFERENCES {
-            // Taken back: who catches the panic may try again, for ever.
+            // Taken back: a caller that catches the panic may try again without end.
             self.word.fetch_sub(REFERENCE, Ordering::Relaxed);
             panic!("a task's wakers are leaked in a loop");
         }
@@ -349,7 +349,7 @@ impl State {
     /// One reference less.
     pub(crate) fn release(&self) -> Released {
         let old = self.word.fetch_sub(REFERENCE, Ordering::AcqRel);
-        debug_assert!(old >= REFERENCE, "a reference that nobody held was dropped");
+        debug_assert!(old >= REFERENCE, "a reference was dropped twice");
         if old < 2 * REFERENCE {
             Released::Last
         } else {
@@ -382,10 +382,10 @@ impl fmt::Display for Phase {
     }
 }
 
-impl fmt::Debug for State {
+impl fmt::Debug for StateWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = self.word.load(Ordering::Relaxed);
-        f.debug_struct("State")
+        f.debug_struct("StateWord")
             .field("phase", &self.phase())
             .field("cancelled", &(word & CANCELLED != 0))
             .field("references", &(word / REFERENCE))

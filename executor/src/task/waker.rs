@@ -1,13 +1,12 @@
 //! The waker of a task: a pointer to its header.
 
-use super::cell::release;
 use super::header::Header;
 use super::state::{Wake, WakeOwned};
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::task::{RawWaker, RawWakerVTable, Waker};
 
-/// One table for all tasks: what depends on the task is behind its header.
+/// One table for all tasks: what depends on the task's types is behind its header.
 pub(super) static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
 
 /// A waker that holds no reference, for the length of a poll.
@@ -27,7 +26,7 @@ pub(super) fn is_of_task(waker: &Waker) -> bool {
     core::ptr::eq(waker.vtable(), &VTABLE)
 }
 
-/// The task of a waker, if it is one of ours. The waker keeps it alive.
+/// The task of a waker, if the waker is a task's. The waker keeps it alive.
 pub(super) fn task_of(waker: &Waker) -> Option<NonNull<Header>> {
     // The table says that the data is a pointer to a header.
     NonNull::new(waker.data().cast_mut().cast()).filter(|_| is_of_task(waker))
@@ -50,14 +49,14 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 unsafe fn wake(data: *const ()) {
     // SAFETY: the waker's reference is given up by the transition, or (when
     // the task is to be submitted) after it: the scheduler is reached through
-    // the task, which must not be freed meanwhile.
+    // the task, which must not be freed before `submit` returns.
     unsafe {
         let header = pointer(data);
         match header.as_ref().state.wake_owned() {
             WakeOwned::Nothing => {}
             WakeOwned::Submit => {
                 (header.as_ref().vtable.submit)(header);
-                release(header);
+                Header::release(header);
             }
             WakeOwned::Free => (header.as_ref().vtable.free)(header),
         }
@@ -65,7 +64,7 @@ unsafe fn wake(data: *const ()) {
 }
 
 unsafe fn wake_by_ref(data: *const ()) {
-    // SAFETY: the borrowed waker keeps the task alive.
+    // SAFETY: the waker is borrowed for this call and keeps the task alive.
     unsafe {
         let header = pointer(data);
         if header.as_ref().state.wake() == Wake::Submit {
@@ -76,5 +75,5 @@ unsafe fn wake_by_ref(data: *const ()) {
 
 unsafe fn drop(data: *const ()) {
     // SAFETY: the waker's reference ends here.
-    unsafe { release(pointer(data)) };
+    unsafe { Header::release(pointer(data)) };
 }

@@ -5,7 +5,7 @@ use super::{Inserted, Timers};
 use crate::platform::Platform;
 use crate::scheduler::Shared;
 use crate::task::Label;
-use crate::task::hints::waits_for;
+use crate::task::context::waits_for;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;

@@ -97,6 +97,12 @@ impl<'a> Archive<'a> {
         else {
             return Err(Problem::Name);
         };
+        // More nulls are padding: with them the contents begin where the packer wants them.
+        let end = path
+            .iter()
+            .rposition(|&byte| byte != 0)
+            .map_or(0, |last| last + 1);
+        let path = &path[..end];
         if path.is_empty() || path.contains(&0) {
             return Err(Problem::Name);
         }

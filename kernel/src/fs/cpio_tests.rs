@@ -57,6 +57,14 @@ fn entries_come_with_their_contents() {
 }
 
 #[test]
+fn a_name_may_be_padded() {
+    let archive = archive(&[entry(b"bin/hello\0\0\0\0\0", 0o100755, 2, 1, b"contents")]);
+    let entries: Vec<_> = Archive::new(&archive).map(|entry| entry.unwrap()).collect();
+    assert_eq!(entries[0].path, b"bin/hello");
+    assert_eq!(entries[0].contents, b"contents");
+}
+
+#[test]
 fn archives_may_follow_each_other() {
     let mut two = sample();
     two.resize(two.len().next_multiple_of(512), 0);

@@ -8,8 +8,9 @@
 //! lock is held across an `.await` (rule E1).
 
 use super::device::Device;
+use super::fallible;
 use super::generated::{MOST_WRITTEN, Window};
-use super::metadata::{Attributes, FileType, Listed, MAX_SIZE, Status};
+use super::metadata::{Attributes, FileType, MAX_SIZE, Status};
 use super::node::{Node, NodeKind};
 use super::pipe::{self, Reader, Writer};
 use super::transfer::{deliver, store, whole};
@@ -19,10 +20,9 @@ use crate::memory::{Object, UserBuf};
 use crate::wait::{Caller, Wait};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use executor::sync::Mutex as TaskMutex;
 use linux_raw_sys::general as abi;
-use spin::Mutex;
 
 /// The flags that `F_SETFL` changes.
 pub const CHANGEABLE: u32 = abi::O_APPEND | abi::O_NONBLOCK | abi::O_DIRECT | abi::O_NOATIME;
@@ -34,8 +34,8 @@ const ALWAYS_READY: u32 = abi::POLLIN | abi::POLLRDNORM | abi::POLLOUT | abi::PO
 pub(super) enum Opened {
     /// A regular file; its bytes are in the node.
     Regular,
-    /// A directory, with the list of its entries as it was when the reading of it began.
-    Directory(Mutex<Arc<Vec<Listed>>>),
+    /// A directory, with the position at which the reading of it ends.
+    Directory(AtomicU64),
     /// A text that was made at `open`.
     Text(Vec<u8>),
     /// Contents that are read by offset.
@@ -91,7 +91,7 @@ impl OpenFile {
         let (reader, writer) = pipe::pipe()?;
         let reader = OpenFile::new(Opened::Reader(reader), None, flags | abi::O_RDONLY);
         let writer = OpenFile::new(Opened::Writer(writer), None, flags | abi::O_WRONLY);
-        Ok((Arc::new(reader), Arc::new(writer)))
+        Ok((fallible::arc(reader)?, fallible::arc(writer)?))
     }
 
     /// The access mode and the status flags (`F_GETFL`).

@@ -1,4 +1,4 @@
-use super::super::generated::{Generate, Listing};
+use super::super::generated::{Generate, Listing, fixed_entry};
 use super::super::open::{open, program};
 use super::super::testing::{Program, now};
 use super::super::tree::Tree;
@@ -7,8 +7,10 @@ use super::*;
 use crate::memory::Sink;
 use crate::wait::Undisturbed;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
+use spin::Mutex;
 
 const RW: u32 = abi::O_RDWR;
 const CREATE: u32 = abi::O_RDWR | abi::O_CREAT;
@@ -179,7 +181,7 @@ fn open_does_what_its_flags_say() {
     assert_eq!(error("/new/", CREATE), Some(Errno::EISDIR));
     assert_eq!(error("/new", abi::O_ACCMODE), Some(Errno::EINVAL));
     assert_eq!(error("/", abi::O_TMPFILE | RW), Some(Errno::EOPNOTSUPP));
-    tree.attach(b"/l", NodeKind::link(b"f")).unwrap();
+    tree.attach(b"/l", NodeKind::link(b"f").unwrap()).unwrap();
     assert_eq!(error("/l", abi::O_NOFOLLOW), Some(Errno::ELOOP));
     assert_eq!(error("/l", CREATE | abi::O_EXCL), Some(Errno::EEXIST));
 
@@ -204,7 +206,7 @@ fn only_executable_files_are_programs() {
     let _program = Program::start();
     let tree = Tree::new();
     let file = try_open(&tree, "/f", CREATE).unwrap();
-    let found = |path: &[u8]| program(&tree, start(&tree), path).map(|node| node.number());
+    let found = |path: &[u8]| program(&tree, start(&tree), path).map(|(_, node)| node.number());
     assert_eq!(found(b"/f"), Err(Errno::EACCES));
     let node = file.node().unwrap();
     node.change(|attributes| attributes.permissions = 0o100);
@@ -280,18 +282,16 @@ struct Shown;
 impl Listing for Shown {
     fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<NodeKind>, Errno> {
         Ok(match name {
-            b"self" => Some(NodeKind::link(alloc::format!("{caller}").as_bytes())),
+            b"self" => Some(NodeKind::link(alloc::format!("{caller}").as_bytes())?),
             b"42" => Some(NodeKind::Computed(Arc::new(Shown))),
             b"count" => Some(NodeKind::Generated(Arc::new(Counted(AtomicU32::new(7))))),
             _ => None,
         })
     }
 
-    fn list(&self) -> Result<Vec<Listed>, Errno> {
-        Ok(vec![
-            Listed::new(b"self", FileType::Link),
-            Listed::new(b"42", FileType::Directory),
-        ])
+    fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
+        let names: [(&[u8], _); 2] = [(b"self", FileType::Link), (b"42", FileType::Directory)];
+        fixed_entry(names.into_iter(), position, show)
     }
 }
 
@@ -379,15 +379,15 @@ fn a_directory_lists_each_entry_once() {
         try_open(&tree, name, CREATE).unwrap();
     }
     tree.attach(b"/d", NodeKind::directory()).unwrap();
-    tree.attach(b"/l", NodeKind::link(b"x")).unwrap();
+    tree.attach(b"/l", NodeKind::link(b"x").unwrap()).unwrap();
     let expected: Vec<(&[u8], u8)> = vec![
         (b".", 4),
         (b"..", 4),
-        (b"a", 8),
         (b"b", 8),
+        (b"a", 8),
+        (long.as_bytes(), 8),
         (b"d", 4),
         (b"l", 10),
-        (long.as_bytes(), 8),
     ];
     for size in [280, 300, 4096] {
         let file = try_open(&tree, "/", abi::O_DIRECTORY).unwrap();
@@ -406,12 +406,44 @@ fn a_directory_lists_each_entry_once() {
     // Some of it was delivered before the address went bad.
     let mut to = program.running_out(50, 4096);
     assert_eq!(now(file.read_entries(&mut to)), Ok(48));
-    // A removal in the midst of the reading skips nobody; rewinding shows it.
+    // What is removed or added in the midst of the reading makes no other entry be skipped; rewinding
+    // shows it.
     tree.unlink(start(&tree), b"/a").unwrap();
-    assert_eq!(names(&program, &file, 4096).len(), 5);
+    assert_eq!(names(&program, &file, 4096).len(), 4);
     assert_eq!(seek(&file, 0, Whence::Start), Ok(0));
     assert_eq!(names(&program, &file, 4096).len(), 6);
     assert_eq!(read(&program, &file, 10), Err(Errno::EISDIR));
+}
+
+#[test]
+fn a_listing_ends_though_its_reader_adds_names() {
+    let program = Program::start();
+    let tree = Tree::new();
+    for name in 0..40 {
+        try_open(&tree, &alloc::format!("/{name}"), CREATE).unwrap();
+    }
+    let file = try_open(&tree, "/", abi::O_DIRECTORY).unwrap();
+    let mut seen = Vec::new();
+    loop {
+        let n = now(file.read_entries(&mut program.buffer(5000, 24))).unwrap();
+        if n == 0 {
+            break;
+        }
+        let bytes = program.bytes(5000 + 19, n - 19);
+        let end = bytes.iter().position(|&byte| byte == 0).unwrap();
+        let name = alloc::string::String::from_utf8(bytes[..end].to_vec()).unwrap();
+        if let Ok(number) = name.parse::<usize>() {
+            let (from, to) = (alloc::format!("/{name}"), alloc::format!("/n{number}"));
+            let replace = super::super::rename::Replace::Yes;
+            let from = (start(&tree), from.as_bytes());
+            tree.rename(from, (start(&tree), to.as_bytes()), replace)
+                .unwrap();
+        }
+        seen.push(name);
+    }
+    assert_eq!(seen.len(), 42);
+    seen.dedup();
+    assert_eq!(seen.len(), 42);
 }
 
 #[test]

@@ -7,8 +7,8 @@
 //! ```no_run
 //! use kernel::errno::Errno;
 //! use kernel::fs;
-//! use kernel::fs::generated::{Generate, Listing};
-//! use kernel::fs::metadata::{FileType, Listed};
+//! use kernel::fs::generated::{Generate, Listing, fixed_entry};
+//! use kernel::fs::metadata::FileType;
 //! use kernel::fs::node::NodeKind;
 //! use std::sync::Arc;
 //!
@@ -26,17 +26,16 @@
 //! impl Listing for Processes {
 //!     fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<NodeKind>, Errno> {
 //!         Ok(match name {
-//!             b"self" => Some(NodeKind::link(caller.to_string().as_bytes())),
+//!             b"self" => Some(NodeKind::link(caller.to_string().as_bytes())?),
 //!             b"uptime" => Some(NodeKind::Generated(Arc::new(Uptime))),
 //!             _ => None,
 //!         })
 //!     }
 //!
-//!     fn list(&self) -> Result<Vec<Listed>, Errno> {
-//!         Ok(vec![
-//!             Listed::new(b"self", FileType::Link),
-//!             Listed::new(b"uptime", FileType::Regular),
-//!         ])
+//!     fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
+//!         let names: [(&[u8], _); 2] =
+//!             [(b"self", FileType::Link), (b"uptime", FileType::Regular)];
+//!         fixed_entry(names.into_iter(), position, show)
 //!     }
 //! }
 //!
@@ -44,7 +43,7 @@
 //! # Ok::<(), Errno>(())
 //! ```
 
-use super::metadata::Listed;
+use super::metadata::FileType;
 use super::node::NodeKind;
 use crate::errno::Errno;
 use crate::memory::Sink;
@@ -82,6 +81,20 @@ pub trait Listing: Send + Sync {
     /// What `name` is for the thread with the number `caller`.
     fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<NodeKind>, Errno>;
 
-    /// All names, without `.` and `..`.
-    fn list(&self) -> Result<Vec<Listed>, Errno>;
+    /// Shows the first entry whose position is not below `position`, and returns the position
+    /// behind it; `None` if there is none. Positions begin at 0, without `.` and `..`. An entry that
+    /// stays keeps its position. Nothing is allocated: a directory can be listed when memory is
+    /// short.
+    fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64>;
+}
+
+/// An entry of a directory that always has these names, for [`Listing::entry`].
+pub fn fixed_entry<'a>(
+    mut names: impl Iterator<Item = (&'a [u8], FileType)>,
+    position: u64,
+    show: &mut dyn FnMut(&[u8], FileType),
+) -> Option<u64> {
+    let (name, file_type) = names.nth(usize::try_from(position).ok()?)?;
+    show(name, file_type);
+    Some(position + 1)
 }

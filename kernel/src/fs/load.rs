@@ -66,14 +66,13 @@ impl Loader<'_> {
     }
 
     fn add(&mut self, entry: &ArchiveEntry<'_>) -> Result<(), Errno> {
-        super::ensure_free()?;
         self.make_parents(entry.path)?;
         let permissions = entry.mode & 0o7777;
         let kind = match entry.mode & abi::S_IFMT {
             abi::S_IFDIR => return self.add_directory(entry, permissions),
             abi::S_IFREG if entry.links > 1 => return self.add_linked(entry, permissions),
             abi::S_IFREG => regular(entry.contents)?,
-            abi::S_IFLNK => NodeKind::link(entry.contents),
+            abi::S_IFLNK => NodeKind::link(entry.contents)?,
             // Device nodes are made by the kernel; sockets and pipes have no meaning yet.
             _ => return Ok(()),
         };

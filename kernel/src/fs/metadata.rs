@@ -2,6 +2,7 @@
 //!
 //! Plain data, below everything else in this layer.
 
+use crate::arch;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 use linux_raw_sys::general as abi;
@@ -80,32 +81,14 @@ pub struct Status {
     pub device: u64,
 }
 
-/// One name in a list of a directory's entries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// The entry's name.
-    pub name: Name,
-    /// The number of its node, as far as it is known before the entry is looked up.
-    pub number: u64,
-    /// What it is.
-    pub file_type: FileType,
-}
-
-impl Listed {
-    /// An entry of a computed directory.
-    pub fn new(name: &[u8], file_type: FileType) -> Listed {
-        // Programs may take a zero for a deleted entry.
-        Listed {
-            name: Arc::from(name),
-            number: 1,
-            file_type,
-        }
-    }
-}
-
 /// Numbers of nodes and pipes, never used twice. 1 is the first node, the root.
 pub(super) fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     // Relaxed: only that the numbers differ matters.
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The time that nodes are stamped with: nanoseconds since 1970.
+pub(super) fn now() -> u64 {
+    arch::clock() + arch::wall_clock_offset()
 }

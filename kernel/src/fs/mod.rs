@@ -30,6 +30,7 @@ pub mod cpio;
 pub mod device;
 pub mod directory;
 mod entries;
+pub mod fallible;
 pub mod file;
 pub mod generated;
 pub mod load;
@@ -38,6 +39,7 @@ pub mod node;
 pub mod open;
 pub mod pipe;
 pub mod poll;
+pub mod rename;
 mod ring;
 pub mod table;
 #[cfg(test)]
@@ -47,7 +49,6 @@ pub mod tree;
 pub mod tty;
 pub mod walk;
 
-use crate::arch;
 use crate::errno::Errno;
 use device::Device;
 use node::{Node, NodeKind};
@@ -82,14 +83,4 @@ pub fn start(tree: &Tree, initramfs: &[u8]) -> Result<(), load::LoadError> {
             .map_err(|error| load::LoadError::File(path, error))?;
     }
     loaded.map(|_| ())
-}
-
-/// The time that nodes are stamped with: nanoseconds since 1970.
-fn now() -> u64 {
-    arch::clock() + arch::wall_clock_offset()
-}
-
-/// Whether there is memory for one more small thing.
-fn ensure_free() -> Result<(), Errno> {
-    crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)
 }

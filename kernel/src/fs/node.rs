@@ -7,8 +7,10 @@
 
 use super::device::Device;
 use super::directory::Directory;
+use super::fallible;
 use super::generated::{Generate, Listing, Window};
-use super::metadata::{Attributes, FileType, Name, Status, next_number};
+use super::metadata::{Attributes, FileType, Name, Status, next_number, now};
+use crate::errno::Errno;
 use crate::memory::Object;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -57,8 +59,8 @@ impl NodeKind {
     }
 
     /// A symbolic link to `target`.
-    pub fn link(target: &[u8]) -> NodeKind {
-        NodeKind::Link(Arc::from(target))
+    pub fn link(target: &[u8]) -> Result<NodeKind, Errno> {
+        fallible::bytes(target).map(NodeKind::Link)
     }
 
     /// The kind without its contents.
@@ -121,7 +123,7 @@ impl Node {
 
     /// A node that has no name yet.
     pub fn with_permissions(kind: NodeKind, permissions: u32) -> Node {
-        let now = super::now();
+        let now = now();
         Node {
             number: next_number(),
             kind,
@@ -139,11 +141,15 @@ impl Node {
     }
 
     /// The node that a computed directory has just computed.
-    pub(super) fn computed(kind: NodeKind, directory: &Arc<Node>, name: &[u8]) -> Node {
+    pub(super) fn computed(
+        kind: NodeKind,
+        directory: &Arc<Node>,
+        name: &[u8],
+    ) -> Result<Node, Errno> {
         let mut node = Node::new(kind);
-        *node.location.get_mut() = Location::Within(directory.clone(), Arc::from(name));
+        *node.location.get_mut() = Location::Within(directory.clone(), fallible::bytes(name)?);
         node.links = AtomicU64::new(1);
-        node
+        Ok(node)
     }
 
     /// What it is.
@@ -194,7 +200,7 @@ impl Node {
 
     /// Changes the attributes; the time of the change is kept too.
     pub fn change(&self, change: impl FnOnce(&mut Attributes)) {
-        let now = super::now();
+        let now = now();
         let mut attributes = self.attributes.lock();
         change(&mut attributes);
         attributes.permissions &= 0o7777;
@@ -203,7 +209,7 @@ impl Node {
 
     /// Notes that the contents changed now.
     pub fn touch(&self) {
-        let now = super::now();
+        let now = now();
         let mut attributes = self.attributes.lock();
         attributes.modified = now;
         attributes.changed = now;

@@ -1,15 +1,15 @@
 //! Opening files by path (open(2)).
 
+use super::fallible;
 use super::file::{CHANGEABLE, OpenFile, Opened, truncate};
 use super::node::{Node, NodeKind};
 use super::tree::Tree;
-use super::walk::{Follow, Start};
+use super::walk::{Follow, PathTarget, PathWalk, Start};
 use crate::errno::Errno;
 use crate::memory::Object;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
 use linux_raw_sys::general as abi;
-use spin::Mutex;
 
 /// Opens the file that `path` names, or makes it with these permissions when `flags`
 /// (`O_*`) say so. What is not known of the flags is ignored, as open(2) says.
@@ -20,7 +20,6 @@ pub async fn open(
     flags: u32,
     permissions: u32,
 ) -> Result<Arc<OpenFile>, Errno> {
-    super::ensure_free()?;
     // O_PATH makes all flags but these meaningless.
     let flags = if flags & abi::O_PATH != 0 {
         flags & (abi::O_PATH | abi::O_DIRECTORY | abi::O_NOFOLLOW)
@@ -47,7 +46,7 @@ pub async fn open(
         return Err(Errno::ENOTDIR);
     }
     if flags & abi::O_PATH != 0 {
-        return Ok(Arc::new(OpenFile::new(Opened::Path, Some(node), flags)));
+        return fallible::arc(OpenFile::new(Opened::Path, Some(node), flags));
     }
     let opened = opened(&node, flags)?;
     if flags & abi::O_TRUNC != 0 && !made && node.object().is_some() {
@@ -55,11 +54,7 @@ pub async fn open(
     }
     let kept = flags & (abi::O_ACCMODE | CHANGEABLE | abi::O_DIRECTORY | abi::O_SYNC);
     // Programs for 64-bit Linux always see this one.
-    Ok(Arc::new(OpenFile::new(
-        opened,
-        Some(node),
-        kept | abi::O_LARGEFILE,
-    )))
+    fallible::arc(OpenFile::new(opened, Some(node), kept | abi::O_LARGEFILE))
 }
 
 fn find_or_make(
@@ -79,7 +74,6 @@ fn find_or_make(
         Follow::Yes
     };
     let (node, made) = tree.find_or_make(start, path, follow, || {
-        super::ensure_free()?;
         Ok(Node::with_permissions(
             NodeKind::regular(Object::new()),
             permissions,
@@ -102,9 +96,7 @@ fn opened(node: &Node, flags: u32) -> Result<Opened, Errno> {
         NodeKind::Directory(_) | NodeKind::Computed(_) if writing || flags & abi::O_TRUNC != 0 => {
             Err(Errno::EISDIR)
         }
-        NodeKind::Directory(_) | NodeKind::Computed(_) => {
-            Ok(Opened::Directory(Mutex::new(Arc::new(Vec::new()))))
-        }
+        NodeKind::Directory(_) | NodeKind::Computed(_) => Ok(Opened::Directory(AtomicU64::new(0))),
         // Only with O_NOFOLLOW does one get here.
         NodeKind::Link(_) => Err(Errno::ELOOP),
         NodeKind::Device(device) => Ok(Opened::Device(*device)),
@@ -118,22 +110,22 @@ fn opened(node: &Node, flags: u32) -> Result<Opened, Errno> {
 /// A regular file that has no name and gets none (memfd_create(2)), open for reading and
 /// writing.
 pub fn unnamed() -> Result<Arc<OpenFile>, Errno> {
-    super::ensure_free()?;
     let node = Node::with_permissions(NodeKind::regular(Object::new()), 0o777);
     let flags = abi::O_RDWR | abi::O_LARGEFILE;
-    Ok(Arc::new(OpenFile::new(
-        Opened::Regular,
-        Some(Arc::new(node)),
-        flags,
-    )))
+    let node = fallible::arc(node)?;
+    fallible::arc(OpenFile::new(Opened::Regular, Some(node), flags))
 }
 
-/// The bytes of the program at `path`, for `execve`. `EACCES` for what is no regular file
+/// The program at `path`, for `execve`, and where it was found. `EACCES` for what is no regular file
 /// or has no execute bit (execve(2)).
-pub fn program(tree: &Tree, start: Start<'_>, path: &[u8]) -> Result<Arc<Node>, Errno> {
-    let node = tree.node(start, path, Follow::Yes)?;
+pub fn program<'a>(
+    tree: &'a Tree,
+    start: Start<'_>,
+    path: &'a [u8],
+) -> Result<(PathTarget<'a>, Arc<Node>), Errno> {
+    let (target, node) = PathWalk::new(tree, start, path)?.entry(Follow::Yes)?;
     if node.object().is_none() || !node.is_executable() {
         return Err(Errno::EACCES);
     }
-    Ok(node)
+    Ok((target, node))
 }

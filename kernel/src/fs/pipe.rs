@@ -13,6 +13,7 @@
 //! queue has waiters. Either the attempt sees the change, or the other end sees the waiter. Wake-ups
 //! are sent after the lock is released.
 
+use super::fallible;
 use super::ring::ByteRing;
 pub use super::ring::CAPACITY;
 use crate::arch::Access;
@@ -51,8 +52,7 @@ pub struct Writer(Arc<Pipe>);
 
 /// Makes a pipe.
 pub fn pipe() -> Result<(Reader, Writer), Errno> {
-    super::ensure_free()?;
-    let pipe = Arc::new(Pipe {
+    let pipe = fallible::arc(Pipe {
         number: super::metadata::next_number(),
         state: Mutex::new(PipeState {
             ring: ByteRing::new(),
@@ -62,7 +62,7 @@ pub fn pipe() -> Result<(Reader, Writer), Errno> {
         readers: WaitQueue::labelled(&Label("pipe: data")),
         writers: WaitQueue::labelled(&Label("pipe: space")),
         pollers: WaitQueue::labelled(&Label("poll: pipe")),
-    });
+    })?;
     Ok((Reader(pipe.clone()), Writer(pipe)))
 }
 
@@ -126,7 +126,7 @@ impl Reader {
             }
             if let Err(error) = to.fault_in(Access::Write).await {
                 break match to.done() {
-                    0 => Err(error),
+                    0 => Err(error.into()),
                     done => Ok(done),
                 };
             }
@@ -254,7 +254,7 @@ impl Writer {
                         *from = start.clone();
                     }
                     if let Err(error) = result {
-                        break Err(error);
+                        break Err(error.into());
                     }
                 }
                 Attempt::Closed => break Err(Errno::EPIPE),

@@ -3,6 +3,7 @@
 //! Each file on which a call can wait has a separate queue for pollers, so that they never consume a
 //! wake-up that was meant for a reader or writer.
 
+use super::fallible;
 use super::file::OpenFile;
 use crate::errno::Errno;
 use alloc::boxed::Box;
@@ -39,8 +40,10 @@ pub async fn any_ready(interests: &[Interest]) -> Result<(), Errno> {
         .map_err(|_| Errno::ENOMEM)?;
     for interest in interests {
         if interest.file.can_change() {
-            super::ensure_free()?;
-            waits.push(Box::pin(interest.file.wait_ready(interest.events)));
+            let wait = fallible::boxed(interest.file.wait_ready(interest.events))?;
+            waits.push(Box::into_pin(
+                wait as Box<dyn Future<Output = ()> + Send + '_>,
+            ));
         }
     }
     poll_fn(|context| {

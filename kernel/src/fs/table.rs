@@ -9,6 +9,7 @@
 //! that may wake tasks, or free a file that was unlinked. What is taken out is returned to the
 //! caller, or dropped after the lock.
 
+use super::fallible;
 use super::file::OpenFile;
 use crate::errno::Errno;
 use alloc::sync::Arc;
@@ -16,7 +17,7 @@ use alloc::vec::Vec;
 use core::mem;
 use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 /// How many files a process can have open unless it says otherwise (`RLIMIT_NOFILE`).
 pub const USUAL_LIMIT: usize = 1024;
@@ -62,10 +63,18 @@ struct Descriptors {
 }
 
 impl Descriptors {
-    const EMPTY: Descriptors = Descriptors {
-        slots: Vec::new(),
-        free: 0,
-    };
+    /// The table without descriptors. There is one, which all share until they change it: a process
+    /// that ends takes no memory for it.
+    fn empty() -> Arc<Descriptors> {
+        static EMPTY: Once<Arc<Descriptors>> = Once::new();
+        let make = || {
+            Arc::new(Descriptors {
+                slots: Vec::new(),
+                free: 0,
+            })
+        };
+        EMPTY.call_once(make).clone()
+    }
 
     fn get(&self, fd: Fd) -> Result<&Descriptor, Errno> {
         self.slots
@@ -75,7 +84,8 @@ impl Descriptors {
     }
 
     /// A copy of those slots that `keep` says.
-    fn copy(&self, keep: impl Fn(Fd, &Descriptor) -> bool) -> Result<Descriptors, Errno> {
+    fn copy(&self, keep: impl Fn(Fd, &Descriptor) -> bool) -> Result<Arc<Descriptors>, Errno> {
+        // From the reserve, since `close` in a child copies too, and is not to be refused.
         let mut copy = Vec::new();
         copy.try_reserve_exact(self.slots.len())
             .map_err(|_| Errno::ENOMEM)?;
@@ -86,7 +96,7 @@ impl Descriptors {
                 .map(|(slot, number)| slot.as_ref().filter(|slot| keep(Fd(number), slot)).cloned()),
         );
         let free = copy.iter().position(Option::is_none).unwrap_or(copy.len());
-        Ok(Descriptors { slots: copy, free })
+        fallible::arc_from_reserve(Descriptors { slots: copy, free })
     }
 
     fn lowest_free(&mut self, lowest: Fd) -> Fd {
@@ -108,8 +118,8 @@ impl Descriptors {
         let index = fd.index();
         if index >= self.slots.len() {
             let more = index + 1 - self.slots.len();
-            if self.slots.try_reserve(more).is_err() {
-                return Err((Errno::ENOMEM, slot));
+            if let Err(error) = fallible::reserve(&mut self.slots, more) {
+                return Err((error, slot));
             }
             self.slots.resize(index + 1, None);
         }
@@ -133,7 +143,7 @@ impl FdTable {
     /// A table without open files.
     pub fn new() -> FdTable {
         FdTable {
-            slots: Mutex::new(Arc::new(Descriptors::EMPTY)),
+            slots: Mutex::new(Descriptors::empty()),
             limit: AtomicUsize::new(USUAL_LIMIT),
         }
     }
@@ -178,7 +188,6 @@ impl FdTable {
         if lowest.index() >= limit {
             return Err(Errno::EINVAL);
         }
-        super::ensure_free()?;
         let slot = Descriptor { file, on_exec };
         let result = self.change(|slots| {
             let fd = slots.lowest_free(lowest);
@@ -217,7 +226,6 @@ impl FdTable {
         if fd.index() >= self.limit() {
             return Err(Errno::EBADF);
         }
-        super::ensure_free()?;
         let slot = Descriptor { file, on_exec };
         let old = self
             .change(|slots| slots.set(fd, slot))?
@@ -278,7 +286,7 @@ impl FdTable {
 
     /// Closes everything, for a process that ends.
     pub fn clear(&self) {
-        let old = mem::replace(&mut *self.slots.lock(), Arc::new(Descriptors::EMPTY));
+        let old = mem::replace(&mut *self.slots.lock(), Descriptors::empty());
         drop(old);
     }
 
@@ -296,7 +304,7 @@ impl FdTable {
         if all {
             return Ok(());
         }
-        let copy = Arc::new(guard.copy(keep)?);
+        let copy = guard.copy(keep)?;
         let old = mem::replace(&mut *guard, copy);
         drop(guard);
         drop(old);
@@ -309,7 +317,7 @@ impl FdTable {
         let mut old = None;
         if Arc::get_mut(&mut guard).is_none() {
             match guard.copy(|_, _| true) {
-                Ok(copy) => old = Some(mem::replace(&mut *guard, Arc::new(copy))),
+                Ok(copy) => old = Some(mem::replace(&mut *guard, copy)),
                 Err(error) => {
                     drop(guard);
                     // `change` may hold the last reference to a file.

@@ -135,7 +135,7 @@ fn ranges_are_closed_or_marked() {
 fn an_unlinked_file_lives_until_it_is_closed() {
     let _machine = machine();
     let tree = Tree::new();
-    let node = tree.attach(b"/f", NodeKind::link(b"x")).unwrap();
+    let node = tree.attach(b"/f", NodeKind::link(b"x").unwrap()).unwrap();
     let table = FdTable::new();
     let opened = super::super::file::Opened::Path;
     let file = OpenFile::new(opened, Some(node.clone()), 0);

@@ -9,10 +9,11 @@
 //! What a change removes from the tree is dropped after the lock is released: it may be the last
 //! reference to a big file.
 
-use super::directory::Directory;
+use super::directory::{Directory, DirectoryEntry};
+use super::fallible;
 use super::metadata::Name;
 use super::node::{Location, Node, NodeKind};
-use super::walk::{Follow, Last, PathTarget, PathWalk, Start};
+use super::walk::{Follow, Last, MAX_PATH, PathWalk, Start};
 use crate::errno::Errno;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -21,16 +22,7 @@ use spin::Mutex;
 /// A tree of names.
 pub struct Tree {
     root: Arc<Node>,
-    change: Mutex<()>,
-}
-
-/// What `rename` does when the new name is taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Replace {
-    /// It takes the name.
-    Yes,
-    /// It fails.
-    No,
+    pub(super) change: Mutex<()>,
 }
 
 impl Tree {
@@ -58,6 +50,7 @@ impl Tree {
     /// The absolute path of a directory (getcwd(2)).
     pub fn path_of(&self, directory: &Arc<Node>) -> Result<Vec<u8>, Errno> {
         let mut names: Vec<Name> = Vec::new();
+        let mut length = 0;
         {
             // So that no rename on the way up mixes two paths into one.
             let _change = self.change.lock();
@@ -69,14 +62,18 @@ impl Tree {
                     Location::Within(parent, name) => (parent, name),
                     Location::Nowhere => return Err(Errno::ENOENT),
                 };
+                length += 1 + name.len();
+                // getcwd(2); this also bounds the time under the lock.
+                if length > MAX_PATH {
+                    return Err(Errno::ENAMETOOLONG);
+                }
                 names.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
                 names.push(name);
                 node = parent;
             }
         }
-        let length: usize = names.iter().map(|name| name.len() + 1).sum();
         let mut path = Vec::new();
-        path.try_reserve_exact(length.max(1))
+        path.try_reserve_exact(length.max(1) + 1)
             .map_err(|_| Errno::ENOMEM)?;
         for name in names.iter().rev() {
             path.push(b'/');
@@ -118,10 +115,10 @@ impl Tree {
             // Made before the lock is taken: it allocates.
             let node = match (new.take(), make.take()) {
                 (Some(node), _) => node,
-                (None, Some(make)) => Arc::new(make()?),
+                (None, Some(make)) => fallible::arc(make()?)?,
                 (None, None) => return Err(Errno::ENOENT),
             };
-            match self.add(&target.directory, name.clone(), node.clone()) {
+            match self.add(&target.directory, name, node.clone()) {
                 Ok(()) => return Ok((node, true)),
                 // Another thread made it first: look at what is there now.
                 Err(Errno::EEXIST) => {
@@ -135,8 +132,7 @@ impl Tree {
 
     /// Makes a node where there must be none (mkdir(2), symlink(2), mknod(2)).
     pub fn make(&self, start: Start<'_>, path: &[u8], node: Node) -> Result<Arc<Node>, Errno> {
-        super::ensure_free()?;
-        let node = Arc::new(node);
+        let node = fallible::arc(node)?;
         self.link(start, path, node.clone())?;
         Ok(node)
     }
@@ -156,7 +152,7 @@ impl Tree {
                 Errno::ENOENT
             });
         }
-        self.add(&target.directory, name.clone(), node)
+        self.add(&target.directory, name, node)
     }
 
     /// Puts a node into the tree in place of the directory or file that has
@@ -174,9 +170,14 @@ impl Tree {
         self.make(start, path, Node::new(kind))
     }
 
-    fn add(&self, directory: &Arc<Node>, name: Name, node: Arc<Node>) -> Result<(), Errno> {
-        super::ensure_free()?;
+    fn add(&self, directory: &Arc<Node>, name: &[u8], node: Arc<Node>) -> Result<(), Errno> {
         let entries = changeable(directory)?;
+        // Linux looks before it allocates, so that an existing name is not reported as a shortage.
+        if entries.get(name).is_some() {
+            return Err(Errno::EEXIST);
+        }
+        let name = fallible::bytes(name)?;
+        let entry = DirectoryEntry::new(name.clone(), node.clone())?;
         let _change = self.change.lock();
         if matches!(directory.location(), Location::Nowhere) {
             return Err(Errno::ENOENT);
@@ -191,7 +192,7 @@ impl Tree {
         } else {
             node.add_links(1);
         }
-        entries.insert(name, node);
+        entries.insert(entry);
         directory.touch();
         Ok(())
     }
@@ -243,95 +244,23 @@ impl Tree {
         Ok(())
     }
 
-    /// Gives a node another name, in one atomic step for lookups (rename(2)).
-    pub fn rename(
-        &self,
-        (from_start, from_path): (Start<'_>, &[u8]),
-        (to_start, to_path): (Start<'_>, &[u8]),
-        replace: Replace,
-    ) -> Result<(), Errno> {
-        let from = PathWalk::new(self, from_start, from_path)?.target()?;
-        let to = PathWalk::new(self, to_start, to_path)?.target()?;
-        let (Last::Name(from_name), Last::Name(to_name)) = (&from.last, &to.last) else {
-            return Err(Errno::EBUSY);
-        };
-        super::ensure_free()?;
-        let removed = {
-            let _change = self.change.lock();
-            self.rename_locked((&from, from_name), (&to, to_name), replace)?
-        };
-        drop(removed);
-        Ok(())
-    }
-
-    /// Returns what has to be dropped after the lock.
-    fn rename_locked(
-        &self,
-        (from, from_name): (&PathTarget, &Name),
-        (to, to_name): (&PathTarget, &Name),
-        replace: Replace,
-    ) -> Result<Option<Arc<Node>>, Errno> {
-        let from_entries = changeable(&from.directory)?;
-        let to_entries = changeable(&to.directory)?;
-        let node = from_entries.get(from_name).ok_or(Errno::ENOENT)?;
-        if matches!(to.directory.location(), Location::Nowhere) {
-            return Err(Errno::ENOENT);
-        }
-        if (from.slash || to.slash) && !node.is_directory() {
-            return Err(Errno::ENOTDIR);
-        }
-        if node.is_directory() && is_inside(&to.directory, &node) {
-            return Err(Errno::EINVAL);
-        }
-        let old = to_entries.get(to_name);
-        if let Some(old) = &old {
-            if replace == Replace::No {
-                return Err(Errno::EEXIST);
-            }
-            if Arc::ptr_eq(old, &node) {
-                return Ok(None);
-            }
-            match (node.is_directory(), old.is_directory()) {
-                (true, true) => check_empty(old)?,
-                (true, false) => return Err(Errno::ENOTDIR),
-                (false, true) => return Err(Errno::EISDIR),
-                (false, false) => {}
-            }
-        }
-        // Nothing fails from here on.
-        match &old {
-            Some(old) if old.is_directory() => detach(old, &to.directory),
-            Some(old) => old.remove_links(1),
-            None => {}
-        }
-        // The new name first: a lookup in between finds the node by both names, never by none.
-        let replaced = to_entries.insert(to_name.clone(), node.clone());
-        from_entries.remove(from_name);
-        if node.is_directory() {
-            node.set_location(Location::In(Arc::downgrade(&to.directory), to_name.clone()));
-            from.directory.remove_links(1);
-            to.directory.add_links(1);
-        }
-        from.directory.touch();
-        to.directory.touch();
-        Ok(replaced)
-    }
-
     /// Takes every name away: for the power-off, so that all frames of files go
     /// back before the audit. One directory after the other, so that the depth
     /// of the tree does not show on the stack.
     pub fn dismantle(&self) {
         let mut pending = alloc::vec![self.root.clone()];
         while let Some(node) = pending.pop() {
-            if let NodeKind::Directory(entries) = node.kind() {
-                let removed = {
-                    let _change = self.change.lock();
-                    if !Arc::ptr_eq(&node, &self.root) {
-                        node.set_location(Location::Nowhere);
-                    }
-                    entries.take()
-                };
-                pending.extend(removed.into_values().filter(|node| node.is_directory()));
+            let NodeKind::Directory(entries) = node.kind() else {
+                continue;
+            };
+            if !Arc::ptr_eq(&node, &self.root) {
+                let _change = self.change.lock();
+                node.set_location(Location::Nowhere);
+            }
+            while let Some(entry) = entries.pop() {
+                if entry.node().is_directory() {
+                    pending.push(entry.node().clone());
+                }
             }
         }
     }
@@ -344,7 +273,7 @@ impl Default for Tree {
 }
 
 /// The entries of a directory in which names can be made and removed.
-fn changeable(directory: &Node) -> Result<&Directory, Errno> {
+pub(super) fn changeable(directory: &Node) -> Result<&Directory, Errno> {
     match directory.kind() {
         NodeKind::Directory(entries) => Ok(entries),
         // As procfs answers.
@@ -354,7 +283,7 @@ fn changeable(directory: &Node) -> Result<&Directory, Errno> {
 }
 
 /// Whether the node is a directory that can be removed.
-fn check_empty(node: &Node) -> Result<(), Errno> {
+pub(super) fn check_empty(node: &Node) -> Result<(), Errno> {
     match node.kind() {
         NodeKind::Directory(entries) if entries.is_empty() => Ok(()),
         NodeKind::Directory(_) => Err(Errno::ENOTEMPTY),
@@ -364,14 +293,14 @@ fn check_empty(node: &Node) -> Result<(), Errno> {
 }
 
 /// Notes that a directory has left its parent.
-fn detach(node: &Node, parent: &Node) {
+pub(super) fn detach(node: &Node, parent: &Node) {
     node.set_location(Location::Nowhere);
     node.remove_links(2);
     parent.remove_links(1);
 }
 
 /// Whether `node` is `directory` or below it.
-fn is_inside(node: &Arc<Node>, directory: &Arc<Node>) -> bool {
+pub(super) fn is_inside(node: &Arc<Node>, directory: &Arc<Node>) -> bool {
     let mut node = node.clone();
     loop {
         if Arc::ptr_eq(&node, directory) {

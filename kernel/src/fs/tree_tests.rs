@@ -1,3 +1,4 @@
+use super::super::rename::Replace;
 use super::super::testing::machine;
 use super::*;
 use alloc::format;
@@ -31,7 +32,7 @@ fn link(tree: &Tree, target: &str, path: &str) {
     tree.make(
         start(tree),
         path.as_bytes(),
-        Node::new(NodeKind::link(target.as_bytes())),
+        Node::new(NodeKind::link(target.as_bytes()).unwrap()),
     )
     .unwrap();
 }
@@ -264,6 +265,29 @@ fn renaming_replaces_like_with_like() {
     assert_eq!((f.status().links, g.status().links), (0, 1));
     rename(&tree, "/a/b", "/empty").unwrap();
     assert_eq!(path_of(&tree, "/empty/c"), b"/empty/c");
+}
+
+#[test]
+fn two_names_change_places() {
+    let _machine = machine();
+    let tree = sample();
+    let exchange = |from: &str, to: &str| {
+        let (from, to) = (from.as_bytes(), to.as_bytes());
+        tree.rename((start(&tree), from), (start(&tree), to), Replace::Exchange)
+    };
+    let g = file(&tree, "/g").unwrap();
+    let b = find(&tree, "/a/b").unwrap();
+    let root_links = tree.root().status().links;
+    assert_eq!(exchange("/g", "/none"), Err(Errno::ENOENT));
+    assert_eq!(exchange("/a", "/a/b"), Err(Errno::EINVAL));
+    assert_eq!(exchange("/a/b", "/a"), Err(Errno::EINVAL));
+    exchange("/g", "/a/b").unwrap();
+    assert!(Arc::ptr_eq(&find(&tree, "/a/b").unwrap(), &g));
+    assert!(Arc::ptr_eq(&find(&tree, "/g").unwrap(), &b));
+    assert_eq!(path_of(&tree, "/g/c"), b"/g/c");
+    assert_eq!(g.status().links, 1);
+    assert_eq!(tree.root().status().links, root_links + 1);
+    assert_eq!(find(&tree, "/a").unwrap().status().links, 2);
 }
 
 #[test]

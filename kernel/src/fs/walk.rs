@@ -1,15 +1,20 @@
 //! Following a path through the tree (path_resolution(7)).
 //!
+//! Nothing here allocates but the stack of links and computed nodes, so that a name can be removed
+//! when memory is short.
+//!
 //! A [`PathWalk`] stops before the last component, because what is done with that
 //! one depends on the system call. Symbolic links are kept on a stack of texts still to
 //! be read, so the depth of a path never shows on the kernel's own stack.
 
+use super::fallible;
 use super::metadata::Name;
 use super::node::{Location, Node, NodeKind};
 use super::tree::Tree;
 use crate::errno::Errno;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::{Deref, Range};
 
 /// The longest path, without its final null (limits.h: `PATH_MAX` counts it).
 pub const MAX_PATH: usize = 4095;
@@ -36,11 +41,33 @@ pub enum Follow {
     No,
 }
 
+/// A name within a path, or within the text of a symbolic link.
+pub struct Component<'a> {
+    text: ComponentText<'a>,
+    range: Range<usize>,
+}
+
+enum ComponentText<'a> {
+    Path(&'a [u8]),
+    Link(Name),
+}
+
+impl Deref for Component<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let text = match &self.text {
+            ComponentText::Path(text) => text,
+            ComponentText::Link(text) => &text[..],
+        };
+        &text[self.range.clone()]
+    }
+}
+
 /// The last component of a path.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Last {
+pub enum Last<'a> {
     /// An ordinary name.
-    Name(Name),
+    Name(Component<'a>),
     /// `.`, or no component at all: the path was `/`.
     Dot,
     /// `..`
@@ -48,11 +75,11 @@ pub enum Last {
 }
 
 /// A path up to its last component.
-pub struct PathTarget {
+pub struct PathTarget<'a> {
     /// The directory in which the last component is to be looked up.
     pub directory: Arc<Node>,
     /// The last component.
-    pub last: Last,
+    pub last: Last<'a>,
     /// A slash followed it: it has to be a directory, and a link is followed.
     pub slash: bool,
 }
@@ -100,12 +127,12 @@ impl<'a> PathWalk<'a> {
     }
 
     /// Goes to the last component.
-    pub fn target(&mut self) -> Result<PathTarget, Errno> {
+    pub fn target(&mut self) -> Result<PathTarget<'a>, Errno> {
         loop {
             self.skip_slashes();
             let length = self.component_length()?;
             if let Some(slash) = self.ends_after(length) {
-                let last = self.last_component(length)?;
+                let last = self.last_component(length);
                 self.advance(length);
                 return Ok(PathTarget {
                     directory: self.directory.clone(),
@@ -129,6 +156,11 @@ impl<'a> PathWalk<'a> {
 
     /// Goes to the node that the whole path names.
     pub fn node(&mut self, follow: Follow) -> Result<Arc<Node>, Errno> {
+        Ok(self.entry(follow)?.1)
+    }
+
+    /// The same, with the directory and the name under which the node was found.
+    pub fn entry(&mut self, follow: Follow) -> Result<(PathTarget<'a>, Arc<Node>), Errno> {
         loop {
             let target = self.target()?;
             let node = self.last(&target)?.ok_or(Errno::ENOENT)?;
@@ -137,13 +169,13 @@ impl<'a> PathWalk<'a> {
                     self.push_link(text)?
                 }
                 _ if target.slash && !node.is_directory() => return Err(Errno::ENOTDIR),
-                _ => return Ok(node),
+                _ => return Ok((target, node)),
             }
         }
     }
 
     /// The node of a target's last component, if there is one.
-    pub fn last(&self, target: &PathTarget) -> Result<Option<Arc<Node>>, Errno> {
+    pub fn last(&self, target: &PathTarget<'_>) -> Result<Option<Arc<Node>>, Errno> {
         match &target.last {
             Last::Dot => Ok(Some(target.directory.clone())),
             Last::DotDot => parent(&target.directory).map(Some),
@@ -172,9 +204,10 @@ impl<'a> PathWalk<'a> {
         match directory.kind() {
             NodeKind::Directory(entries) => Ok(entries.get(name)),
             NodeKind::Computed(listing) => {
-                super::ensure_free()?;
-                let kind = listing.lookup(name, self.caller)?;
-                Ok(kind.map(|kind| Arc::new(Node::computed(kind, directory, name))))
+                let Some(kind) = listing.lookup(name, self.caller)? else {
+                    return Ok(None);
+                };
+                fallible::arc(Node::computed(kind, directory, name)?).map(Some)
             }
             _ => Err(Errno::ENOTDIR),
         }
@@ -194,15 +227,21 @@ impl<'a> PathWalk<'a> {
     }
 
     /// The next component, as the last one of its path.
-    fn last_component(&self, length: usize) -> Result<Last, Errno> {
-        Ok(match &self.rest()[..length] {
+    fn last_component(&self, length: usize) -> Last<'a> {
+        match &self.rest()[..length] {
             b"" | b"." => Last::Dot,
             b".." => Last::DotDot,
-            name => {
-                super::ensure_free()?;
-                Last::Name(Arc::from(name))
-            }
-        })
+            _ => Last::Name(match self.links.last() {
+                Some(link) => Component {
+                    text: ComponentText::Link(link.bytes.clone()),
+                    range: link.position..link.position + length,
+                },
+                None => Component {
+                    text: ComponentText::Path(self.path),
+                    range: 0..length,
+                },
+            }),
+        }
     }
 
     /// If the path is at its end `length` bytes further on: whether slashes follow.

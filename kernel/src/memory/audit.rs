@@ -6,7 +6,7 @@ use crate::arch::level::{Level, USER_ENTRIES};
 use crate::arch::paging::{ENTRIES, Table};
 use crate::memory::frame::{self, HEAP};
 use crate::memory::object::Object;
-use crate::memory::space::AddressSpace;
+use crate::memory::space::address_space::AddressSpace;
 use crate::memory::table::occupancy;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 /// What an audit found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Audit {
-    /// Frames that somebody holds.
+    /// Frames that have a holder.
     pub held: usize,
     /// Of these, frames of the kernel's heap.
     pub heap: usize,
@@ -106,7 +106,7 @@ impl Recount {
                 "M11: entry {index} of {table:?} would be overlooked"
             );
             if self.add(frame) && level != Level::LEAF_TABLE {
-                // SAFETY: above the lowest level entries point to tables, and nobody changes them
+                // SAFETY: above the lowest level entries point to tables, and nothing changes them
                 // during an audit.
                 self.walk(unsafe { Table::new(frame) }, level.below(), ENTRIES);
             }

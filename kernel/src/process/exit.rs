@@ -135,6 +135,7 @@ impl Process {
         trace::event(Kind::Exit, [self.pid.0.into(), word.into()]);
         self.stop_timer();
         self.files().clear();
+        self.set_executable(None);
         memory::release_and_reclaim(|| {
             // This CPU leaves the address space, so that the last reference to it can go.
             memory::leave();

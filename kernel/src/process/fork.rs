@@ -1,11 +1,13 @@
 //! Making a process out of another (fork(2), vfork(2)), and a thread beside another; clone(2)
 //! and clone3(2) are built of these two.
 
+use super::credentials::Credentials;
 use super::ids::{self, NotEntered, Pid};
 use super::registers::Registers;
 use super::spawn_guard::{Beginning, SpawnGuard};
 use super::state::{Parts, Process};
 use super::thread::Thread;
+use super::user::Charge;
 use crate::errno::Errno;
 use crate::memory::{self, OutOfMemory};
 use crate::trace::{self, Kind};
@@ -29,8 +31,8 @@ pub struct ForkRequest {
 /// Why there is no new process or thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ForkError {
-    /// All numbers are taken.
-    NoPid,
+    /// All numbers are taken, or as many as the user may have.
+    TooMany,
     /// No memory.
     OutOfMemory,
     /// The caller has to end.
@@ -40,7 +42,7 @@ pub enum ForkError {
 impl From<ForkError> for Errno {
     fn from(error: ForkError) -> Errno {
         match error {
-            ForkError::NoPid => Errno::EAGAIN,
+            ForkError::TooMany => Errno::EAGAIN,
             ForkError::OutOfMemory => Errno::ENOMEM,
             // The caller does not live to see it.
             ForkError::Killed => Errno::EINTR,
@@ -57,7 +59,7 @@ impl From<OutOfMemory> for ForkError {
 impl From<NotEntered> for ForkError {
     fn from(error: NotEntered) -> ForkError {
         match error {
-            NotEntered::NoPid => ForkError::NoPid,
+            NotEntered::NoPid => ForkError::TooMany,
             NotEntered::Refused => ForkError::Killed,
             NotEntered::OutOfMemory => ForkError::OutOfMemory,
         }
@@ -86,6 +88,7 @@ pub async fn fork(
     if request.clears_handlers {
         signals.exec();
     }
+    let (credentials, charge) = charge_task(parent)?;
     let parts = Parts {
         space: space.clone(),
         files: parent.files().fork(),
@@ -94,9 +97,12 @@ pub async fn fork(
         group: None,
         session: Some(parent.session.load(Ordering::Relaxed)),
         limits: parent.limits.fork(request.borrows_memory),
+        credentials,
+        charge,
         signals,
         parent: Some(parent.clone()),
         names: parent.names(),
+        executable: parent.executable(),
         uses_barriers: parent.may_use_barriers(),
     };
     let signals = thread.tcb().signals.inherited();
@@ -145,13 +151,22 @@ pub async fn add_thread(
     memory::ensure_free().map_err(ForkError::from)?;
     let registers = beginning.registers(registers).map_err(ForkError::from)?;
     let signals = thread.tcb().signals.inherited().without_stack();
-    let tcb = ids::enter_thread(thread.process(), signals).map_err(ForkError::from)?;
+    let (_, charge) = charge_task(thread.process())?;
+    let tcb = ids::enter_thread(thread.process(), signals, charge).map_err(ForkError::from)?;
     tcb.inherit(thread.tcb());
     let tid = tcb.tid();
     let spawn_guard = SpawnGuard::new(tcb, thread.space().clone(), registers, beginning);
     write_tid_to_maker(thread, tid, beginning).await;
     spawn_guard.start().map_err(|_| ForkError::OutOfMemory)?;
     Ok(tid)
+}
+
+/// Counts one more task of the process's user.
+fn charge_task(process: &Process) -> Result<(Credentials, Charge), ForkError> {
+    let credentials = process.credentials();
+    let charge = credentials.charge_task(process.limits.tasks());
+    let charge = charge.ok_or(ForkError::TooMany)?;
+    Ok((credentials, charge))
 }
 
 /// Writes the number of a new thread where its maker wants it, before it runs.

@@ -13,6 +13,7 @@ use super::signal::InheritedSignals;
 use super::state::Process;
 use super::thread::Tcb;
 use super::thread_group::NotJoined;
+use super::user::Charge;
 use alloc::collections::{BTreeMap, TryReserveError};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -130,7 +131,7 @@ pub(super) fn enter(
     }
     let pid = table.free_number().ok_or(NotEntered::NoPid)?;
     let process = make(pid);
-    let leader = Arc::new(Tcb::new(process.clone(), pid, signals));
+    let leader = Arc::new(Tcb::new(process.clone(), pid, signals, None));
     process.threads.join(leader.clone())?;
     table.numbers.insert(pid, Numbered::Process(process));
     table.made += 1;
@@ -142,10 +143,11 @@ pub(super) fn enter(
 pub(super) fn enter_thread(
     process: &Arc<Process>,
     signals: InheritedSignals,
+    charge: Charge,
 ) -> Result<Arc<Tcb>, NotEntered> {
     let mut table = TABLE.lock();
     let tid = table.free_number().ok_or(NotEntered::NoPid)?;
-    let thread = Arc::new(Tcb::new(process.clone(), tid, signals));
+    let thread = Arc::new(Tcb::new(process.clone(), tid, signals, Some(charge)));
     process.threads.join(thread.clone())?;
     table.numbers.insert(tid, Numbered::Thread(thread.clone()));
     table.made += 1;
@@ -196,6 +198,17 @@ pub fn next(after: Pid) -> Option<Arc<Process>> {
         .numbers
         .range((Bound::Excluded(after), Bound::Unbounded));
     rest.find_map(|(_, numbered)| numbered.as_process().cloned())
+}
+
+/// The thread of a process with the lowest number above this one. A leader that has left is still
+/// there while its process is.
+pub fn next_thread_of(process: &Arc<Process>, after: Pid) -> Option<Pid> {
+    let table = TABLE.lock();
+    let mut rest = table
+        .numbers
+        .range((Bound::Excluded(after), Bound::Unbounded));
+    rest.find(|(_, numbered)| Arc::ptr_eq(numbered.process(), process))
+        .map(|(&tid, _)| tid)
 }
 
 /// Visits all processes at one moment, zombies included. `visit` is called under the

@@ -1,5 +1,6 @@
 //! The first process, and the end of all others.
 
+use super::credentials::Credentials;
 use super::exec::{self, ExecError};
 use super::ids::{self, Pid};
 use super::limits::Limits;
@@ -25,6 +26,8 @@ use linux_raw_sys::general as linux;
 pub async fn start_init(path: &[u8], arguments: Vec<Vec<u8>>) -> Result<Arc<Process>, ExecError> {
     let files = FdTable::new();
     open_console(&files).await?;
+    let credentials = Credentials::root()?;
+    let charge = credentials.charge_task(u64::MAX);
     let parts = Parts {
         space: AddressSpace::new()?,
         files,
@@ -33,9 +36,12 @@ pub async fn start_init(path: &[u8], arguments: Vec<Vec<u8>>) -> Result<Arc<Proc
         group: None,
         session: None,
         limits: Limits::usual(),
+        charge: charge.ok_or(ExecError::OutOfMemory)?,
+        credentials,
         signals: Signals::new(),
         parent: None,
         names: Arc::new(Names::default()),
+        executable: None,
         uses_barriers: false,
     };
     let tcb = ids::enter(

@@ -6,11 +6,13 @@
 //! process; `fork` (with `spawn_guard`) makes processes and threads, `exec` (with `elf` and `stack`)
 //! replaces programs, `exit` ends processes and waits for them; `futex` is how threads wait for each
 //! other; `signal` is how they are notified and ended; `ids` is the table of pids; `limits` are
-//! their resource limits; `procfs` is `/proc`; `fail_nth` injects allocation failures for tests.
+//! their resource limits, `user` counts for those of a user, `credentials` says which user that is; `procfs` is `/proc`; `fail_nth` injects allocation failures for tests.
 
+mod credentials;
 mod elf;
 mod exception;
 mod exec;
+mod executable;
 mod exit;
 mod fail_nth;
 mod fork;
@@ -27,7 +29,9 @@ mod stack;
 mod state;
 mod thread;
 mod thread_group;
+mod user;
 
+pub use credentials::{ALL_CAPABILITIES, Capabilities, Capability, Credentials, IdChange, IdSet};
 pub use exec::{ExecError, Program, exec};
 pub use exit::{ChildReport, End, ExitStatus, Selector, WaitOptions, wait};
 pub use fail_nth::allow_failing;
@@ -39,8 +43,8 @@ pub use procfs::attach as attach_procfs;
 pub use registers::Registers;
 pub use run::Outcome;
 pub use signal::{
-    Action, Continuation, Disposition, QueueFull, SigInfo, Signal, TimerState, send, send_to_all,
-    send_to_group,
+    Action, Continuation, Disposition, QueueFull, Sent, SigInfo, Signal, TimerState, may_signal,
+    send, send_to_all, send_to_group,
 };
 pub use spawn_guard::Beginning;
 pub use state::Process;

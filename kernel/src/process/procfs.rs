@@ -9,14 +9,15 @@ use super::state::Process;
 use crate::arch;
 use crate::errno::Errno;
 use crate::fs;
-use crate::fs::generated::{Generate, Listing, Window};
-use crate::fs::metadata::{FileType, Listed};
+use crate::fs::generated::{Generate, Listing, Window, fixed_entry};
+use crate::fs::metadata::FileType;
 use crate::fs::node::NodeKind;
 use crate::memory::{self, FRAME_SIZE, Protection, Sink, USER_END};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use arrayvec::ArrayString;
 use core::fmt::Write;
 use core::sync::atomic::Ordering;
 
@@ -53,9 +54,6 @@ const FILES: [File<fn() -> String>; 5] = [
 /// The links of `/proc` itself, to what asks.
 const LINKS: [&[u8]; 2] = [b"self", b"thread-self"];
 
-/// Bytes of the kernel's heap that one name in a list takes at the most, the name included.
-const LISTED_COST: usize = size_of::<Listed>() + 64;
-
 struct Root;
 
 impl Listing for Root {
@@ -67,7 +65,7 @@ impl Listing for Root {
                 b"self" => process.pid.to_string(),
                 _ => format!("{}/task/{tid}", process.pid),
             });
-            return Ok(link.map(|link| NodeKind::link(link.as_bytes())));
+            return link.map(|link| NodeKind::link(link.as_bytes())).transpose();
         }
         if let Some(&(_, text)) = FILES.iter().find(|(file, _)| *file == name) {
             return Ok(Some(NodeKind::Generated(Arc::new(Text(text)))));
@@ -83,26 +81,31 @@ impl Listing for Root {
         Ok(process.map(|process| NodeKind::Computed(Arc::new(Directory(process)))))
     }
 
-    fn list(&self) -> Result<Vec<Listed>, Errno> {
-        let names = FILES.iter().map(|(name, _)| name);
-        let names = names.chain(executor::FILES.iter().map(|(name, _)| name));
-        // There can be tens of thousands of processes (rule M10).
-        let count = FILES.len() + executor::FILES.len() + LINKS.len() + ids::count();
-        memory::ensure_free_bytes(count * LISTED_COST).map_err(|_| Errno::ENOMEM)?;
-        let mut list: Vec<Listed> = Vec::new();
-        list.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-        list.extend(names.map(|name| Listed::new(name, FileType::Regular)));
-        list.extend(LINKS.map(|name| Listed::new(name, FileType::Link)));
-        let mut last = Pid(0);
-        while let Some(process) = ids::next(last) {
-            last = process.pid;
-            list.push(Listed::new(
-                process.pid.to_string().as_bytes(),
-                FileType::Directory,
-            ));
+    fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
+        let names = FILES.iter().map(|(name, _)| (*name, FileType::Regular));
+        let names = names.chain(
+            executor::FILES
+                .iter()
+                .map(|(name, _)| (*name, FileType::Regular)),
+        );
+        let names = names.chain(LINKS.iter().map(|name| (*name, FileType::Link)));
+        let count = names.clone().count() as u64;
+        if position < count {
+            return fixed_entry(names, position, show);
         }
-        Ok(list)
+        // Behind the files, a process's position is its number.
+        let process = ids::next(Pid(u32::try_from(position - count).ok()?))?;
+        show(number_text(process.pid).as_bytes(), FileType::Directory);
+        Some(count + u64::from(process.pid.0))
     }
+}
+
+/// A number as a name.
+fn number_text(pid: Pid) -> ArrayString<10> {
+    let mut text = ArrayString::new();
+    // Ten digits are enough for 32 bits.
+    let _ = write!(text, "{pid}");
+    text
 }
 
 /// The directory of one process.
@@ -137,11 +140,15 @@ impl Listing for Directory {
             b"fail-fault" if fail_nth::is_allowed() => Some(NodeKind::Window(Arc::new(
                 fail_nth::File(self.0.clone(), Cause::Fault),
             ))),
-            b"exe" => Some(NodeKind::link(&self.0.names().path)),
+            b"exe" => match self.0.executable() {
+                Some(executable) => Some(NodeKind::link(&executable.path()?)?),
+                None => None,
+            },
             b"cwd" => fs::tree()
                 .path_of(&self.0.cwd())
                 .ok()
-                .map(|path| NodeKind::link(&path)),
+                .map(|path| NodeKind::link(&path))
+                .transpose()?,
             _ => {
                 let file = PROCESS_FILES.iter().find(|(file, _)| *file == name);
                 file.map(|&(_, text)| NodeKind::Generated(Arc::new(About(self.0.clone(), text))))
@@ -149,25 +156,24 @@ impl Listing for Directory {
         })
     }
 
-    fn list(&self) -> Result<Vec<Listed>, Errno> {
+    fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
         let files = PROCESS_FILES
             .iter()
-            .map(|(name, _)| Listed::new(name, FileType::Regular));
-        let links = [b"exe", b"cwd"].map(|name| Listed::new(name, FileType::Link));
+            .map(|(name, _)| (*name, FileType::Regular));
         let failing: &[&[u8]] = match fail_nth::is_allowed() {
             true => &[b"fail-nth", b"fail-fault"],
             false => &[],
         };
-        Ok(files
-            .chain([Listed::new(b"pagemap", FileType::Regular)])
-            .chain([Listed::new(b"task", FileType::Directory)])
-            .chain(
-                failing
-                    .iter()
-                    .map(|name| Listed::new(name, FileType::Regular)),
-            )
-            .chain(links)
-            .collect())
+        let others: [(&[u8], _); 4] = [
+            (b"pagemap", FileType::Regular),
+            (b"task", FileType::Directory),
+            (b"exe", FileType::Link),
+            (b"cwd", FileType::Link),
+        ];
+        let names = files
+            .chain(others)
+            .chain(failing.iter().map(|name| (*name, FileType::Regular)));
+        fixed_entry(names, position, show)
     }
 }
 

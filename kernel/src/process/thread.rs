@@ -11,6 +11,7 @@ use super::ids::{self, Pid};
 use super::registers::Registers;
 use super::signal::{InheritedSignals, ThreadSignals};
 use super::state::Process;
+use super::user::Charge;
 use crate::arch::{self, CpuId};
 use crate::memory::{self, AddressSpace};
 use crate::sched;
@@ -35,6 +36,8 @@ pub type Name = ArrayVec<u8, 15>;
 /// A thread as others see it.
 pub struct Tcb {
     process: Arc<Process>,
+    /// Counts it among its user's threads. The leader is counted as the process.
+    _charge: Option<Charge>,
     /// Its number. It changes once at the most, when the thread becomes the leader (execve(2)).
     tid: AtomicU32,
     pub(super) signals: ThreadSignals,
@@ -59,8 +62,14 @@ pub struct Tcb {
 }
 
 impl Tcb {
-    pub(super) fn new(process: Arc<Process>, tid: Pid, signals: InheritedSignals) -> Tcb {
+    pub(super) fn new(
+        process: Arc<Process>,
+        tid: Pid,
+        signals: InheritedSignals,
+        charge: Option<Charge>,
+    ) -> Tcb {
         Tcb {
+            _charge: charge,
             process,
             tid: AtomicU32::new(tid.0),
             signals: ThreadSignals::new(signals),
@@ -317,6 +326,8 @@ impl Thread {
         let [name, more] = trace::name(&program.names.short);
         trace::event(Kind::Exec, [process.pid.0.into(), name, more]);
         process.set_names(program.names);
+        process.set_executable(Some(program.executable));
+        process.set_credentials(program.credentials);
         let ours = process.set_space(Some(program.space.clone()));
         process.stops_sharing_memory();
         process.forget_barriers();

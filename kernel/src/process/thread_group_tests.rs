@@ -4,10 +4,12 @@ use super::*;
 use crate::fs::table::FdTable;
 use crate::fs::tree::Tree;
 use crate::memory::AddressSpace;
+use crate::process::credentials::Credentials;
 use crate::process::ids::Pid;
 use crate::process::limits::Limits;
 use crate::process::signal::{InheritedSignals, Signal, Signals};
 use crate::process::state::{Names, Parts, Process};
+use crate::process::user::{Counted, User};
 use crate::testing::sim::{self, Machine};
 use alloc::boxed::Box;
 use futures_util::FutureExt;
@@ -23,9 +25,12 @@ fn process() -> (Machine, Arc<Process>) {
         group: None,
         session: None,
         limits: Limits::usual(),
+        charge: User::alone().charge(Counted::Task, 1).unwrap(),
+        credentials: Credentials::root().unwrap(),
         signals: Signals::new(),
         parent: None,
         names: Arc::new(Names::default()),
+        executable: None,
         uses_barriers: false,
     };
     (machine, Arc::new(Process::new(Pid(10), parts)))
@@ -40,14 +45,14 @@ fn thread(process: &Arc<Process>, tid: u32) -> Arc<Tcb> {
 
 fn made(process: &Arc<Process>, tid: u32) -> Arc<Tcb> {
     let signals = InheritedSignals::NOTHING;
-    Arc::new(Tcb::new(process.clone(), Pid(tid), signals))
+    Arc::new(Tcb::new(process.clone(), Pid(tid), signals, None))
 }
 
 const SEVEN: ExitStatus = ExitStatus::Code(7);
 const NINE: ExitStatus = ExitStatus::Code(9);
 
 #[test]
-fn whoever_is_in_is_doomed_and_nobody_comes_after() {
+fn the_exit_of_all_members_is_pending_and_no_other_joins() {
     let (_machine, process) = process();
     let threads = [10, 11].map(|tid| thread(&process, tid));
     process.threads.end(SEVEN);

@@ -10,7 +10,6 @@
 use super::haltpoll::HaltPoll;
 use super::ipi;
 use crate::arch::{self, CpuId, PerMachine};
-use crate::memory;
 use crate::trace::{self, Kind};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -24,9 +23,18 @@ const PATIENCE: u64 = 2_000_000_000;
 /// No timer.
 const NEVER: u64 = u64::MAX;
 
+/// What the layers above do when a CPU changes from one task to another.
+pub struct Hooks {
+    /// Between two polls, at each of them: serves other CPUs' requests.
+    pub between_polls: fn(),
+    /// Before a CPU halts: it leaves its address space, and is not interrupted for it (rule M6).
+    pub leave_space: fn(),
+}
+
 /// The machine as the executor sees it.
 pub struct Machine {
     cpus: Vec<CachePadded<Cpu>>,
+    hooks: Hooks,
 }
 
 /// What each CPU has.
@@ -50,7 +58,7 @@ struct Timer {
 static EXECUTOR: PerMachine<Executor<Machine>> = PerMachine::new();
 
 /// Makes the executor. Called once, when there is a heap.
-pub fn init() {
+pub fn init(hooks: Hooks) {
     let timer = || Timer {
         armed: AtomicU64::new(NEVER),
         wanted: AtomicU64::new(NEVER),
@@ -64,7 +72,7 @@ pub fn init() {
         })
     };
     let cpus = (0..arch::cpu_count()).map(cpu).collect();
-    EXECUTOR.init(Executor::new(Machine { cpus }, arch::cpu_count()));
+    EXECUTOR.init(Executor::new(Machine { cpus, hooks }, arch::cpu_count()));
 }
 
 /// The executor.
@@ -135,8 +143,8 @@ impl Machine {
 }
 
 impl Timer {
-    /// After an interrupt: the hardware counts as not armed. A wish whose time has come is
-    /// fulfilled; kept, it would end every slice at its start until the CPU halts. The executor
+    /// After an interrupt: the hardware counts as not armed. An expired deadline counts as
+    /// delivered; kept, it would end every slice at its start until the CPU halts. The executor
     /// looks at its timers before each poll without being reminded. Says whether there was one.
     fn disarm(&self, now: u64) -> bool {
         self.armed.store(NEVER, Ordering::Relaxed);
@@ -177,7 +185,7 @@ unsafe impl Platform for Machine {
             .store(deadline.unwrap_or(NEVER), Ordering::Relaxed);
     }
 
-    fn kick(&self, cpu: usize) {
+    fn wake_cpu(&self, cpu: usize) {
         trace::event(Kind::ReschedIpi, [cpu as u64]);
         ipi::wake_cpu(CpuId(cpu));
     }
@@ -196,8 +204,8 @@ unsafe impl Platform for Machine {
             if woken {
                 return;
             }
-            // Rule M6, as in `before_idle`. Who leaves may drop something that wakes a task here.
-            memory::leave();
+            // Rule M6, as in `before_idle`. To leave may drop something that wakes a task here.
+            (self.hooks.leave_space)();
             if executor().contended() {
                 return;
             }
@@ -223,14 +231,14 @@ unsafe impl Platform for Machine {
     }
 
     fn between_polls(&self) {
-        memory::between_polls();
+        (self.hooks.between_polls)();
     }
 
     fn before_idle(&self) {
-        // Rule M6: nobody shall have to wake this CPU for a shootdown. One that stays awake for now
-        // may soon go on where it is.
+        // Rule M6: a CPU that halts is not woken for a shootdown. One that polls first may soon go
+        // on in the same address space.
         if !self.here().halt_poll.consider() {
-            memory::leave();
+            (self.hooks.leave_space)();
         }
     }
 

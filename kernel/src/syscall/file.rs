@@ -73,7 +73,7 @@ fn check_flags(flags: u32, known: u32) -> Result<(), Errno> {
 async fn path(thread: &Thread, address: usize) -> Result<Vec<u8>, Errno> {
     // For the path, and for the small things that are made of it.
     memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
-    thread.space().read_string(address, MAX_PATH + 1).await
+    Ok(thread.space().read_string(address, MAX_PATH + 1).await?)
 }
 
 /// What the `*at` calls get: a directory and a path from there.

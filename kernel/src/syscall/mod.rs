@@ -10,6 +10,7 @@
 mod clone;
 mod file;
 mod futex;
+mod identity;
 mod memory;
 mod process;
 mod sched;
@@ -22,7 +23,7 @@ mod words;
 
 use crate::arch::UserContext;
 use crate::errno::{Errno, SysResult};
-use crate::process::{Outcome, Registers, Thread};
+use crate::process::{IdChange, Outcome, Registers, Thread};
 use crate::trace;
 use core::sync::atomic::{AtomicU64, Ordering};
 use file::Buffer;
@@ -46,7 +47,10 @@ pub fn fast_path(thread: &Thread, number: usize, arguments: [usize; 6]) -> Optio
         nr::__NR_setsid => process::setsid(thread),
         nr::__NR_set_tid_address => process::set_tid_address(thread, a),
         nr::__NR_set_robust_list => futex::set_robust_list(thread, a, b),
-        nr::__NR_getuid | nr::__NR_geteuid | nr::__NR_getgid | nr::__NR_getegid => Ok(0),
+        nr::__NR_getuid => identity::id(thread, |who| who.uid.real),
+        nr::__NR_geteuid => identity::id(thread, |who| who.uid.effective),
+        nr::__NR_getgid => identity::id(thread, |who| who.gid.real),
+        nr::__NR_getegid => identity::id(thread, |who| who.gid.effective),
         nr::__NR_read => file::read_fast(thread, a, b, c)?,
         nr::__NR_write => file::write_fast(thread, a, b, c)?,
         _ => return None,
@@ -169,6 +173,22 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_sched_yield => sched::sched_yield().await,
         nr::__NR_sched_setaffinity => sched::sched_setaffinity(thread, a, b, c).await,
         nr::__NR_sched_getaffinity => sched::sched_getaffinity(thread, a, b, c).await,
+
+        // Identity.
+        nr::__NR_getresuid => identity::three_ids(thread, |who| who.uid, [a, b, c]).await,
+        nr::__NR_getresgid => identity::three_ids(thread, |who| who.gid, [a, b, c]).await,
+        nr::__NR_setuid => identity::set_users(thread, IdChange::one(a)),
+        nr::__NR_setgid => identity::set_groups_of(thread, IdChange::one(a)),
+        nr::__NR_setreuid => identity::set_users(thread, IdChange::two(a, b)),
+        nr::__NR_setregid => identity::set_groups_of(thread, IdChange::two(a, b)),
+        nr::__NR_setresuid => identity::set_users(thread, IdChange::three(a, b, c)),
+        nr::__NR_setresgid => identity::set_groups_of(thread, IdChange::three(a, b, c)),
+        nr::__NR_setfsuid => identity::set_files_id(thread, |who| who.set_files_user(a as u32)),
+        nr::__NR_setfsgid => identity::set_files_id(thread, |who| who.set_files_group(a as u32)),
+        nr::__NR_getgroups => identity::getgroups(thread, a, b).await,
+        nr::__NR_setgroups => identity::setgroups(thread, a, b).await,
+        nr::__NR_capget => identity::capget(thread, a, b).await,
+        nr::__NR_capset => identity::capset(thread, a, b).await,
 
         // Signals.
         nr::__NR_kill => signal::kill(thread, a, b),

@@ -5,7 +5,8 @@ use super::{file, time};
 use crate::arch::{StackNote, UserContext};
 use crate::errno::{Errno, SysResult};
 use crate::process::{
-    self, Action, Continuation, Outcome, Pid, QueueFull, Registers, SigInfo, Signal, Thread, futex,
+    self, Action, Continuation, Outcome, Pid, Process, QueueFull, Registers, Sent, SigInfo, Signal,
+    Thread, futex,
 };
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as linux;
@@ -37,34 +38,53 @@ fn checked(number: usize) -> Result<Option<Signal>, Errno> {
 /// kill(2).
 pub fn kill(thread: &Thread, pid: usize, signal: usize) -> SysResult {
     let own = thread.process();
-    let info = checked(signal)?.map(|signal| SigInfo::user(signal, own.pid));
-    let any = match pid as i32 {
-        0 => process::send_to_group(own.group.load(Ordering::Relaxed), info),
-        -1 => process::send_to_all(own.pid, info),
-        i32::MIN => false,
-        group if group < 0 => process::send_to_group(group.unsigned_abs(), info),
+    let uid = own.with_credentials(|own| own.uid.real);
+    let info = checked(signal)?.map(|signal| SigInfo::user(signal, own.pid, uid));
+    let sent = match pid as i32 {
+        0 => process::send_to_group(own.group.load(Ordering::Relaxed), info, Some(own)),
+        -1 => process::send_to_all(own, info),
+        i32::MIN => Sent::NoSuch,
+        group if group < 0 => process::send_to_group(group.unsigned_abs(), info, Some(own)),
         pid => {
             let process = process::find(Pid(pid as u32)).ok_or(Errno::ESRCH)?;
-            if let Some(info) = info {
-                process::send(&process, info)?;
-            }
-            true
+            send_to_process(thread, &process, info)?;
+            Sent::ToSome
         }
     };
-    if any { Ok(0) } else { Err(Errno::ESRCH) }
+    match sent {
+        Sent::ToSome => Ok(0),
+        Sent::NotAllowed => Err(Errno::EPERM),
+        Sent::NoSuch => Err(Errno::ESRCH),
+    }
+}
+
+/// Sends one process a signal, if any, and if the caller may.
+fn send_to_process(thread: &Thread, to: &Process, info: Option<SigInfo>) -> Result<(), Errno> {
+    if !process::may_signal(thread.process(), to, info) {
+        return Err(Errno::EPERM);
+    }
+    if let Some(info) = info {
+        process::send(to, info)?;
+    }
+    Ok(())
 }
 
 /// tkill(2).
 pub fn tkill(thread: &Thread, tid: usize, signal: usize) -> SysResult {
     check_number(tid)?;
-    send_to_thread(None, tid, by_thread(thread, signal)?)
+    send_to_thread(thread, None, tid, by_thread(thread, signal)?)
 }
 
 /// tgkill(2).
 pub fn tgkill(thread: &Thread, group: usize, tid: usize, signal: usize) -> SysResult {
     check_number(group)?;
     check_number(tid)?;
-    send_to_thread(Some(Pid(group as u32)), tid, by_thread(thread, signal)?)
+    send_to_thread(
+        thread,
+        Some(Pid(group as u32)),
+        tid,
+        by_thread(thread, signal)?,
+    )
 }
 
 /// The number of a process or thread is positive.
@@ -77,14 +97,24 @@ fn check_number(number: usize) -> Result<(), Errno> {
 
 /// What a thread is told by tkill and tgkill.
 fn by_thread(sender: &Thread, signal: usize) -> Result<Option<SigInfo>, Errno> {
-    Ok(checked(signal)?.map(|signal| SigInfo::thread(signal, sender.process().pid)))
+    let sender = sender.process();
+    let uid = sender.with_credentials(|own| own.uid.real);
+    Ok(checked(signal)?.map(|signal| SigInfo::thread(signal, sender.pid, uid)))
 }
 
 /// Sends a signal to a thread; its default actions are those of the whole process.
-fn send_to_thread(group: Option<Pid>, tid: usize, info: Option<SigInfo>) -> SysResult {
-    let (_, thread) = process::find_thread(Pid(tid as u32))
+fn send_to_thread(
+    sender: &Thread,
+    group: Option<Pid>,
+    tid: usize,
+    info: Option<SigInfo>,
+) -> SysResult {
+    let (process, thread) = process::find_thread(Pid(tid as u32))
         .filter(|(process, _)| group.is_none_or(|group| process.pid == group))
         .ok_or(Errno::ESRCH)?;
+    if !process::may_signal(sender.process(), &process, info) {
+        return Err(Errno::EPERM);
+    }
     // A leader that has left before the others still has its number.
     if let (Some(thread), Some(info)) = (thread, info) {
         thread.send(info)?;
@@ -101,9 +131,7 @@ pub async fn rt_sigqueueinfo(
 ) -> SysResult {
     let info = given(thread, pid, signal, address).await?;
     let process = process::find(Pid(pid as u32)).ok_or(Errno::ESRCH)?;
-    if let Some(info) = info {
-        process::send(&process, info)?;
-    }
+    send_to_process(thread, &process, info)?;
     Ok(0)
 }
 
@@ -118,7 +146,7 @@ pub async fn rt_tgsigqueueinfo(
     check_number(group)?;
     check_number(tid)?;
     let info = given(thread, group, signal, address).await?;
-    send_to_thread(Some(Pid(group as u32)), tid, info)
+    send_to_thread(thread, Some(Pid(group as u32)), tid, info)
 }
 
 /// What a program says about a signal. Only to itself may it pretend to be the kernel, or

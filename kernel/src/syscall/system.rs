@@ -60,7 +60,7 @@ pub async fn getrandom(thread: &Thread, address: usize, length: usize, flags: us
             && let Err(errno) = buffer.fault_in(arch::Access::Write).await
         {
             return if buffer.done() == 0 {
-                Err(errno)
+                Err(errno.into())
             } else {
                 Ok(buffer.done())
             };

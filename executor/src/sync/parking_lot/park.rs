@@ -2,7 +2,8 @@
 
 use super::bucket::{Node, Phase};
 use super::{Key, ParkingLot, Tags};
-use crate::task::hints::{spend, unspend, waits_for};
+use crate::task::context::waits_for;
+use crate::task::coop::{spend, unspend};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;

@@ -1,14 +1,46 @@
 //! Owned references to frames (rules M1, M9): how frames are had, shared and given back.
 
-use super::{
-    OutOfMemory, Purpose, TABLE, allocate, claim, drop_reference, fail_on_purpose, free, take,
-};
+use super::count::{Dropped, TooManyHolders};
+use super::metadata::{self, claim, drop_reference, holders, take};
+use super::pool::{self, OutOfMemory, Purpose};
+use super::{page_copy, zeroed_pool};
 use crate::arch::Frame;
-use crate::memory::frame::count::{Dropped, TooManyHolders};
-use crate::memory::frame::page_copy;
-use crate::memory::frame::zeroed_pool;
+use crate::memory::fault_injection;
 use crate::memory::planted::{Planted, planted};
+use crate::memory::stats::counters::{Counter, count};
 use core::mem;
+
+/// A fresh frame with the caller as its only holder. Nothing is known of its bytes.
+fn allocate(purpose: Purpose) -> Result<Frame, OutOfMemory> {
+    let found = pool::allocate(purpose).or_else(take_last);
+    if found.is_none() {
+        count(Counter::AllocationsFailed);
+    }
+    found.map(claim).ok_or(OutOfMemory)
+}
+
+/// A free frame from where the pool does not look: the zeroed ones, and other CPUs' caches.
+#[cold]
+fn take_last() -> Option<Frame> {
+    zeroed_pool::give_back().or_else(pool::take_from_any_cache)
+}
+
+/// As [`pool::free`], for a frame that the caller has left full of zeroes (rule M9).
+pub(in crate::memory) fn free_zeroed(frame: Frame) {
+    assert!(
+        holders(frame) == 0,
+        "M1: {frame:?} was freed while it is held"
+    );
+    match zeroed_pool::put(frame) {
+        Ok(()) => count(Counter::FramesFreed),
+        Err(frame) => pool::free(frame),
+    }
+}
+
+/// Free frames, those in all CPUs' caches and the zeroed ones included.
+pub fn free_frames() -> usize {
+    pool::len() + zeroed_pool::len()
+}
 
 /// An owned reference to a frame, counted (rule M1).
 ///
@@ -24,7 +56,7 @@ impl FrameRef {
     /// A fresh frame full of zeroes (rule M9).
     pub fn zeroed(purpose: Purpose) -> Result<FrameRef, OutOfMemory> {
         if purpose == Purpose::User {
-            fail_on_purpose()?;
+            fault_injection::check()?;
             if let Some(frame) = zeroed_pool::take() {
                 debug_assert!(page_copy::is_zero(frame), "M9: {frame:?} is not zeroed");
                 return Ok(FrameRef(claim(frame)));
@@ -32,7 +64,7 @@ impl FrameRef {
         }
         let frame = allocate(purpose)?;
         if !planted(Planted::NotZeroed) {
-            // SAFETY: the frame is fresh: nobody else has it.
+            // SAFETY: the frame is fresh: nothing else has it.
             unsafe { page_copy::zero(frame) };
         }
         Ok(FrameRef(frame))
@@ -40,7 +72,7 @@ impl FrameRef {
 
     /// The frame of zeroes, which is never written and has many holders.
     pub fn zeroes() -> FrameRef {
-        FrameRef(TABLE.get().zeroes)
+        FrameRef(metadata::all().zeroes)
     }
 
     /// A fresh frame with the contents of `original` (rule M9), which the caller holds or
@@ -49,7 +81,7 @@ impl FrameRef {
     /// # Safety
     /// `original` must stay allocated during the call.
     pub unsafe fn copy_of(original: Frame) -> Result<FrameRef, OutOfMemory> {
-        fail_on_purpose()?;
+        fault_injection::check()?;
         let frame = allocate(Purpose::User)?;
         if !planted(Planted::NotFilled) {
             // SAFETY: the fresh frame is ours alone, and the caller keeps the original.
@@ -89,7 +121,7 @@ impl FrameRef {
 impl Drop for FrameRef {
     fn drop(&mut self) {
         if drop_reference(self.0) == Dropped::Last {
-            free(self.0);
+            pool::free(self.0);
         }
     }
 }

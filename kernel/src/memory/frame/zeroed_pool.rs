@@ -1,21 +1,20 @@
-//! A stock of frames that are full of zeroes already (rule M9), so that the first touch of a
-//! page, and each new table, need not wait for that.
+//! A pool of free frames that are full of zeroes already (rule M9), so that the first touch of
+//! a page, and each new table, need not wait for the clearing.
 //!
-//! A background task fills it while some CPU has nothing better to do; then the task sleeps
-//! until the stock is half empty. Each CPU takes a batch at a time, and from that one by
-//! one. The frames in the stock are free: they are counted so, and given back one by
-//! one when the pool has none. A table that was taken apart is full of zeroes as well and goes
-//! to the batch of its CPU, so that a child's tables become those of the next.
+//! A background task fills the pool while some CPU has no other work. Then the task sleeps
+//! until the pool is half empty. Each CPU takes a batch at a time, and single frames from its
+//! batch. The frames count as free; [`give_back`] returns them one by one when there are no
+//! others. A table that was taken apart is full of zeroes as well and goes to the batch of its
+//! CPU, so the tables of a dead child become those of the next child.
 //!
-//! On a machine with one CPU nothing is zeroed ahead. The same CPU would do the same work at
-//! another time, and what a program costs would depend on what ran before it.
+//! On a machine with one CPU nothing is zeroed in advance. The same CPU would do the same work
+//! at another time, and the cost of a program would depend on what ran before it.
 //!
-//! Lock order: a CPU's batch, then the stock.
+//! Lock order: a CPU's batch, then the chain.
 
-use crate::arch::Frame;
-use crate::arch::{self, PerMachine};
-use crate::memory::frame::page_copy;
-use crate::memory::frame::{self, Chain};
+use super::chain::Chain;
+use super::{page_copy, pool};
+use crate::arch::{self, Frame, PerMachine};
 use crate::memory::stats::counters::{Counter, count};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
@@ -25,34 +24,34 @@ use executor::Label;
 use executor::sync::WaitQueue;
 use spin::Mutex;
 
-/// How many frames the stock has at most: 2 MiB, and not more than 1/64 of memory.
+/// How many frames the pool has at most: 2 MiB, and not more than 1/64 of memory.
 const MARK: usize = 512;
 /// How many a CPU takes at a time, and how many are zeroed between two yields.
 const BATCH: usize = 16;
 
-/// What a CPU has at hand: there is room for some tables besides.
+/// A CPU's batch. It has room for some freed tables besides.
 type Batch = ArrayVec<Frame, { 2 * BATCH }>;
 
-struct Stock {
-    /// What a full stock has; 0 where there is none.
+struct ZeroedPool {
+    /// The length of a full chain; 0 where nothing is zeroed in advance.
     mark: usize,
     chain: Mutex<Chain>,
-    /// How long the chain is: a hint for who does not want to lock it.
+    /// The length of the chain: a hint for readers that do not want to lock it.
     len: AtomicUsize,
     batches: Vec<CachePadded<Mutex<Batch>>>,
     wanted: WaitQueue,
 }
 
-static STOCK: PerMachine<Stock> = PerMachine::new();
+static ZEROED_POOL: PerMachine<ZeroedPool> = PerMachine::new();
 
-/// Makes an empty stock; [`run`] fills it.
+/// Makes an empty pool; [`run`] fills it.
 pub(in crate::memory) fn init() {
     let mark = match arch::cpu_count() {
         1 => 0,
-        _ => MARK.min(frame::managed_frames() / 64),
+        _ => MARK.min(pool::managed_frames() / 64),
     };
     let batch = || CachePadded::new(Mutex::new(Batch::new()));
-    STOCK.init(Stock {
+    ZEROED_POOL.init(ZeroedPool {
         mark,
         chain: Mutex::new(Chain::new()),
         len: AtomicUsize::new(0),
@@ -64,49 +63,49 @@ pub(in crate::memory) fn init() {
 /// A free frame full of zeroes, if there is one at hand.
 pub(in crate::memory) fn take() -> Option<Frame> {
     // Not there yet when the heap takes its first frames.
-    let stock = STOCK.try_get()?;
-    let mut batch = stock.batches[arch::cpu().0].lock();
+    let zeroed = ZEROED_POOL.try_get()?;
+    let mut batch = zeroed.batches[arch::cpu().0].lock();
     let was_empty = batch.is_empty();
     if was_empty {
-        stock.refill(&mut batch);
+        zeroed.refill(&mut batch);
     }
     let frame = batch.pop();
     drop(batch);
     // Only now and then, and with no lock held.
-    if was_empty && stock.is_low() {
-        stock.wanted.wake_one();
+    if was_empty && zeroed.is_low() {
+        zeroed.wanted.wake_one();
     }
     frame.inspect(|_| count(Counter::PrezeroedHits))
 }
 
 /// Takes a frame that is free and full of zeroes, or gives it back where there is no room.
 pub(in crate::memory) fn put(frame: Frame) -> Result<(), Frame> {
-    let stock = STOCK.try_get().ok_or(frame)?;
-    let mut batch = stock.batches[arch::cpu().0].lock();
+    let zeroed = ZEROED_POOL.try_get().ok_or(frame)?;
+    let mut batch = zeroed.batches[arch::cpu().0].lock();
     batch.try_push(frame).map_err(|full| full.element())
 }
 
-/// A frame out of the stock, for who finds no other.
+/// A frame out of the pool, for a caller that finds no other.
 pub(in crate::memory) fn give_back() -> Option<Frame> {
-    let stock = STOCK.try_get()?;
-    let from_chain = stock.pop();
-    from_chain.or_else(|| stock.batches.iter().find_map(|batch| batch.lock().pop()))
+    let zeroed = ZEROED_POOL.try_get()?;
+    let from_chain = zeroed.pop();
+    from_chain.or_else(|| zeroed.batches.iter().find_map(|batch| batch.lock().pop()))
 }
 
-/// Frames in the stock.
+/// Frames in the pool.
 pub(in crate::memory) fn len() -> usize {
-    STOCK.try_get().map_or(0, |stock| {
-        let batches: usize = stock.batches.iter().map(|batch| batch.lock().len()).sum();
-        batches + stock.chain.lock().len()
+    ZEROED_POOL.try_get().map_or(0, |zeroed| {
+        let batches: usize = zeroed.batches.iter().map(|batch| batch.lock().len()).sum();
+        batches + zeroed.chain.lock().len()
     })
 }
 
-/// The task that fills the stock. Never ends.
+/// The task that fills the pool. Never ends.
 pub async fn run() {
-    let stock = STOCK.get();
+    let zeroed = ZEROED_POOL.get();
     loop {
-        let work = || (stock.is_low() && frame::has_surplus()).then_some(());
-        stock.wanted.wait_until(work).await;
+        let work = || (zeroed.is_low() && pool::has_surplus()).then_some(());
+        zeroed.wanted.wait_until(work).await;
         while fill_some() {
             executor::yield_now().await;
         }
@@ -114,26 +113,26 @@ pub async fn run() {
     }
 }
 
-/// Zeroes some frames, if the stock is not full and memory not short. Says whether it did.
+/// Zeroes some frames, if the pool is not full and memory not short. Says whether it did.
 pub(in crate::memory) fn fill_some() -> bool {
-    let stock = STOCK.get();
-    if stock.len.load(Ordering::Relaxed) >= stock.mark {
+    let zeroed = ZEROED_POOL.get();
+    if zeroed.len.load(Ordering::Relaxed) >= zeroed.mark {
         return false;
     }
-    let fresh: ArrayVec<Frame, BATCH> = frame::surplus(BATCH).collect();
+    let fresh: ArrayVec<Frame, BATCH> = pool::surplus(BATCH).collect();
     for &frame in &fresh {
-        // SAFETY: taken out of the pool a moment ago: nobody else has it.
+        // SAFETY: taken out of the pool a moment ago: nothing else has it.
         unsafe { page_copy::zero(frame) };
     }
-    let mut chain = stock.chain.lock();
+    let mut chain = zeroed.chain.lock();
     for &frame in &fresh {
         chain.push(frame);
     }
-    stock.len.store(chain.len(), Ordering::Relaxed);
+    zeroed.len.store(chain.len(), Ordering::Relaxed);
     !fresh.is_empty()
 }
 
-impl Stock {
+impl ZeroedPool {
     fn is_low(&self) -> bool {
         self.len.load(Ordering::Relaxed) < self.mark / 2
     }

@@ -7,12 +7,10 @@
 //!
 //! Each CPU keeps some of the small objects that it has freed (`slab_cache.rs`).
 
-use crate::arch;
-use crate::arch::FRAME_SIZE;
 use crate::arch::paging::Bits;
+use crate::arch::{self, FRAME_SIZE, HEAP as HEAP_START, PerMachine};
 use crate::memory::frame;
 use crate::memory::heap::slab_cache::SlabCache;
-use crate::memory::reclaim;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 use talc::base::Talc;
@@ -20,8 +18,7 @@ use talc::base::binning::{Binning, DefaultBinning};
 use talc::source::Source;
 use talc::sync::TalcLock;
 
-/// How many steps of reclaim are taken before an allocation fails. Nothing on that way takes
-/// memory from the heap, which is locked meanwhile.
+/// How many steps of reclaim are taken before an allocation fails.
 const RECLAIM_STEPS: usize = 256;
 /// How much it grows at the least.
 const STEP: usize = 16 * FRAME_SIZE;
@@ -29,7 +26,7 @@ const STEP: usize = 16 * FRAME_SIZE;
 #[global_allocator]
 static HEAP: Heap = Heap(SlabCache::new(TalcLock::new(Growing {
     end: None,
-    mapped: arch::HEAP,
+    mapped: HEAP_START,
 })));
 
 struct Heap(SlabCache<TalcLock<spin::Mutex<()>, Growing, DefaultBinning>>);
@@ -52,9 +49,17 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
-/// Lets each CPU keep objects, when their number is known.
-pub(in crate::memory) fn init_slab_cache() {
+/// Reclaims up to so many references, on all CPUs, and says whether there were any.
+type Reclaim = fn(usize) -> bool;
+
+/// What is above this layer and may have memory that nothing uses any more.
+static RECLAIM: PerMachine<Reclaim> = PerMachine::new();
+
+/// Gives each CPU its slab cache, when the number of CPUs is known. `reclaim` is called before an
+/// allocation fails; it takes no memory from the heap, which is locked meanwhile.
+pub(in crate::memory) fn init(reclaim: Reclaim) {
     HEAP.0.init(arch::cpu_count());
+    RECLAIM.init(reclaim);
 }
 
 /// Maps further frames behind the heap when it is full.
@@ -81,9 +86,8 @@ unsafe impl Source for Growing {
         };
         let wanted = fits()
             .or_else(|| {
-                reclaim::reclaim_all_cpus(RECLAIM_STEPS)
-                    .then(fits)
-                    .flatten()
+                let reclaim = RECLAIM.try_get()?;
+                reclaim(RECLAIM_STEPS).then(fits).flatten()
             })
             .ok_or(())?;
         let start = talc.source.mapped;
@@ -101,7 +105,7 @@ unsafe impl Source for Growing {
             // addresses that are the heap's alone.
             Some(old) => Some(unsafe { talc.extend(old, end) }),
             // SAFETY: as above, for all of the heap.
-            None => unsafe { talc.claim(arch::HEAP as *mut u8, end.addr() - arch::HEAP) },
+            None => unsafe { talc.claim(HEAP_START as *mut u8, end.addr() - HEAP_START) },
         };
         Ok(())
     }

@@ -3,8 +3,8 @@
 use super::{Contents, explore};
 use crate::arch::CpuId;
 use crate::memory::tlb::active_cpus::ActiveCpus;
-use crate::memory::tlb::flush::FlushRange;
 use crate::memory::tlb::mailbox::{Acks, Mailbox};
+use crate::memory::tlb::range::FlushRange;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use super::{Contents, explore};
 use crate::arch::CpuId;
 use crate::memory::planted::{Planted, plant};
-use crate::memory::tlb::active_cpus::CpuSet;
+use crate::memory::tlb::cpu_set::CpuSet;
 use crate::memory::tlb::mailbox::{Acks, Mailbox};
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;

@@ -90,7 +90,7 @@ impl Object {
         if let Some(frame) = self.existing(index)? {
             return Ok(frame);
         }
-        // Zeroed without the lock; if somebody was faster, theirs counts, and ours is given
+        // Zeroed without the lock; if another CPU was faster, its page counts, and ours is given
         // back without the lock.
         let fresh = FrameRef::zeroed(Purpose::User)?;
         let (shared, _spare) = match self.frames.lock().entry(index) {
@@ -154,7 +154,7 @@ impl Object {
             };
             let given = source.take(&mut buffer[..wanted]);
             // SAFETY: `frame` holds a reference during the call; the bytes of an object may be
-            // written by all who have it, and who maps it privately knows that.
+            // written by all that map it, and a private mapping allows for that.
             unsafe { page_copy::write(frame.frame(), within, &buffer[..given]) };
             done += given;
             self.length.fetch_max(at + given as u64, Ordering::AcqRel);

@@ -3,9 +3,11 @@
 //! Linux works through all mapped parts of the range
 //! and complains of the holes afterwards; so does this.
 
-use crate::memory::space::AddressSpace;
-use crate::memory::space::map::{MapError, Vmas, may_change};
-use crate::memory::space::mmap_lock::Mappings;
+use super::address_space::AddressSpace;
+use super::clear::Vmas;
+use super::error::MapError;
+use super::mmap_lock::Mappings;
+use super::placement::may_change;
 use crate::memory::vma::map::checked_end;
 use crate::memory::vma::vm_area::{Backing, Vma, VmaFlags};
 
@@ -79,7 +81,7 @@ impl AddressSpace {
     }
 }
 
-/// Up to where the advice suits the areas of the range, and what is to be said when it has
+/// Up to where the advice suits the VMAs of the range, and what is to be said when it has
 /// been followed there.
 fn suited_part(
     mappings: &Mappings,

@@ -4,8 +4,9 @@
 //! operations that are barriers themselves. A CPU that is not in the set is not running the
 //! program; it enters the set, or has left it, by an operation that is a barrier, too.
 
-use crate::memory::space::AddressSpace;
-use crate::memory::tlb::flush::{FlushRange, RetiredBatch};
+use super::address_space::AddressSpace;
+use crate::memory::reclaim::retired::RetiredBatch;
+use crate::memory::tlb::range::FlushRange;
 use crate::memory::tlb::shootdown;
 
 impl AddressSpace {

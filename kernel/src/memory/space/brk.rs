@@ -1,11 +1,12 @@
-//! The heap that brk(2) moves: one area behind the program.
+//! The heap that brk(2) moves: one VMA behind the program.
 
+use super::address_space::AddressSpace;
+use super::clear::Vmas;
+use super::placement::may_change;
+use super::populate::Populate;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::USER_END;
 use crate::memory::frame;
-use crate::memory::space::AddressSpace;
-use crate::memory::space::map::{Vmas, may_change};
-use crate::memory::space::populate::Populate;
 use crate::memory::vma::map::Totals;
 use crate::memory::vma::vm_area::{Backing, Protection, Vma, VmaFlags};
 

@@ -1,78 +1,59 @@
-//! The page fault: what a program may have is made so; the rest is an error (rules M2,
-//! M4, M8, M9).
+//! The page fault: makes an access possible that the program is allowed, or says why it is not
+//! (rules M2, M4, M8, M9).
 //!
 //! ```text
-//!  fault ── area? right? ──no──> SIGSEGV
-//!    │ un-share the path (cow_break.rs)
+//!  fault ── VMA? right? ──no──> SIGSEGV
+//!    │ make the path private (cow_break.rs)
 //!    ├─ nothing there:      fresh zeroes (for a read: the one frame of zeroes), or the object's page
-//!    ├─ only we hold it:    take over: writable in place
+//!    ├─ only we hold it:    reuse: writable in place
 //!    └─ shared:             copy ─> map the copy read-only ─> flush ─> writable ─> thread goes on
 //!                                                              └> old reference retired ─> reclaimer
 //! ```
 //!
-//! The same code serves faults from ring 3 and the kernel's own access to user memory. It
-//! runs to its end without waiting, unless the address space is active on other CPUs when
-//! a page has to be copied: then they have to forget the old page before the new one may
-//! be written.
+//! The same code serves faults from ring 3 and the kernel's own access to user memory. It runs to
+//! its end without waiting, unless the address space is active on other CPUs when a page has to be
+//! copied: then they have to flush the old page before the new one may be written.
 //!
-//! **Side by side.** Faults of several threads go on at the same time. Each holds the
-//! mappings's lock shared, also while it waits for acknowledgements, and changes entries by
-//! compare-and-exchange only. While anybody holds the lock so
+//! **Concurrent faults.** Faults of several threads go on at the same time. Each holds the mmap lock
+//! shared, also while it waits for acknowledgements, and changes entries by compare-and-exchange
+//! only. While any task holds the lock shared,
 //!
-//! * an entry above the leaves is made, replaced by a copy or given the writable bit; it
-//!   never loses it, and never points to the same table again;
-//! * a leaf entry is filled, replaced by an unsettled copy, settled, or given the
-//!   writable bit; likewise.
+//! * an entry above the leaves is made, replaced by a copy or given the writable bit; it never
+//!   loses that bit, and never points to the same table again;
+//! * a leaf entry is filled, replaced by a COW-pending copy, committed, or given the writable bit;
+//!   it never goes back either.
 //!
-//! All else (fork, munmap, mprotect) holds the lock alone, and so begins when no copy is
-//! waited for any more. Two threads that write the same page: one of them installs its
-//! copy, the other finds it unsettled and waits for a shootdown of its own, which
-//! mostly goes with the first.
+//! All else (fork, munmap, mprotect) holds the lock exclusively, and so begins when no task waits for
+//! a copy any more. When two threads write the same page, one of them installs its copy. The other
+//! finds the entry COW-pending and waits for a shootdown of its own, which mostly merges with the
+//! first.
 
-use crate::arch;
-use crate::arch::Access;
-use crate::arch::FRAME_SIZE;
-use crate::arch::Frame;
+use super::address_space::AddressSpace;
+use super::current::is_current;
+use super::error::FaultError;
+use super::first_touch::{first_mapping, leaf_entry};
+use super::leaf::{leaf_bits, trace_copy};
+use super::mmap_lock::Mappings;
+use super::stack_growth;
 use crate::arch::level::{Level, page_of};
 use crate::arch::paging::{Bits, Entry, Table};
-use crate::memory::frame::{self, FrameRef, OutOfMemory, Purpose};
-use crate::memory::object::PageError;
+use crate::arch::{self, Access, Frame};
+use crate::memory::frame::{self, FrameRef, Purpose};
 use crate::memory::planted::{Planted, planted};
-use crate::memory::reclaim::{self, Retired};
-use crate::memory::space::AddressSpace;
-use crate::memory::space::mmap_lock::Mappings;
-use crate::memory::space::stack_growth;
+use crate::memory::reclaim::reclaimer;
+use crate::memory::reclaim::retired::{Retired, RetiredBatch};
 use crate::memory::stats::counters::{Counter, count};
 use crate::memory::table::occupancy;
-use crate::memory::tlb::flush::{FlushRange, RetiredBatch};
+use crate::memory::tlb::range::FlushRange;
 use crate::memory::tlb::shootdown::{self, Ready, Ticket};
-use crate::memory::vma::vm_area::{Backing, Protection, Vma};
+use crate::memory::vma::vm_area::{Protection, Vma};
 use crate::trace::{self, Kind};
-
-/// Why an access is not possible.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FaultError {
-    /// Nothing is mapped there (`SEGV_MAPERR`).
-    NotMapped,
-    /// It is mapped, but not for this kind of access (`SEGV_ACCERR`).
-    NotAllowed,
-    /// The mapping is longer than the file (`SIGBUS`).
-    BeyondEnd,
-    /// No memory is left, or the page has as many holders as can be counted.
-    OutOfMemory,
-}
-
-impl From<OutOfMemory> for FaultError {
-    fn from(_: OutOfMemory) -> FaultError {
-        FaultError::OutOfMemory
-    }
-}
 
 /// What became of a fault.
 enum Resolved {
     /// The access is possible now.
     Done,
-    /// It is when the page is settled, and that is when this shootdown is over.
+    /// It will be when the copy is committed, after this shootdown.
     CowPending(CowPending, Ticket),
 }
 
@@ -80,11 +61,12 @@ enum Resolved {
 enum Leaf {
     /// All that was wanted.
     Ready,
-    /// A copy is mapped read-only, to be settled after a flush.
+    /// A copy is mapped read-only, to be committed after a flush.
     CowPending(CowPending),
 }
 
-/// A copy that is mapped read-only while some CPU may still use what was mapped before.
+/// A COW-pending entry: its copy is mapped read-only while some CPU may still use the page that
+/// was mapped before.
 #[derive(Clone, Copy)]
 struct CowPending {
     table: Table,
@@ -95,7 +77,7 @@ struct CowPending {
 impl CowPending {
     /// Makes the copy writable. The caller knows that no CPU has the old translation any more
     /// (rule M4), and has held the mmap lock, shared, since it found the copy in the
-    /// entry: nobody has forked or unmapped since. Another thread may have been faster.
+    /// entry: no fork and no munmap has come in between. Another thread may have been faster.
     fn commit(self) {
         let mut entry = self.table.load(self.index);
         while entry.frame() == Some(self.copy) && entry.bits().contains(Bits::COW_PENDING) {
@@ -111,7 +93,7 @@ impl CowPending {
     }
 }
 
-/// A fault that has to wait for something, or cannot be resolved: the second stage.
+/// The slow path of a fault, which may wait, or fail.
 #[must_use]
 pub struct FaultSlowPath<'a> {
     space: &'a AddressSpace,
@@ -126,7 +108,7 @@ impl FaultSlowPath<'_> {
     pub async fn resolve(self) -> Result<(), FaultError> {
         match self.space.attempt(self.address, self.access).await {
             // Rule M10: what waits to be dropped may be what is missing.
-            Err(FaultError::OutOfMemory) if reclaim::direct_reclaim().await => {
+            Err(FaultError::OutOfMemory) if reclaimer::direct_reclaim().await => {
                 self.space.attempt(self.address, self.access).await
             }
             outcome => outcome,
@@ -143,16 +125,15 @@ impl AddressSpace {
         }
     }
 
-    /// The first stage of that: makes the access possible if there is nothing to wait for, as
-    /// mostly, so that no future has to be made. What is left, or wrong, is for
-    /// [`fault_slow`](Self::fault_slow), which has to follow.
+    /// The fast path: makes the access possible if that needs no wait, as mostly, so that no future
+    /// has to be made. Returns whether it did; if not, [`fault_slow`](Self::fault_slow) has to
+    /// follow.
     #[must_use]
     pub fn fault_fast(&self, address: usize, access: Access) -> bool {
         count(Counter::Faults);
         let span = trace::fault(address, access == Access::Write);
         let done = shootdown::ready_now().is_some_and(|ready| {
-            // Where other CPUs are, a shootdown may be due, which the slow way waits for. One that
-            // enters just now makes the slow way send another.
+            // With other CPUs active a shootdown may be due, for which the slow path waits.
             !self.is_active_elsewhere()
                 && self.mmap_lock.try_read().is_some_and(|mappings| {
                     let resolved = self.resolve(&mappings, address, access, ready);
@@ -165,7 +146,7 @@ impl AddressSpace {
         done
     }
 
-    /// The second stage, for a fault that was not resolved in the first.
+    /// The slow path, for a fault that the fast path has not resolved.
     pub fn fault_slow(&self, address: usize, access: Access) -> FaultSlowPath<'_> {
         FaultSlowPath {
             space: self,
@@ -195,8 +176,8 @@ impl AddressSpace {
             resolved = self.resolve(&mappings, address, access, ready);
         }
         if let Resolved::CowPending(page, shootdown) = resolved? {
-            // If this thread is killed here, the copy stays unsettled, and the next who wants to
-            // write it sends a shootdown for it.
+            // If this thread is killed here, the copy stays COW-pending, and the next fault that
+            // writes it sends a shootdown for it.
             shootdown.over().await;
             page.commit();
             self.forget_here(address);
@@ -267,7 +248,7 @@ impl AddressSpace {
     /// Loosening needs no shootdown (rule M5), but this CPU would take the fault again
     /// with what its TLB holds.
     fn forget_here(&self, address: usize) {
-        if crate::memory::tlb::active_cpus::is_current(self) {
+        if is_current(self) {
             arch::flush_page(page_of(address));
         }
     }
@@ -299,8 +280,8 @@ impl AddressSpace {
             // us and the page: drop it now instead of copying.
             let zeroes = frame::is_zeroes(frame);
             let copies = !zeroes && !vma.backing.is_shared() && !frame::is_sole(frame);
-            if copies && reclaim::waits_here() {
-                reclaim::reclaim_here(RECLAIM_STEPS);
+            if copies && reclaimer::waits_here() {
+                reclaimer::reclaim_here(RECLAIM_STEPS);
             }
             if vma.backing.is_shared() || frame::is_sole(frame) {
                 if entry.bits().contains(Bits::COW_PENDING) && !planted(Planted::HastyReuse) {
@@ -325,7 +306,7 @@ impl AddressSpace {
             let copy = if zeroes {
                 FrameRef::zeroed(Purpose::User)?
             } else {
-                // SAFETY: the leaf table holds the frame, and as this CPU is active here (or nobody
+                // SAFETY: the leaf table holds the frame, and as this CPU is active here (or none
                 // is) the frame is not dropped before this CPU acknowledges (see `look_up`).
                 unsafe { FrameRef::copy_of(frame)? }
             };
@@ -336,7 +317,7 @@ impl AddressSpace {
             {
                 let copy = copy.into_entry();
                 if zeroes {
-                    // Nobody counts the holders of the old frame, so there is nothing to drop.
+                    // The holders of the old frame are not counted, so there is nothing to drop.
                     count(Counter::ZeroFills);
                     trace::event(Kind::ZeroFill, [address as u64]);
                 } else {
@@ -351,15 +332,10 @@ impl AddressSpace {
     }
 }
 
-pub(in crate::memory) fn trace_copy(address: usize, from: Frame, to: Frame) {
-    let (from, to) = (from.number(), to.number());
-    trace::event(Kind::Copy, [address as u64, from.into(), to.into()]);
-}
-
 /// How many waiting references a fault drops at the most before it copies.
 const RECLAIM_STEPS: usize = 16;
 
-/// Whether an area allows an access. On x86 what can be written or executed can be read
+/// Whether a VMA allows an access. On x86 what can be written or executed can be read
 /// (Intel SDM vol. 3, 4.6).
 fn allows(protection: Protection, access: Access) -> bool {
     match access {
@@ -367,62 +343,4 @@ fn allows(protection: Protection, access: Access) -> bool {
         Access::Write => protection.contains(Protection::WRITE),
         Access::Execute => protection.contains(Protection::EXECUTE),
     }
-}
-
-/// The bits of a leaf entry for an area, without the right to write. What must not be
-/// touched at all is present, and holds its frame, but not for user mode.
-pub(in crate::memory) fn leaf_bits(protection: Protection) -> Bits {
-    let mut bits = Bits::PRESENT;
-    bits.set(Bits::USER, !protection.is_empty());
-    bits.set(Bits::NO_EXECUTE, !protection.contains(Protection::EXECUTE));
-    bits
-}
-
-/// The page for an address of which the tables know nothing yet.
-fn first_mapping(vma: &Vma, address: usize, access: Access) -> Result<FrameRef, FaultError> {
-    let page = |object: &crate::memory::Object, offset: u64| {
-        let within = (page_of(address) - vma.start) as u64;
-        object
-            .page((offset + within) / FRAME_SIZE as u64)
-            .map_err(|error| match error {
-                PageError::BeyondEnd => FaultError::BeyondEnd,
-                PageError::OutOfMemory => FaultError::OutOfMemory,
-            })
-    };
-    match &vma.backing {
-        Backing::Anonymous if access != Access::Write => {
-            count(Counter::ZeroPageMaps);
-            Ok(FrameRef::zeroes())
-        }
-        Backing::Anonymous => {
-            count(Counter::ZeroFills);
-            trace::event(Kind::ZeroFill, [address as u64]);
-            Ok(FrameRef::zeroed(Purpose::User)?)
-        }
-        Backing::Shared(object, offset) => page(object, *offset),
-        Backing::Private(object, offset) => {
-            count(Counter::FileMaps);
-            let original = page(object, *offset)?;
-            if access != Access::Write {
-                return Ok(original);
-            }
-            // SAFETY: `original` holds the frame during the call.
-            let copy = unsafe { FrameRef::copy_of(original.frame())? };
-            count(Counter::CowCopies);
-            trace_copy(address, original.frame(), copy.frame());
-            Ok(copy)
-        }
-    }
-}
-
-/// The entry for a page that is mapped for the first time. It is writable at once where
-/// the area is, if the page is ours alone or meant to be shared.
-fn leaf_entry(page: &FrameRef, vma: &Vma) -> Entry {
-    let mut bits = leaf_bits(vma.protection) | Bits::ACCESSED;
-    let ours = vma.backing.is_shared() || frame::is_sole(page.frame());
-    bits.set(
-        Bits::WRITE,
-        ours && vma.protection.contains(Protection::WRITE),
-    );
-    Entry::new(page.frame(), bits)
 }

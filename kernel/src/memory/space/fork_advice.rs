@@ -1,15 +1,14 @@
-//! What a child does not get at a fork: areas that are its parent's alone, contents that
-//! were to be wiped, and locks on memory (madvise(2), mlock(2)).
+//! What a child does not get at a fork: VMAs with `MADV_DONTFORK`, the contents of VMAs with
+//! `MADV_WIPEONFORK`, and locks on memory (madvise(2), mlock(2)).
 //!
-//! A fork shares whole tables, so the child has all of it at first. Before it runs, and
-//! before anybody else can reach its address space, it gives up what is not meant for it:
-//! it un-shares the paths to that and takes it out of its own tables, as a munmap would.
-//! Without such areas a fork does not look at any.
+//! A fork shares whole tables, so the child has all of it at first. Before it runs, and before any
+//! other task can reach its address space, its fork makes the paths to those VMAs private and takes
+//! their pages out of the child's tables, as a munmap would. Without such VMAs a fork looks at none.
 
+use super::address_space::AddressSpace;
+use super::clear::Vmas;
 use crate::arch::level::USER_END;
 use crate::memory::frame::{self, OutOfMemory};
-use crate::memory::space::AddressSpace;
-use crate::memory::space::map::Vmas;
 use crate::memory::vma::vm_area::VmaFlags;
 
 impl AddressSpace {

@@ -4,13 +4,14 @@
 //! Memory never leaves, so a page that is there is as good as locked, and to lock memory is
 //! to fault it in. The trait is kept because other calls ask for it.
 
+use super::address_space::AddressSpace;
+use super::error::FaultError;
+use super::error::MapError;
+use super::placement::may_change;
 use crate::arch::Access;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::USER_END;
 use crate::arch::paging::Bits;
-use crate::memory::space::AddressSpace;
-use crate::memory::space::fault::FaultError;
-use crate::memory::space::map::{MapError, may_change};
 use crate::memory::vma::map::checked_end;
 use crate::memory::vma::vm_area::{Backing, Protection, Vma, VmaFlags};
 
@@ -51,7 +52,7 @@ impl AddressSpace {
         let end = checked_end(start, length).ok_or(FaultError::NotMapped)?;
         let mut at = start;
         while at < end {
-            // After each await the areas may be others.
+            // After each await the VMAs may be others.
             let (area_end, access) = {
                 let mappings = self.mmap_lock.read().await;
                 let vma = mappings.vmas.find(at).ok_or(FaultError::NotMapped)?;
@@ -77,7 +78,7 @@ impl AddressSpace {
         })
     }
 
-    /// Locks the areas of a range, or unlocks them, as far as there is no hole.
+    /// Locks the VMAs of a range, or unlocks them, as far as there is no hole.
     pub async fn set_locked(
         &self,
         start: usize,
@@ -97,7 +98,7 @@ impl AddressSpace {
         }
     }
 
-    /// Locks or unlocks all areas that there are, if `now`, and says what is to become of
+    /// Locks or unlocks all VMAs that there are, if `now`, and says what is to become of
     /// those to come (mlockall(2)).
     pub async fn set_all_locked(&self, now: Option<bool>, later: bool) -> Result<(), MapError> {
         let mut mappings = self.mmap_lock.write().await;
@@ -111,7 +112,7 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Makes all pages of locked areas present, as far as possible.
+    /// Makes all pages of locked VMAs present, as far as possible.
     pub async fn populate_locked(&self) {
         let mut at = 0;
         loop {
@@ -121,7 +122,7 @@ impl AddressSpace {
                 vma.map(|vma| (vma.start, vma.size()))
             };
             let Some((start, size)) = area else { return };
-            // What cannot be there, such as what nobody may use, is left out (mlockall(2)).
+            // Pages that cannot be there, such as those without any right, are left out (mlockall(2)).
             let _ = self.populate(start, size, Populate::AsAllowed).await;
             at = start + size;
         }

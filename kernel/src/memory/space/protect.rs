@@ -1,14 +1,16 @@
 //! mprotect: rights that go are gone everywhere when it returns (rule M5).
 
+use super::address_space::AddressSpace;
+use super::error::MapError;
+use super::leaf::leaf_bits;
+use super::mmap_lock::Mappings;
+use super::placement::may_change;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::{LEAF_REACH, Level};
 use crate::arch::paging::Bits;
 use crate::memory::planted::{Planted, planted};
-use crate::memory::space::AddressSpace;
-use crate::memory::space::fault::leaf_bits;
-use crate::memory::space::map::{MapError, may_change};
-use crate::memory::space::mmap_lock::Mappings;
-use crate::memory::tlb::flush::{BATCH, FlushRange, RetiredBatch};
+use crate::memory::reclaim::retired::{BATCH, RetiredBatch};
+use crate::memory::tlb::range::FlushRange;
 use crate::memory::tlb::shootdown;
 use crate::memory::vma::map::{Totals, checked_end};
 use crate::memory::vma::vm_area::{Protection, Vma, VmaFlags};
@@ -18,8 +20,16 @@ const TABLES_AT_ONCE: usize = 64;
 /// Vmas, likewise.
 const VMAS_AT_ONCE: usize = 256;
 
+/// What of its range a change of rights concerns.
+enum Reach {
+    /// The range.
+    Range,
+    /// Also what lies below it in the same VMA, which has to be one that grows.
+    DownToStart,
+}
+
 impl AddressSpace {
-    /// Changes what a program may do with a range. Where it meets a gap, or an area that may never
+    /// Changes what a program may do with a range. Where it meets a gap, or a VMA that may never
     /// have such a right, it fails, as on Linux: what lies before that has been changed.
     pub async fn protect(
         &self,
@@ -27,26 +37,40 @@ impl AddressSpace {
         length: usize,
         protection: Protection,
     ) -> Result<(), MapError> {
-        let end = checked_end(start, length).ok_or(MapError::BadRange)?;
-        let mut mappings = self.mmap_lock.write().await;
-        self.protect_locked(&mut mappings, start, end, protection)
+        self.protect_from(start, length, protection, Reach::Range)
             .await
     }
 
-    /// The same for all of an area that grows, from its start on (`PROT_GROWSDOWN`).
+    /// The same for all of a VMA that grows, from its start on (`PROT_GROWSDOWN`).
     pub async fn protect_grown(
         &self,
         start: usize,
         length: usize,
         protection: Protection,
     ) -> Result<(), MapError> {
+        self.protect_from(start, length, protection, Reach::DownToStart)
+            .await
+    }
+
+    async fn protect_from(
+        &self,
+        start: usize,
+        length: usize,
+        protection: Protection,
+        reach: Reach,
+    ) -> Result<(), MapError> {
         let end = checked_end(start, length).ok_or(MapError::BadRange)?;
         let mut mappings = self.mmap_lock.write().await;
-        let vma = mappings.vmas.find(start).ok_or(MapError::NotMapped)?;
-        if !vma.flags.contains(VmaFlags::GROWS_DOWN) {
-            return Err(MapError::BadKind);
-        }
-        let start = vma.start;
+        let start = match reach {
+            Reach::Range => start,
+            Reach::DownToStart => {
+                let vma = mappings.vmas.find(start).ok_or(MapError::NotMapped)?;
+                if !vma.flags.contains(VmaFlags::GROWS_DOWN) {
+                    return Err(MapError::BadKind);
+                }
+                vma.start
+            }
+        };
         self.protect_locked(&mut mappings, start, end, protection)
             .await
     }
@@ -99,8 +123,8 @@ impl AddressSpace {
                 let none = &mut RetiredBatch::new();
                 mappings.expect(self.active_cpus.flush_and_release(ready, range, none));
             }
-            // The areas change with their pages: who is killed in the wait leaves no page with
-            // more rights than its area has.
+            // The VMAs change with their pages: a thread that is killed in the wait leaves no page
+            // with more rights than its VMA has.
             mappings
                 .vmas
                 .change(at, done, |vma| vma.protection = protection);
@@ -112,8 +136,8 @@ impl AddressSpace {
         outcome
     }
 
-    /// Sets the rights of leaf entries in the range, whose tables are our own. The right to
-    /// write is only taken; who may have it gets it by a fault. Returns how far it came,
+    /// Sets the rights of leaf entries in the range, whose tables are private. The right to
+    /// write is only taken; a page that may be written gets it by a fault. Returns how far it came,
     /// and whether any entry lost a right.
     fn change_rights(&self, start: usize, end: usize, protection: Protection) -> (usize, bool) {
         let wanted = leaf_bits(protection);

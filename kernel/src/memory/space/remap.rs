@@ -1,18 +1,21 @@
-//! mremap: areas that shrink, grow or move (rules M1, M2, M5).
+//! mremap: VMAs that shrink, grow or move (rules M1, M2, M5).
 //!
 //! The entries are moved by `move_tables.rs`; here is what may be done, and what becomes of
-//! the areas.
+//! the VMAs.
 
+use super::address_space::AddressSpace;
+use super::clear::Vmas;
+use super::error::MapError;
+use super::mmap_lock::Mappings;
+use super::move_tables::Move;
+use super::placement::{Placement, may_change, place_for};
+use super::populate::Populate;
 use crate::arch::FRAME_SIZE;
 use crate::memory::frame;
 use crate::memory::planted::{Planted, planted};
-use crate::memory::reclaim;
-use crate::memory::space::AddressSpace;
-use crate::memory::space::map::{MapError, Placement, Vmas, may_change, place_for};
-use crate::memory::space::mmap_lock::Mappings;
-use crate::memory::space::move_tables::Move;
-use crate::memory::space::populate::Populate;
-use crate::memory::tlb::flush::{FlushRange, RetiredBatch};
+use crate::memory::reclaim::reclaimer;
+use crate::memory::reclaim::retired::RetiredBatch;
+use crate::memory::tlb::range::FlushRange;
 use crate::memory::tlb::shootdown;
 use crate::memory::vma::map::{Totals, checked_end};
 use crate::memory::vma::vm_area::{Vma, VmaFlags};
@@ -33,7 +36,7 @@ pub enum Target {
 pub struct Remap {
     /// The first address of the range.
     pub start: usize,
-    /// Its length; 0 maps a shared area once more.
+    /// Its length; 0 maps a shared VMA once more.
     pub old_length: usize,
     /// The length that it shall have.
     pub new_length: usize,
@@ -47,7 +50,7 @@ impl AddressSpace {
     /// Changes the length of a mapping, or its place, and returns where it is then. When it
     /// returns no CPU can use what is not mapped any more (rule M5).
     ///
-    /// A failure for lack of memory moves nothing, but as on Linux what was in the route at
+    /// A failure for lack of memory moves nothing, but as on Linux what was in the way at
     /// the new place, and what the new length cuts off, may be gone.
     pub async fn remap(&self, remap: Remap) -> Result<usize, MapError> {
         let place = self.remap_areas(remap).await?;
@@ -143,7 +146,7 @@ impl AddressSpace {
             self.clear(mappings, cut, old_end, Vmas::Remove).await?;
             old_length = new_length;
         }
-        // Only now, as areas may have been cut.
+        // Only now, as VMAs may have been cut.
         let area = mappings
             .vmas
             .find(start)
@@ -168,7 +171,7 @@ impl AddressSpace {
             .await
     }
 
-    /// Moves part of one area to where nothing is mapped, and makes it `new_length` long.
+    /// Moves part of one VMA to where nothing is mapped, and makes it `new_length` long.
     async fn move_area(
         &self,
         mappings: &mut Mappings,
@@ -179,7 +182,7 @@ impl AddressSpace {
     ) -> Result<usize, MapError> {
         if self.prepare_move(mappings, route).await.is_err() {
             // Rule M10: what waits to be dropped may be what is missing.
-            reclaim::direct_reclaim().await;
+            reclaimer::direct_reclaim().await;
             self.prepare_move(mappings, route).await?;
         }
         let mut done = 0;
@@ -188,8 +191,8 @@ impl AddressSpace {
             let ready = shootdown::ready().await;
             let mut retired = RetiredBatch::new();
             let (moved, any) = self.move_some(step, &mut retired);
-            // The areas move with their pages: who is killed in the wait leaves no page
-            // without its area.
+            // The VMAs move with their pages: a thread that is killed in the wait leaves no page
+            // without its VMA.
             let piece = area.part(step.from, step.from + moved);
             if old_areas == Vmas::Remove {
                 mappings.vmas.remove_some(step.from, step.from + moved, 1);
@@ -230,7 +233,7 @@ impl AddressSpace {
     }
 }
 
-/// Whether part of an area, of which `old_length` bytes are named, may become `new_length`
+/// Whether part of a VMA, of which `old_length` bytes are named, may become `new_length`
 /// long.
 fn may_be_longer(
     mappings: &Mappings,
@@ -255,7 +258,7 @@ fn may_be_longer(
     Ok(())
 }
 
-/// Whether there may be so much more of an area. As with mmap, what could never be there at
+/// Whether there may be so much more of a VMA. As with mmap, what could never be there at
 /// once is refused.
 fn allowed(mappings: &Mappings, area: &Vma, start: usize, length: usize) -> bool {
     let Some(end) = checked_end(start, length) else {

@@ -1,7 +1,7 @@
 //! mmap, munmap, mprotect, brk, and access by the kernel.
 
 use super::*;
-use crate::errno::Errno;
+use crate::memory::AccessError;
 
 #[test]
 fn m5_what_is_unmapped_is_gone_and_its_frames_are_free() {
@@ -237,10 +237,16 @@ fn m8_the_kernel_writes_as_the_user_would() {
     now(child.read_bytes(BASE + PAGE - 2, &mut seen)).unwrap();
     assert_eq!(seen, [0, 1, 0, 0]);
     now(child.protect(BASE, PAGE, Protection::READ)).unwrap();
-    assert_eq!(now(child.write_bytes(BASE, b"x")), Err(Errno::EFAULT));
+    assert_eq!(
+        now(child.write_bytes(BASE, b"x")),
+        Err(AccessError::BadAddress)
+    );
     // The page is still there, but for nobody.
     now(child.protect(BASE, PAGE, Protection::empty())).unwrap();
-    assert_eq!(now(child.read_bytes(BASE, &mut [0])), Err(Errno::EFAULT));
+    assert_eq!(
+        now(child.read_bytes(BASE, &mut [0])),
+        Err(AccessError::BadAddress)
+    );
     for bad in [
         0,
         BASE + 2 * PAGE - 1,
@@ -250,12 +256,12 @@ fn m8_the_kernel_writes_as_the_user_would() {
     ] {
         assert_eq!(
             now(child.write_bytes(bad, b"xy")),
-            Err(Errno::EFAULT),
+            Err(AccessError::BadAddress),
             "{bad:#x}"
         );
         assert_eq!(
             now(child.read_bytes(bad, &mut seen)),
-            Err(Errno::EFAULT),
+            Err(AccessError::BadAddress),
             "{bad:#x}"
         );
     }
@@ -274,9 +280,9 @@ fn strings_end_at_their_zero_and_no_later() {
     now(space.write_bytes(BASE + PAGE - 4, b"abcd")).unwrap();
     assert_eq!(
         now(space.read_string(BASE + PAGE - 4, 100)),
-        Err(Errno::EFAULT)
+        Err(AccessError::BadAddress)
     );
-    assert_eq!(now(space.read_string(BASE, 0)), Err(Errno::ENAMETOOLONG));
+    assert_eq!(now(space.read_string(BASE, 0)), Err(AccessError::TooLong));
 }
 
 #[test]

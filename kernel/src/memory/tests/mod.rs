@@ -16,7 +16,7 @@ mod simulation;
 
 use super::*;
 use crate::arch::Access;
-use crate::memory::reclaim;
+use crate::memory::reclaim::reclaimer;
 use crate::testing::sim;
 use alloc::sync::Arc;
 use futures_util::FutureExt;
@@ -69,7 +69,7 @@ fn load(space: &AddressSpace, address: usize) -> Result<u8, FaultError> {
 
 /// Drops all that waits to be dropped on this CPU.
 fn reclaim_here() {
-    while reclaim::reclaim_here(1) {}
+    while reclaimer::reclaim_here(1) {}
 }
 
 /// The audit over everything that is left, which must be clean.

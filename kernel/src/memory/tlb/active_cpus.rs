@@ -1,68 +1,28 @@
-//! Which address space each CPU is in, and which CPUs each address space is active on
-//! (rules M5, M6).
+//! The CPUs that are active in an address space, and the generation of its entries (rules M5, M6).
 //!
-//! Activating and asking for a shootdown are a Dekker pair. The one who changes an entry
-//! then counts the generation up, and then reads the set of active CPUs. The one who
-//! activates enters the set first and loads CR3 after. So either the sender sees the CPU
-//! in the set and asks it, or the CPU begins to walk the tables after the change.
+//! Entering an address space and flushing it are a Dekker pair:
 //!
-//! With PCIDs a CPU may bring translations with it from its last visit. Between entering the
-//! set and loading CR3 it reads the generation, and keeps what it has only if that is the one
-//! that it knows (`slots.rs`). So if the sender did not see it, it sees the new generation.
+//! | a CPU that changes entries | a CPU that enters |
+//! |---|---|
+//! | stores the entries | adds itself to the mask (`fetch_or`, SeqCst) |
+//! | counts the generation up (`fetch_add`, SeqCst) | loads the generation (SeqCst) |
+//! | loads the mask (SeqCst) | loads CR3 and walks the tables |
+//!
+//! The two read-modify-writes and the two loads are in one total order of SeqCst operations. So
+//! either the load of the mask observes the CPU that enters, which is then sent a flush request;
+//! or that CPU's `fetch_or` comes after the load, and then its load of the generation, and its
+//! walks, come after the `fetch_add` and observe the new generation and the new entries.
+//!
+//! With PCIDs a CPU may still have translations from its last visit. It keeps them only if the
+//! generation that it has loaded is the one up to which they are known to be clean (`asid.rs`).
 
-use crate::arch::Frame;
+use super::asid::{self, Change, SpaceId};
+use super::cpu_set::CpuSet;
+use super::range::FlushRange;
 use crate::arch::atomic::{AtomicU64, Ordering, load_after};
-use crate::arch::{self, CpuId, PerMachine};
-use crate::memory::planted::{Planted, planted};
-use crate::memory::space::AddressSpace;
-use crate::memory::tlb::asid::{self, Change, SpaceId};
-use crate::memory::tlb::flush::FlushRange;
-use crate::trace::{self, Kind};
-use alloc::sync::Arc;
-use alloc::vec::Vec;
-use crossbeam_utils::CachePadded;
-use spin::Mutex;
+use crate::arch::{CpuId, Frame};
 
-/// A set of CPUs, one bit each.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CpuSet(pub u64);
-
-impl CpuSet {
-    /// The set with one CPU in it.
-    pub fn only(cpu: CpuId) -> CpuSet {
-        CpuSet(1 << cpu.0)
-    }
-
-    /// Whether nobody is in it.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Whether the CPU is in it.
-    pub fn contains(self, cpu: CpuId) -> bool {
-        self.0 & CpuSet::only(cpu).0 != 0
-    }
-
-    /// The same set without the CPU.
-    pub fn without(self, cpu: CpuId) -> CpuSet {
-        CpuSet(self.0 & !CpuSet::only(cpu).0)
-    }
-
-    /// The CPUs in it.
-    pub fn iter(self) -> impl Iterator<Item = CpuId> {
-        let mut left = self;
-        core::iter::from_fn(move || {
-            let first = CpuId(left.0.trailing_zeros() as usize);
-            let found = !left.is_empty();
-            found.then(|| {
-                left = left.without(first);
-                first
-            })
-        })
-    }
-}
-
-/// The part of an address space that CPUs contend for when they switch.
+/// The part of an address space that CPUs write when they switch to it or from it.
 pub(in crate::memory) struct ActiveCpus {
     id: SpaceId,
     cpus: AtomicU64,
@@ -79,9 +39,10 @@ impl ActiveCpus {
     }
 
     /// To be called after entries in the range were changed and before anything relies on
-    /// it: counts the generation up and returns who may hold translations from before.
+    /// it. Counts the generation up, and returns the CPUs that may hold translations from before.
     pub(in crate::memory) fn advance(&self, range: FlushRange) -> (Change, CpuSet) {
-        // SeqCst: orders the change before the read of the set (the Dekker pair above).
+        // SeqCst: the entries' stores come before this, the load of the mask after it (the Dekker
+        // pair above).
         let before = self.generation.fetch_add(1, Ordering::SeqCst);
         let change = Change {
             space: self.id,
@@ -91,7 +52,7 @@ impl ActiveCpus {
         (change, CpuSet(load_after(&self.cpus)))
     }
 
-    /// Who is active now. Only a hint, unless the caller knows why it cannot change.
+    /// The CPUs that are active now. Only a hint, unless the caller knows why it cannot change.
     pub(in crate::memory) fn cpus(&self) -> CpuSet {
         CpuSet(self.cpus.load(Ordering::SeqCst))
     }
@@ -99,90 +60,27 @@ impl ActiveCpus {
     /// Enters the set. Returns the generation, to be compared before CR3 is loaded.
     #[must_use]
     pub(in crate::memory) fn enter(&self, cpu: CpuId) -> u64 {
-        // SeqCst: orders the entry into the set before the look at the generation, and before
-        // the first walk.
+        // SeqCst: this store to the mask comes before the load of the generation, and before the
+        // first walk (the Dekker pair above).
         self.cpus.fetch_or(CpuSet::only(cpu).0, Ordering::SeqCst);
         load_after(&self.generation)
     }
 
-    /// The generation, for those who have not entered.
+    /// The generation, for a CPU that has not entered.
     #[cfg(test)]
     pub(in crate::memory) fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
     }
 
-    fn load(&self, root: Frame, generation: u64) {
+    /// Loads CR3 on this CPU, which has entered the set and then seen this generation.
+    pub(in crate::memory) fn load(&self, root: Frame, generation: u64) {
         asid::here().enter(root, self.id, generation);
     }
 
     /// Leaves the set.
     pub(in crate::memory) fn leave(&self, cpu: CpuId) {
-        // SeqCst: CR3 was loaded before, so all this CPU did through the old tables comes first.
+        // SeqCst, a Release: CR3 was loaded before, so all that this CPU did through the old tables
+        // happens before a load of the mask that no longer has this CPU.
         self.cpus.fetch_and(!CpuSet::only(cpu).0, Ordering::SeqCst);
     }
-}
-
-/// The address space that each CPU's CR3 points to. The reference keeps its tables.
-type Current = CachePadded<Mutex<Option<Arc<AddressSpace>>>>;
-
-static CURRENT: PerMachine<Vec<Current>> = PerMachine::new();
-
-pub(in crate::memory) fn init() {
-    let nowhere = || CachePadded::new(Mutex::new(None));
-    CURRENT.init((0..arch::cpu_count()).map(|_| nowhere()).collect());
-}
-
-/// Makes the address space this CPU's. Must be called at the start of each poll of a
-/// task that uses user memory, and holds until the poll ends.
-pub fn activate(space: &Arc<AddressSpace>) {
-    let cpu = arch::cpu();
-    let mut slot = CURRENT.get()[cpu.0].lock();
-    if slot
-        .as_ref()
-        .is_some_and(|current| Arc::ptr_eq(current, space))
-    {
-        return;
-    }
-    #[cfg(test)]
-    if planted(Planted::LateEntry) {
-        let generation = space.active_cpus.generation();
-        space.active_cpus.load(space.root(), generation);
-        (0..8).for_each(|_| arch::scheduling_point());
-    }
-    let generation = space.active_cpus.enter(cpu);
-    if !planted(Planted::LateEntry) {
-        space.active_cpus.load(space.root(), generation);
-    }
-    trace::event(Kind::Switch, [space.root().number().into()]);
-    let old = slot.replace(space.clone());
-    drop(slot);
-    // The last reference may go here, and with it the whole address space: not under the
-    // lock.
-    finish_leaving(old, cpu);
-}
-
-/// Makes this CPU leave its address space, so that nobody has to ask it for anything.
-pub fn leave() {
-    let cpu = arch::cpu();
-    let old = {
-        let mut slot = CURRENT.get()[cpu.0].lock();
-        if slot.is_some() {
-            arch::load_kernel_root();
-            trace::event(Kind::Switch, [0]);
-            asid::here().leave();
-        }
-        slot.take()
-    };
-    finish_leaving(old, cpu);
-}
-
-fn finish_leaving(old: Option<Arc<AddressSpace>>, cpu: CpuId) {
-    if let Some(old) = old {
-        old.active_cpus.leave(cpu);
-    }
-}
-
-/// Whether this CPU's CR3 points to the address space.
-pub fn is_current(space: &AddressSpace) -> bool {
-    space.active_cpus.cpus().contains(arch::cpu())
 }

@@ -1,16 +1,16 @@
-//! A word of user memory as an atomic, for those who wait for it to change (futexes).
+//! A word of user memory as an atomic, for futexes.
 //!
 //! What is done to the word has to happen with a lock of the caller's held, so nothing here
 //! that touches it waits: the word is there, or the caller lets go of its lock, makes the page
 //! ready, and begins again.
 
-use crate::arch::Access;
-use crate::arch::FRAME_SIZE;
-use crate::errno::Errno;
+use super::copy::check_range;
+use super::error::AccessError;
+use crate::arch::{Access, FRAME_SIZE};
 use crate::memory::frame::page_copy;
 use crate::memory::object::Object;
-use crate::memory::space::AddressSpace;
-use crate::memory::tlb::shootdown;
+use crate::memory::space::address_space::AddressSpace;
+use crate::memory::space::current::assert_active;
 use crate::memory::vma::vm_area::Backing;
 use alloc::sync::Arc;
 use core::sync::atomic::AtomicU32;
@@ -24,7 +24,7 @@ impl AddressSpace {
         access: Access,
         f: impl FnOnce(&AtomicU32) -> T,
     ) -> Option<T> {
-        shootdown::assert_active(self);
+        assert_active(self);
         let frame = self.translate(address, access)?;
         // SAFETY: the walk says that the program may do this to the frame, and the frame stays
         // until the next await, which is not in `f` (see the head of `user`).
@@ -35,7 +35,11 @@ impl AddressSpace {
     ///
     /// # Errors
     /// `EFAULT` when the program has no such right there, `ENOMEM` when memory is out.
-    pub async fn fault_in_futex_word(&self, address: usize, access: Access) -> Result<(), Errno> {
+    pub async fn fault_in_futex_word(
+        &self,
+        address: usize,
+        access: Access,
+    ) -> Result<(), AccessError> {
         self.fault_in(address, access).await
     }
 
@@ -44,9 +48,12 @@ impl AddressSpace {
     ///
     /// # Errors
     /// `EFAULT` when nothing is mapped there.
-    pub async fn shared_place(&self, address: usize) -> Result<Option<(Arc<Object>, u64)>, Errno> {
+    pub async fn shared_place(
+        &self,
+        address: usize,
+    ) -> Result<Option<(Arc<Object>, u64)>, AccessError> {
         let mappings = self.mmap_lock.read().await;
-        let vma = mappings.vmas.find(address).ok_or(Errno::EFAULT)?;
+        let vma = mappings.vmas.find(address).ok_or(AccessError::BadAddress)?;
         Ok(match &vma.backing {
             Backing::Shared(object, offset) => {
                 Some((object.clone(), offset + (address - vma.start) as u64))
@@ -60,9 +67,9 @@ impl AddressSpace {
 ///
 /// # Errors
 /// `EINVAL` for an address that is not a multiple of four, `EFAULT` beyond user memory.
-pub fn check_futex_word(address: usize) -> Result<(), Errno> {
+pub fn check_futex_word(address: usize) -> Result<(), AccessError> {
     if !address.is_multiple_of(4) {
-        return Err(Errno::EINVAL);
+        return Err(AccessError::Invalid);
     }
-    crate::memory::user::check_range(address, 4)
+    check_range(address, 4)
 }

@@ -4,22 +4,21 @@
 //! may make a stack grow, need not know of processes.
 
 use crate::arch::FRAME_SIZE;
-use crate::memory::space::AddressSpace;
 use crate::memory::vma::map::Totals;
 
 /// Limits on an address space, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// All areas together (`RLIMIT_AS`).
+    /// All VMAs together (`RLIMIT_AS`).
     pub address_space: usize,
     /// Private memory that may be written, but for stacks (`RLIMIT_DATA`).
     pub data: usize,
-    /// Each area that grows (`RLIMIT_STACK`).
+    /// Each VMA that grows (`RLIMIT_STACK`).
     pub stack: usize,
 }
 
 impl Limits {
-    /// What a program gets that nobody has set limits for, as on Linux.
+    /// The limits of a program for which none were set, as on Linux.
     pub const USUAL: Limits = Limits {
         address_space: usize::MAX,
         data: usize::MAX,
@@ -31,12 +30,5 @@ impl Limits {
         let total = there.plus(more);
         total.all <= self.address_space / FRAME_SIZE
             && (more.data == 0 || total.data <= self.data / FRAME_SIZE)
-    }
-}
-
-impl AddressSpace {
-    /// Changes the limits. What is mapped beyond them stays.
-    pub async fn set_limits(&self, limits: Limits) {
-        self.mmap_lock.write().await.limits = limits;
     }
 }

@@ -1,6 +1,6 @@
-//! What a program has mapped where: areas of virtual memory, apart from the tables.
+//! What a program has mapped where: VMAs of virtual memory, apart from the tables.
 //!
-//! The tables hold what is there already; an area says what may be there. The map is
+//! The tables hold what is there already; a VMA says what may be there. The map is
 //! shared by `fork` and copied by the first of the two that changes it.
 
 use crate::arch::FRAME_SIZE;
@@ -9,24 +9,24 @@ use crate::memory::vma::vm_area::{Protection, Vma, VmaFlags};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
-/// The most areas of one address space, as Linux's vm.max_map_count.
+/// The most VMAs of one address space, as Linux's vm.max_map_count.
 const MAX_VMAS: usize = 65530;
 /// No page is mapped below this address unless it is asked for by name, as Linux's
 /// vm.mmap_min_addr.
 pub const LOWEST: usize = 0x10000;
 
-/// Free bytes below an area that grows: nothing is placed there, and it does not grow nearer
-/// than that to another area, as Linux's stack_guard_gap.
+/// Free bytes below a VMA that grows: nothing is placed there, and it does not grow nearer
+/// than that to another VMA, as Linux's stack_guard_gap.
 pub const GUARD_GAP: usize = 256 * FRAME_SIZE;
 
-/// All areas of an address space. Cloning is O(1).
+/// All VMAs of an address space. Cloning is O(1).
 #[derive(Clone, Default)]
 pub struct VmaMap {
     areas: Arc<BTreeMap<usize, Vma>>,
     totals: Totals,
 }
 
-/// Pages in the areas of some kind.
+/// Pages in the VMAs of some kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Totals {
     /// All.
@@ -40,7 +40,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// The pages of one area.
+    /// The pages of one VMA.
     pub fn of(vma: &Vma) -> Totals {
         let pages = vma.pages();
         let pages_if = |counts| if counts { pages } else { 0 };
@@ -73,12 +73,12 @@ impl Totals {
     }
 }
 
-/// Too many areas.
+/// Too many VMAs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TooManyVmas;
 
 impl VmaMap {
-    /// The area that contains the address.
+    /// The VMA that contains the address.
     pub fn find(&self, address: usize) -> Option<&Vma> {
         self.areas
             .range(..=address)
@@ -87,27 +87,27 @@ impl VmaMap {
             .filter(|vma| address < vma.end)
     }
 
-    /// The first area that begins at the address or above.
+    /// The first VMA that begins at the address or above.
     pub fn first_from(&self, address: usize) -> Option<&Vma> {
         self.areas.range(address..).next().map(|(_, vma)| vma)
     }
 
-    /// The last area that begins below the address.
+    /// The last VMA that begins below the address.
     pub fn last_below(&self, address: usize) -> Option<&Vma> {
         self.areas.range(..address).next_back().map(|(_, vma)| vma)
     }
 
-    /// How many areas there are.
+    /// How many VMAs there are.
     pub fn count(&self) -> usize {
         self.areas.len()
     }
 
-    /// All areas, from the lowest up.
+    /// All VMAs, from the lowest up.
     pub fn iter(&self) -> impl Iterator<Item = &Vma> {
         self.areas.values()
     }
 
-    /// The areas that overlap the range.
+    /// The VMAs that overlap the range.
     pub fn overlapping(&self, start: usize, end: usize) -> impl Iterator<Item = &Vma> {
         let first = self.find(start).map_or(start, |vma| vma.start);
         self.areas.range(first..end).map(|(_, vma)| vma)
@@ -130,7 +130,7 @@ impl VmaMap {
         reached
     }
 
-    /// Where the area with that number in the range ends, or the range if there are not so
+    /// Where the VMA with that number in the range ends, or the range if there are not so
     /// many.
     pub fn end_of_nth(&self, number: usize, start: usize, end: usize) -> usize {
         if self.count() <= number {
@@ -140,7 +140,7 @@ impl VmaMap {
         nth.map_or(end, |vma| vma.end.min(end))
     }
 
-    /// Up to where the range is mapped without a gap by areas that may be given these rights.
+    /// Up to where the range is mapped without a gap by VMAs that may be given these rights.
     pub fn allowed_until(&self, start: usize, end: usize, protection: Protection) -> usize {
         let mut reached = start;
         for vma in self.overlapping(start, end) {
@@ -152,7 +152,7 @@ impl VmaMap {
         reached
     }
 
-    /// Whether a change that splits areas and adds one is still allowed.
+    /// Whether a change that splits VMAs and adds one is still allowed.
     pub fn has_room(&self) -> Result<(), TooManyVmas> {
         if self.areas.len() + 2 < MAX_VMAS {
             Ok(())
@@ -161,7 +161,7 @@ impl VmaMap {
         }
     }
 
-    /// Adds an area where nothing is mapped, and joins it to neighbours that continue it.
+    /// Adds a VMA where nothing is mapped, and joins it to neighbours that continue it.
     pub fn insert(&mut self, mut vma: Vma) {
         debug_assert!(self.is_free(vma.start, vma.end));
         self.totals = self.totals.plus(Totals::of(&vma));
@@ -185,8 +185,8 @@ impl VmaMap {
         areas.insert(vma.start, vma);
     }
 
-    /// Takes out what is in the range, cutting areas that reach beyond it, and at most so
-    /// many areas. Returns how far it came.
+    /// Takes out what is in the range, cutting VMAs that reach beyond it, and at most so
+    /// many VMAs. Returns how far it came.
     pub fn remove_some(&mut self, start: usize, end: usize, most: usize) -> usize {
         if self.is_free(start, end) {
             return end;
@@ -202,7 +202,7 @@ impl VmaMap {
         at
     }
 
-    /// Changes the areas in the range, cutting those that reach beyond it, and joins those that
+    /// Changes the VMAs in the range, cutting those that reach beyond it, and joins those that
     /// continue each other then. None moves.
     pub fn change(&mut self, start: usize, end: usize, change: impl Fn(&mut Vma)) {
         self.cut(start, end);
@@ -221,7 +221,7 @@ impl VmaMap {
         cut_at(areas, end);
     }
 
-    /// Takes out the first area that begins in the range.
+    /// Takes out the first VMA that begins in the range.
     fn take_first(&mut self, start: usize, end: usize) -> Option<Vma> {
         let areas = Arc::make_mut(&mut self.areas);
         let first = areas.range(start..end).next().map(|(&first, _)| first)?;
@@ -230,18 +230,18 @@ impl VmaMap {
         Some(vma)
     }
 
-    /// The first area in the range that has one of these flags.
+    /// The first VMA in the range that has one of these flags.
     pub fn first_with(&self, flags: VmaFlags, start: usize, end: usize) -> Option<&Vma> {
         self.overlapping(start, end)
             .find(|vma| vma.flags.intersects(flags))
     }
 
-    /// Whether a fork has to look at the areas one by one.
+    /// Whether a fork has to look at the VMAs one by one.
     pub fn concern_fork(&self) -> bool {
         self.totals.of_fork != 0
     }
 
-    /// Bytes of the kernel's heap that the next change takes, at the most: all areas have
+    /// Bytes of the kernel's heap that the next change takes, at the most: all VMAs have
     /// to be copied if another address space has the same map since a fork.
     pub fn cost_of_change(&self) -> usize {
         // A node of the tree may be half empty.
@@ -254,7 +254,7 @@ impl VmaMap {
     }
 
     /// A free range of `length` bytes, the highest one that ends at or below `top` and keeps
-    /// its distance from areas that grow.
+    /// its distance from VMAs that grow.
     pub fn find_free(&self, length: usize, top: usize) -> Option<usize> {
         let above = self.first_from(top);
         let mut end = above.map_or(top, |vma| top.min(vma.border()));
@@ -270,8 +270,8 @@ impl VmaMap {
         end.checked_sub(length).filter(|&start| start >= LOWEST)
     }
 
-    /// Whether an area may be placed there without being told to: nothing is there, and it
-    /// keeps its distance from an area that grows.
+    /// Whether a VMA may be placed there without being told to: nothing is there, and it
+    /// keeps its distance from a VMA that grows.
     pub fn has_place(&self, start: usize, end: usize) -> bool {
         let above = self.first_from(start);
         self.is_free(start, end) && above.is_none_or(|vma| vma.border() >= end)
@@ -282,12 +282,12 @@ impl VmaMap {
         self.overlapping(start, end).next().is_none()
     }
 
-    /// Pages in the areas.
+    /// Pages in the VMAs.
     pub fn totals(&self) -> Totals {
         self.totals
     }
 
-    /// Pages in the part of the areas that lies in the range.
+    /// Pages in the part of the VMAs that lies in the range.
     pub fn totals_within(&self, start: usize, end: usize) -> Totals {
         self.overlapping(start, end)
             .map(|vma| Totals::of(&vma.part(vma.start.max(start), vma.end.min(end))))
@@ -295,7 +295,7 @@ impl VmaMap {
     }
 }
 
-/// Makes two areas of the one that contains the address, if it does not begin there.
+/// Makes two VMAs of the one that contains the address, if it does not begin there.
 fn cut_at(areas: &mut BTreeMap<usize, Vma>, address: usize) {
     let Some((_, vma)) = areas.range_mut(..address).next_back() else {
         return;
@@ -307,7 +307,7 @@ fn cut_at(areas: &mut BTreeMap<usize, Vma>, address: usize) {
     }
 }
 
-/// Joins areas that continue each other, from the one that ends where the range begins to the one
+/// Joins VMAs that continue each other, from the one that ends where the range begins to the one
 /// that begins where it ends.
 fn join(areas: &mut BTreeMap<usize, Vma>, start: usize, end: usize) {
     let mut upper = end;
@@ -321,7 +321,7 @@ fn join(areas: &mut BTreeMap<usize, Vma>, start: usize, end: usize) {
     }
 }
 
-/// The last two areas, by their starts, of which one continues the other, at a place from `start`
+/// The last two VMAs, by their starts, of which one continues the other, at a place from `start`
 /// to `end`.
 fn last_seam(areas: &BTreeMap<usize, Vma>, start: usize, end: usize) -> Option<(usize, usize)> {
     // Not the kind of range that `find` uses, which is inlined there as long as nobody else has it:

@@ -101,7 +101,7 @@ fn counters() -> Result<String, TryReserveError> {
     let mut text = String::new();
     add(
         &mut text,
-        format_args!("cpu\tpolls\tsteals\tstolen\tkicks\tparks\tidle_ns\ttimers"),
+        format_args!("cpu\tpolls\tsteals\tstolen\tresched_ipis\tparks\tidle_ns\ttimers"),
     )?;
     for (cpu, counters) in (0..).map_while(|cpu| Some((cpu, executor.counters(cpu)?))) {
         add(
@@ -111,7 +111,7 @@ fn counters() -> Result<String, TryReserveError> {
                 counters.polls,
                 counters.steals,
                 counters.stolen,
-                counters.kicks,
+                counters.resched_ipis,
                 counters.parks,
                 counters.idle_ns,
                 counters.timers,

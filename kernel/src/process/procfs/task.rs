@@ -1,16 +1,15 @@
 //! `/proc/PID/task`: the threads of a process, as far as they differ from each other.
 
-use super::{File, LISTED_COST, state_of};
+use super::{File, number_text, state_of};
 use crate::errno::Errno;
-use crate::fs::generated::{Generate, Listing};
-use crate::fs::metadata::{FileType, Listed};
+use crate::fs::generated::{Generate, Listing, fixed_entry};
+use crate::fs::metadata::FileType;
 use crate::fs::node::NodeKind;
-use crate::memory;
 use crate::process::ids::{self, Pid};
 use crate::process::state::Process;
 use crate::process::thread::Tcb;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -30,21 +29,11 @@ impl Listing for Tasks {
         Ok(thread.map(|thread| NodeKind::Computed(Arc::new(Directory(thread)))))
     }
 
-    fn list(&self) -> Result<Vec<Listed>, Errno> {
-        let count = self.0.thread_count();
-        // There can be tens of thousands (rule M10).
-        memory::ensure_free_bytes(count * LISTED_COST).map_err(|_| Errno::ENOMEM)?;
-        let mut tids: Vec<Pid> = Vec::new();
-        tids.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-        self.0.threads.for_each(|thread| {
-            // No more than fit: what has come meanwhile is left out.
-            if tids.len() < tids.capacity() {
-                tids.push(thread.tid());
-            }
-        });
-        tids.sort_unstable();
-        let name = |tid: &Pid| Listed::new(tid.to_string().as_bytes(), FileType::Directory);
-        Ok(tids.iter().map(name).collect())
+    fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
+        // A thread's position is its number less one; no number is 0.
+        let tid = ids::next_thread_of(&self.0, Pid(u32::try_from(position).ok()?))?;
+        show(number_text(tid).as_bytes(), FileType::Directory);
+        Some(u64::from(tid.0))
     }
 }
 
@@ -70,11 +59,9 @@ impl Listing for Directory {
         Ok(file.map(|&(_, text)| NodeKind::Generated(Arc::new(About(self.0.clone(), text)))))
     }
 
-    fn list(&self) -> Result<Vec<Listed>, Errno> {
-        let names = FILES.iter();
-        Ok(names
-            .map(|(name, _)| Listed::new(name, FileType::Regular))
-            .collect())
+    fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
+        let names = FILES.iter().map(|(name, _)| (*name, FileType::Regular));
+        fixed_entry(names, position, show)
     }
 }
 

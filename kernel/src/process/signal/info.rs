@@ -79,17 +79,24 @@ impl SigInfo {
         SigInfo::new(signal, linux::SI_KERNEL as i32)
     }
 
-    /// From a process, by kill(2).
-    pub fn user(signal: Signal, sender: Pid) -> SigInfo {
-        let mut info = SigInfo::new(signal, linux::SI_USER as i32);
-        info.put(PID, sender.0);
-        info
+    /// What is known of a signal that had no room for more: as by kill(2), from pid 0.
+    pub(super) fn without(signal: Signal) -> SigInfo {
+        SigInfo::new(signal, linux::SI_USER as i32)
+    }
+
+    /// From a process of the user `uid`, by kill(2).
+    pub fn user(signal: Signal, sender: Pid, uid: u32) -> SigInfo {
+        SigInfo::sent(SigInfo::new(signal, linux::SI_USER as i32), sender, uid)
     }
 
     /// From a process to one thread, by tgkill(2).
-    pub fn thread(signal: Signal, sender: Pid) -> SigInfo {
-        let mut info = SigInfo::new(signal, linux::SI_TKILL);
+    pub fn thread(signal: Signal, sender: Pid, uid: u32) -> SigInfo {
+        SigInfo::sent(SigInfo::new(signal, linux::SI_TKILL), sender, uid)
+    }
+
+    fn sent(mut info: SigInfo, sender: Pid, uid: u32) -> SigInfo {
         info.put(PID, sender.0);
+        info.put(UID, uid);
         info
     }
 

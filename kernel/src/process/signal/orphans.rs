@@ -51,7 +51,7 @@ pub(in crate::process) fn check_orphaned_group(child: &Process, parent: &Process
     let group = child.group.load(Ordering::Relaxed);
     if !has_job_control(group) && any_of(group, Process::is_stopped) {
         for signal in [Signal::HUP, Signal::CONT] {
-            send_to_group(group, Some(SigInfo::kernel(signal)));
+            send_to_group(group, Some(SigInfo::kernel(signal)), None);
         }
     }
 }

@@ -7,11 +7,13 @@
 use super::action::Disposition;
 use super::info::{ChildEvent, SigInfo};
 use super::number::{DefaultAction, STOPPING, Signal};
-use super::queue::{MAX_QUEUED, QueueFull};
+use super::queue::{Limited, QueueFull};
 use super::state::SignalState;
+use crate::memory;
 use crate::process::ids::{self, Pid};
 use crate::process::state::Process;
 use crate::process::thread::{Tcb, Thread};
+use crate::process::user::Counted;
 use core::mem;
 use core::sync::atomic::{Ordering, fence};
 
@@ -24,33 +26,64 @@ pub fn send(process: &Process, info: SigInfo) -> Result<(), QueueFull> {
     process.post(None, info)
 }
 
-/// Sends a signal, if any, to all processes of a group, also to those that are being made.
-/// Says whether there were any.
-pub fn send_to_group(group: u32, info: Option<SigInfo>) -> bool {
-    send_to_many(info, |process| {
+/// To which processes a signal was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// To one at least.
+    ToSome,
+    /// There are such processes, but the sender may send none of them a signal.
+    NotAllowed,
+    /// There are none.
+    NoSuch,
+}
+
+/// Whether a process may send another one this signal (kill(2)).
+pub fn may_signal(sender: &Process, to: &Process, info: Option<SigInfo>) -> bool {
+    let session = |process: &Process| process.session.load(Ordering::Relaxed);
+    let continues = info.is_some_and(|info| info.signal() == Signal::CONT);
+    core::ptr::eq(sender, to)
+        || (continues && session(sender) == session(to))
+        || sender.credentials().may_signal(&to.credentials())
+}
+
+/// Sends a signal, if any, to all processes of a group, also to those that are being made. Without a
+/// sender it is the kernel's.
+pub fn send_to_group(group: u32, info: Option<SigInfo>, sender: Option<&Process>) -> Sent {
+    send_to_many(info, sender, |process| {
         process.group.load(Ordering::Relaxed) == group
     })
 }
 
-/// The same for all processes but init and this one.
-pub fn send_to_all(but: Pid, info: Option<SigInfo>) -> bool {
-    send_to_many(info, |process| {
-        process.pid != but && process.pid != Pid::INIT
+/// The same for all processes but init and the sender.
+pub fn send_to_all(sender: &Process, info: Option<SigInfo>) -> Sent {
+    send_to_many(info, Some(sender), |process| {
+        process.pid != sender.pid && process.pid != Pid::INIT
     })
 }
 
-fn send_to_many(info: Option<SigInfo>, selected: impl Fn(&Process) -> bool) -> bool {
-    let mut any = false;
+fn send_to_many(
+    info: Option<SigInfo>,
+    sender: Option<&Process>,
+    selected: impl Fn(&Process) -> bool,
+) -> Sent {
+    let mut sent = Sent::NoSuch;
     ids::for_each(|process| {
-        if selected(process) {
-            any = true;
-            if let Some(info) = info {
-                // Without room the others get it all the same.
-                let _ = send(process, info);
+        if !selected(process) {
+            return;
+        }
+        if sender.is_some_and(|sender| !may_signal(sender, process, info)) {
+            if sent == Sent::NoSuch {
+                sent = Sent::NotAllowed;
             }
+            return;
+        }
+        sent = Sent::ToSome;
+        if let Some(info) = info {
+            // Without room the others get it all the same.
+            let _ = send(process, info);
         }
     });
-    any
+    sent
 }
 
 /// Kills all processes but init: the machine is about to stop.
@@ -69,7 +102,11 @@ impl Process {
     fn post(&self, to: Option<&Tcb>, info: SigInfo) -> Result<(), QueueFull> {
         let signal = info.signal();
         let continues = signal == Signal::CONT;
-        let limit = self.limits.pending_signals();
+        let (user, limit) = (self.user(), self.limits.pending_signals());
+        let charge = |limited: Limited| {
+            memory::ensure_free().ok()?;
+            user.charge(Counted::Signal, limited.limit(limit))
+        };
         let queued = {
             let mut state = self.signals.state.lock();
             if continues {
@@ -85,9 +122,9 @@ impl Process {
                 _ if self.is_indifferent(&state, to, signal) => Ok(false),
                 Some(thread) => thread
                     .signals
-                    .change(&mut state, |queue| queue.push(info, limit))
+                    .change(&mut state, |queue| queue.push(info, charge))
                     .map(|()| true),
-                None => state.queue.push(info, limit).map(|()| true),
+                None => state.queue.push(info, charge).map(|()| true),
             };
             self.signals.publish(&state);
             queued?
@@ -150,6 +187,8 @@ impl Thread {
     /// process (signal(7)).
     pub fn force(&self, info: SigInfo) {
         let signals = &self.process().signals;
+        let user = self.process().user();
+        let charge = |_| user.charge(Counted::Signal, u64::MAX);
         let bit = info.signal().bit();
         let mut state = signals.state.lock();
         let blocked = self.blocked() & bit != 0;
@@ -160,7 +199,7 @@ impl Thread {
         // An ordinary signal always has room.
         let _ = self
             .signals()
-            .change(&mut state, |queue| queue.push(info, MAX_QUEUED));
+            .change(&mut state, |queue| queue.push(info, charge));
         signals.publish(&state);
     }
 

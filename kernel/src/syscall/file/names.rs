@@ -4,8 +4,8 @@
 use super::{PathArgument, WORKING_DIRECTORY, check_flags, file_or_path, flags, path, permissions};
 use crate::errno::{Errno, SysResult};
 use crate::fs::node::{Node, NodeKind};
+use crate::fs::rename::Replace;
 use crate::fs::tree;
-use crate::fs::tree::Replace;
 use crate::fs::walk::Follow;
 use crate::process::Thread;
 use linux_raw_sys::general as abi;
@@ -68,7 +68,7 @@ pub async fn renameat(
     renameat2(thread, old_directory, old, new_directory, new, 0).await
 }
 
-/// renameat2(2), without `RENAME_EXCHANGE` and `RENAME_WHITEOUT`.
+/// renameat2(2), without `RENAME_WHITEOUT`.
 pub async fn renameat2(
     thread: &Thread,
     old_directory: usize,
@@ -78,11 +78,11 @@ pub async fn renameat2(
     rename_flags: usize,
 ) -> SysResult {
     let rename_flags = flags(rename_flags);
-    check_flags(rename_flags, abi::RENAME_NOREPLACE)?;
-    let replace = if rename_flags & abi::RENAME_NOREPLACE != 0 {
-        Replace::No
-    } else {
-        Replace::Yes
+    let replace = match rename_flags {
+        0 => Replace::Yes,
+        abi::RENAME_NOREPLACE => Replace::No,
+        abi::RENAME_EXCHANGE => Replace::Exchange,
+        _ => return Err(Errno::EINVAL),
     };
     let old = PathArgument::read(thread, old_directory, old).await?;
     let new = PathArgument::read(thread, new_directory, new).await?;
@@ -105,7 +105,7 @@ pub async fn symlinkat(thread: &Thread, target: usize, directory: usize, new: us
     tree().make(
         argument.start(),
         &argument.path,
-        Node::new(NodeKind::link(&target)),
+        Node::new(NodeKind::link(&target)?),
     )?;
     Ok(0)
 }

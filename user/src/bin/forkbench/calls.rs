@@ -7,6 +7,7 @@ use user::sys::{system, thread};
 use user::testing::{Explain, Verdict};
 
 use crate::bench::Bench;
+use crate::children::free_kib;
 use crate::clock::{self, PARTS};
 use crate::output::Unit;
 
@@ -79,14 +80,7 @@ fn receive(fd: Fd) -> Result<bool, user::testing::Failure> {
 
 /// What is free when nothing runs but this program.
 pub fn free_memory(bench: &mut Bench) -> Verdict {
-    let text = user::tool::text(c"/proc/meminfo").or_fail("/proc/meminfo")?;
-    let free = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemFree:"))
-        .and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    let Some(free) = free else {
-        fail!("/proc/meminfo does not say");
-    };
+    let free = free_kib()?;
     let series = bench.series()?;
     series.push_number(free * PARTS);
     bench.report(Unit::Kibibytes, &series)

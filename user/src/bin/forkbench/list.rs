@@ -4,7 +4,7 @@ use user::testing::Verdict;
 
 use crate::bench::Bench;
 use crate::storms::Storm;
-use crate::{calls, faults, forks, programs, snapshot, storms, threads};
+use crate::{calls, children, faults, forks, programs, snapshot, storms, threads};
 
 /// Something to measure.
 pub struct Benchmark {
@@ -59,14 +59,24 @@ pub static BENCHMARKS: &[Benchmark] = benchmarks! {
         ["fork.256M", "fork-wait.256M"], |bench| forks::sized(bench, 256);
     "fork-huge", timed, "the same where the kernel may use huge pages",
         ["fork.256M-huge", "fork-wait.256M-huge"], |bench| forks::huge(bench, 256);
+    "fork-threads", counted, "fork, exit and wait of a process with 8 threads that sleep",
+        ["fork.8-threads", "fork-wait.8-threads"], |bench| forks::with_threads(bench, 8);
+    "fork-mmap-10", counted, "fork and the first mmap after it, of a process with 10 areas",
+        ["fork-mmap.10-areas"], |bench| forks::with_areas(bench, 10);
+    "fork-mmap-60k", counted, "the same with 60,000 areas",
+        ["fork-mmap.60k-areas"], |bench| forks::with_areas(bench, 60_000);
     "fork-touch", counted, "fork, child writes a part of 64 MiB, exit and wait",
         ["fork-touch.1%", "fork-touch.10%", "fork-touch.100%"], forks::touched_by_child;
     "retouch", counted, "fork, exit and wait; then the parent writes all of its 64 MiB: the writes",
         ["retouch.64M"], forks::retouched_by_parent;
     "cow-copy", counted, "first write to a page that a child shares",
         ["cow.copy"], faults::copy;
-    "cow-take", counted, "first write to a page whose other holder is gone: all pages of a table, and single ones",
-        ["cow.take-over", "cow.take-over-single"], faults::take_over;
+    "cow-order", counted, "the same for 16 MiB, in sequence and in random order",
+        ["cow.sequential", "cow.random"], faults::copy_in_order;
+    "cow-reader", timed, "the same while another thread reads the pages",
+        ["cow.beside-reader"], faults::copy_beside_reader;
+    "cow-reuse", counted, "first write to a page whose other holder is gone: all pages of a table, and single ones",
+        ["cow.reuse", "cow.reuse-single"], faults::reuse;
     "touch", counted, "first write, and first read, of fresh memory, per page",
         ["touch.write", "touch.read"], faults::first_touch;
     "execve", counted, "from execve to the new program's main",
@@ -105,6 +115,8 @@ pub static BENCHMARKS: &[Benchmark] = benchmarks! {
         ["forkers.4-on-1"], |bench| storms::forkers(bench, Storm::of(4).on(1));
     "forkers-on-2", timed, "the same on two CPUs",
         ["forkers.4-on-2"], |bench| storms::forkers(bench, Storm::of(4).on(2));
+    "children", timed, "1,000 children of a process that has touched 1 GiB, alive at once; needs a machine of 4 GiB",
+        ["children.start", "children.memory", "children.end"], children::alive;
     "snapshot", timed, "random writes to 64 MiB while a child reads all of it",
         ["snapshot.write"], snapshot::writes;
 };

@@ -10,7 +10,7 @@
 //! and report with, made of [`clock`], [`series`] and [`output`]; [`region`] is memory to touch,
 //! [`sleeper`] a child that shares it;
 //! the benchmarks themselves are in [`forks`], [`faults`], [`calls`], [`programs`], [`threads`],
-//! [`storms`] and [`snapshot`].
+//! [`storms`], [`children`] and [`snapshot`].
 #![no_std]
 #![no_main]
 
@@ -18,6 +18,7 @@ extern crate alloc;
 
 mod bench;
 mod calls;
+mod children;
 mod clock;
 mod faults;
 mod forks;

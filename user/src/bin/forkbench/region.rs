@@ -56,7 +56,7 @@ impl Region {
 
     /// Writes the first word of a page.
     pub fn write(&self, page: usize, value: u64) {
-        // SAFETY: `word` is within the mapping, which nobody has a reference to.
+        // SAFETY: `word` is within the mapping, to which there is no reference.
         unsafe { self.word(page).write_volatile(value) }
     }
 

@@ -65,7 +65,7 @@ impl Series {
     pub fn summary(&self) -> Option<Summary> {
         let count = self.kept.count.load(Relaxed).min(CAPACITY);
         let samples = self.kept.samples.get(..count)?;
-        // SAFETY: the process that filled the series reads it, and whoever shared it is done; an
+        // SAFETY: the process that filled the series reads it, and those that shared it are done; an
         // atomic has the layout of its number.
         let sorted =
             unsafe { core::slice::from_raw_parts_mut(samples.as_ptr() as *mut u64, count) };

@@ -12,6 +12,14 @@ pub struct Sleeper {
 
 impl Sleeper {
     pub fn start() -> Result<Self, Failure> {
+        let sleeper = Self::fork()?;
+        // It is asleep before anything is measured.
+        system::sleep_ms(2);
+        Ok(sleeper)
+    }
+
+    /// One that may not be asleep yet.
+    pub fn fork() -> Result<Self, Failure> {
         let gate = file::pipe().or_fail("pipe")?;
         let pid = process::spawn(|| {
             // The read ends when the last writer is gone, and that is the parent.
@@ -19,8 +27,6 @@ impl Sleeper {
             i32::from(file::read(gate.read, &mut [0]).is_err())
         })
         .or_fail("fork")?;
-        // It is asleep before anything is measured.
-        system::sleep_ms(2);
         Ok(Self { pid, gate })
     }
 

@@ -21,7 +21,7 @@ const APART: usize = 8;
 const WINDOW_NS: u64 = 200_000_000;
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// What forkers and their overseer share: a count of each, then who is ready, then the sign to
+/// What forkers and their overseer share: a count of each, then how many are ready, then the sign to
 /// stop.
 type Board = [AtomicU64; (MOST + 2) * APART];
 

@@ -29,7 +29,7 @@ fn report(text: &mut String, before: &Sample, now: &Sample) -> fmt::Result {
     )?;
     writeln!(
         text,
-        "\n  CPU   BUSY%    POLLS   STEALS    KICKS    PARKS   TIMERS  a second"
+        "\n  CPU   BUSY%    POLLS   STEALS     IPIS    PARKS   TIMERS  a second"
     )?;
     for cpu in &now.cpus {
         let old = before.cpu(cpu.number);
@@ -47,7 +47,7 @@ fn report(text: &mut String, before: &Sample, now: &Sample) -> fmt::Result {
             Percent(elapsed.saturating_sub(idle), elapsed),
             rate(cpu.polls, old.map(|old| old.polls)),
             rate(cpu.steals, old.map(|old| old.steals)),
-            rate(cpu.kicks, old.map(|old| old.kicks)),
+            rate(cpu.resched_ipis, old.map(|old| old.resched_ipis)),
             rate(cpu.parks, old.map(|old| old.parks)),
             rate(cpu.timers, old.map(|old| old.timers)),
         )?;

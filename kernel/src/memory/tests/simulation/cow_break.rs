@@ -6,7 +6,6 @@
 use super::*;
 use crate::memory::planted::{Planted, plant};
 use core::cell::Cell;
-use core::pin::pin;
 
 /// Seeds of each test.
 const SEEDS: u64 = 60;
@@ -22,18 +21,6 @@ struct Common {
     running: Cell<usize>,
 }
 
-/// Does something that may wait, while this CPU serves the others.
-fn drive<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    loop {
-        if let Some(result) = future.as_mut().now_or_never() {
-            return result;
-        }
-        shootdown::serve();
-        schedule::pause();
-    }
-}
-
 /// Has children that go away at some time.
 fn fork(common: &Common) {
     for _ in 0..FORKS {
@@ -43,7 +30,7 @@ fn fork(common: &Common) {
         let child = drive(common.space.fork()).unwrap();
         (0..schedule::random(3)).for_each(|_| between_polls());
         drop(child);
-        while reclaim::reclaim_here(1) {}
+        while reclaimer::reclaim_here(1) {}
         (0..schedule::random(10)).for_each(|_| between_polls());
     }
     common.forking.set(false);

@@ -24,7 +24,7 @@ mod world;
 
 use super::*;
 use crate::memory::audit;
-use crate::memory::reclaim;
+use crate::memory::reclaim::reclaimer;
 use crate::memory::tlb::asid;
 use crate::memory::tlb::shootdown;
 use crate::memory::{free_frames, is_quiescent};
@@ -36,7 +36,7 @@ use program::Thread;
 use std::panic::catch_unwind;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
-use world::{Process, World};
+use world::{Process, World, drive};
 
 /// Scheduling points after which a run must have come to its end, for each operation.
 const POINTS: u64 = 4_000;
@@ -92,7 +92,7 @@ fn left_over(cpus: usize, start: usize) -> Option<String> {
     for cpu in 0..cpus {
         sim::on(cpu, || {
             shootdown::serve();
-            while reclaim::reclaim_here(1) {}
+            while reclaimer::reclaim_here(1) {}
         });
     }
     let found = audit(&[], &[]);

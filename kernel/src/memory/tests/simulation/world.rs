@@ -8,16 +8,17 @@ use super::model::{File, Identity, Model};
 use super::plan::{FILES, Plan};
 use crate::arch;
 use crate::memory::AddressSpace;
-use crate::memory::reclaim;
-use crate::memory::tlb::active_cpus;
+use crate::memory::reclaim::reclaimer;
+use crate::memory::space::current;
 use crate::memory::tlb::shootdown;
 use crate::testing::sim::{self, schedule, stores};
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll};
+use futures_util::FutureExt;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Wake, Waker};
@@ -127,7 +128,7 @@ impl World {
         let future = {
             let process = process.clone();
             poll_fn(move |context| {
-                active_cpus::activate(&process.space);
+                current::activate(&process.space);
                 if process.ending.get() {
                     // In the middle of whatever it waits for.
                     life = None;
@@ -171,17 +172,17 @@ impl World {
         while self.alive.get() != 0 {
             // What the executor does between two polls, or what an interrupt does in user mode.
             if schedule::random(2) == 0 {
-                shootdown::serve_between_polls();
+                current::serve_between_polls();
             } else {
                 shootdown::serve();
             }
             if schedule::random(4) == 0 {
-                reclaim::reclaim_here(1 + schedule::random(8));
+                reclaimer::reclaim_here(1 + schedule::random(8));
             }
             let Some(mut task) = self.take_ready() else {
                 // A CPU that halts leaves its address space first (rule M6).
                 if schedule::random(4) == 0 {
-                    active_cpus::leave();
+                    current::leave();
                 }
                 schedule::pause();
                 continue;
@@ -204,8 +205,21 @@ impl World {
             }
             schedule::pause();
         }
-        active_cpus::leave();
+        current::leave();
         shootdown::serve();
+    }
+}
+
+/// Enters the kernel for a call that may wait, while this CPU serves the others.
+pub fn drive<T>(future: impl Future<Output = T>) -> T {
+    stores::drain();
+    let mut future = pin!(future);
+    loop {
+        if let Some(result) = future.as_mut().now_or_never() {
+            return result;
+        }
+        shootdown::serve();
+        schedule::pause();
     }
 }
 

@@ -8,7 +8,7 @@ use crate::task::{Class, Runnable};
 
 impl<P: Platform> Shared<P> {
     /// Puts a task that is ready where it belongs, and wakes whom it needs.
-    pub(super) fn place(&self, task: Runnable) {
+    pub(super) fn enqueue(&self, task: Runnable) {
         let (class, target) = self.destination(&task);
         let here = self.here();
         match (here, self.workers.get(target)) {
@@ -16,7 +16,7 @@ impl<P: Platform> Shared<P> {
                 Class::Pinned => worker.pinned.push(task),
                 Class::Background => worker.background.push(task),
                 // SAFETY: the worker is this CPU's.
-                Class::Interactive => unsafe { self.place_here(cpu, worker, task) },
+                Class::Interactive => unsafe { self.enqueue_here(cpu, worker, task) },
             },
             (_, Some(worker)) => {
                 match class {
@@ -25,18 +25,18 @@ impl<P: Platform> Shared<P> {
                     Class::Interactive => worker.inbox.push(task),
                 }
                 if self.parking.wake(target) {
-                    self.kick(target);
+                    self.wake_cpu(target);
                 } else if class != Class::Pinned {
                     // Its CPU is busy: a parked one may come for it.
-                    if let Some(cpu) = self.parking.choose_searcher(target) {
-                        self.kick(cpu);
+                    if let Some(cpu) = self.parking.add_searcher(target) {
+                        self.wake_cpu(cpu);
                     }
                 }
             }
             (_, None) => {
                 self.injection.push(task);
                 if let Some(cpu) = self.parking.wake_searcher(0) {
-                    self.kick(cpu);
+                    self.wake_cpu(cpu);
                 }
             }
         }
@@ -48,7 +48,7 @@ impl<P: Platform> Shared<P> {
     fn destination(&self, task: &Runnable) -> (Class, usize) {
         let header = task.header();
         let last = header.last_cpu.load(Ordering::Relaxed) as usize;
-        match (header.class, task.kept_to()) {
+        match (header.class, task.affinity()) {
             (_, Some(cpus)) => (Class::Pinned, self.best_of(cpus, last)),
             (class, None) => (class, last),
         }
@@ -75,12 +75,12 @@ impl<P: Platform> Shared<P> {
     /// # Safety
     ///
     /// This runs on `cpu`, whose worker is `worker`.
-    unsafe fn place_here(&self, cpu: usize, worker: &Worker, task: Runnable) {
+    unsafe fn enqueue_here(&self, cpu: usize, worker: &Worker, task: Runnable) {
         // SAFETY: on our own CPU; the closure calls nothing.
         let displaced = unsafe { worker.local(|local| local.slot.replace(task)) };
         if let Some(displaced) = displaced {
             // SAFETY: on our own CPU.
-            unsafe { worker.enqueue(displaced) };
+            unsafe { worker.push_local(displaced) };
             self.offer(cpu);
         }
     }
@@ -90,9 +90,9 @@ impl<P: Platform> Shared<P> {
     pub(super) fn offer(&self, cpu: usize) {
         if self.parking.any_parked()
             && !self.parking.any_searching()
-            && let Some(other) = self.parking.choose_searcher(cpu)
+            && let Some(other) = self.parking.wake_helper(cpu)
         {
-            self.kick(other);
+            self.wake_cpu(other);
         }
     }
 
@@ -107,7 +107,7 @@ impl<P: Platform> Shared<P> {
         // SAFETY: on our own CPU; the closure calls nothing.
         if let Some(task) = unsafe { worker.local(|local| local.slot.take()) } {
             // SAFETY: on our own CPU.
-            unsafe { worker.enqueue(task) };
+            unsafe { worker.push_local(task) };
         }
         if worker.has_stealable() {
             self.offer(cpu);

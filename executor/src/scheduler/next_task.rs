@@ -23,7 +23,7 @@ impl<P: Platform> Shared<P> {
     /// # Safety
     ///
     /// This runs on `cpu`, whose worker is `worker`.
-    pub(super) unsafe fn pick(&self, worker: &Worker) -> Option<Runnable> {
+    pub(super) unsafe fn next_task(&self, worker: &Worker) -> Option<Runnable> {
         // SAFETY: on our own CPU; the closure calls nothing.
         let tick = unsafe {
             worker.local(|local| {
@@ -54,7 +54,7 @@ impl<P: Platform> Shared<P> {
             }
         }
         // SAFETY: on our own CPU.
-        unsafe { self.pick_interactive(worker) }
+        unsafe { self.next_interactive(worker) }
             .or_else(|| worker.pinned.pop().task())
             .or_else(|| worker.background.pop().task())
     }
@@ -63,8 +63,8 @@ impl<P: Platform> Shared<P> {
     ///
     /// # Safety
     ///
-    /// As for [`pick`](Self::pick).
-    unsafe fn pick_interactive(&self, worker: &Worker) -> Option<Runnable> {
+    /// As for [`next_task`](Self::next_task).
+    unsafe fn next_interactive(&self, worker: &Worker) -> Option<Runnable> {
         // SAFETY: on our own CPU; the closure calls nothing that gets here
         // again.
         let slot = unsafe {
@@ -86,7 +86,7 @@ impl<P: Platform> Shared<P> {
             Ok(task) => return Some(task),
             // It has been first often enough: now it waits its turn.
             // SAFETY: on our own CPU.
-            Err(Some(task)) => unsafe { worker.enqueue(task) },
+            Err(Some(task)) => unsafe { worker.push_local(task) },
             Err(None) => {}
         }
         // What others sent joins the ring before the ring is served, unless
@@ -94,7 +94,7 @@ impl<P: Platform> Shared<P> {
         if !worker.inbox.is_empty() && worker.ring.len() <= CAPACITY / 2 {
             worker.inbox.pop_some(BATCH.min(CAPACITY / 2), |task| {
                 // SAFETY: on our own CPU. The ring has room for these.
-                unsafe { worker.enqueue(task) }
+                unsafe { worker.push_local(task) }
             });
         }
         // SAFETY: on our own CPU.
@@ -110,7 +110,7 @@ impl<P: Platform> Shared<P> {
                 first = Some(task);
             } else {
                 // SAFETY: on our own CPU. The ring is empty, so it has room.
-                unsafe { worker.enqueue(task) }
+                unsafe { worker.push_local(task) }
             }
         });
         first
@@ -129,7 +129,7 @@ impl<P: Platform> Shared<P> {
     ///
     /// # Safety
     ///
-    /// As for [`pick`](Self::pick), and the CPU's own ring is empty.
+    /// As for [`next_task`](Self::next_task), and the CPU's own ring is empty.
     pub(super) unsafe fn steal(&self, cpu: usize, worker: &Worker) -> Option<Runnable> {
         // SAFETY: on our own CPU; the closure calls nothing.
         let random = unsafe {
@@ -149,7 +149,7 @@ impl<P: Platform> Shared<P> {
                 continue;
             }
             // SAFETY: on our own CPU, with an empty ring.
-            if let Some(task) = unsafe { self.raid(worker, victim) } {
+            if let Some(task) = unsafe { self.steal_from(worker, victim) } {
                 return Some(task);
             }
         }
@@ -161,7 +161,7 @@ impl<P: Platform> Shared<P> {
     /// # Safety
     ///
     /// As for [`steal`](Self::steal).
-    unsafe fn raid(&self, worker: &Worker, number: usize) -> Option<Runnable> {
+    unsafe fn steal_from(&self, worker: &Worker, number: usize) -> Option<Runnable> {
         let victim = self.workers.get(number)?;
         let before = worker.ring.len();
         // SAFETY: on our own CPU, with an empty ring.
@@ -172,7 +172,7 @@ impl<P: Platform> Shared<P> {
                     first = Some(task);
                 } else {
                     // SAFETY: on our own CPU; the ring has room for these.
-                    unsafe { worker.enqueue(task) }
+                    unsafe { worker.push_local(task) }
                 }
             });
         }
