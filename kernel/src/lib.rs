@@ -23,17 +23,14 @@ pub mod arch;
 #[cfg(not(loom))]
 pub mod cmdline;
 pub mod errno;
-mod facade;
 #[cfg(not(loom))]
 pub mod fs;
-pub mod kick;
 pub mod log;
 pub mod memory;
 #[cfg(target_os = "none")]
 pub mod panic;
 #[cfg(not(loom))]
 pub mod process;
-#[cfg(not(loom))]
 pub mod sched;
 #[cfg(target_os = "none")]
 mod selftest;
@@ -41,8 +38,7 @@ mod selftest;
 mod start;
 #[cfg(not(loom))]
 pub mod syscall;
+#[cfg(not(target_os = "none"))]
+pub mod testing;
 pub mod trace;
 pub mod wait;
-
-#[cfg(target_os = "none")]
-pub use start::start;

@@ -93,7 +93,11 @@ async fn fill(to: &mut UserBuf<'_>, step: impl Fn(&mut UserBuf<'_>) -> usize) ->
             && let Err(error) = to.fault_in(Access::Write).await
         {
             let done = to.done() - before;
-            return if done > 0 { Ok(done) } else { Err(error) };
+            return if done > 0 {
+                Ok(done)
+            } else {
+                Err(error.into())
+            };
         }
         pause.after(to.done()).await;
     }

@@ -114,6 +114,14 @@ impl Directory {
         found.get().map(|entry| entry.node.clone())
     }
 
+    /// A name that the node has here.
+    pub fn name_of(&self, node: &Arc<Node>) -> Option<Name> {
+        let entries = self.entries.lock();
+        let mut all = entries.by_name.iter();
+        let found = all.find(|entry| Arc::ptr_eq(&entry.node, node));
+        found.map(|entry| entry.name.clone())
+    }
+
     /// Adds an entry, in place of the one that had its name, which is returned.
     pub(super) fn insert(&self, entry: Arc<DirectoryEntry>) -> Option<Arc<DirectoryEntry>> {
         let mut entries = self.entries.lock();

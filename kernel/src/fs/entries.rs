@@ -60,7 +60,7 @@ impl OpenFile {
                     let result = to.fault_in(Access::Write).await;
                     // The entry may be gone by then: begin with it again.
                     *to = start;
-                    result.err()
+                    result.err().map(Errno::from)
                 }
             };
             match error {

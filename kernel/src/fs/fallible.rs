@@ -21,7 +21,7 @@ const COUNTS: usize = 2 * size_of::<usize>();
 
 /// Whether programs may have `bytes` more of the kernel's heap now.
 fn check(bytes: usize) -> Result<(), Errno> {
-    memory::admit_bytes(bytes).map_err(|_| Errno::ENOMEM)
+    memory::ensure_free_bytes(bytes).map_err(|_| Errno::ENOMEM)
 }
 
 /// Whether the heap has a block of this size.

@@ -206,7 +206,7 @@ fn only_executable_files_are_programs() {
     let _program = Program::start();
     let tree = Tree::new();
     let file = try_open(&tree, "/f", CREATE).unwrap();
-    let found = |path: &[u8]| program(&tree, start(&tree), path).map(|node| node.number());
+    let found = |path: &[u8]| program(&tree, start(&tree), path).map(|(_, node)| node.number());
     assert_eq!(found(b"/f"), Err(Errno::EACCES));
     let node = file.node().unwrap();
     node.change(|attributes| attributes.permissions = 0o100);

@@ -4,7 +4,7 @@ use super::fallible;
 use super::file::{CHANGEABLE, OpenFile, Opened, truncate};
 use super::node::{Node, NodeKind};
 use super::tree::Tree;
-use super::walk::{Follow, Start};
+use super::walk::{Follow, PathTarget, PathWalk, Start};
 use crate::errno::Errno;
 use crate::memory::Object;
 use alloc::sync::Arc;
@@ -116,12 +116,16 @@ pub fn unnamed() -> Result<Arc<OpenFile>, Errno> {
     fallible::arc(OpenFile::new(Opened::Regular, Some(node), flags))
 }
 
-/// The bytes of the program at `path`, for `execve`. `EACCES` for what is no regular file
+/// The program at `path`, for `execve`, and where it was found. `EACCES` for what is no regular file
 /// or has no execute bit (execve(2)).
-pub fn program(tree: &Tree, start: Start<'_>, path: &[u8]) -> Result<Arc<Node>, Errno> {
-    let node = tree.node(start, path, Follow::Yes)?;
+pub fn program<'a>(
+    tree: &'a Tree,
+    start: Start<'_>,
+    path: &'a [u8],
+) -> Result<(PathTarget<'a>, Arc<Node>), Errno> {
+    let (target, node) = PathWalk::new(tree, start, path)?.entry(Follow::Yes)?;
     if node.object().is_none() || !node.is_executable() {
         return Err(Errno::EACCES);
     }
-    Ok(node)
+    Ok((target, node))
 }

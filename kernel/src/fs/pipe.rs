@@ -126,7 +126,7 @@ impl Reader {
             }
             if let Err(error) = to.fault_in(Access::Write).await {
                 break match to.done() {
-                    0 => Err(error),
+                    0 => Err(error.into()),
                     done => Ok(done),
                 };
             }
@@ -254,7 +254,7 @@ impl Writer {
                         *from = start.clone();
                     }
                     if let Err(error) = result {
-                        break Err(error);
+                        break Err(error.into());
                     }
                 }
                 Attempt::Closed => break Err(Errno::EPIPE),

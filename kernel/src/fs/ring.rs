@@ -63,7 +63,7 @@ impl ByteRing {
     fn grow(&mut self, wanted: usize) {
         let size = wanted.next_power_of_two().max(FIRST_SIZE);
         let mut bytes = Vec::new();
-        if crate::memory::admit().is_ok() && bytes.try_reserve_exact(size).is_ok() {
+        if crate::memory::ensure_free().is_ok() && bytes.try_reserve_exact(size).is_ok() {
             let (first, second) = self.filled();
             bytes.extend_from_slice(first);
             bytes.extend_from_slice(second);

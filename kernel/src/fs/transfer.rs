@@ -51,7 +51,7 @@ pub(super) async fn deliver(
             Err(error) => break Some(error),
             Ok(_) if refused => {
                 if let Err(error) = to.fault_in(Access::Write).await {
-                    break Some(error);
+                    break Some(error.into());
                 }
             }
             Ok(0) => break None,
@@ -98,7 +98,7 @@ pub(super) async fn store(from: &mut UserBuf<'_>, offset: u64, object: &Object) 
             Err(_) => break Some(Errno::ENOSPC),
             Ok(n) if n < max => {
                 if let Err(error) = from.fault_in(Access::Read).await {
-                    break Some(error);
+                    break Some(error.into());
                 }
             }
             Ok(_) => {}

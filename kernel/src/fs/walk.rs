@@ -156,6 +156,11 @@ impl<'a> PathWalk<'a> {
 
     /// Goes to the node that the whole path names.
     pub fn node(&mut self, follow: Follow) -> Result<Arc<Node>, Errno> {
+        Ok(self.entry(follow)?.1)
+    }
+
+    /// The same, with the directory and the name under which the node was found.
+    pub fn entry(&mut self, follow: Follow) -> Result<(PathTarget<'a>, Arc<Node>), Errno> {
         loop {
             let target = self.target()?;
             let node = self.last(&target)?.ok_or(Errno::ENOENT)?;
@@ -164,7 +169,7 @@ impl<'a> PathWalk<'a> {
                     self.push_link(text)?
                 }
                 _ if target.slash && !node.is_directory() => return Err(Errno::ENOTDIR),
-                _ => return Ok(node),
+                _ => return Ok((target, node)),
             }
         }
     }

@@ -62,7 +62,7 @@ pub enum End {
     /// With all others (exit_group(2), a signal).
     Process(ExitStatus),
     /// Because somebody else has decided so.
-    Doomed,
+    ExitPending,
 }
 
 /// A process's ties to others.
@@ -135,7 +135,8 @@ impl Process {
         trace::event(Kind::Exit, [self.pid.0.into(), word.into()]);
         self.stop_timer();
         self.files().clear();
-        memory::reclaim_with(|| {
+        self.set_executable(None);
+        memory::release_and_reclaim(|| {
             // This CPU leaves the address space, so that the last reference to it can go.
             memory::leave();
             drop(self.set_space(None));
@@ -146,7 +147,7 @@ impl Process {
         self.family.ended.wake_all();
         match self.parent() {
             Some(parent) => {
-                signal::have_parted(self, &parent);
+                signal::check_orphaned_group(self, &parent);
                 parent.child_ended(self);
             }
             // The kernel's own child (init), or one whose parent ended at the same moment.
@@ -165,7 +166,7 @@ impl Process {
                 Some(init) => {
                     child.family.set_parent(Some(init));
                     init.family.add_child(child.clone());
-                    signal::have_parted(&child, self);
+                    signal::check_orphaned_group(&child, self);
                     // After it is in the list: if it ended before, it did not find itself there.
                     if child.exit_status().is_some() {
                         init.child_ended(&child);
@@ -184,7 +185,7 @@ impl Process {
     }
 
     /// Tells the parent that the process was stopped or continued.
-    pub(super) fn tell_parent(&self, event: ChildEvent) {
+    pub(super) fn notify_parent(&self, event: ChildEvent) {
         let Some(parent) = self.parent() else {
             return;
         };
@@ -250,7 +251,7 @@ impl Selector {
 
 /// Of what news of a child a wait wants to be told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct News {
+pub struct WaitOptions {
     /// That it has ended (`WEXITED`).
     pub ended: bool,
     /// That it was stopped (`WSTOPPED`).
@@ -261,7 +262,7 @@ pub struct News {
     pub stays: bool,
 }
 
-impl News {
+impl WaitOptions {
     /// Whether it wants to be told of this.
     pub(super) fn includes(self, event: ChildEvent) -> bool {
         match event {
@@ -274,7 +275,7 @@ impl News {
 
 /// What a wait was told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Told {
+pub struct ChildReport {
     /// The child's number, which is free again if it has ended.
     pub pid: Pid,
     /// What happened to it.
@@ -290,9 +291,9 @@ pub struct Told {
 pub async fn wait(
     parent: &Process,
     selector: Selector,
-    news: News,
+    news: WaitOptions,
     how: Wait<'_>,
-) -> Result<Option<Told>, Errno> {
+) -> Result<Option<ChildReport>, Errno> {
     let look = || look(parent, selector, news);
     let Wait::For(caller) = how else {
         return look();
@@ -304,7 +305,11 @@ pub async fn wait(
 
 /// Takes the news of a child that matches, if it does not stay; one that has ended is no zombie any
 /// more then. `None` when there is none.
-fn look(parent: &Process, selector: Selector, news: News) -> Result<Option<Told>, Errno> {
+fn look(
+    parent: &Process,
+    selector: Selector,
+    news: WaitOptions,
+) -> Result<Option<ChildReport>, Errno> {
     let mut ties = parent.family.ties.lock();
     let mut any = false;
     let mut found = None;
@@ -320,7 +325,7 @@ fn look(parent: &Process, selector: Selector, news: News) -> Result<Option<Told>
             }
             any = true;
             if let Some(event) = child.signals.take_report(news) {
-                return Ok(Some(Told {
+                return Ok(Some(ChildReport {
                     pid: child.pid,
                     event,
                     cpu_time: child.cpu_time(),
@@ -341,7 +346,7 @@ fn look(parent: &Process, selector: Selector, news: News) -> Result<Option<Told>
         ids::remove(&child);
         parent.children_time.fetch_add(cpu_time, Ordering::Relaxed);
     }
-    Ok(Some(Told {
+    Ok(Some(ChildReport {
         pid: child.pid,
         event: ChildEvent::Ended(status),
         cpu_time,

@@ -60,7 +60,7 @@ impl Listing for Root {
     fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<NodeKind>, Errno> {
         if LINKS.contains(&name) {
             let tid = Pid(caller as u32);
-            // The kernel's own walks are nobody's.
+            // The kernel's own walks have no caller.
             let link = ids::find_thread(tid).map(|(process, _)| match name {
                 b"self" => process.pid.to_string(),
                 _ => format!("{}/task/{tid}", process.pid),
@@ -140,7 +140,10 @@ impl Listing for Directory {
             b"fail-fault" if fail_nth::is_allowed() => Some(NodeKind::Window(Arc::new(
                 fail_nth::File(self.0.clone(), Cause::Fault),
             ))),
-            b"exe" => Some(NodeKind::link(&self.0.names().path)?),
+            b"exe" => match self.0.executable() {
+                Some(executable) => Some(NodeKind::link(&executable.path()?)?),
+                None => None,
+            },
             b"cwd" => fs::tree()
                 .path_of(&self.0.cwd())
                 .ok()
@@ -296,10 +299,10 @@ fn process_maps(process: &Process) -> Result<Vec<u8>, Errno> {
     let Some(space) = process.space() else {
         return Ok(Vec::new());
     };
-    let areas = space.areas_now();
+    let areas = space.vmas_now();
     // A program can have tens of thousands of areas (rule M10).
     let length = areas.count() * AREA_LINE;
-    memory::admit_bytes(length).map_err(|_| Errno::ENOMEM)?;
+    memory::ensure_free_bytes(length).map_err(|_| Errno::ENOMEM)?;
     let mut text = String::new();
     text.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
     for vma in areas.iter() {

@@ -1,5 +1,7 @@
 //! What a process consists of: what its threads have in common.
 
+use super::credentials::{Credentials, IdChange};
+use super::executable::Executable;
 use super::exit::{ExitStatus, Family};
 use super::fail_nth::FailNth;
 use super::ids::Pid;
@@ -7,6 +9,8 @@ use super::limits::Limits;
 use super::signal::Signals;
 use super::thread::{Name as ThreadName, Tcb};
 use super::thread_group::ThreadGroup;
+use super::user::{Charge, Counted, User};
+use crate::errno::Errno;
 use crate::fs::node::Node;
 use crate::fs::table::FdTable;
 use crate::memory::AddressSpace;
@@ -32,17 +36,23 @@ pub struct Process {
     /// The session.
     pub session: AtomicU32,
     pub(super) limits: Limits,
+    /// Who it is. A lock of its own, under which no other is taken.
+    credentials: Mutex<Credentials>,
+    /// Counts it among its user's processes, until it is forgotten.
+    charge: Mutex<Charge>,
     pub(super) signals: Signals,
     pub(super) family: Family,
     pub(super) threads: ThreadGroup,
-    /// A `vfork` child still uses its parent's memory.
-    pub(super) borrowed: Borrowed,
+    /// Set when a `vfork` child no longer uses its parent's memory.
+    pub(super) vfork_done: VforkDone,
     /// Another process has, or has had, the same memory.
     shares_memory: AtomicBool,
     /// The program has said that it uses private barriers (membarrier(2)).
     uses_barriers: AtomicBool,
     /// The name of the program (comm), and its argument list.
     names: Mutex<Arc<Names>>,
+    /// The program's file; none before the first program, and after the end.
+    executable: Mutex<Option<Arc<Executable>>>,
     /// Nanoseconds of CPU time of all children that were waited for.
     pub(super) children_time: AtomicU64,
     /// The clock when it was made.
@@ -58,8 +68,6 @@ pub struct Names {
     pub short: Vec<u8>,
     /// The arguments, each with its zero byte; the first page of them.
     pub arguments: Vec<u8>,
-    /// The program's path.
-    pub path: Vec<u8>,
 }
 
 impl Names {
@@ -70,23 +78,23 @@ impl Names {
     }
 }
 
-/// Whether a `vfork` child has let go of the memory that it borrowed.
-pub(super) struct Borrowed {
+/// Whether a `vfork` child has released its parent's memory.
+pub(super) struct VforkDone {
     returned: AtomicBool,
     queue: WaitQueue,
 }
 
-impl Borrowed {
-    pub(super) const fn new() -> Borrowed {
-        Borrowed {
+impl VforkDone {
+    pub(super) const fn new() -> VforkDone {
+        VforkDone {
             returned: AtomicBool::new(false),
             queue: WaitQueue::labelled(&Label("vfork")),
         }
     }
 
     /// The child has its own memory, or none any more.
-    pub(super) fn give_back(&self) {
-        // Release: pairs with the Acquire in `wait`. Most processes have nobody who waits.
+    pub(super) fn complete(&self) {
+        // Release: pairs with the Acquire in `wait`. Most processes have no waiter.
         if !self.returned.swap(true, Ordering::AcqRel) {
             self.queue.wake_all();
         }
@@ -110,13 +118,16 @@ impl Process {
             group: AtomicU32::new(parts.group.unwrap_or(pid.0)),
             session: AtomicU32::new(parts.session.unwrap_or(pid.0)),
             limits: parts.limits,
+            credentials: Mutex::new(parts.credentials),
+            charge: Mutex::new(parts.charge),
             signals: parts.signals,
             family: Family::new(parts.parent),
             threads: ThreadGroup::new(),
-            borrowed: Borrowed::new(),
+            vfork_done: VforkDone::new(),
             shares_memory: AtomicBool::new(false),
             uses_barriers: AtomicBool::new(parts.uses_barriers),
             names: Mutex::new(parts.names),
+            executable: Mutex::new(parts.executable),
             children_time: AtomicU64::new(0),
             started: crate::arch::clock(),
             fail_nth: FailNth::default(),
@@ -136,7 +147,7 @@ impl Process {
 
     /// Whether another process has, or has had, the same memory.
     pub(super) fn shares_memory(&self) -> bool {
-        // Relaxed: whoever shares it has been told of each other by what made the second.
+        // Relaxed: the fork that made the second process orders the store before both of them.
         self.shares_memory.load(Ordering::Relaxed)
     }
 
@@ -182,9 +193,72 @@ impl Process {
         drop(old);
     }
 
+    /// Who it is.
+    pub fn credentials(&self) -> Credentials {
+        self.credentials.lock().clone()
+    }
+
+    /// Looks at who it is.
+    pub fn with_credentials<T>(&self, look: impl FnOnce(&Credentials) -> T) -> T {
+        look(&self.credentials.lock())
+    }
+
+    /// The counts of its real user.
+    pub(super) fn user(&self) -> Arc<User> {
+        self.credentials.lock().user.clone()
+    }
+
+    /// Changes who it is. After an error nothing has changed.
+    pub fn change_credentials<T>(
+        &self,
+        change: impl FnOnce(&mut Credentials) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        // Made and dropped outside of the lock.
+        let mut new = self.credentials();
+        let result = change(&mut new)?;
+        let charge = new.user.charge(Counted::Task, u64::MAX);
+        let old = core::mem::replace(&mut *self.credentials.lock(), new);
+        // A count that wraps is none: there are fewer tasks than pids.
+        let old_charge = charge.map(|charge| core::mem::replace(&mut *self.charge.lock(), charge));
+        drop((old, old_charge));
+        Ok(result)
+    }
+
+    /// Becomes what a new program is.
+    pub(super) fn set_credentials(&self, new: Credentials) {
+        let old = core::mem::replace(&mut *self.credentials.lock(), new);
+        drop(old);
+    }
+
+    /// Changes its users.
+    ///
+    /// # Errors
+    /// As setuid(2), setreuid(2), setresuid(2).
+    pub fn set_users(&self, change: IdChange) -> Result<(), Errno> {
+        self.change_credentials(|credentials| credentials.change_users(change))
+    }
+
+    /// Changes its groups.
+    ///
+    /// # Errors
+    /// As setgid(2), setregid(2), setresgid(2).
+    pub fn set_groups(&self, change: IdChange) -> Result<(), Errno> {
+        self.change_credentials(|credentials| credentials.change_groups(change))
+    }
+
     /// What it is called.
     pub fn names(&self) -> Arc<Names> {
         self.names.lock().clone()
+    }
+
+    /// The program's file, if it has one.
+    pub(super) fn executable(&self) -> Option<Arc<Executable>> {
+        self.executable.lock().clone()
+    }
+
+    pub(super) fn set_executable(&self, executable: Option<Arc<Executable>>) {
+        let old = core::mem::replace(&mut *self.executable.lock(), executable);
+        drop(old);
     }
 
     pub(super) fn set_names(&self, names: Names) {
@@ -243,8 +317,11 @@ pub(super) struct Parts {
     pub(super) group: Option<u32>,
     pub(super) session: Option<u32>,
     pub(super) limits: Limits,
+    pub(super) credentials: Credentials,
+    pub(super) charge: Charge,
     pub(super) signals: Signals,
     pub(super) parent: Option<Arc<Process>>,
     pub(super) names: Arc<Names>,
+    pub(super) executable: Option<Arc<Executable>>,
     pub(super) uses_barriers: bool,
 }

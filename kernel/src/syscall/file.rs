@@ -72,8 +72,8 @@ fn check_flags(flags: u32, known: u32) -> Result<(), Errno> {
 /// A path in the caller's memory.
 async fn path(thread: &Thread, address: usize) -> Result<Vec<u8>, Errno> {
     // For the path, and for the small things that are made of it.
-    memory::admit().map_err(|_| Errno::ENOMEM)?;
-    thread.space().read_string(address, MAX_PATH + 1).await
+    memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
+    Ok(thread.space().read_string(address, MAX_PATH + 1).await?)
 }
 
 /// What the `*at` calls get: a directory and a path from there.

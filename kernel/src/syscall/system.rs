@@ -1,5 +1,6 @@
 //! What the system is, has, and allows.
 
+use super::words::{read_words, write_words};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::memory::{self, FRAME_SIZE, Sink, UserBuf};
@@ -7,7 +8,7 @@ use crate::process::{self, Limit, Pid, Thread};
 use alloc::vec::Vec;
 use linux_raw_sys::general as linux;
 
-/// uname(2). The name and release are those of the ABI; the version says who speaks it.
+/// uname(2). The name and release are those of the ABI; the version names this kernel.
 pub async fn uname(thread: &Thread, address: usize) -> SysResult {
     const FIELD: usize = 65;
     let fields: [&[u8]; 6] = [
@@ -59,7 +60,7 @@ pub async fn getrandom(thread: &Thread, address: usize, length: usize, flags: us
             && let Err(errno) = buffer.fault_in(arch::Access::Write).await
         {
             return if buffer.done() == 0 {
-                Err(errno)
+                Err(errno.into())
             } else {
                 Ok(buffer.done())
             };
@@ -83,19 +84,12 @@ pub async fn prlimit64(
     };
     let resource = resource as u32 as usize;
     let before = process.limit(resource)?;
-    let space = thread.space();
     if new != 0 {
-        let limit = Limit {
-            soft: space.read_word(new).await? as u64,
-            hard: space.read_word(new.wrapping_add(8)).await? as u64,
-        };
-        process.set_limit(resource, limit).await?;
+        let [soft, hard] = read_words(thread, new).await?;
+        process.set_limit(resource, Limit { soft, hard }).await?;
     }
     if old != 0 {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&before.soft.to_le_bytes());
-        bytes[8..].copy_from_slice(&before.hard.to_le_bytes());
-        space.write_bytes(old, &bytes).await?;
+        write_words(thread, old, [before.soft, before.hard]).await?;
     }
     Ok(0)
 }

@@ -1,5 +1,6 @@
 //! Clocks and sleep.
 
+use super::words::{read_words, write_words};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::process::{Continuation, Thread};
@@ -13,23 +14,11 @@ const TICKS: u64 = 100;
 
 /// A `struct timespec` in nanoseconds.
 pub(super) async fn read_timespec(thread: &Thread, address: usize) -> Result<u64, Errno> {
-    let space = thread.space();
-    let seconds = space.read_word(address).await? as i64;
-    let nanoseconds = space.read_word(address.wrapping_add(8)).await? as i64;
-    if seconds < 0 || !(0..SECOND as i64).contains(&nanoseconds) {
+    let [seconds, nanoseconds] = read_words(thread, address).await?;
+    if seconds > i64::MAX as u64 || nanoseconds >= SECOND {
         return Err(Errno::EINVAL);
     }
-    Ok((seconds as u64)
-        .saturating_mul(SECOND)
-        .saturating_add(nanoseconds as u64))
-}
-
-async fn write_pair(thread: &Thread, address: usize, first: u64, second: u64) -> SysResult {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&first.to_le_bytes());
-    bytes[8..].copy_from_slice(&second.to_le_bytes());
-    thread.space().write_bytes(address, &bytes).await?;
-    Ok(0)
+    Ok(seconds.saturating_mul(SECOND).saturating_add(nanoseconds))
 }
 
 /// The time on a clock, in nanoseconds.
@@ -51,7 +40,7 @@ fn read_clock(thread: &Thread, clock: usize) -> Result<u64, Errno> {
 /// clock_gettime(2).
 pub async fn clock_gettime(thread: &Thread, clock: usize, address: usize) -> SysResult {
     let now = read_clock(thread, clock)?;
-    write_pair(thread, address, now / SECOND, now % SECOND).await
+    write_words(thread, address, [now / SECOND, now % SECOND]).await
 }
 
 /// clock_getres(2): a nanosecond.
@@ -60,7 +49,7 @@ pub async fn clock_getres(thread: &Thread, clock: usize, address: usize) -> SysR
     if address == 0 {
         Ok(0)
     } else {
-        write_pair(thread, address, 0, 1).await
+        write_words(thread, address, [0, 1]).await
     }
 }
 
@@ -70,20 +59,17 @@ pub async fn gettimeofday(thread: &Thread, address: usize) -> SysResult {
     if address == 0 {
         Ok(0)
     } else {
-        write_pair(thread, address, now / SECOND, now % SECOND / 1000).await
+        write_words(thread, address, [now / SECOND, now % SECOND / 1000]).await
     }
 }
 
 /// time(2).
 pub async fn time(thread: &Thread, address: usize) -> SysResult {
-    let seconds = ((arch::clock() + arch::wall_clock_offset()) / SECOND) as usize;
+    let seconds = (arch::clock() + arch::wall_clock_offset()) / SECOND;
     if address != 0 {
-        thread
-            .space()
-            .write_bytes(address, &seconds.to_le_bytes())
-            .await?;
+        write_words(thread, address, [seconds]).await?;
     }
-    Ok(seconds)
+    Ok(seconds as usize)
 }
 
 /// times(2). All CPU time counts as the program's own.
@@ -91,8 +77,8 @@ pub async fn times(thread: &Thread, address: usize) -> SysResult {
     let ticks = |nanoseconds: u64| nanoseconds / (SECOND / TICKS);
     let process = thread.process();
     if address != 0 {
-        write_pair(thread, address, ticks(process.cpu_time()), 0).await?;
-        write_pair(thread, address + 16, ticks(process.children_time()), 0).await?;
+        let (own, children) = (ticks(process.cpu_time()), ticks(process.children_time()));
+        write_words(thread, address, [own, 0, children, 0]).await?;
     }
     Ok(ticks(arch::clock()) as usize)
 }
@@ -137,7 +123,7 @@ pub(super) async fn sleep(thread: &Thread, deadline: u64, remainder: usize) -> S
     }
     if remainder != 0 {
         let left = deadline.saturating_sub(arch::clock());
-        write_pair(thread, remainder, left / SECOND, left % SECOND).await?;
+        write_words(thread, remainder, [left / SECOND, left % SECOND]).await?;
     }
     Err(thread.interrupted_in(Continuation::Sleep {
         deadline,

@@ -2,7 +2,7 @@
 
 use super::system::usage_of;
 use crate::errno::{Errno, SysResult};
-use crate::process::{self, News, Pid, Selector, SigInfo, Thread, Told};
+use crate::process::{self, ChildReport, Pid, Selector, SigInfo, Thread, WaitOptions};
 use crate::wait::Wait;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as linux;
@@ -30,7 +30,7 @@ pub async fn wait4(
         group if group < 0 => Selector::Group(group.unsigned_abs()),
         pid => Selector::One(Pid(pid as u32)),
     };
-    let news = News {
+    let news = WaitOptions {
         ended: true,
         stopped: options & linux::WUNTRACED != 0,
         continued: options & linux::WCONTINUED != 0,
@@ -84,7 +84,7 @@ async fn wait_by_id(
     kind: u32,
     id: i32,
     options: u32,
-) -> Result<Option<Told>, Errno> {
+) -> Result<Option<ChildReport>, Errno> {
     const WHAT: u32 = linux::WEXITED | linux::WSTOPPED | linux::WCONTINUED;
     if options & !(COMMON | WHAT | linux::WNOWAIT) != 0 || options & WHAT == 0 {
         return Err(Errno::EINVAL);
@@ -97,7 +97,7 @@ async fn wait_by_id(
         // P_PIDFD as well: there are no such descriptors.
         _ => return Err(Errno::EINVAL),
     };
-    let news = News {
+    let news = WaitOptions {
         ended: options & linux::WEXITED != 0,
         stopped: options & linux::WSTOPPED != 0,
         continued: options & linux::WCONTINUED != 0,
@@ -109,9 +109,9 @@ async fn wait_by_id(
 async fn wait(
     thread: &Thread,
     selector: Selector,
-    news: News,
+    news: WaitOptions,
     options: u32,
-) -> Result<Option<Told>, Errno> {
+) -> Result<Option<ChildReport>, Errno> {
     // __WCLONE asks for children that do not send SIGCHLD, which there are none of.
     if options & (linux::__WCLONE | linux::__WALL) == linux::__WCLONE {
         return Err(Errno::ECHILD);

@@ -190,7 +190,11 @@ impl Tty {
             }
             if let Err(error) = to.fault_in(Access::Write).await {
                 let done = to.done() - before;
-                return if done > 0 { Ok(done) } else { Err(error) };
+                return if done > 0 {
+                    Ok(done)
+                } else {
+                    Err(error.into())
+                };
             }
         }
     }
@@ -227,7 +231,11 @@ impl Tty {
                     && let Err(error) = from.fault_in(Access::Read).await
                 {
                     let done = from.done() - before;
-                    return if done > 0 { Ok(done) } else { Err(error) };
+                    return if done > 0 {
+                        Ok(done)
+                    } else {
+                        Err(error.into())
+                    };
                 }
                 if from.done() < end {
                     executor::yield_now().await;

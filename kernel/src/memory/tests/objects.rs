@@ -1,7 +1,7 @@
 //! Objects that several CPUs use at once.
 
 use super::*;
-use crate::arch::sim::schedule;
+use crate::testing::sim::schedule;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;

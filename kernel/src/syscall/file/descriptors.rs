@@ -30,7 +30,7 @@ pub async fn pipe2(thread: &Thread, address: usize, pipe_flags: usize) -> SysRes
         // The program never learned the numbers.
         let _ = files.remove(reader);
         let _ = files.remove(writer);
-        return Err(error);
+        return Err(error.into());
     }
     Ok(0)
 }

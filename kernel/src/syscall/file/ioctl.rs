@@ -102,8 +102,6 @@ async fn read_int(thread: &Thread, address: usize) -> Result<i32, Errno> {
 }
 
 async fn write_int(thread: &Thread, address: usize, value: i32) -> Result<(), Errno> {
-    thread
-        .space()
-        .write_bytes(address, &value.to_ne_bytes())
-        .await
+    let bytes = value.to_ne_bytes();
+    Ok(thread.space().write_bytes(address, &bytes).await?)
 }

@@ -121,10 +121,11 @@ fn position(argument: usize) -> Result<u64, Errno> {
 /// A write into a pipe without readers sends `SIGPIPE` (pipe(7)).
 fn written(thread: &Thread, file: &OpenFile, result: SysResult) -> SysResult {
     if result == Err(Errno::EPIPE) && file.is_pipe() {
+        let process = thread.process();
+        let uid = process.with_credentials(|own| own.uid.real);
+        let info = SigInfo::user(Signal::PIPE, process.pid, uid);
         // An ordinary signal always has room.
-        let _ = thread
-            .tcb()
-            .send(SigInfo::user(Signal::PIPE, thread.process().pid));
+        let _ = thread.tcb().send(info);
     }
     result
 }

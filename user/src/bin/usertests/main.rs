@@ -29,6 +29,7 @@ mod processes;
 mod registers;
 mod rights;
 mod scratch;
+mod segments;
 mod signals;
 mod threads;
 mod time;
@@ -62,6 +63,7 @@ fn main(arguments: Arguments) -> i32 {
             advice::CASES,
             vectors::CASES,
             registers::CASES,
+            segments::CASES,
             rights::CASES,
             growth::CASES,
             limits::CASES,
