@@ -95,7 +95,6 @@ fn without_glossary(text: &str) -> String {
 }
 
 #[test]
-#[ignore = "until the renames have come together"]
 fn private_words_are_gone() {
     let words: Vec<_> = GONE
         .iter()

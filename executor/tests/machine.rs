@@ -179,7 +179,7 @@ fn a_timer_that_goes_off_early_is_armed_again() {
 }
 
 #[test]
-fn a_halted_cpu_is_kicked_once_and_a_busy_one_not() {
+fn a_halted_cpu_is_woken_once_and_a_busy_one_not() {
     let (script, executor) = machine(2);
     let queue = Arc::new(Notify::new());
     // Two tasks that belong on CPU 1.
@@ -193,7 +193,7 @@ fn a_halted_cpu_is_kicked_once_and_a_busy_one_not() {
     let (other, inner) = (queue.clone(), executor.clone());
     let wakes = script.clone();
     script.without_timer(move || {
-        // CPU 1 is halted now. CPU 0 wakes both tasks, and it is kicked once.
+        // CPU 1 is halted now. CPU 0 wakes both tasks, and it is woken once.
         CPU.set(0);
         wakes.asked();
         other.notify_waiters();
@@ -260,7 +260,7 @@ fn share_work_shows_a_woken_task_to_others() {
         inner.share_work();
         assert_eq!(played.asked(), [Asked::WakeCpu(1)]);
         inner.share_work();
-        assert_eq!(played.asked(), [], "one kick is enough");
+        assert_eq!(played.asked(), [], "one wake-up is enough");
         CPU.set(1);
         ended.notify_one();
     });

@@ -28,7 +28,7 @@ pub(crate) struct Shared<P: Platform> {
     stats: bool,
     /// Numbers given to tasks so far.
     numbers: CachePadded<AtomicU64>,
-    /// Kicks sent from outside all CPUs.
+    /// Reschedule IPIs sent from outside all CPUs.
     foreign_ipis: AtomicU64,
 }
 
