@@ -93,12 +93,12 @@ pub fn between_polls() {
 /// `aside` bytes of physical memory, in whole frames, are left to the caller for good;
 /// returns where they are.
 pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
+    stats::counters::init();
     fault_injection::init();
     let aside = frame::init(boot, aside);
     frame::init_caches();
     #[cfg(target_os = "none")]
     heap::global::init(reclaim::reclaimer::reclaim_all_cpus);
-    stats::counters::init();
     frame::zeroed_pool::init();
     ipi::init();
     space::current::init();
