@@ -70,6 +70,13 @@ impl FrameRef {
         Ok(FrameRef(frame))
     }
 
+    /// A fresh frame with anything in it: for what gives no byte of it away before it has written it
+    /// (rule M9).
+    pub(super) fn unfilled(purpose: Purpose) -> Result<FrameRef, OutOfMemory> {
+        fault_injection::check()?;
+        allocate(purpose).map(FrameRef)
+    }
+
     /// The frame of zeroes, which is never written and has many holders.
     pub fn zeroes() -> FrameRef {
         FrameRef(metadata::all().zeroes)

@@ -25,7 +25,8 @@ impl From<OutOfMemory> for FaultError {
 impl From<PageError> for FaultError {
     fn from(error: PageError) -> FaultError {
         match error {
-            PageError::BeyondEnd => FaultError::BeyondEnd,
+            // A full file system is a bus error too, as on Linux.
+            PageError::BeyondEnd | PageError::NoSpace => FaultError::BeyondEnd,
             PageError::OutOfMemory => FaultError::OutOfMemory,
         }
     }

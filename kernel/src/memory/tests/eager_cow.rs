@@ -78,7 +78,7 @@ fn a_child_has_its_parents_habits() {
 #[test]
 fn a_page_that_is_meant_to_be_shared_is_not_copied() {
     let _machine = sim::Machine::start(1, 1024);
-    let object = Object::with_len(PAGE as u64);
+    let object = Object::with_len(PAGE as u64).unwrap();
     let parent = space(1);
     let at = BASE + 64 * PAGE;
     let rights = Protection::READ | Protection::WRITE;
