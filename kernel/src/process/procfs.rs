@@ -299,13 +299,12 @@ fn process_maps(process: &Process) -> Result<Vec<u8>, Errno> {
     let Some(space) = process.space() else {
         return Ok(Vec::new());
     };
-    let areas = space.vmas_now();
     // A program can have tens of thousands of areas (rule M10).
-    let length = areas.count() * AREA_LINE;
+    let length = space.vma_count_now() * AREA_LINE;
     memory::ensure_free_bytes(length).map_err(|_| Errno::ENOMEM)?;
     let mut text = String::new();
     text.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
-    for vma in areas.iter() {
+    space.visit_vmas_now(0, |vma| {
         let flag = |right, letter| {
             if vma.protection.contains(right) {
                 letter
@@ -325,7 +324,9 @@ fn process_maps(process: &Process) -> Result<Vec<u8>, Errno> {
             if vma.backing.is_shared() { 's' } else { 'p' },
             vma.backing.offset(),
         );
-    }
+        // There may be more than a moment ago.
+        text.capacity() - text.len() >= AREA_LINE
+    });
     Ok(text.into_bytes())
 }
 

@@ -4,9 +4,9 @@ use super::address_space::AddressSpace;
 use super::current::is_current;
 use super::mmap_lock::Mappings;
 use crate::arch::FRAME_SIZE;
-use crate::arch::level::{LEAF_REACH, Level};
+use crate::arch::level::{LEAF_REACH, Level, USER_END};
 use crate::memory::frame;
-use crate::memory::vma::map::VmaMap;
+use crate::memory::vma::vm_area::Vma;
 
 impl AddressSpace {
     /// Bytes mapped, and bytes of that which are there, for /proc: as far as can be seen
@@ -24,11 +24,19 @@ impl AddressSpace {
         (mappings.vmas.totals().all * FRAME_SIZE, resident)
     }
 
-    /// The VMAs, for /proc: none if a task changes them right now. Costs nothing: the next change
-    /// makes a copy.
-    pub fn vmas_now(&self) -> VmaMap {
+    /// How many areas there are, for /proc: none if they are being changed right now.
+    pub fn vma_count_now(&self) -> usize {
         let mappings = self.mmap_lock.try_read();
-        mappings.map_or_else(VmaMap::default, |mappings| mappings.vmas.clone())
+        mappings.map_or(0, |mappings| mappings.vmas.count())
+    }
+
+    /// Shows the areas that end above the address to `visit`, from the lowest up, until it returns
+    /// false: for /proc. None if they are being changed right now.
+    pub fn visit_vmas_now(&self, above: usize, mut visit: impl FnMut(&Vma) -> bool) {
+        if let Some(mappings) = self.mmap_lock.try_read() {
+            let mut areas = mappings.vmas.overlapping(above, USER_END);
+            while areas.next().is_some_and(&mut visit) {}
+        }
     }
 
     fn resident(&self, mappings: &Mappings) -> usize {
