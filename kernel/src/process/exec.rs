@@ -268,7 +268,7 @@ async fn read_strings(
         }
         strings.push(string);
         // A program can bring hundreds of thousands.
-        executor::consume_budget().await;
+        executor::spend_budget().await;
     }
 }
 

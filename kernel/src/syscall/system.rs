@@ -65,7 +65,7 @@ pub async fn getrandom(thread: &Thread, address: usize, length: usize, flags: us
                 Ok(buffer.done())
             };
         }
-        executor::consume_budget().await;
+        executor::spend_budget().await;
     }
     Ok(buffer.done())
 }

@@ -22,7 +22,7 @@ pub(in crate::memory) async fn change_vmas(
         let mut nodes = mappings.vmas.reserve_change(at, next)?;
         mappings.vmas.change(at, next, &change, &mut nodes);
         at = next;
-        executor::consume_budget().await;
+        executor::spend_budget().await;
     }
     Ok(())
 }

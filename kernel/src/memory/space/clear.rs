@@ -66,7 +66,7 @@ impl AddressSpace {
             {
                 at = mappings.vmas.remove_some(at, done, VMAS_AT_ONCE, nodes);
                 if at < done {
-                    executor::consume_budget().await;
+                    executor::spend_budget().await;
                 }
             }
             at = done;

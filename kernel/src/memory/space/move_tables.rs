@@ -89,7 +89,7 @@ impl AddressSpace {
             }
             // Not with references in our hands, which may be given up in a wait.
             if retired.is_empty() {
-                executor::consume_budget().await;
+                executor::spend_budget().await;
                 ready = shootdown::ready().await;
             }
         }

@@ -63,7 +63,7 @@ impl AddressSpace {
                     self.fault(at, access).await?;
                 }
                 at += FRAME_SIZE;
-                executor::consume_budget().await;
+                executor::spend_budget().await;
             }
         }
         Ok(())

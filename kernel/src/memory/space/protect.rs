@@ -81,7 +81,7 @@ impl AddressSpace {
             if retired.len() > BATCH - 4 {
                 self.forget(mappings, ready, range, &mut retired);
                 mappings.finish_outstanding().await;
-                executor::consume_budget().await;
+                executor::spend_budget().await;
                 ready = shootdown::ready().await;
             }
         }
@@ -109,7 +109,7 @@ impl AddressSpace {
             mappings.vmas.change(at, done, change, &mut nodes);
             // Rule M5: a right that goes is gone everywhere when the call returns.
             mappings.finish_outstanding().await;
-            executor::consume_budget().await;
+            executor::spend_budget().await;
             at = done;
         }
         outcome

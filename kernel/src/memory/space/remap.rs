@@ -220,7 +220,7 @@ impl AddressSpace {
                 }
             }
             mappings.finish_outstanding().await;
-            executor::consume_budget().await;
+            executor::spend_budget().await;
             done += moved;
         }
         if new_length > route.length {
