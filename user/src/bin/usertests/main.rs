@@ -20,6 +20,7 @@ mod futexes;
 mod growth;
 mod helper;
 mod limits;
+mod many_areas;
 mod memory;
 mod moving;
 mod pipes;
@@ -75,6 +76,7 @@ fn main(arguments: Arguments) -> i32 {
             exec::CASES,
             elf::CASES,
             arguments::CASES,
+            many_areas::CASES,
             exhaustion::CASES,
         ],
     )
