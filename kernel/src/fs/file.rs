@@ -16,7 +16,7 @@ use super::pipe::{self, Reader, Writer};
 use super::transfer::{deliver, store, whole};
 use super::tty::{self, Tty};
 use crate::errno::{Errno, SysResult};
-use crate::memory::{Object, UserBuf};
+use crate::memory::{FRAME_SIZE, Object, UserBuf};
 use crate::wait::{Caller, Wait};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -153,6 +153,14 @@ impl OpenFile {
     /// to be followed by `SIGPIPE`.
     pub fn is_pipe(&self) -> bool {
         matches!(self.opened, Opened::Reader(_) | Opened::Writer(_))
+    }
+
+    /// Pages that would come back with it: those of what is in a pipe, counted at its reading end.
+    pub(super) fn held_pages(&self) -> usize {
+        match &self.opened {
+            Opened::Reader(reader) => reader.readable().div_ceil(FRAME_SIZE),
+            _ => 0,
+        }
     }
 
     /// Whether it is only a name for a node (`O_PATH`).

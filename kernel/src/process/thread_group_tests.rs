@@ -32,6 +32,7 @@ fn process() -> (Machine, Arc<Process>) {
         names: Arc::new(Names::default()),
         executable: None,
         uses_barriers: false,
+        oom_score_adj: 0,
     };
     (machine, Arc::new(Process::new(Pid(10), parts)))
 }
