@@ -117,7 +117,7 @@ fn the_kernel_shows_its_tasks() {
     outcome.assert(sleeps == 1, "`sleep` to wait for a timer");
     let reads = has([(1, "waiting"), (7, "sh"), (8, "pipe: data")]);
     outcome.assert(reads == 1, "`sh` to wait for the pipe");
-    // Whoever reads it runs, and `busy_ns` counts.
+    // A thread that reads it runs, and `busy_ns` counts.
     let runs = has([(1, "running"), (7, "cat"), (8, "-")]);
     outcome.assert(runs == 1, "`cat` to run");
     outcome.assert(

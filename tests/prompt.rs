@@ -1,4 +1,4 @@
-//! The machine while nobody asks anything of it.
+//! The idle machine.
 
 use std::thread;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a person or a script sees who uses the console.
+//! What a person or a script sees on the console.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

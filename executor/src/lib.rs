@@ -99,4 +99,4 @@ pub use join_set::JoinSet;
 pub use platform::Platform;
 pub use scheduler::{Counters, Executor, RunningTask, SpawnError, Task, TaskInfo};
 pub use task::{AbortHandle, JoinError, JoinHandle, Label, Phase, TaskId};
-pub use yielding::{YieldNow, consume_budget, yield_now};
+pub use yielding::{YieldNow, spend_budget, yield_now};

@@ -46,10 +46,10 @@ impl Future for YieldNow {
 /// # let runtime = executor::host::Runtime::new(1);
 /// # runtime.block_on(async {
 /// for _ in 0..1_000 {
-///     executor::consume_budget().await;
+///     executor::spend_budget().await;
 /// }
 /// # });
 /// ```
-pub async fn consume_budget() {
+pub async fn spend_budget() {
     core::future::poll_fn(|context| crate::task::coop::spend(context)).await;
 }

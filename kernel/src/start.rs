@@ -46,6 +46,8 @@ fn kernel_start(boot: BootInfo) -> ! {
         Ok(()) => {}
         Err(error) => log::error!("the initramfs is not complete: {error:?}"),
     }
+    let (size, nodes) = (line.get("tmpfs_size"), line.get("tmpfs_nodes"));
+    fs::limits::set(fs::tree(), size, nodes);
     if let Some(symbols) = symbols(boot.initramfs) {
         kernel_panic::set_symbols(symbols);
     }

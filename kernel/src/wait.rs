@@ -7,18 +7,18 @@
 //!
 //! A signal wakes the thread, its call is polled, and what it waits for is not there yet: then the
 //! wait asks its [`Caller`] whether a signal is pending, and if so ends with [`Interrupted`]. The
-//! layers below the processes know the caller by that trait alone. Who does not have to wait is
-//! not asked, and nothing is registered anywhere before the first wait.
+//! layers below the processes know the caller by that trait alone. A call that does not block is not
+//! asked, and registers nothing anywhere.
 
 use crate::errno::Errno;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-/// Who waits, as far as a wait has to know it.
+/// The thread that waits, as far as a wait has to know it.
 pub trait Caller: Sync {
-    /// Whether it has something to do that does not bear waiting. Who says yes is polled when
-    /// that comes up.
+    /// Whether a signal is pending, or the thread has to end. When that becomes true the thread is
+    /// polled.
     fn signal_pending(&self) -> bool;
 }
 

@@ -32,7 +32,7 @@ unsafe impl Source for Mapped {
         let needed = layout.size().checked_add(overhead).ok_or(())?;
         let size = needed.checked_next_multiple_of(STEP).ok_or(())?;
         let start = memory::map(size, Protection::READ_WRITE, Sharing::Private).map_err(drop)?;
-        // SAFETY: fresh memory that nobody else knows of, and that is never unmapped.
+        // SAFETY: fresh memory that no other code knows of, and that is never unmapped.
         unsafe { talc.claim(start as *mut u8, size) }
             .map(drop)
             .ok_or(())

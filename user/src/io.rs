@@ -30,7 +30,7 @@ impl Buffer {
 
     fn flush(&mut self) {
         if let Some(bytes) = self.bytes.get(..self.length) {
-            // There is nobody to tell when the output is gone.
+            // No error can be shown when the output is gone.
             let _ = file::write_all(self.fd, bytes);
         }
         self.length = 0;

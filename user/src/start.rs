@@ -43,7 +43,7 @@ pub unsafe extern "C" fn _start() -> ! {
 }
 
 extern "C" fn start(stack: *const usize) -> ! {
-    // SAFETY: the kernel built this area, and nobody else has a reference to it.
+    // SAFETY: the kernel built this area, and no other reference to it exists.
     let arguments = unsafe { Arguments::from_stack(stack) };
     process::exit(program_main(arguments))
 }

@@ -310,7 +310,11 @@ fn a_remote_and_an_outside_waker_lose_no_wake_up() {
                 parking.wake_searcher(0).is_some()
             })
         };
-        run_and_halt(&parking, &[&inbox, &injection], vec![remote, outside]);
+        run_and_halt(
+            &parking,
+            &[&inbox, &injection],
+            Vec::from([remote, outside]),
+        );
         Token::assert_each_once(&tokens);
     });
 }

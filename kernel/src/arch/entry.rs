@@ -100,7 +100,7 @@ impl core::fmt::Debug for Entry {
 pub const ENTRIES: usize = if cfg!(loom) { 1 } else { 512 };
 
 /// Entries in a line of a table: two cache lines, and as many as a word of sixteen bits can tell of.
-pub const LINE: usize = if cfg!(loom) { 1 } else { 16 };
-const _: () = assert!(LINE <= u16::BITS as usize);
+pub const BLOCK: usize = if cfg!(loom) { 1 } else { 16 };
+const _: () = assert!(BLOCK <= u16::BITS as usize);
 /// A table in lines.
-pub const LINES: usize = ENTRIES / LINE;
+pub const BLOCKS: usize = ENTRIES / BLOCK;

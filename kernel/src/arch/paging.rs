@@ -4,7 +4,7 @@
 //! accessed and dirty bits in them. All changes of a table that a CPU can reach are
 //! read-modify-writes, so none of these bits is lost.
 
-pub use super::entry::{Bits, ENTRIES, Entry, LINE, LINES};
+pub use super::entry::{BLOCK, BLOCKS, Bits, ENTRIES, Entry};
 
 use super::atomic::{AtomicU64, Ordering};
 use super::frame::Frame;
@@ -35,7 +35,7 @@ impl Table {
         self.0
     }
 
-    fn lines(&self) -> &[[AtomicU64; LINE]; LINES] {
+    fn blocks(&self) -> &[[AtomicU64; BLOCK]; BLOCKS] {
         // SAFETY: `new`'s caller promised that the frame is a table and lives; a
         // frame is 4096 bytes, aligned to 4096, and mapped for the kernel at
         // `frame_ptr`. The hardware changes a word only by atomic operations, and
@@ -44,12 +44,12 @@ impl Table {
     }
 
     fn slot(&self, index: usize) -> &AtomicU64 {
-        &self.lines().as_flattened()[index]
+        &self.blocks().as_flattened()[index]
     }
 
-    /// Which entries of a line are present, a bit each. All are looked at without a branch.
-    pub fn present(self, line: usize) -> u16 {
-        let slots = self.lines()[line].iter().rev();
+    /// Which entries of a block are present, a bit each. All are looked at without a branch.
+    pub fn present(self, block: usize) -> u16 {
+        let slots = self.blocks()[block].iter().rev();
         slots.fold(0, |bits, slot| {
             scheduling_point();
             // Relaxed: it says which entries to load.

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 /// What an audit found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Audit {
-    /// Frames that somebody holds.
+    /// Frames that have a holder.
     pub held: usize,
     /// Of these, frames of the kernel's heap.
     pub heap: usize,
@@ -106,7 +106,7 @@ impl Recount {
                 "M11: entry {index} of {table:?} would be overlooked"
             );
             if self.add(frame) && level != Level::LEAF_TABLE {
-                // SAFETY: above the lowest level entries point to tables, and nobody changes them
+                // SAFETY: above the lowest level entries point to tables, and nothing changes them
                 // during an audit.
                 self.walk(unsafe { Table::new(frame) }, level.below(), ENTRIES);
             }

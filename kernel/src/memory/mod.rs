@@ -1,26 +1,29 @@
-//! Memory: frames, address spaces, copy-on-write, shootdown, reclaim.
+//! Memory: frames, page tables, address spaces, copy-on-write, TLB shootdown, reclaim.
 //!
-//! In reading order:
+//! An address space is a tree of page tables with reference counts. `fork` copies its root. A
+//! write to a shared page makes the path to that page private, one level at a time. References
+//! that leave a table are dropped only after all CPUs have acknowledged that they hold no
+//! translation by way of them.
 //!
-//! | module | what it is for | rules |
+//! Each folder is a layer and uses only those below it. Read them from the bottom up:
+//!
+//! | layer | what it offers | rules |
 //! |---|---|---|
-//! | `count`, `frames`, `stock` | frames, who holds them, the free ones, those zeroed ahead | M1, M9, M10 |
-//! | `contents` | the bytes in a frame | M9 |
-//! | `space`, `ahead` | the tree of tables; `fork` copies its root, and the pages that are written next | M1, M3 |
-//! | `unshare`, `sparse`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
-//! | `area`, `vma`, `mappings` | what may be mapped where, and the lock around it | M5 |
-//! | `map`, `protect`, `brk`, `advise`, `inherit` | the calls that change it | M5, M10 |
-//! | `remap`, `relocate` | mremap, and how entries move | M2, M5, M10 |
-//! | `grow`, `limits` | stacks that grow, and how much may be mapped | |
-//! | `residence` | pages before they are used: populate, mlock, mincore | |
-//! | `active`, `tags`, `flush`, `asking`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
+//! | `space` with `user` on top | [`AddressSpace`]: fork, fault, mmap and its kin; access to user memory | M1 to M5, M8, M10 |
+//! | `vma` | what may be mapped where: the VMA map, limits | M5 |
+//! | `object` | the bytes of files and of shared memory, in frames | M1 |
+//! | `tlb` | active-CPU masks, PCIDs, shootdowns with receipts | M2, M5, M6, M7 |
 //! | `reclaim` | references are dropped after the shootdown, by tasks | M2, M11 |
-//! | `barrier` | a memory barrier on the CPUs that run an address space | M6 |
-//! | `user`, `word`, `transfer` | the kernel's access to user memory | M8 |
-//! | `object` | bytes of files and of shared memory | M1 |
-//! | `audit`, `counters`, `histogram` | does it add up; what has been done | M11 |
+//! | `table` | walks, and which entries of a table are in use | M1, M11 |
+//! | `heap` | the kernel's heap with per-CPU slab caches | M10 |
+//! | `frame` | reference counts, free frames, the reserve, the bytes of a frame | M1, M9, M10 |
+//! | `fault_injection`, `stats`, `planted` | failing allocations; counters; faults that tests plant | M10 |
 //!
-//! Nothing in here knows a register; see [`arch`] for what the machine does.
+//! On top of the layers: `audit` recounts all references, `quiesce` waits until nothing is left
+//! to reclaim, `statistics` is `/proc/vmstat`. Code inside of a layer imports from the file that
+//! defines a name; this module's re-exports are for the rest of the kernel.
+//!
+//! No layer knows a register (see [`arch`]), a process, or an error number of the system calls.
 
 mod audit;
 mod fault_injection;
@@ -48,13 +51,15 @@ pub use crate::arch::level::{Level, USER_END, USER_ENTRIES, page_of};
 pub use crate::arch::{FRAME_SIZE, Frame};
 pub use audit::{Audit, audit};
 pub use fault_injection::{ALL_FAIL, fail_allocation, fail_allocation_here, fail_allocations};
+pub use frame::kernel_page::KernelPage;
 pub use frame::zeroed_pool::run as run_zeroed_pool;
 pub use frame::{
     FrameRef, OutOfMemory, Purpose, ensure_free, ensure_free_bytes, free_frames, heap_frames,
     holders, managed_frames,
 };
+pub use heap::fallible;
 pub use object::transfer::{Sink, Source};
-pub use object::{Object, PageError};
+pub use object::{Object, PageError, Quota};
 pub use quiesce::{is_quiescent, quiesce};
 pub use reclaim::reclaimer::{direct_reclaim, release_and_reclaim, run as run_reclaimer};
 pub use space::address_space::AddressSpace;

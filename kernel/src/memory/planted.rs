@@ -13,15 +13,15 @@ pub(super) enum Planted {
     ForkWithoutFlush,
     /// Fork does not wait until all CPUs have forgotten (rule M3).
     ForkWithoutWaiting,
-    /// Fork copies pages ahead before all CPUs have forgotten that they may write them (rule M3).
+    /// Fork copies pages eagerly before all CPUs have acknowledged that they cannot write them (rule M3).
     EagerCowBeforeAcks,
-    /// Who copies a table takes the writable bits out of the original before it knows that no other
-    /// thread has taken that over (rule M3).
+    /// The copier of a table clears the writable bits of the original before its compare-and-exchange,
+    /// when another thread may have reused the original (rule M3).
     ProtectedBeforeWon,
     /// A copy is writable at once (rule M4).
     WritableBeforeAcks,
-    /// A page that is not shared any more is written in place while a shootdown for it may
-    /// be on its way (rule M4).
+    /// A page that is not shared any more is reused while a shootdown for it may be on its way
+    /// (rule M4).
     HastyReuse,
     /// munmap does not wait for the other CPUs (rule M5).
     UnmapWithoutWaiting,

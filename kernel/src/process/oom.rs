@@ -88,7 +88,7 @@ async fn choose() -> Option<Victim> {
             }
         }
         // There can be tens of thousands of processes.
-        executor::consume_budget().await;
+        executor::spend_budget().await;
     }
     match (worst, worst_of_init) {
         (Some(worst), Some(of_init)) if worst.points >= of_init.points / SPARED => Some(worst),

@@ -12,10 +12,10 @@ use super::ids::{self, Pid};
 use super::state::Process;
 use crate::errno::Errno;
 use crate::fs;
-use crate::fs::fallible;
 use crate::fs::generated::{Generate, Listing, Window, fixed_entry};
 use crate::fs::metadata::FileType;
 use crate::fs::node::NodeKind;
+use crate::memory::fallible;
 use crate::memory::{self, FRAME_SIZE, Sink, USER_END};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -69,21 +69,23 @@ impl Listing for Root {
             return NodeKind::link(link.as_bytes()).map(Some);
         }
         if name == SYS {
-            return Ok(Some(NodeKind::Computed(fallible::arc(sys::Sys)?)));
+            return Ok(Some(NodeKind::Computed(fallible::arc_from_reserve(
+                sys::Sys,
+            )?)));
         }
         if let Some(&(_, text)) = system::FILES.iter().find(|(file, _)| *file == name) {
-            let file = fallible::arc(SystemText(text))?;
+            let file = fallible::arc_from_reserve(SystemText(text))?;
             return Ok(Some(NodeKind::Generated(file)));
         }
         if let Some(&(_, file)) = executor::FILES.iter().find(|(file, _)| *file == name) {
-            return Ok(Some(NodeKind::Generated(fallible::arc(file)?)));
+            return Ok(Some(NodeKind::Generated(fallible::arc_from_reserve(file)?)));
         }
         let pid = core::str::from_utf8(name)
             .ok()
             .and_then(|name| name.parse().ok())
             .map(Pid);
         let process = pid.and_then(ids::find);
-        let directory = process.map(|process| fallible::arc(Directory(process)));
+        let directory = process.map(|process| fallible::arc_from_reserve(Directory(process)));
         Ok(directory
             .transpose()?
             .map(|directory| NodeKind::Computed(directory)))
@@ -134,20 +136,22 @@ impl Generate for About {
 impl Listing for Directory {
     fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
         Ok(match name {
-            b"pagemap" => Some(NodeKind::Window(fallible::arc(PageMap(self.0.clone()))?)),
-            b"oom_score_adj" => {
-                let file = fallible::arc(process::OomScoreAdj(self.0.clone()))?;
-                Some(NodeKind::Window(file))
-            }
-            b"task" => Some(NodeKind::Computed(fallible::arc(task::Tasks(
+            b"pagemap" => Some(NodeKind::Window(fallible::arc_from_reserve(PageMap(
                 self.0.clone(),
             ))?)),
-            b"fail-nth" if fail_nth::is_allowed() => Some(NodeKind::Window(fallible::arc(
-                fail_nth::File(self.0.clone(), Cause::Call),
+            b"oom_score_adj" => {
+                let file = fallible::arc_from_reserve(process::OomScoreAdj(self.0.clone()))?;
+                Some(NodeKind::Window(file))
+            }
+            b"task" => Some(NodeKind::Computed(fallible::arc_from_reserve(
+                task::Tasks(self.0.clone()),
             )?)),
-            b"fail-fault" if fail_nth::is_allowed() => Some(NodeKind::Window(fallible::arc(
-                fail_nth::File(self.0.clone(), Cause::Fault),
-            )?)),
+            b"fail-nth" if fail_nth::is_allowed() => Some(NodeKind::Window(
+                fallible::arc_from_reserve(fail_nth::File(self.0.clone(), Cause::Call))?,
+            )),
+            b"fail-fault" if fail_nth::is_allowed() => Some(NodeKind::Window(
+                fallible::arc_from_reserve(fail_nth::File(self.0.clone(), Cause::Fault))?,
+            )),
             b"exe" => match self.0.executable() {
                 Some(executable) => Some(NodeKind::link(&executable.path()?)?),
                 None => None,
@@ -159,7 +163,8 @@ impl Listing for Directory {
                 .transpose()?,
             _ => {
                 let file = process::FILES.iter().find(|(file, _)| *file == name);
-                let file = file.map(|&(_, text)| fallible::arc(About(self.0.clone(), text)));
+                let file =
+                    file.map(|&(_, text)| fallible::arc_from_reserve(About(self.0.clone(), text)));
                 file.transpose()?.map(|file| NodeKind::Generated(file))
             }
         })

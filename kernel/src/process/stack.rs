@@ -11,7 +11,7 @@ use super::credentials::Credentials;
 use super::exec::ExecError;
 use crate::arch;
 use crate::errno::Errno;
-use crate::fs::fallible;
+use crate::memory::fallible;
 use crate::memory::{AddressSpace, FRAME_SIZE};
 use alloc::vec::Vec;
 use linux_raw_sys::auxvec;
@@ -134,7 +134,7 @@ impl<'a> Strings<'a> {
             measure.add(length, budget)?;
             index += 1;
             // A program can bring hundreds of thousands.
-            executor::consume_budget().await;
+            executor::spend_budget().await;
         }
         Ok(measure)
     }
@@ -163,7 +163,7 @@ impl<'a> Strings<'a> {
                 }
                 to.put(&[0], end)?;
                 index += 1;
-                executor::consume_budget().await;
+                executor::spend_budget().await;
             }
         }
         // They have changed meanwhile.

@@ -1,13 +1,14 @@
-//! How a CPU without work waits: awake at first, if that pays, and then halted (rule E3).
+//! Halt polling: how a CPU without work waits, awake at first, if that pays, and then halted (rule E3).
 //!
-//! Going to sleep and being woken takes longer than most answers of other CPUs, so a CPU may wait
-//! for a while with its eyes open: *keep halt_poll*. That is worth it when what it waits for comes
-//! meanwhile. It is a waste when the machine is idle, and harmful when the CPU on which others wait
-//! is a virtual one and keeps the real one from them. So
+//! To halt and to be woken takes longer than most answers of other CPUs, so an idle CPU may poll for a
+//! while first. That is worth it when work comes meanwhile. It is a waste when the machine is idle, and
+//! harmful when the other CPU is a virtual one and the polling keeps the real CPU from it. So
 //!
-//! * a halt_poll is short, and is kept only if the last idle time was short as a whole;
-//! * after one in vain some chances are passed over, twice as many each time; after one that paid
-//!   only half as many.
+//! * a CPU polls for a short time, and only if its last idle time was short as a whole;
+//! * after a poll in vain some chances are skipped, twice as many each time; after one that paid only
+//!   half as many.
+//!
+//! Linux's haltpoll governor does the same for guests.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

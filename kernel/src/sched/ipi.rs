@@ -1,19 +1,20 @@
-//! Making another CPU look: by an interrupt, or by a state in memory if it waits for that (rule E3).
+//! Waking another CPU: by a reschedule IPI, or by a word in memory if that CPU polls it (rule E3).
 //!
-//! A CPU that halts is woken by an interrupt. That is dear, in a virtual machine most of all, where
-//! the host has to wake the thread that plays the CPU. So one that expects something at any moment
-//! waits awake for a while ([`poll_until`]), and whoever kicks it meanwhile only writes a state.
+//! A CPU that halts is woken by an interrupt. That is expensive, in a virtual machine most of all,
+//! where the host has to wake the thread that plays the CPU. So a CPU that expects work at any moment
+//! polls for a while ([`poll_until`]), and another CPU wakes it by a write to its word.
 //!
 //! ```text
-//!            begin                  kick
-//!   BUSY ------------> POLLING -----------------> WOKEN
-//!     ^                  |                        |
-//!     +------------------+------------------------+
-//!                       end
+//!            begin                  wake
+//!   BUSY ------------> POLLING --------------> WOKEN
+//!     ^                   |                      |
+//!     +-------------------+----------------------+
+//!                        end
 //! ```
 //!
-//! Kick and end are read-modify-writes of that state. So a kick is seen by who waits, or it is an
-//! interrupt, which stays pending until the CPU halts or enters user mode.
+//! `wake` (compare-and-exchange) and `end` (swap) are read-modify-writes of that word. So either `end`
+//! observes the wake-up, or `wake` finds that the CPU does not poll and sends an interrupt, which
+//! stays pending until the CPU halts or enters user mode.
 
 use crate::arch::atomic::{AtomicU32, Ordering};
 use crate::arch::{self, CpuId, PerMachine};
@@ -22,40 +23,41 @@ use crossbeam_utils::CachePadded;
 
 /// Only an interrupt reaches the CPU.
 const BUSY: u32 = 0;
-/// It looks at this state.
+/// It polls this word.
 const POLLING: u32 = 1;
-/// It was kicked while it did.
+/// It was woken while it did.
 const WOKEN: u32 = 2;
 
-/// By what a CPU that waits awake is kicked.
+/// The word by which a CPU that polls is woken.
 pub(crate) struct PollState(AtomicU32);
 
 impl PollState {
-    /// One of a CPU that does not wait.
+    /// Of a CPU that does not poll.
     pub(crate) fn new() -> PollState {
         PollState(AtomicU32::new(BUSY))
     }
 
-    /// The CPU begins to wait. Who does not see it yet sends an interrupt.
+    /// The CPU begins to poll. A CPU that does not observe that yet sends an interrupt.
     pub(crate) fn begin(&self) {
         self.0.store(POLLING, Ordering::Relaxed);
     }
 
-    /// Whether it may go on waiting.
+    /// Whether it may go on polling.
     pub(crate) fn is_polling(&self) -> bool {
         self.0.load(Ordering::Relaxed) == POLLING
     }
 
-    /// It waits no longer. Says whether it was kicked.
+    /// It polls no longer. Returns whether it was woken.
     pub(crate) fn end(&self) -> bool {
-        // Acquire: pairs with the Release in `kick`.
+        // Acquire: pairs with the Release in `try_wake`.
         self.0.swap(BUSY, Ordering::Acquire) == WOKEN
     }
 
-    /// Kicks the CPU if it waits. Says whether it does; else it takes an interrupt.
+    /// Wakes the CPU if it polls. Returns whether it does; else it takes an interrupt.
     #[must_use]
     pub(crate) fn try_wake(&self) -> bool {
-        // Release: the CPU sees what it is kicked for.
+        // Release: pairs with the Acquire in `end`. What the caller stored before is visible to
+        // the CPU that is woken.
         self.is_polling()
             && self
                 .0
@@ -81,12 +83,12 @@ pub fn wake_cpu(cpu: CpuId) -> bool {
     !waited
 }
 
-/// Waits awake until this CPU is kicked, but not beyond `deadline`. Says whether it was kicked.
+/// Polls until this CPU is woken, but not beyond `deadline`. Returns whether it was woken.
 pub fn poll_until(deadline: u64) -> bool {
     let state = &STATES.get()[arch::cpu().0];
     state.begin();
     // Without PAUSE: a hypervisor may take that for a reason to stop the CPU, and an emulator leaves
-    // its inner loop for it and takes the lock that the kick needs. To read the clock is slow enough.
+    // its inner loop for it and takes the lock that the wake-up needs. To read the clock is slow enough.
     while state.is_polling() && arch::clock() < deadline {}
     state.end()
 }

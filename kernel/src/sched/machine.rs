@@ -143,8 +143,8 @@ impl Machine {
 }
 
 impl Timer {
-    /// After an interrupt: the hardware counts as not armed. A wish whose time has come is
-    /// fulfilled; kept, it would end every slice at its start until the CPU halts. The executor
+    /// After an interrupt: the hardware counts as not armed. An expired deadline counts as
+    /// delivered; kept, it would end every slice at its start until the CPU halts. The executor
     /// looks at its timers before each poll without being reminded. Says whether there was one.
     fn disarm(&self, now: u64) -> bool {
         self.armed.store(NEVER, Ordering::Relaxed);
@@ -204,7 +204,7 @@ unsafe impl Platform for Machine {
             if woken {
                 return;
             }
-            // Rule M6, as in `before_idle`. Who leaves may drop something that wakes a task here.
+            // Rule M6, as in `before_idle`. To leave may drop something that wakes a task here.
             (self.hooks.leave_space)();
             if executor().contended() {
                 return;
@@ -235,8 +235,8 @@ unsafe impl Platform for Machine {
     }
 
     fn before_idle(&self) {
-        // Rule M6: nobody shall have to wake this CPU for a shootdown. One that stays awake for now
-        // may soon go on where it is.
+        // Rule M6: a CPU that halts is not woken for a shootdown. One that polls first may soon go
+        // on in the same address space.
         if !self.here().halt_poll.consider() {
             (self.hooks.leave_space)();
         }

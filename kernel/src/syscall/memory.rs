@@ -85,7 +85,7 @@ pub async fn mmap(
         (true, true) => {
             crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
             Backing::Shared(
-                Object::with_len(length.next_multiple_of(FRAME_SIZE) as u64),
+                Object::with_len(length.next_multiple_of(FRAME_SIZE) as u64)?,
                 0,
             )
         }

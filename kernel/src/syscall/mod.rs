@@ -83,7 +83,18 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_pwritev => file::pwrite(thread, a, Buffer::Segments(b, c), d).await,
         nr::__NR_lseek => file::lseek(thread, a, b, c).await,
         nr::__NR_getdents64 => file::getdents64(thread, a, b, c).await,
-        nr::__NR_fsync | nr::__NR_fdatasync => file::fsync(thread, a).await,
+        nr::__NR_fsync | nr::__NR_fdatasync => file::fsync(thread, a),
+        nr::__NR_sync => Ok(0),
+        nr::__NR_syncfs => file::syncfs(thread, a),
+        nr::__NR_sync_file_range => file::sync_file_range(thread, a, b, c, d),
+        nr::__NR_fadvise64 => file::fadvise64(thread, a, b, c, d),
+        nr::__NR_readahead => file::readahead(thread, a),
+        nr::__NR_fallocate => file::fallocate(thread, a, b, c, d).await,
+        nr::__NR_sendfile => file::sendfile(thread, a, b, c, d).await,
+        nr::__NR_copy_file_range => file::copy_file_range(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_splice => file::splice(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_tee => file::tee(thread, a, b, c, d).await,
+        nr::__NR_vmsplice => file::vmsplice(thread, a, b, c, d).await,
 
         // Descriptors.
         nr::__NR_open => file::open(thread, a, b, c).await,
@@ -105,6 +116,9 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_ppoll => file::ppoll(thread, a, b, c, d, e).await,
 
         // Names and attributes.
+        nr::__NR_statfs => file::statfs(thread, a, b).await,
+        nr::__NR_fstatfs => file::fstatfs(thread, a, b).await,
+        nr::__NR_ustat => file::ustat(),
         nr::__NR_stat => file::stat(thread, a, b).await,
         nr::__NR_lstat => file::lstat(thread, a, b).await,
         nr::__NR_fstat => file::fstat(thread, a, b).await,

@@ -64,7 +64,7 @@ pub async fn getrandom(thread: &Thread, address: usize, length: usize, flags: us
                 Ok(buffer.done())
             };
         }
-        executor::consume_budget().await;
+        executor::spend_budget().await;
     }
     Ok(buffer.done())
 }
@@ -117,7 +117,7 @@ pub(super) async fn write_usage(thread: &Thread, address: usize, usage: Usage) -
         words[place + 1] = time % 1_000_000_000 / 1000;
     }
     words[4] = usage.peak * (FRAME_SIZE as u64 / 1024);
-    words[6] = usage.faults;
+    words[8] = usage.faults;
     words[16] = usage.voluntary;
     words[17] = usage.involuntary;
     write_words(thread, address, words).await

@@ -13,7 +13,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use user::sys::memory::PAGE;
 use user::sys::process::{self, Forked, Status};
 use user::sys::system;
-use user::testing::{Area, Explain, Failure, shared};
+use user::testing::{Explain, Failure, Mapping, shared};
 use user::{Arguments, options, println, program};
 
 program!(main);
@@ -104,7 +104,7 @@ fn measure(max: u64, rounds: u64, forks: usize) -> Result<[Series; SIZES.len()],
 
 /// Touches the memory and forks, in a process of its own.
 fn sample(mib: usize, forks: usize, results: &Results) -> Result<(), Failure> {
-    let area = Area::private((mib * PAGES_PER_MIB).max(1))?;
+    let area = Mapping::private((mib * PAGES_PER_MIB).max(1))?;
     if mib > 0 {
         (0..area.pages()).for_each(|page| area.set(page, 0, page as u64));
     }

@@ -56,7 +56,7 @@ fn open_console() {
     }
 }
 
-/// Runs the command to its end and reaps everybody who ends before it.
+/// Runs the command to its end and reaps all that end before it.
 fn run(arguments: Arguments) -> Result<Status, Errno> {
     let command = match process::fork()? {
         Forked::Child => {

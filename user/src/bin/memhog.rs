@@ -30,7 +30,7 @@ fn main(arguments: Arguments) -> i32 {
             }
         };
         for page in (start..start + STEP).step_by(PAGE) {
-            // SAFETY: in the mapping that was just made, which nobody else knows of.
+            // SAFETY: in the mapping that was just made, which no other code knows of.
             unsafe { (page as *mut u64).write_volatile(page as u64) };
         }
         if (done + 1).is_multiple_of(REPORT) {

@@ -67,7 +67,7 @@ impl Recovery {
 
     /// Reads a word of whatever is there.
     pub fn load(&self, address: usize) -> core::result::Result<u64, Fault> {
-        // SAFETY: reading harms nobody, and a fault is dealt with.
+        // SAFETY: reading changes nothing, and a fault is dealt with.
         unsafe { access::load(address) }.result()
     }
 

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{wait_while, wake_all};
 
-/// All zeroes is one that nobody has come to.
+/// All zeroes is one that no thread has come to.
 #[derive(Default)]
 #[repr(C)]
 pub struct Barrier {
@@ -24,7 +24,7 @@ impl Barrier {
     /// Waits until `parties` have come, of which this is one. All name the same number.
     pub fn wait(&self, parties: u32) {
         let round = self.round.load(Ordering::Relaxed);
-        // AcqRel: what each did before it came is seen by all who go on, through the last one's
+        // AcqRel: what each did before it came is seen by all that go on, through the last one's
         // read of the count and its release of the round.
         if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == parties {
             self.arrived.store(0, Ordering::Relaxed);

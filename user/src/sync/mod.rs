@@ -2,7 +2,7 @@
 //!
 //! Each is a few words that start as zeroes, so fresh shared memory holds them ready for use. A
 //! wait spins for a moment, since on a machine with several CPUs the other is mostly about to
-//! come, and then sleeps by a futex. While nobody has to wait, no system call is made.
+//! come, and then sleeps by a futex. While no thread has to wait, no system call is made.
 
 mod barrier;
 mod mutex;
@@ -18,10 +18,10 @@ use crate::sys::{Errno, futex, process};
 /// How often a waiter looks before it sleeps.
 const SPINS: u32 = 200;
 
-/// Waits until the word has not that value any more. Whoever changes it wakes its waiters.
+/// Waits until the word has not that value any more. A thread that changes it wakes its waiters.
 pub fn wait_while(word: &AtomicU32, value: u32) {
     for _ in 0..SPINS {
-        // Acquire: pairs with the release of the one who changed it; so below.
+        // Acquire: pairs with the Release store of the thread that changed it; so below.
         if word.load(Ordering::Acquire) != value {
             return;
         }
@@ -34,7 +34,7 @@ pub fn wait_while(word: &AtomicU32, value: u32) {
     }
 }
 
-/// Wakes all who wait for the word. Without futexes they look again by themselves.
+/// Wakes all waiters of the word. Without futexes they look again by themselves.
 pub fn wake_all(word: &AtomicU32) {
     let _ = futex::wake_all(word);
 }

@@ -10,7 +10,7 @@ use crate::sys::{Errno, futex, process};
 
 const FREE: u32 = 0;
 const LOCKED: u32 = 1;
-/// Locked, and somebody may sleep for it.
+/// Locked, and a thread may sleep for it.
 const CONTENDED: u32 = 2;
 
 /// A value that one thread at a time can get at.
@@ -31,7 +31,7 @@ impl<T> Mutex<T> {
         }
     }
 
-    /// Waits for the lock. Who has it already and comes again waits for ever.
+    /// Waits for the lock. A thread that has it already waits for ever.
     pub fn lock(&self) -> Guard<'_, T> {
         for _ in 0..SPINS {
             if let Some(guard) = self.try_lock() {

@@ -89,7 +89,7 @@ extern "C" fn restore() {
 /// Lets this thread's handlers run on other memory than its stack.
 ///
 /// # Safety
-/// The memory is there, and nobody else's, until the thread has ended or called this again.
+/// The memory is there, and used by no other code, until the thread has ended or called this again.
 pub unsafe fn set_stack(start: usize, size: usize) -> Result<()> {
     let stack = stack_t {
         ss_sp: start as *mut _,

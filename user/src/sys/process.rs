@@ -25,7 +25,7 @@ impl fmt::Display for Pid {
     }
 }
 
-/// Who a fork returned to.
+/// In which process a fork returned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub enum Forked {
@@ -237,7 +237,7 @@ pub fn gettid() -> Pid {
     number(__NR_gettid)
 }
 
-/// For the calls that cannot fail; zero is nobody's number.
+/// For the calls that cannot fail; zero is no process's number.
 fn number(call: u32) -> Pid {
     Pid(syscall!(call).unwrap_or(0) as i32)
 }

@@ -48,7 +48,7 @@ pub struct Size {
     pub columns: usize,
 }
 
-/// How large the terminal is; zeroes where nobody has said so.
+/// How large the terminal is; zeroes where it was not set.
 pub fn size(fd: Fd) -> Result<Size> {
     let mut size = winsize {
         ws_row: 0,

@@ -3,11 +3,11 @@
 //! A case's process must end as it began: no child left to wait for, no descriptor more or less.
 //! What it leaves of its process group is killed, so that a failed case does not burden the next.
 
+use crate::sys::Errno;
 use crate::sys::file::{self, Fd};
 use crate::sys::process::{self, Forked, Pid, Status};
 use crate::sys::signal::{self, Signal};
-use crate::sys::{Errno, system};
-use crate::testing::{Explain, Failure, Verdict};
+use crate::testing::{Explain, Failure, Verdict, watch};
 use crate::{Arguments, ensure, eprintln, println};
 
 /// One thing to test.
@@ -76,7 +76,7 @@ fn run(case: &Case) -> bool {
             return false;
         }
     };
-    let status = watch(pid);
+    let status = watch(pid, LIMIT_SECONDS * 1_000_000_000);
     // Where there are no process groups this does nothing, and a failed case's children stay.
     let _ = process::kill(Pid(-pid.0), Signal::SIGKILL);
     match status {
@@ -131,22 +131,4 @@ fn open_descriptors() -> u64 {
     (0..DESCRIPTORS)
         .filter(|number| file::descriptor_flags(Fd(*number)).is_ok())
         .fold(0, |set, number| set | 1 << number)
-}
-
-/// Waits for the case; nothing if its time was up and it had to be killed.
-fn watch(pid: Pid) -> Result<Option<Status>, Errno> {
-    let deadline = system::now() + LIMIT_SECONDS * 1_000_000_000;
-    let mut nap = 100_000;
-    loop {
-        if let Some((_, status)) = process::try_wait(pid)? {
-            return Ok(Some(status));
-        }
-        if system::now() > deadline {
-            process::kill(pid, Signal::SIGKILL)?;
-            process::wait_for(pid)?;
-            return Ok(None);
-        }
-        system::sleep(nap)?;
-        nap = (nap * 2).min(10_000_000);
-    }
 }

@@ -40,12 +40,12 @@ pub fn counter(key: &str) -> Option<u64> {
     Vmstat::read().get(key)
 }
 
-/// How long [`settle`] waits at most.
+/// How long [`quiesce`] waits at most.
 const PATIENCE_MS: u64 = 5_000;
 
 /// Lets the kernel finish what it does behind the program's back: a process that was waited for
 /// may still hold references until they are dropped. On cowfork that shows in its counters.
-pub fn settle() {
+pub fn quiesce() {
     for _ in 0..PATIENCE_MS / 5 {
         system::sleep_ms(5);
         let now = Vmstat::read();

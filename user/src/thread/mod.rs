@@ -77,7 +77,7 @@ pub fn scope<'env, R>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>)
         let header = unsafe { header.as_ref() };
         header.wait();
         next = header.next;
-        // SAFETY: the thread has ended, and nobody can have a `Running` of this scope any more.
+        // SAFETY: the thread has ended, and no `Running` of this scope is left.
         unsafe { header.stack.unmap() };
     }
     result
@@ -149,7 +149,7 @@ extern "C" fn run<F: FnOnce() -> T, T>(packet: usize) -> ! {
     thread::exit(0)
 }
 
-/// A thread that was started. A result that nobody joins for is forgotten.
+/// A thread that was started. A result that is not joined for is dropped.
 pub struct Running<'scope, T> {
     tid: Pid,
     header: &'scope Header,
@@ -170,7 +170,7 @@ impl<T> Running<'_, T> {
     /// of returning one.
     pub fn join(self) -> Option<T> {
         self.header.wait();
-        // SAFETY: the thread has ended, and the scope has not: the packet is there and nobody else
+        // SAFETY: the thread has ended, and the scope has not: the packet is there and no other code
         // uses it.
         unsafe { (*self.result.get()).take() }
     }

@@ -16,7 +16,7 @@ impl Stack {
     pub fn map() -> Result<Self> {
         let start = memory::map(PAGE + Self::SIZE, Protection::READ_WRITE, Sharing::Private)?;
         let stack = Self { start };
-        // SAFETY: fresh memory that nobody uses yet.
+        // SAFETY: fresh memory that is not in use yet.
         if let Err(errno) = unsafe { memory::protect(start, PAGE, Protection::NONE) } {
             // SAFETY: as above.
             unsafe { stack.unmap() };
@@ -31,7 +31,7 @@ impl Stack {
     }
 
     /// # Safety
-    /// Nobody uses the memory any more.
+    /// The memory is no longer in use.
     pub unsafe fn unmap(self) {
         // It can fail for want of memory only, and then the mapping stays.
         // SAFETY: by the caller's word.

@@ -246,7 +246,7 @@ impl Tty {
     }
 
     /// Prints up to `max` bytes, `CHUNK` at most, and says how many it got.
-    fn print(&self, from: &mut impl Source, max: usize) -> usize {
+    pub(super) fn print(&self, from: &mut (impl Source + ?Sized), max: usize) -> usize {
         let mut chunk = [0; CHUNK];
         let taken = from.take(&mut chunk[..max.min(CHUNK)]);
         let chunk = &chunk[..taken];

@@ -1,10 +1,9 @@
-//! The reference count of a frame (rule M1): an atomic that no lock guards.
+//! The reference count of a frame (rule M1): an atomic without a lock.
 //!
-//! A count is the number of holders: table entries that point to the frame and
-//! kernel objects that own it. 0 means free. Who holds a reference may take
-//! another; nobody else may, so a count never rises from 0 but in the allocator. Both
-//! ends are watched: dropping below 0 is a defect of the kernel and panics; the maximum
-//! is an error that the process gets which drove the count there.
+//! A count is the number of holders: table entries that point to the frame and kernel objects that
+//! own it. 0 means free. Only a holder may take another reference, so a count rises from 0 only in
+//! the allocator. Both ends are watched. A drop below 0 is a defect of the kernel and panics. The
+//! maximum is an error for the process that drives the count there.
 //!
 //! One frame is exempt, the frame of zeroes: it is *permanent*, never free, and not counted.
 
@@ -20,7 +19,7 @@ pub struct TooManyHolders;
 pub enum Dropped {
     /// Others still hold the frame.
     Shared,
-    /// Nobody holds the frame now; the caller has to free it.
+    /// The frame has no holder now; the caller has to free it.
     Last,
 }
 
@@ -34,11 +33,11 @@ impl RefCount {
     /// it.
     pub const MAX: u32 = 1 << 31;
 
-    /// Says that the frame is never free, and that nobody counts its holders: there may be any
-    /// number, on all CPUs, and none has to write this word.
+    /// The frame is never free, and its holders are not counted: there may be any number, on all
+    /// CPUs, and none has to write this word.
     const PERMANENT: u32 = u32::MAX;
 
-    /// Makes the frame permanent. Nobody else has it yet.
+    /// Makes the frame permanent. The caller alone has it.
     pub fn make_permanent(&self) {
         self.0.store(Self::PERMANENT, Ordering::Relaxed);
     }
@@ -76,8 +75,9 @@ impl RefCount {
         if self.is_permanent() {
             return Dropped::Shared;
         }
-        // Release: all that this holder did to the frame happens before whoever
-        // finds itself alone (`is_sole`) or frees the frame (the fence below).
+        // Release: pairs with the Acquire load in `is_sole` and with the Acquire fence below. All
+        // that this holder did to the frame happens before another holder that finds itself alone
+        // writes it, and before the last one frees it.
         let old = self.0.fetch_sub(1, Ordering::Release);
         assert!(old != 0, "M1: a reference count went below zero");
         if old == 1 {
@@ -88,7 +88,7 @@ impl RefCount {
         }
     }
 
-    /// Whether the caller, who holds a reference, is the only holder.
+    /// Whether the caller, which holds a reference, is the only holder.
     ///
     /// The answer "yes" stays true until the caller itself shares the frame, for only a
     /// holder can take a reference. Acquire: pairs with the Release in `drop_one`.

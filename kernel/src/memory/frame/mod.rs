@@ -8,6 +8,7 @@
 //! | `count` | the reference count of a frame |
 //! | `metadata` | the array with the count of each frame |
 //! | `chain` | lists of frames that nothing holds |
+//! | `kernel_page` | a page of the kernel's that a program pays for |
 //! | `pool` | the free frames: per-CPU caches, the common pool, the reserve |
 //! | `page_copy` | reading, writing and clearing the bytes of a frame |
 //! | `zeroed_pool` | free frames that are zeroed already |
@@ -17,6 +18,7 @@
 mod chain;
 pub(in crate::memory) mod count;
 mod heap_frames;
+pub mod kernel_page;
 mod metadata;
 pub(in crate::memory) mod page_copy;
 mod pool;

@@ -20,7 +20,7 @@ pub(in crate::memory) unsafe fn zero(frame: Frame) {
 
 /// Whether a frame, which the caller has, is full of zeroes. For assertions.
 pub(in crate::memory) fn is_zero(frame: Frame) -> bool {
-    // SAFETY: as in `zero`; nobody else uses the frame.
+    // SAFETY: as in `zero`; nothing else uses the frame.
     let bytes = unsafe {
         core::slice::from_raw_parts(arch::frame_ptr(frame).as_ptr().cast_const(), FRAME_SIZE)
     };

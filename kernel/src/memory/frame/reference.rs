@@ -64,10 +64,17 @@ impl FrameRef {
         }
         let frame = allocate(purpose)?;
         if !planted(Planted::NotZeroed) {
-            // SAFETY: the frame is fresh: nobody else has it.
+            // SAFETY: the frame is fresh: nothing else has it.
             unsafe { page_copy::zero(frame) };
         }
         Ok(FrameRef(frame))
+    }
+
+    /// A fresh frame with anything in it: for what gives no byte of it away before it has written it
+    /// (rule M9).
+    pub(super) fn unfilled(purpose: Purpose) -> Result<FrameRef, OutOfMemory> {
+        fault_injection::check()?;
+        allocate(purpose).map(FrameRef)
     }
 
     /// The frame of zeroes, which is never written and has many holders.

@@ -1,14 +1,14 @@
-//! Pieces of the heap that a CPU keeps for itself (rule E5).
+//! The per-CPU slab cache in front of the kernel's heap (rule E5).
 //!
-//! The heap has one lock, and finding room in it takes a hundred instructions. A CPU keeps a few
-//! of the small objects that are freed on it, in a magazine for each size, and takes from these first.
-//! A magazine that is full gives half of itself back to the heap. When the heap has no room, all
+//! The heap has one lock, and finding room in it takes a hundred instructions. A CPU keeps a few of
+//! the small objects that are freed on it, in a magazine for each size, and allocates from these
+//! first. A full magazine gives half of its objects back to the heap. When the heap has no room, all
 //! magazines are given back before an allocation fails (rule M10).
 //!
 //! Small requests are rounded up to the size of their magazine, whether or not they come from it, so
-//! that a object can be kept wherever it is freed. Pieces on a magazine are linked through their own
-//! first words. A CPU's magazines have a lock of their own, which others take only when memory is out;
-//! the heap is never called under it.
+//! that an object can be kept wherever it is freed. Objects in a magazine are linked through their
+//! own first words. A CPU's magazines have a lock of their own, which other CPUs take only when
+//! memory is out. The heap is never called under it.
 
 use alloc::vec::Vec;
 use conquer_once::spin::OnceCell;
@@ -38,7 +38,7 @@ pub(in crate::memory) struct SlabCache<H> {
 /// A CPU's magazines, one for each size.
 struct CpuMagazines([Magazine; SIZES]);
 
-// SAFETY: the objects belong to whoever has the magazines, and are plain memory.
+// SAFETY: the objects belong to the owner of the magazines, and are plain memory.
 unsafe impl Send for CpuMagazines {}
 
 /// Free objects of one size.
@@ -57,7 +57,7 @@ impl Magazine {
 
     fn pop(&mut self) -> Option<NonNull<FreeObject>> {
         let object = self.top?;
-        // SAFETY: what is on a magazine is memory that nobody else has, in which `push` has put a
+        // SAFETY: what is in a magazine is memory that nothing else has, in which `push` has put a
         // `FreeObject`.
         self.top = unsafe { object.read() }.below;
         self.len -= 1;

@@ -1,4 +1,4 @@
-//! Several CPUs un-share one table at once, and another holder of it goes away meanwhile
+//! Several CPUs break COW of one table at once, and another holder of it goes away meanwhile
 //! (rules M1, M2, M3). The tree is a real one, of the code that ships, in the memory of a
 //! simulated machine; under `loom` a table has one entry.
 
@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// So often a CPU is overtaken by others where it could have gone on, in all ways.
 const PREEMPTIONS: usize = 3;
-/// The table that is un-shared is one of pages.
+/// The table that is copied is one of pages.
 const SHARED: Level = Level::LEAF_TABLE;
 const ABOVE: Level = Level::TABLES[1];
 const ALL: Bits = Bits::PRESENT.union(Bits::WRITE).union(Bits::USER);
@@ -169,7 +169,7 @@ fn a_table_that_is_protected_by_who_has_not_won_it_is_found() {
     });
 }
 
-/// The child un-shares the table too, and drops the original after its shootdown. A parent that
+/// The child breaks COW of the table too, and drops the original after its shootdown. A parent that
 /// takes that over sees by then that the page below is shared.
 ///
 /// Fault: `RefCount::drop_one` counts down with `Relaxed`; or `is_sole` loads so; or who has won does

@@ -1,4 +1,4 @@
-//! A kick against a CPU that waits awake, and gives up (rules E3, M7).
+//! A wake-up against a CPU that polls, and stops (rules E3, M7).
 
 use super::{Contents, explore};
 use crate::sched::ipi::PollState;
@@ -6,10 +6,10 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 use std::sync::Arc;
 
-/// The CPU that waits is kicked by its word, and sees what for; or it is sent an interrupt, which
+/// The CPU that polls is woken by its word, and observes what for; or it is sent an interrupt, which
 /// ends its halt.
 ///
-/// Fault: `PollState::end` stores instead of exchanging; or `PollState::kick` exchanges with `Relaxed`.
+/// Fault: `PollState::end` stores instead of exchanging; or `PollState::try_wake` exchanges with `Relaxed`.
 #[test]
 fn a_wake_up_is_seen_or_is_an_interrupt() {
     explore(|| {
@@ -32,6 +32,6 @@ fn a_wake_up_is_seen_or_is_an_interrupt() {
         }
         waker.join().unwrap();
         let interrupted = interrupt.load(Ordering::Acquire);
-        assert!(was_woken != interrupted, "E3: a kick got lost");
+        assert!(was_woken != interrupted, "E3: a wake-up got lost");
     });
 }

@@ -1,5 +1,6 @@
 //! The queues of released references, the dead tables, and the tasks that work them off.
 
+use super::dead_pages::{DeadPages, InList, PageChunk};
 use super::retired::{Receipt, Retired};
 use crate::arch::Frame;
 use crate::arch::level::Level;
@@ -10,6 +11,7 @@ use crate::memory::frame::{self, Chain};
 use crate::memory::stats::counters::{Counter, count};
 use crate::memory::table::occupancy;
 use crate::trace::{self, Kind};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -39,7 +41,7 @@ impl Retired {
 }
 
 impl Retired {
-    /// Drops the reference at once: for who knows that it is not the last.
+    /// Drops the reference immediately: for a caller that knows that it is not the last.
     pub(in crate::memory) fn release_now(self, receipt: Receipt) {
         let retired = ManuallyDrop::new(self);
         let since = 0;
@@ -85,7 +87,7 @@ struct CpuQueue {
     /// it: odd means in between.
     steps: AtomicUsize,
     work: WaitQueue,
-    /// Who releases something takes it apart itself, and the task need not wake up.
+    /// Set while [`release_and_reclaim`] does the work itself, and the task need not wake up.
     holds_back: AtomicBool,
     /// The longest time that a reference which this CPU has dropped had been retired.
     longest: AtomicU64,
@@ -93,8 +95,10 @@ struct CpuQueue {
 
 struct Reclaimer {
     queues: Vec<CachePadded<CpuQueue>>,
-    /// Tables that nobody holds, a chain for each level.
+    /// Dead tables, a chain for each level.
     dead: Mutex<[Chain; Level::TABLES.len()]>,
+    /// Pages of objects that are gone.
+    dead_pages: Mutex<DeadPages>,
 }
 
 static RECLAIMER: PerMachine<Reclaimer> = PerMachine::new();
@@ -113,6 +117,7 @@ pub(in crate::memory) fn init() {
             .map(|_| CachePadded::new(queue()))
             .collect(),
         dead: Mutex::new([const { Chain::new() }; Level::TABLES.len()]),
+        dead_pages: Mutex::new(DeadPages::new(InList::NEW)),
     });
 }
 
@@ -145,7 +150,7 @@ impl Reclaimer {
                 released.drop_reference();
                 true
             }
-            None => self.dismantle_one(),
+            None => self.dismantle_one() || self.drop_pages(),
         };
         own.steps.fetch_add(1, Ordering::SeqCst);
         found
@@ -163,7 +168,7 @@ impl Reclaimer {
         let Some((frame, level)) = found else {
             return false;
         };
-        // SAFETY: a dead table is a table, and nobody can reach it any more: it is ours until it
+        // SAFETY: a dead table is a table, and nothing can reach it any more: it is ours until it
         // is freed below.
         let table = unsafe { Table::new(frame) };
         occupancy::each(table, |index, entry| {
@@ -177,6 +182,12 @@ impl Reclaimer {
         true
     }
 
+    /// Drops the frames of one dead chunk of pages. Says whether there was one.
+    fn drop_pages(&self) -> bool {
+        let chunk = self.dead_pages.lock().pop_front();
+        chunk.is_some()
+    }
+
     fn is_quiescent(&self) -> bool {
         // Nothing in the queues and no step begun, going on or ended while we looked.
         let steps = || {
@@ -188,6 +199,7 @@ impl Reclaimer {
         before.iter().all(|n| n % 2 == 0)
             && self.queues.iter().all(|queue| queue.released.is_empty())
             && self.dead.lock().iter().all(|chain| chain.is_empty())
+            && self.dead_pages.lock().is_empty()
             && steps().eq(before.iter().copied())
     }
 }
@@ -238,6 +250,17 @@ fn nobody_holds(frame: Frame, level: Level) {
     }
 }
 
+/// Hands a chunk of pages that no object has any more to the reclaimer. [`wake_for_pages`] is to
+/// follow when all are there.
+pub(in crate::memory) fn retire_pages(chunk: Box<PageChunk>) {
+    RECLAIMER.get().dead_pages.lock().push_front(chunk);
+}
+
+/// Wakes this CPU's task for the chunks that were retired.
+pub(in crate::memory) fn wake_for_pages() {
+    RECLAIMER.get().here().wake();
+}
+
 /// The background task of one CPU. Never ends.
 pub async fn run() {
     loop {
@@ -246,7 +269,8 @@ pub async fn run() {
         own.work
             .wait_until(|| {
                 let work = !own.released.is_empty()
-                    || reclaimer.dead.lock().iter().any(|chain| !chain.is_empty());
+                    || reclaimer.dead.lock().iter().any(|chain| !chain.is_empty())
+                    || !reclaimer.dead_pages.lock().is_empty();
                 work.then_some(())
             })
             .await;
@@ -255,9 +279,9 @@ pub async fn run() {
     }
 }
 
-/// Does up to `steps` steps of reclaim on this CPU, now: for those who gain by it, such
-/// as a fault that would otherwise copy a page whose other holder is just dropping it.
-/// Says whether there was anything to do.
+/// Direct reclaim of what this CPU has queued, up to `steps` steps: for a caller that gains by
+/// it, such as a fault that would otherwise copy a page whose other holder is just going.
+/// Returns whether there was anything to do.
 pub(in crate::memory) fn reclaim_here(steps: usize) -> bool {
     let reclaimer = RECLAIMER.get();
     reclaimer.steps(reclaimer.here(), steps) != 0
@@ -282,9 +306,9 @@ pub(in crate::memory) fn drop_few() {
 /// How many steps a process that ends does itself.
 const OWN_STEPS: usize = 16;
 
-/// Does something that releases references, and takes apart what that has left, as far as it is
-/// little: so does a process that ends, and its parent, when it goes on, finds itself the only
-/// holder of what they shared. Only if that was not all is the task woken.
+/// Calls `release`, which releases references, and drops a few of them right away. A process that
+/// ends does so; its parent then finds itself the only holder of what they shared. The task is
+/// woken only if that was not all.
 pub fn release_and_reclaim<T>(release: impl FnOnce() -> T) -> T {
     let reclaimer = RECLAIMER.get();
     let own = reclaimer.here();

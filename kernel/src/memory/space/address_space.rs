@@ -88,8 +88,8 @@ impl AddressSpace {
 }
 
 impl Drop for AddressSpace {
-    /// Retires all that the root points to. It is dropped, and if nobody else holds it
-    /// taken apart, by the reclaimer.
+    /// Retires all that the root points to. The reclaimer drops it, and takes a table apart that has
+    /// no other holder.
     fn drop(&mut self) {
         // Every CPU that is active here holds a reference to `self`, so none is, and each that
         // was has loaded another CR3 since, which made it forget.

@@ -1,6 +1,7 @@
 //! Taking pages, and the VMAs that they belong to, out of a range (rules M2, M5, M10).
 //!
-//! First comes everything that can fail: the paths to both ends of the range are made private.
+//! First comes everything that can fail: nodes of the VMA map are reserved, and the paths to both
+//! ends of the range are made private.
 //! The change itself cannot fail.
 
 use super::address_space::AddressSpace;
@@ -14,7 +15,7 @@ use crate::memory::reclaim::retired::{BATCH, Retired, RetiredBatch};
 use crate::memory::tlb::range::FlushRange;
 use crate::memory::tlb::shootdown::{self, Ready};
 
-/// What becomes of the areas whose pages are taken away.
+/// What becomes of the VMAs whose pages are taken away.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::memory) enum Vmas {
     /// They stay, and begin anew.
@@ -39,6 +40,10 @@ impl AddressSpace {
         if mappings.vmas.is_free(start, end) {
             return Ok(());
         }
+        let mut nodes = match areas {
+            Vmas::Remove => Some(mappings.vmas.reserve_removal(start, end)?),
+            Vmas::Keep => None,
+        };
         let range = FlushRange { start, end };
         let mut ready = shootdown::ready().await;
         let mut retired = RetiredBatch::new();
@@ -54,21 +59,27 @@ impl AddressSpace {
         loop {
             let done = self.clear_some(at, end, &mut retired);
             self.forget(mappings, ready, range, &mut retired);
-            // The areas go with their pages: whoever is killed in a wait leaves no page without
-            // an area to the others who use this memory.
-            while areas == Vmas::Remove && at < done {
-                at = mappings.vmas.remove_some(at, done, VMAS_AT_ONCE);
+            // The VMAs go with their pages: a thread that is killed in a wait leaves no page without
+            // a VMA to the other threads of this memory.
+            while let Some(nodes) = &mut nodes
+                && at < done
+            {
+                at = mappings.vmas.remove_some(at, done, VMAS_AT_ONCE, nodes);
                 if at < done {
-                    executor::consume_budget().await;
+                    executor::spend_budget().await;
                 }
             }
             at = done;
             mappings.finish_outstanding().await;
             if at == end {
-                return Ok(());
+                break;
             }
             ready = shootdown::ready().await;
         }
+        if let Some(nodes) = nodes {
+            mappings.vmas.give_back(nodes);
+        }
+        Ok(())
     }
 
     /// Makes all CPUs forget the range and releases `retired` then; the mappings knows what
@@ -89,7 +100,7 @@ impl AddressSpace {
         }
     }
 
-    /// Un-shares the tables on the way to the first and to the last page, as far as there
+    /// Makes private the tables on the way to the first and to the last page, as far as there
     /// are any. These are all tables that the range can cover in part.
     fn open_edges(
         &self,
@@ -130,7 +141,7 @@ impl AddressSpace {
                 // Covered in part: `open_edges` has made it ours.
                 debug_assert!(entry.is_writable() || level == Level::LEAF_TABLE);
                 // SAFETY: above the lowest level entries point to tables, and at the lowest every
-                // entry is covered; we hold the mmap lock alone, so it stays.
+                // entry is covered; we hold the mmap lock exclusively, so it stays.
                 table = unsafe { Table::new(frame) };
                 level = level.below();
             }

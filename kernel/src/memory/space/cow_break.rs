@@ -1,4 +1,4 @@
-//! Un-sharing the path to an address, one level at a time (rules M1, M2).
+//! Breaking COW: makes the path to an address private, one level at a time (rules M1, M2).
 //!
 //! ```text
 //!   root ──(W=0)──> table ──> table ──> leaf table ──> page
@@ -8,19 +8,17 @@
 //!                                                                 shootdown is over), each of its children one more
 //! ```
 //!
-//! A step either takes the table over, when nobody else holds it, or copies it: every
-//! entry loses its writable bit in the old *and* in the new table, and every frame
-//! that they point to gets one more holder. Other holders of the old table may do the
-//! same at the same time; none changes an entry of a table that is shared, except for the
-//! writable bit, which only goes.
+//! A step reuses the table, when it has no other holder, or copies it. With a copy, every entry loses
+//! its writable bit in the old *and* in the new table, and every frame that they point to gets one
+//! more holder. Other holders of the old table may do the same at the same time. In a table that is
+//! shared only the writable bits change, and they are only cleared.
 //!
-//! Several threads of one address space may do the same step at once. Who puts its copy
-//! into the entry above has won; the others throw theirs away. Only the winner
-//! takes the bits out of the old table, afterwards: until its compare-and-exchange
-//! nobody knows whether another thread, having found itself the last holder, has taken
-//! the table over and writes the pages below it. Afterwards is early enough: the old
-//! table keeps our reference until the shootdown is over, so no other holder
-//! takes it over before.
+//! Several threads of one address space may do the same step at once. The thread whose
+//! compare-and-exchange puts its copy into the entry above has won; the others discard theirs. Only
+//! the winner clears the writable bits of the old table, after its compare-and-exchange. Before it,
+//! another thread may have found itself the last holder, reused the table, and be writing the pages
+//! below. After it is early enough: the old table keeps our reference until the shootdown is over, so
+//! no other holder reuses it before.
 
 use super::address_space::AddressSpace;
 use crate::arch::level::Level;
@@ -38,9 +36,9 @@ use crate::trace::{self, Kind};
 const TABLE_BITS: Bits = Bits::PRESENT.union(Bits::WRITE).union(Bits::USER);
 
 impl AddressSpace {
-    /// Makes every table on the way to the address this address space's own, making those
-    /// that are missing, and returns the leaf table. Tables that were left are added
-    /// to `retired`, three at most, also when it fails half-way.
+    /// Makes every table on the path to the address private, and makes those that are missing.
+    /// Returns the leaf table. Tables that were replaced are added to `retired`, three at most,
+    /// also when it fails half-way.
     ///
     /// The caller holds the mmap lock, shared or alone.
     pub(in crate::memory) fn break_cow_path(
@@ -70,7 +68,7 @@ impl AddressSpace {
     /// As [`break_cow_path`](Self::break_cow_path), but makes no table that is missing: it ends
     /// at the first one.
     ///
-    /// The caller holds the mmap lock alone.
+    /// The caller holds the mmap lock exclusively.
     pub(in crate::memory) fn break_cow_existing(
         &self,
         address: usize,
@@ -86,8 +84,7 @@ impl AddressSpace {
     }
 }
 
-/// The table that entry `index` of `table` points to, made this address space's own.
-/// `table` is so already.
+/// The table that entry `index` of `table` points to, made private. `table` is private already.
 #[inline]
 pub(in crate::memory) fn private_child(
     table: Table,
@@ -199,15 +196,14 @@ fn copy_table(
 }
 
 /// Clears the writable bits of a table that was left for a copy. Where there was none before
-/// there is none now: nobody sets one in a table that is shared.
+/// there is none now: none is set in a table that is shared.
 fn write_protect(original: Table, places: &EntrySet) {
     places.for_each(|index| {
         original.write_protect(index);
     });
 }
 
-/// Undoes `copy_table`, as far as it came. Nobody has seen the copy, so no shootdown is
-/// due.
+/// Undoes `copy_table`, as far as it came. The copy was not published, so no shootdown is due.
 fn discard(copy: Table) {
     occupancy::each(copy, |_, entry| {
         if let Some(child) = entry.frame() {

@@ -49,7 +49,7 @@ pub fn activate(space: &Arc<AddressSpace>) {
     finish_leaving(old, cpu);
 }
 
-/// Makes this CPU leave its address space, so that nobody has to ask it for anything.
+/// Makes this CPU leave its address space, so that it is sent no flush requests (rule M6).
 pub fn leave() {
     let cpu = arch::cpu();
     let old = {

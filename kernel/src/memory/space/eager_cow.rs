@@ -1,20 +1,20 @@
-//! Copies that `fork` makes itself, ahead of the faults (rules M1, M3).
+//! Eager COW: copies that `fork` makes itself, before a fault asks for them (rules M1, M3).
 //!
 //! Parent and child go on where `fork` returns, and both write the stack there, and mostly a page of
 //! the program's data. For each such page the parent would take a fault that copies three tables and
-//! the page, and the child one that takes over what the parent has left. So an address space
-//! remembers the first pages that faults had to copy after a fork, and the next fork, if they were
-//! written since, gives the child its own copies right away: nothing is retired, and neither takes
-//! a fault.
+//! the page, and the child one that reuses what the parent has left. So an address space remembers
+//! the first pages that faults had to copy after a fork (`first_writes.rs`). If they were written
+//! since, the next fork gives the child its own copies: nothing is retired, and neither takes a
+//! fault.
 //!
 //! ```text
 //!  fork: the parent's root is write-protected, and flushed everywhere         as always
-//!        the child un-shares the path to the page, and gets a copy of it      nobody can write it now
+//!        the child breaks COW on the path to the page, and gets a copy        no CPU can write the page now
 //!        the parent, alone again on its path, gets the writable bits back     a loosening: no flush
 //! ```
 //!
-//! Whether a page was written since the last fork is in its dirty bit, which a fork takes away from
-//! the pages that it copies. What was not written is shared again, and forgotten.
+//! Whether a page was written since the last fork is in its dirty bit, which a fork clears in the
+//! pages that it copies. A page that was not written is shared again, and forgotten.
 
 use super::address_space::AddressSpace;
 use super::first_writes::Pages;
@@ -30,7 +30,7 @@ impl AddressSpace {
     /// The pages that a fork, which is about to share everything, shall copy: private ones of
     /// this address space alone that were written since the last one.
     ///
-    /// The caller holds the mmap lock alone.
+    /// The caller holds the mmap lock exclusively.
     pub(in crate::memory) fn likely_writes(&self) -> Pages {
         let noted = self.first_writes.pages.iter();
         let pages = noted.map(|page| page.load(Ordering::Relaxed));
@@ -50,7 +50,7 @@ impl AddressSpace {
     /// Gives `child`, which shares everything with us, copies of these pages. They are those of
     /// `likely_writes`, and no CPU can write them. Without memory they stay shared.
     ///
-    /// The caller has held the mmap lock alone since then. The child is active nowhere.
+    /// The caller has held the mmap lock exclusively since then. The child is active nowhere.
     pub(in crate::memory) fn eager_cow(&self, child: &AddressSpace, pages: &Pages) {
         for &page in pages {
             let mut left = RetiredBatch::new();
@@ -87,7 +87,7 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Undoes the fork's write-protection of a page that nobody shares any more, with all tables
+    /// Undoes the fork's write-protection of a page that is not shared any more, with all tables
     /// on its path (rule M5: adding a right needs no flush).
     fn make_writable_again(&self, page: usize) {
         let mut table = self.root_table();
@@ -97,10 +97,7 @@ impl AddressSpace {
             let Some(below) = table.load(index).frame() else {
                 return;
             };
-            debug_assert!(
-                frame::is_sole(below),
-                "somebody shares the path to {page:#x}"
-            );
+            debug_assert!(frame::is_sole(below), "the path to {page:#x} is shared");
             if level == Level::LEAF_TABLE {
                 // No CPU has a translation with the right to write, and so none that
                 // says "dirty" already.

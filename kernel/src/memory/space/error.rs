@@ -2,7 +2,6 @@
 
 use crate::memory::frame::OutOfMemory;
 use crate::memory::object::PageError;
-use crate::memory::vma::map::TooManyVmas;
 
 /// Why an access is not possible.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +25,8 @@ impl From<OutOfMemory> for FaultError {
 impl From<PageError> for FaultError {
     fn from(error: PageError) -> FaultError {
         match error {
-            PageError::BeyondEnd => FaultError::BeyondEnd,
+            // A full file system is a bus error too, as on Linux.
+            PageError::BeyondEnd | PageError::NoSpace => FaultError::BeyondEnd,
             PageError::OutOfMemory => FaultError::OutOfMemory,
         }
     }
@@ -41,24 +41,18 @@ pub enum MapError {
     Occupied,
     /// Nothing is mapped in part of the range.
     NotMapped,
-    /// The range is not part of one area.
+    /// The range is not part of one VMA.
     NotOneVma,
-    /// This kind of area has no such operation.
+    /// This kind of VMA has no such operation.
     BadKind,
     /// A right that the mapping can never have.
     NotAllowed,
-    /// No memory, no room, or too many areas.
+    /// No memory, no room, or too many VMAs.
     OutOfMemory,
 }
 
 impl From<OutOfMemory> for MapError {
     fn from(_: OutOfMemory) -> MapError {
-        MapError::OutOfMemory
-    }
-}
-
-impl From<TooManyVmas> for MapError {
-    fn from(_: TooManyVmas) -> MapError {
         MapError::OutOfMemory
     }
 }

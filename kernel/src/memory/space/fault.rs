@@ -1,33 +1,32 @@
-//! The page fault: what a program may have is made so; the rest is an error (rules M2,
-//! M4, M8, M9).
+//! The page fault: makes an access possible that the program is allowed, or says why it is not
+//! (rules M2, M4, M8, M9).
 //!
 //! ```text
-//!  fault ── area? right? ──no──> SIGSEGV
-//!    │ un-share the path (cow_break.rs)
+//!  fault ── VMA? right? ──no──> SIGSEGV
+//!    │ make the path private (cow_break.rs)
 //!    ├─ nothing there:      fresh zeroes (for a read: the one frame of zeroes), or the object's page
-//!    ├─ only we hold it:    take over: writable in place
+//!    ├─ only we hold it:    reuse: writable in place
 //!    └─ shared:             copy ─> map the copy read-only ─> flush ─> writable ─> thread goes on
 //!                                                              └> old reference retired ─> reclaimer
 //! ```
 //!
-//! The same code serves faults from ring 3 and the kernel's own access to user memory. It
-//! runs to its end without waiting, unless the address space is active on other CPUs when
-//! a page has to be copied: then they have to forget the old page before the new one may
-//! be written.
+//! The same code serves faults from ring 3 and the kernel's own access to user memory. It runs to
+//! its end without waiting, unless the address space is active on other CPUs when a page has to be
+//! copied: then they have to flush the old page before the new one may be written.
 //!
-//! **Side by side.** Faults of several threads go on at the same time. Each holds the
-//! mappings's lock shared, also while it waits for acknowledgements, and changes entries by
-//! compare-and-exchange only. While anybody holds the lock so
+//! **Concurrent faults.** Faults of several threads go on at the same time. Each holds the mmap lock
+//! shared, also while it waits for acknowledgements, and changes entries by compare-and-exchange
+//! only. While any task holds the lock shared,
 //!
-//! * an entry above the leaves is made, replaced by a copy or given the writable bit; it
-//!   never loses it, and never points to the same table again;
-//! * a leaf entry is filled, replaced by an unsettled copy, settled, or given the
-//!   writable bit; likewise.
+//! * an entry above the leaves is made, replaced by a copy or given the writable bit; it never
+//!   loses that bit, and never points to the same table again;
+//! * a leaf entry is filled, replaced by a COW-pending copy, committed, or given the writable bit;
+//!   it never goes back either.
 //!
-//! All else (fork, munmap, mprotect) holds the lock alone, and so begins when no copy is
-//! waited for any more. Two threads that write the same page: one of them installs its
-//! copy, the other finds it unsettled and waits for a shootdown of its own, which
-//! mostly goes with the first.
+//! All else (fork, munmap, mprotect) holds the lock exclusively, and so begins when no task waits for
+//! a copy any more. When two threads write the same page, one of them installs its copy. The other
+//! finds the entry COW-pending and waits for a shootdown of its own, which mostly merges with the
+//! first.
 
 use super::address_space::AddressSpace;
 use super::current::is_current;
@@ -54,7 +53,7 @@ use crate::trace::{self, Kind};
 enum Resolved {
     /// The access is possible now.
     Done,
-    /// It is when the page is settled, and that is when this shootdown is over.
+    /// It will be when the copy is committed, after this shootdown.
     CowPending(CowPending, Ticket),
 }
 
@@ -62,11 +61,12 @@ enum Resolved {
 enum Leaf {
     /// All that was wanted.
     Ready,
-    /// A copy is mapped read-only, to be settled after a flush.
+    /// A copy is mapped read-only, to be committed after a flush.
     CowPending(CowPending),
 }
 
-/// A copy that is mapped read-only while some CPU may still use what was mapped before.
+/// A COW-pending entry: its copy is mapped read-only while some CPU may still use the page that
+/// was mapped before.
 #[derive(Clone, Copy)]
 struct CowPending {
     table: Table,
@@ -77,7 +77,7 @@ struct CowPending {
 impl CowPending {
     /// Makes the copy writable. The caller knows that no CPU has the old translation any more
     /// (rule M4), and has held the mmap lock, shared, since it found the copy in the
-    /// entry: nobody has forked or unmapped since. Another thread may have been faster.
+    /// entry: no fork and no munmap has come in between. Another thread may have been faster.
     fn commit(self) {
         let mut entry = self.table.load(self.index);
         while entry.frame() == Some(self.copy) && entry.bits().contains(Bits::COW_PENDING) {
@@ -93,7 +93,7 @@ impl CowPending {
     }
 }
 
-/// A fault that has to wait for something, or cannot be resolved: the second stage.
+/// The slow path of a fault, which may wait, or fail.
 #[must_use]
 pub struct FaultSlowPath<'a> {
     space: &'a AddressSpace,
@@ -125,16 +125,15 @@ impl AddressSpace {
         }
     }
 
-    /// The first stage of that: makes the access possible if there is nothing to wait for, as
-    /// mostly, so that no future has to be made. What is left, or wrong, is for
-    /// [`fault_slow`](Self::fault_slow), which has to follow.
+    /// The fast path: makes the access possible if that needs no wait, as mostly, so that no future
+    /// has to be made. Returns whether it did; if not, [`fault_slow`](Self::fault_slow) has to
+    /// follow.
     #[must_use]
     pub fn fault_fast(&self, address: usize, access: Access) -> bool {
         count(Counter::Faults);
         let span = trace::fault(address, access == Access::Write);
         let done = shootdown::ready_now().is_some_and(|ready| {
-            // Where other CPUs are, a shootdown may be due, which the slow way waits for. One that
-            // enters just now makes the slow way send another.
+            // With other CPUs active a shootdown may be due, for which the slow path waits.
             !self.is_active_elsewhere()
                 && self.mmap_lock.try_read().is_some_and(|mappings| {
                     let resolved = self.resolve(&mappings, address, access, ready);
@@ -147,7 +146,7 @@ impl AddressSpace {
         done
     }
 
-    /// The second stage, for a fault that was not resolved in the first.
+    /// The slow path, for a fault that the fast path has not resolved.
     pub fn fault_slow(&self, address: usize, access: Access) -> FaultSlowPath<'_> {
         FaultSlowPath {
             space: self,
@@ -177,8 +176,8 @@ impl AddressSpace {
             resolved = self.resolve(&mappings, address, access, ready);
         }
         if let Resolved::CowPending(page, shootdown) = resolved? {
-            // If this thread is killed here, the copy stays unsettled, and the next who wants to
-            // write it sends a shootdown for it.
+            // If this thread is killed here, the copy stays COW-pending, and the next fault that
+            // writes it sends a shootdown for it.
             shootdown.over().await;
             page.commit();
             self.forget_here(address);
@@ -307,7 +306,7 @@ impl AddressSpace {
             let copy = if zeroes {
                 FrameRef::zeroed(Purpose::User)?
             } else {
-                // SAFETY: the leaf table holds the frame, and as this CPU is active here (or nobody
+                // SAFETY: the leaf table holds the frame, and as this CPU is active here (or none
                 // is) the frame is not dropped before this CPU acknowledges (see `look_up`).
                 unsafe { FrameRef::copy_of(frame)? }
             };
@@ -318,7 +317,7 @@ impl AddressSpace {
             {
                 let copy = copy.into_entry();
                 if zeroes {
-                    // Nobody counts the holders of the old frame, so there is nothing to drop.
+                    // The holders of the old frame are not counted, so there is nothing to drop.
                     count(Counter::ZeroFills);
                     trace::event(Kind::ZeroFill, [address as u64]);
                 } else {
@@ -336,7 +335,7 @@ impl AddressSpace {
 /// How many waiting references a fault drops at the most before it copies.
 const RECLAIM_STEPS: usize = 16;
 
-/// Whether an area allows an access. On x86 what can be written or executed can be read
+/// Whether a VMA allows an access. On x86 what can be written or executed can be read
 /// (Intel SDM vol. 3, 4.6).
 fn allows(protection: Protection, access: Access) -> bool {
     match access {

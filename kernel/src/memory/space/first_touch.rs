@@ -50,7 +50,7 @@ pub(super) fn first_mapping(
 }
 
 /// The entry for a page that is mapped for the first time. It is writable at once where
-/// the area is, if the page is ours alone or meant to be shared.
+/// the VMA is, if the page is ours alone or meant to be shared.
 pub(super) fn leaf_entry(page: &FrameRef, vma: &Vma) -> Entry {
     let mut bits = leaf_bits(vma.protection) | Bits::ACCESSED;
     let ours = vma.backing.is_shared() || frame::is_sole(page.frame());

@@ -5,7 +5,7 @@ use crate::arch::paging::Bits;
 use crate::memory::vma::vm_area::Protection;
 use crate::trace::{self, Kind};
 
-/// The bits of a leaf entry for an area, without the right to write. What must not be
+/// The bits of a leaf entry for a VMA, without the right to write. What must not be
 /// touched at all is present, and holds its frame, but not for user mode.
 pub(in crate::memory) fn leaf_bits(protection: Protection) -> Bits {
     let mut bits = Bits::PRESENT;

@@ -1,17 +1,18 @@
-//! Changing what is mapped where: mmap and munmap (rules M2, M5, M10).
+//! mmap and munmap (rules M2, M5, M10).
 //!
-//! All that changes the mappings holds its lock alone. First everything that can fail is done
-//! (areas counted, paths un-shared), then the change itself, which cannot. Rights that go
-//! are gone on every CPU before the lock is let go, or, when the thread is killed before,
-//! given to anybody else (`mappings.rs`): so a range is not handed out again before.
+//! A call that changes the VMA map holds the mmap lock exclusively. First comes everything that can
+//! fail: VMAs are counted, paths made private. The change itself cannot fail. Rights that go are
+//! gone on every CPU before the lock is released. If the thread is killed before, the lock is not
+//! granted to another task earlier (`mmap_lock.rs`). So a range is not handed out again before its
+//! shootdown is complete.
 //!
-//! A call that waits half-way leaves pages, areas and what other CPUs have been asked for
-//! in step at each of its waits, as it may be killed there.
+//! A call may be killed at each of its waits. So pages, VMAs and the flush requests that were sent
+//! are in step at each of them.
 
 use super::address_space::AddressSpace;
 use super::clear::Vmas;
 use super::error::MapError;
-use super::placement::{Placement, may_change, place_for};
+use super::placement::{Placement, place_for};
 use super::populate::Populate;
 use crate::memory::frame;
 use crate::memory::vma::map::{Totals, checked_end};
@@ -36,7 +37,7 @@ pub struct MapRequest {
 }
 
 impl AddressSpace {
-    /// Maps `length` bytes and returns where. Nothing is allocated yet but the area. It
+    /// Maps `length` bytes and returns where. Nothing is allocated yet but the VMA. It
     /// can get every right later.
     pub async fn map(
         &self,
@@ -63,7 +64,7 @@ impl AddressSpace {
             return Err(MapError::NotAllowed);
         }
         let mut mappings = self.mmap_lock.write().await;
-        may_change(&mappings)?;
+        mappings.vmas.may_add()?;
         frame::ensure_free()?;
         let (start, end) = match request.place {
             Placement::Fixed(start) => {
@@ -86,8 +87,9 @@ impl AddressSpace {
         if !mappings.limits.allow(there, Totals::of(&area)) {
             return Err(MapError::OutOfMemory);
         }
+        let mut nodes = mappings.vmas.reserve_insert(start, end)?;
         self.clear(&mut mappings, start, end, Vmas::Remove).await?;
-        mappings.vmas.insert(area);
+        mappings.vmas.insert(area, &mut nodes);
         drop(mappings);
         if populated {
             // Only an offer (mmap(2)).
@@ -101,7 +103,6 @@ impl AddressSpace {
     pub async fn unmap(&self, start: usize, length: usize) -> Result<(), MapError> {
         let end = checked_end(start, length).ok_or(MapError::BadRange)?;
         let mut mappings = self.mmap_lock.write().await;
-        may_change(&mappings)?;
         Ok(self.clear(&mut mappings, start, end, Vmas::Remove).await?)
     }
 }

@@ -1,16 +1,16 @@
-//! What may be mapped where in an address space, and the lock around it (rules M3, M5).
+//! What may be mapped where in an address space, and the mmap lock around it (rules M3, M5).
 //!
-//! Faults hold the lock shared. All that takes rights away or shares (fork, munmap,
-//! mprotect, mremap, madvise) holds it alone, across its wait for other CPUs. It is an
-//! async lock: who finds it taken waits as a task.
+//! Faults hold the lock shared. All that takes rights away or shares pages (fork, munmap, mprotect,
+//! mremap, madvise) holds it exclusively, across its wait for other CPUs. It is an async lock: a task
+//! that finds it taken waits.
 //!
-//! **A wait that is given up.** A thread may be killed while it waits, with the lock in its
-//! hands, and other threads and processes go on in the same memory. What it waited for is
-//! not over then: some CPU may still use a page that has lost its area, or write a page
-//! that a fork shares. So the shootdown is left in the mappings, and the lock lets nobody in,
-//! shared or alone, before it is complete. Whoever has the lock knows that nothing is
-//! outstanding but what he asks for himself: a range is not handed out again before its
-//! shootdown is complete, whoever asked for that.
+//! **A wait that is given up.** A thread may be killed while it waits and holds the lock, and other
+//! threads and processes go on in the same memory. The shootdown that it waited for is not over
+//! then: some CPU may still use a page that has lost its VMA, or write a page that a fork shares. So
+//! the shootdown stays in [`Mappings`], and the lock is granted to no task, shared or exclusively,
+//! before it is complete. A holder of the lock knows that no shootdown is outstanding but those that
+//! it starts itself. So a range is not handed out again before its shootdown is complete, whichever
+//! task started that.
 
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::USER_END;
@@ -27,19 +27,19 @@ const STACK_ROOM: (usize, usize) = (128 << 20, USER_END / 6 * 5);
 
 /// What may be mapped where.
 pub struct Mappings {
-    /// The areas.
+    /// The VMAs.
     pub vmas: VmaMap,
     /// Where the heap that `brk` moves begins.
     pub heap_start: usize,
     /// Where it ends; not page-aligned.
     pub heap_end: usize,
-    /// Mappings without a wish are placed below this address.
+    /// Mappings without an address hint are placed below this address.
     pub map_top: usize,
-    /// What every new area is besides what is asked for (mlockall(2)).
+    /// Flags that every new VMA gets besides those that are asked for (mlockall(2)).
     pub new_flags: VmaFlags,
     /// How much may be mapped.
     pub limits: Limits,
-    /// What whoever had the lock alone waited for last, until it is complete.
+    /// The shootdown that the last exclusive holder started, while it may be incomplete.
     outstanding: Option<Ticket>,
 }
 
@@ -59,9 +59,9 @@ impl Mappings {
     }
 
     /// The mappings of a child, which is active nowhere: nothing is outstanding there.
-    pub(in crate::memory) fn for_child(&self) -> Mappings {
+    pub(in crate::memory) fn for_child(&self, vmas: VmaMap) -> Mappings {
         Mappings {
-            vmas: self.vmas.clone(),
+            vmas,
             new_flags: VmaFlags::empty(),
             outstanding: None,
             ..*self
@@ -79,7 +79,7 @@ impl Mappings {
         self.outstanding = shootdown;
     }
 
-    /// Waits for it. If the wait is given up, whoever takes the lock next goes on with it.
+    /// Waits for it. If the wait is given up, the next task that takes the lock goes on with it.
     pub(in crate::memory) async fn finish_outstanding(&mut self) {
         over(self.outstanding).await;
         self.outstanding = None;
@@ -94,7 +94,7 @@ impl MmapLock {
         MmapLock(RwLock::new(mappings))
     }
 
-    /// Takes the lock alone.
+    /// Takes the lock exclusively.
     pub(in crate::memory) async fn write(&self) -> WriteGuard<'_, Mappings> {
         let mut mappings = self.0.write().await;
         if planted(Planted::RangeReusedBeforeAcks) {
@@ -121,7 +121,7 @@ impl MmapLock {
         self.0.try_read().filter(|mappings| mappings.is_quiescent())
     }
 
-    /// Takes the lock alone, if there is nothing to wait for.
+    /// Takes the lock exclusively, if there is nothing to wait for.
     pub(in crate::memory) fn try_write(&self) -> Option<WriteGuard<'_, Mappings>> {
         self.0
             .try_write()

@@ -1,21 +1,20 @@
 //! Moving the entries of a range to another place (rules M1, M2, M5).
 //!
-//! What moves are entries, with the reference that each holds: no page is copied, and a
-//! page that is shared by copy-on-write stays so, without the right to write. Where both
-//! places are aligned alike, whole tables move.
+//! Entries move, with the reference that each holds. No page is copied, and a page that is shared by
+//! copy-on-write stays so, without the right to write. Where both places are aligned alike, whole
+//! tables move.
 //!
 //! ```text
-//!   both paths made our own, tables made at the new place         (can fail: nothing has moved)
+//!   both paths made private, tables made at the new place         (can fail: nothing has moved)
 //!   entries taken out of the old place and put into the new one   (cannot fail)
-//!   areas follow, other CPUs asked to forget the old place
+//!   VMAs follow, other CPUs asked to flush the old place
 //!   ··· await ···
 //! ```
 //!
-//! A CPU that has not forgotten the old place uses the same frames by it as others do by
-//! the new one, so nothing is lost or torn meanwhile. But no such frame may be dropped, and
-//! no copy may take its place, before it has (CVE-2018-18281 was a page freed at the new
-//! place that was still written by route of the old one). Both need the mmap lock, or
-//! nobody else in the address space, and the lock is not to be had before.
+//! A CPU that has not flushed the old place uses the same frames by it as others do by the new one,
+//! so nothing is lost or torn meanwhile. But no such frame may be dropped, and no copy may take its
+//! place, before that CPU has acknowledged (CVE-2018-18281: a page freed at the new place was still
+//! written by way of the old one). Either needs the mmap lock, which is not released before.
 
 use super::address_space::AddressSpace;
 use super::mmap_lock::Mappings;
@@ -31,7 +30,7 @@ use crate::memory::tlb::shootdown;
 /// Entries that are moved between two waits, about: a leaf table has 512.
 const ENTRIES_AT_ONCE: usize = 16 * 512;
 
-/// Two ranges of the same length, that which is moved and the place where it goes.
+/// Two ranges of the same length: the one that moves, and where it goes.
 #[derive(Clone, Copy)]
 pub(in crate::memory) struct Move {
     pub(in crate::memory) from: usize,
@@ -40,7 +39,7 @@ pub(in crate::memory) struct Move {
 }
 
 impl Move {
-    /// The rest of the route when so many bytes have been moved.
+    /// The rest of the move when so many bytes have been moved.
     pub(in crate::memory) fn after(self, done: usize) -> Move {
         Move {
             from: self.from + done,
@@ -49,7 +48,7 @@ impl Move {
         }
     }
 
-    /// The highest level whose entries move whole at the beginning of this route.
+    /// The highest level whose entries move whole at the beginning of this move.
     fn level(self) -> Level {
         let fits = |level: &Level| {
             let size = level.entry_size();
@@ -61,8 +60,8 @@ impl Move {
 }
 
 impl AddressSpace {
-    /// Makes all tables our own that entries have to be taken out of or put into, and makes
-    /// those that are missing at the new place.
+    /// Makes all tables private that entries are taken out of or put into, and makes those that are
+    /// missing at the new place.
     pub(in crate::memory) async fn prepare_move(
         &self,
         mappings: &mut Mappings,
@@ -89,7 +88,7 @@ impl AddressSpace {
             }
             // Not with references in our hands, which may be given up in a wait.
             if retired.is_empty() {
-                executor::consume_budget().await;
+                executor::spend_budget().await;
                 ready = shootdown::ready().await;
             }
         }
@@ -98,8 +97,8 @@ impl AddressSpace {
         opened
     }
 
-    /// Moves entries from the beginning of the route on; all tables for that are our own.
-    /// Returns how many bytes it has dealt with, and whether there was any entry.
+    /// Moves entries from the beginning of the move on; all tables for that are private. Returns
+    /// how many bytes it has dealt with, and whether there was any entry.
     pub(in crate::memory) fn move_some(
         &self,
         route: Move,
@@ -137,8 +136,8 @@ impl AddressSpace {
         (route.length, any)
     }
 
-    /// What to do next after `done` bytes: the rest of the route from where there is something
-    /// at the old place, and the level of the table whose entries are to be moved there.
+    /// What to do next after `done` bytes: the rest of the move from the first entry at the old
+    /// place on, and the level of the table whose entries are to be moved there.
     fn next_step(&self, route: Move, done: usize) -> Option<(Move, Level)> {
         let mut rest = route.after(done);
         'next: while rest.length != 0 {
@@ -152,8 +151,8 @@ impl AddressSpace {
                     rest = rest.after(hole.min(rest.length));
                     continue 'next;
                 };
-                // SAFETY: above the lowest level entries point to tables; we hold the mappings's
-                // lock alone, so they stay.
+                // SAFETY: above the lowest level entries point to tables; we hold the mmap lock
+                // exclusively, so they stay.
                 table = unsafe { Table::new(frame) };
                 level = level.below();
             }
@@ -162,13 +161,13 @@ impl AddressSpace {
         None
     }
 
-    /// The table of that level on the route to the address, which `prepare_move` has made our own.
+    /// The table of that level on the path to the address, which `prepare_move` has made private.
     fn own_table(&self, last: Level, address: usize) -> Option<Table> {
         let mut table = self.root_table();
         let mut level = Level::ROOT;
         while level != last {
             let entry = table.load(level.index(address));
-            debug_assert!(entry.is_writable(), "a shared table on the route");
+            debug_assert!(entry.is_writable(), "a shared table on the path");
             // SAFETY: as in `next_step`.
             table = unsafe { Table::new(entry.frame()?) };
             level = level.below();
@@ -177,7 +176,7 @@ impl AddressSpace {
     }
 }
 
-/// How many bytes from the beginning of the route on lie in one table of that level at either
+/// How many bytes from the beginning of the move on lie in one table of that level at either
 /// end, and move by its entries. Above the lowest level one entry at a time.
 fn run_of(route: Move, level: Level) -> usize {
     if level != Level::LEAF_TABLE {

@@ -5,9 +5,9 @@
 //! to fault it in. The trait is kept because other calls ask for it.
 
 use super::address_space::AddressSpace;
+use super::change_vmas::change_vmas;
 use super::error::FaultError;
 use super::error::MapError;
-use super::placement::may_change;
 use crate::arch::Access;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::USER_END;
@@ -52,7 +52,7 @@ impl AddressSpace {
         let end = checked_end(start, length).ok_or(FaultError::NotMapped)?;
         let mut at = start;
         while at < end {
-            // After each await the areas may be others.
+            // After each await the VMAs may be others.
             let (area_end, access) = {
                 let mappings = self.mmap_lock.read().await;
                 let vma = mappings.vmas.find(at).ok_or(FaultError::NotMapped)?;
@@ -63,7 +63,7 @@ impl AddressSpace {
                     self.fault(at, access).await?;
                 }
                 at += FRAME_SIZE;
-                executor::consume_budget().await;
+                executor::spend_budget().await;
             }
         }
         Ok(())
@@ -78,7 +78,7 @@ impl AddressSpace {
         })
     }
 
-    /// Locks the areas of a range, or unlocks them, as far as there is no hole.
+    /// Locks the VMAs of a range, or unlocks them, as far as there is no hole.
     pub async fn set_locked(
         &self,
         start: usize,
@@ -87,32 +87,28 @@ impl AddressSpace {
     ) -> Result<(), MapError> {
         let end = checked_end(start, length).ok_or(MapError::NotMapped)?;
         let mut mappings = self.mmap_lock.write().await;
-        may_change(&mappings)?;
         let reached = mappings.vmas.covered_until(start, end);
-        mappings.vmas.change(start, reached, |vma| {
-            vma.flags.set(VmaFlags::LOCKED, locked);
-        });
+        let change = |vma: &mut Vma| vma.flags.set(VmaFlags::LOCKED, locked);
+        change_vmas(&mut mappings, start, reached, change).await?;
         match reached == end {
             true => Ok(()),
             false => Err(MapError::NotMapped),
         }
     }
 
-    /// Locks or unlocks all areas that there are, if `now`, and says what is to become of
+    /// Locks or unlocks all VMAs that there are, if `now`, and says what is to become of
     /// those to come (mlockall(2)).
     pub async fn set_all_locked(&self, now: Option<bool>, later: bool) -> Result<(), MapError> {
         let mut mappings = self.mmap_lock.write().await;
         if let Some(locked) = now {
-            may_change(&mappings)?;
-            mappings
-                .vmas
-                .change(0, USER_END, |vma| vma.flags.set(VmaFlags::LOCKED, locked));
+            let change = |vma: &mut Vma| vma.flags.set(VmaFlags::LOCKED, locked);
+            change_vmas(&mut mappings, 0, USER_END, change).await?;
         }
         mappings.new_flags.set(VmaFlags::LOCKED, later);
         Ok(())
     }
 
-    /// Makes all pages of locked areas present, as far as possible.
+    /// Makes all pages of locked VMAs present, as far as possible.
     pub async fn populate_locked(&self) {
         let mut at = 0;
         loop {
@@ -122,7 +118,7 @@ impl AddressSpace {
                 vma.map(|vma| (vma.start, vma.size()))
             };
             let Some((start, size)) = area else { return };
-            // What cannot be there, such as what nobody may use, is left out (mlockall(2)).
+            // Pages that cannot be there, such as those without any right, are left out (mlockall(2)).
             let _ = self.populate(start, size, Populate::AsAllowed).await;
             at = start + size;
         }

@@ -4,7 +4,6 @@ use super::address_space::AddressSpace;
 use super::error::MapError;
 use super::leaf::leaf_bits;
 use super::mmap_lock::Mappings;
-use super::placement::may_change;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::{LEAF_REACH, Level};
 use crate::arch::paging::Bits;
@@ -20,8 +19,16 @@ const TABLES_AT_ONCE: usize = 64;
 /// Vmas, likewise.
 const VMAS_AT_ONCE: usize = 256;
 
+/// What of its range a change of rights concerns.
+enum Reach {
+    /// The range.
+    Range,
+    /// Also what lies below it in the same VMA, which has to be one that grows.
+    DownToStart,
+}
+
 impl AddressSpace {
-    /// Changes what a program may do with a range. Where it meets a gap, or an area that may never
+    /// Changes what a program may do with a range. Where it meets a gap, or a VMA that may never
     /// have such a right, it fails, as on Linux: what lies before that has been changed.
     pub async fn protect(
         &self,
@@ -29,26 +36,40 @@ impl AddressSpace {
         length: usize,
         protection: Protection,
     ) -> Result<(), MapError> {
-        let end = checked_end(start, length).ok_or(MapError::BadRange)?;
-        let mut mappings = self.mmap_lock.write().await;
-        self.protect_locked(&mut mappings, start, end, protection)
+        self.protect_from(start, length, protection, Reach::Range)
             .await
     }
 
-    /// The same for all of an area that grows, from its start on (`PROT_GROWSDOWN`).
+    /// The same for all of a VMA that grows, from its start on (`PROT_GROWSDOWN`).
     pub async fn protect_grown(
         &self,
         start: usize,
         length: usize,
         protection: Protection,
     ) -> Result<(), MapError> {
+        self.protect_from(start, length, protection, Reach::DownToStart)
+            .await
+    }
+
+    async fn protect_from(
+        &self,
+        start: usize,
+        length: usize,
+        protection: Protection,
+        reach: Reach,
+    ) -> Result<(), MapError> {
         let end = checked_end(start, length).ok_or(MapError::BadRange)?;
         let mut mappings = self.mmap_lock.write().await;
-        let vma = mappings.vmas.find(start).ok_or(MapError::NotMapped)?;
-        if !vma.flags.contains(VmaFlags::GROWS_DOWN) {
-            return Err(MapError::BadKind);
-        }
-        let start = vma.start;
+        let start = match reach {
+            Reach::Range => start,
+            Reach::DownToStart => {
+                let vma = mappings.vmas.find(start).ok_or(MapError::NotMapped)?;
+                if !vma.flags.contains(VmaFlags::GROWS_DOWN) {
+                    return Err(MapError::BadKind);
+                }
+                vma.start
+            }
+        };
         self.protect_locked(&mut mappings, start, end, protection)
             .await
     }
@@ -64,7 +85,8 @@ impl AddressSpace {
         if start == end {
             return outcome;
         }
-        may_change(mappings)?;
+        let change = |vma: &mut Vma| vma.protection = protection;
+        mappings.vmas.may_change(start, end, change)?;
         if protection.contains(Protection::WRITE) && !may_become_data(mappings, start, end) {
             return Err(MapError::OutOfMemory);
         }
@@ -81,7 +103,7 @@ impl AddressSpace {
             if retired.len() > BATCH - 4 {
                 self.forget(mappings, ready, range, &mut retired);
                 mappings.finish_outstanding().await;
-                executor::consume_budget().await;
+                executor::spend_budget().await;
                 ready = shootdown::ready().await;
             }
         }
@@ -91,8 +113,11 @@ impl AddressSpace {
         let mut at = start;
         while at < end {
             let ready = shootdown::ready().await;
-            let last = mappings.vmas.end_of_nth(VMAS_AT_ONCE, at, end);
-            let (done, lost) = self.change_rights(at, last, protection);
+            let done = self.end_of_step(mappings, at, end);
+            // What fails for lack of memory has changed nothing, or, as on Linux, the areas before
+            // some one of many.
+            let mut nodes = mappings.vmas.reserve_change(at, done)?;
+            let lost = self.change_rights(at, done, protection);
             if lost && !planted(Planted::ProtectWithoutFlush) {
                 let range = FlushRange {
                     start: at,
@@ -101,30 +126,42 @@ impl AddressSpace {
                 let none = &mut RetiredBatch::new();
                 mappings.expect(self.active_cpus.flush_and_release(ready, range, none));
             }
-            // The areas change with their pages: who is killed in the wait leaves no page with
-            // more rights than its area has.
-            mappings
-                .vmas
-                .change(at, done, |vma| vma.protection = protection);
+            // The VMAs change with their pages: a thread that is killed in the wait leaves no page
+            // with more rights than its VMA has.
+            mappings.vmas.change(at, done, change, &mut nodes);
             // Rule M5: a right that goes is gone everywhere when the call returns.
             mappings.finish_outstanding().await;
-            executor::consume_budget().await;
+            executor::spend_budget().await;
             at = done;
         }
         outcome
     }
 
-    /// Sets the rights of leaf entries in the range, whose tables are our own. The right to
-    /// write is only taken; who may have it gets it by a fault. Returns how far it came,
-    /// and whether any entry lost a right.
-    fn change_rights(&self, start: usize, end: usize, protection: Protection) -> (usize, bool) {
+    /// Up to where a range is changed without a wait: some VMAs, and some tables.
+    fn end_of_step(&self, mappings: &Mappings, start: usize, end: usize) -> usize {
+        let end = mappings.vmas.end_of_nth(VMAS_AT_ONCE, start, end);
+        // Not more tables than that, however they lie.
+        if end - start <= (TABLES_AT_ONCE - 1) * LEAF_REACH {
+            return end;
+        }
+        let mut at = start;
+        for _ in 0..TABLES_AT_ONCE {
+            let Some((from, _)) = self.next_leaf_table(at, end) else {
+                return end;
+            };
+            at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
+        }
+        at.min(end)
+    }
+
+    /// Sets the rights of leaf entries in the range, whose tables are private. The right to
+    /// write is only taken; a page that may be written gets it by a fault. Returns whether any
+    /// entry lost a right.
+    fn change_rights(&self, start: usize, end: usize, protection: Protection) -> bool {
         let wanted = leaf_bits(protection);
         let mut lost = false;
         let mut at = start;
-        for _ in 0..TABLES_AT_ONCE {
-            let Some((from, table)) = self.next_leaf_table(at, end) else {
-                return (end, lost);
-            };
+        while let Some((from, table)) = self.next_leaf_table(at, end) {
             at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
             let first = Level::LEAF_TABLE.index(from);
             let last = Level::LEAF_TABLE.index(at.min(end) - FRAME_SIZE);
@@ -141,7 +178,7 @@ impl AddressSpace {
                     || (!had.contains(Bits::NO_EXECUTE) && wanted.contains(Bits::NO_EXECUTE));
             }
         }
-        (at.min(end), lost)
+        lost
     }
 }
 

@@ -1,14 +1,14 @@
-//! mremap: areas that shrink, grow or move (rules M1, M2, M5).
+//! mremap: VMAs that shrink, grow or move (rules M1, M2, M5).
 //!
 //! The entries are moved by `move_tables.rs`; here is what may be done, and what becomes of
-//! the areas.
+//! the VMAs.
 
 use super::address_space::AddressSpace;
 use super::clear::Vmas;
 use super::error::MapError;
 use super::mmap_lock::Mappings;
 use super::move_tables::Move;
-use super::placement::{Placement, may_change, place_for};
+use super::placement::{Placement, place_for};
 use super::populate::Populate;
 use crate::arch::FRAME_SIZE;
 use crate::memory::frame;
@@ -36,7 +36,7 @@ pub enum Target {
 pub struct Remap {
     /// The first address of the range.
     pub start: usize,
-    /// Its length; 0 maps a shared area once more.
+    /// Its length; 0 maps a shared VMA once more.
     pub old_length: usize,
     /// The length that it shall have.
     pub new_length: usize,
@@ -50,7 +50,7 @@ impl AddressSpace {
     /// Changes the length of a mapping, or its place, and returns where it is then. When it
     /// returns no CPU can use what is not mapped any more (rule M5).
     ///
-    /// A failure for lack of memory moves nothing, but as on Linux what was in the route at
+    /// A failure for lack of memory moves nothing, but as on Linux what was in the way at
     /// the new place, and what the new length cuts off, may be gone.
     pub async fn remap(&self, remap: Remap) -> Result<usize, MapError> {
         let place = self.remap_areas(remap).await?;
@@ -82,8 +82,6 @@ impl AddressSpace {
             .find(start)
             .ok_or(MapError::NotOneVma)?
             .clone();
-        may_change(&mappings)?;
-        frame::ensure_free()?;
         if let Target::At(place) = remap.target {
             return self
                 .move_to(&mut mappings, remap, place, old_length, new_length)
@@ -97,18 +95,21 @@ impl AddressSpace {
             }
             return Ok(start);
         }
+        frame::ensure_free()?;
         may_be_longer(&mappings, &area, start, old_length, new_length)?;
         let old_end = start + old_length;
         if old_end == area.end
             && let Some(end) = checked_end(start, new_length)
             && mappings.vmas.is_free(old_end, end)
         {
-            mappings.vmas.insert(area.part(old_end, end));
+            let mut nodes = mappings.vmas.reserve_insert(old_end, end)?;
+            mappings.vmas.insert(area.part(old_end, end), &mut nodes);
             return Ok(start);
         }
         if remap.target == Target::Here {
             return Err(MapError::OutOfMemory);
         }
+        mappings.vmas.may_move(0)?;
         let (to, _) = place_for(&mappings, Placement::Any, new_length)?;
         let route = Move {
             from: start,
@@ -128,6 +129,9 @@ impl AddressSpace {
         mut old_length: usize,
         new_length: usize,
     ) -> Result<usize, MapError> {
+        // As many may be cut.
+        mappings.vmas.may_move(2)?;
+        frame::ensure_free()?;
         let start = remap.start;
         let old_end = start.checked_add(old_length).ok_or(MapError::BadRange)?;
         if let Placement::Fixed(to) | Placement::Hint(to) = place {
@@ -146,7 +150,7 @@ impl AddressSpace {
             self.clear(mappings, cut, old_end, Vmas::Remove).await?;
             old_length = new_length;
         }
-        // Only now, as areas may have been cut.
+        // Only now, as VMAs may have been cut.
         let area = mappings
             .vmas
             .find(start)
@@ -171,7 +175,7 @@ impl AddressSpace {
             .await
     }
 
-    /// Moves part of one area to where nothing is mapped, and makes it `new_length` long.
+    /// Moves part of one VMA to where nothing is mapped, and makes it `new_length` long.
     async fn move_area(
         &self,
         mappings: &mut Mappings,
@@ -185,19 +189,24 @@ impl AddressSpace {
             reclaimer::direct_reclaim().await;
             self.prepare_move(mappings, route).await?;
         }
+        let (from, to) = (route.from, route.to);
+        let mut nodes = mappings
+            .vmas
+            .reserve_move((from, from + route.length), (to, to + new_length))?;
         let mut done = 0;
         while done < route.length {
             let step = route.after(done);
             let ready = shootdown::ready().await;
             let mut retired = RetiredBatch::new();
             let (moved, any) = self.move_some(step, &mut retired);
-            // The areas move with their pages: who is killed in the wait leaves no page
-            // without its area.
+            // The VMAs move with their pages: a thread that is killed in the wait leaves no page
+            // without its VMA.
             let piece = area.part(step.from, step.from + moved);
             if old_areas == Vmas::Remove {
-                mappings.vmas.remove_some(step.from, step.from + moved, 1);
+                let end = step.from + moved;
+                mappings.vmas.remove_some(step.from, end, 1, &mut nodes);
             }
-            mappings.vmas.insert(piece.moved_to(step.to));
+            mappings.vmas.insert(piece.moved_to(step.to), &mut nodes);
             if any {
                 let range = FlushRange {
                     start: step.from,
@@ -211,7 +220,7 @@ impl AddressSpace {
                 }
             }
             mappings.finish_outstanding().await;
-            executor::consume_budget().await;
+            executor::spend_budget().await;
             done += moved;
         }
         if new_length > route.length {
@@ -219,21 +228,19 @@ impl AddressSpace {
             let grown = area.part(end, end + rest);
             mappings
                 .vmas
-                .insert(grown.moved_to(route.to + route.length));
+                .insert(grown.moved_to(to + route.length), &mut nodes);
         }
         if old_areas == Vmas::Keep {
             // As Linux has it: what stays is empty, so there is nothing to keep in memory.
-            mappings
-                .vmas
-                .change(route.from, route.from + route.length, |vma| {
-                    vma.flags.remove(VmaFlags::LOCKED)
-                });
+            let unlock = |vma: &mut Vma| vma.flags.remove(VmaFlags::LOCKED);
+            let end = from + route.length;
+            mappings.vmas.change(from, end, unlock, &mut nodes);
         }
         Ok(route.to)
     }
 }
 
-/// Whether part of an area, of which `old_length` bytes are named, may become `new_length`
+/// Whether part of a VMA, of which `old_length` bytes are named, may become `new_length`
 /// long.
 fn may_be_longer(
     mappings: &Mappings,
@@ -258,7 +265,7 @@ fn may_be_longer(
     Ok(())
 }
 
-/// Whether there may be so much more of an area. As with mmap, what could never be there at
+/// Whether there may be so much more of a VMA. As with mmap, what could never be there at
 /// once is refused.
 fn allowed(mappings: &Mappings, area: &Vma, start: usize, length: usize) -> bool {
     let Some(end) = checked_end(start, length) else {

@@ -1,14 +1,13 @@
 //! Vmas that grow: an access below one extends it down to there (`MAP_GROWSDOWN` in
 //! mmap(2), and every first stack).
 //!
-//! It grows as far as its limit allows, and not nearer than [`GUARD_GAP`] to the area below:
-//! a program that runs over its stack shall end with a fault, and not in somebody else's
+//! It grows as far as its limit allows, and not nearer than [`GUARD_GAP`] to the VMA below:
+//! a program that runs over its stack shall end with a fault, and not in other
 //! data (CVE-2010-2240, CVE-2017-1000364).
 
 use super::address_space::AddressSpace;
 use super::error::FaultError;
 use super::mmap_lock::Mappings;
-use super::placement::may_change;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::page_of;
 use crate::memory::frame;
@@ -16,19 +15,19 @@ use crate::memory::vma::map::{GUARD_GAP, LOWEST, Totals};
 use crate::memory::vma::vm_area::{Vma, VmaFlags};
 use executor::sync::ReadGuard;
 
-/// Whether an access to an address where nothing is mapped may make an area grow. Whether it
+/// Whether an access to an address where nothing is mapped may make a VMA grow. Whether it
 /// does is for [`grow`] to say.
 pub(in crate::memory) fn may_grow(mappings: &Mappings, address: usize) -> bool {
     above(mappings, address).is_some()
 }
 
-/// The area above an address where nothing is mapped, if it is one that grows.
+/// The VMA above an address where nothing is mapped, if it is one that grows.
 fn above(mappings: &Mappings, address: usize) -> Option<&Vma> {
     let vma = mappings.vmas.first_from(address)?;
     vma.flags.contains(VmaFlags::GROWS_DOWN).then_some(vma)
 }
 
-/// Extends the area above the address down to it.
+/// Extends the VMA above the address down to it.
 pub(in crate::memory) fn grow(mappings: &mut Mappings, address: usize) -> Result<(), FaultError> {
     let start = page_of(address);
     let vma = above(mappings, start).ok_or(FaultError::NotMapped)?;
@@ -38,7 +37,7 @@ pub(in crate::memory) fn grow(mappings: &mut Mappings, address: usize) -> Result
         ..vma.clone()
     };
     let too_long = vma.end - start > mappings.limits.stack;
-    // As on Linux, an area that grows as well and one that nobody can use keep no distance.
+    // As on Linux, a VMA that grows as well and one without any right keep no distance.
     let too_near = mappings.vmas.last_below(start).is_some_and(|below| {
         start - below.end < GUARD_GAP
             && !below.protection.is_empty()
@@ -50,14 +49,15 @@ pub(in crate::memory) fn grow(mappings: &mut Mappings, address: usize) -> Result
     if start < LOWEST || too_long || too_near || !allowed {
         return Err(FaultError::NotMapped);
     }
-    may_change(mappings).map_err(|_| FaultError::OutOfMemory)?;
     frame::ensure_free()?;
-    mappings.vmas.insert(grown);
+    // It adds no area, and so the limit on their number is none for a stack.
+    let mut nodes = mappings.vmas.reserve_insert(start, grown.end)?;
+    mappings.vmas.insert(grown, &mut nodes);
     Ok(())
 }
 
 impl AddressSpace {
-    /// Extends the area above the address down to it, and gives the mappings as it is then. It
+    /// Extends the VMA above the address down to it, and gives the mappings as it is then. It
     /// is held alone for that only: a fault goes on beside others.
     pub(in crate::memory) async fn grown(
         &self,
@@ -71,8 +71,8 @@ impl AddressSpace {
         Ok(mappings.downgrade())
     }
 
-    /// Extends the area above the address down to it, or as far as its limit allows, in an
-    /// address space that nobody is in yet: room for a program to begin with.
+    /// Extends the VMA above the address down to it, or as far as its limit allows, in an
+    /// address space that no CPU is in yet: room for a program to begin with.
     pub fn grow_while_private(&self, address: usize) -> Result<(), FaultError> {
         let mut mappings = self.mmap_lock.try_write().ok_or(FaultError::NotAllowed)?;
         if mappings.vmas.find(address).is_some() {

@@ -4,11 +4,11 @@ use super::address_space::AddressSpace;
 use super::current::{is_current, visit};
 use super::mmap_lock::Mappings;
 use crate::arch::FRAME_SIZE;
-use crate::arch::level::{LEAF_REACH, Level};
+use crate::arch::level::{LEAF_REACH, Level, USER_END};
 use crate::arch::paging::Table;
 use crate::memory::frame;
 use crate::memory::table::occupancy;
-use crate::memory::vma::map::VmaMap;
+use crate::memory::vma::vm_area::Vma;
 use alloc::sync::Arc;
 
 /// What an address space holds, in frames.
@@ -90,11 +90,19 @@ impl AddressSpace {
         mappings.map_or(0, |mappings| mappings.vmas.totals().data)
     }
 
-    /// The areas, for /proc: none if somebody changes them right now. Costs nothing: who
-    /// changes them next makes a copy.
-    pub fn vmas_now(&self) -> VmaMap {
+    /// How many areas there are, for /proc: none if they are being changed right now.
+    pub fn vma_count_now(&self) -> usize {
         let mappings = self.mmap_lock.try_read();
-        mappings.map_or_else(VmaMap::default, |mappings| mappings.vmas.clone())
+        mappings.map_or(0, |mappings| mappings.vmas.count())
+    }
+
+    /// Shows the areas that end above the address to `visit`, from the lowest up, until it returns
+    /// false: for /proc. None if they are being changed right now.
+    pub fn visit_vmas_now(&self, above: usize, mut visit: impl FnMut(&Vma) -> bool) {
+        if let Some(mappings) = self.mmap_lock.try_read() {
+            let mut areas = mappings.vmas.overlapping(above, USER_END);
+            while areas.next().is_some_and(&mut visit) {}
+        }
     }
 
     fn resident(&self, mappings: &Mappings) -> usize {

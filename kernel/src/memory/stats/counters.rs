@@ -20,19 +20,19 @@ counters! {
     Forks = "forks",
     /// Page faults taken from user mode or resolved for a system call.
     Faults = "faults",
-    /// Write faults on a page that may be written once it is un-shared.
+    /// Write faults on a page that may be written once COW is broken.
     CowFaults = "cow_faults",
-    /// Pages copied because somebody else held them too.
+    /// Pages copied because they had other holders too.
     CowCopies = "cow_copies",
-    /// Pages made writable in place, because nobody else held them.
+    /// Pages made writable in place, because they had no other holder.
     CowReuses = "cow_reuses",
-    /// Tables copied because somebody else held them too.
+    /// Tables copied because they had other holders too.
     CowTableCopies = "cow_table_copies",
     /// Tables made writable in place.
     CowTableReuses = "cow_table_reuses",
     /// Fresh pages mapped.
     ZeroFills = "zero_fills",
-    /// Fresh frames, for pages and tables, that had been zeroed ahead.
+    /// Fresh frames, for pages and tables, that were taken from the pre-zeroed pool.
     PrezeroedHits = "prezeroed_hits",
     /// Places that were read before they were written, where the frame of zeroes was mapped.
     ZeroPageMaps = "zero_page_maps",
@@ -42,7 +42,7 @@ counters! {
     ShootdownsAsked = "shootdowns_asked",
     /// Of these, those that had to ask another CPU.
     ShootdownsSent = "shootdowns_sent",
-    /// Of these, those that asked nobody, as no other CPU was active.
+    /// Of these, those without a request, as no other CPU was active.
     ShootdownsAvoided = "shootdowns_avoided",
     /// Requests to a CPU that had been asked already, and got no second interrupt.
     ShootdownsMerged = "shootdowns_merged",

@@ -1,14 +1,20 @@
-//! Which address space each CPU is in, and which CPUs each address space is active on
-//! (rules M5, M6).
+//! The CPUs that are active in an address space, and the generation of its entries (rules M5, M6).
 //!
-//! Activating and asking for a shootdown are a Dekker pair. The one who changes an entry
-//! then counts the generation up, and then reads the set of active CPUs. The one who
-//! activates enters the set first and loads CR3 after. So either the sender sees the CPU
-//! in the set and asks it, or the CPU begins to walk the tables after the change.
+//! Entering an address space and flushing it are a Dekker pair:
 //!
-//! With PCIDs a CPU may bring translations with it from its last visit. Between entering the
-//! set and loading CR3 it reads the generation, and keeps what it has only if that is the one
-//! that it knows (`slots.rs`). So if the sender did not see it, it sees the new generation.
+//! | a CPU that changes entries | a CPU that enters |
+//! |---|---|
+//! | stores the entries | adds itself to the mask (`fetch_or`, SeqCst) |
+//! | counts the generation up (`fetch_add`, SeqCst) | loads the generation (SeqCst) |
+//! | loads the mask (SeqCst) | loads CR3 and walks the tables |
+//!
+//! The two read-modify-writes and the two loads are in one total order of SeqCst operations. So
+//! either the load of the mask observes the CPU that enters, which is then sent a flush request;
+//! or that CPU's `fetch_or` comes after the load, and then its load of the generation, and its
+//! walks, come after the `fetch_add` and observe the new generation and the new entries.
+//!
+//! With PCIDs a CPU may still have translations from its last visit. It keeps them only if the
+//! generation that it has loaded is the one up to which they are known to be clean (`asid.rs`).
 
 use super::asid::{self, Change, SpaceId};
 use super::cpu_set::CpuSet;
@@ -16,7 +22,7 @@ use super::range::FlushRange;
 use crate::arch::atomic::{AtomicU64, Ordering, load_after};
 use crate::arch::{CpuId, Frame};
 
-/// The part of an address space that CPUs contend for when they switch.
+/// The part of an address space that CPUs write when they switch to it or from it.
 pub(in crate::memory) struct ActiveCpus {
     id: SpaceId,
     cpus: AtomicU64,
@@ -33,9 +39,10 @@ impl ActiveCpus {
     }
 
     /// To be called after entries in the range were changed and before anything relies on
-    /// it: counts the generation up and returns who may hold translations from before.
+    /// it. Counts the generation up, and returns the CPUs that may hold translations from before.
     pub(in crate::memory) fn advance(&self, range: FlushRange) -> (Change, CpuSet) {
-        // SeqCst: orders the change before the read of the set (the Dekker pair above).
+        // SeqCst: the entries' stores come before this, the load of the mask after it (the Dekker
+        // pair above).
         let before = self.generation.fetch_add(1, Ordering::SeqCst);
         let change = Change {
             space: self.id,
@@ -45,7 +52,7 @@ impl ActiveCpus {
         (change, CpuSet(load_after(&self.cpus)))
     }
 
-    /// Who is active now. Only a hint, unless the caller knows why it cannot change.
+    /// The CPUs that are active now. Only a hint, unless the caller knows why it cannot change.
     pub(in crate::memory) fn cpus(&self) -> CpuSet {
         CpuSet(self.cpus.load(Ordering::SeqCst))
     }
@@ -53,13 +60,13 @@ impl ActiveCpus {
     /// Enters the set. Returns the generation, to be compared before CR3 is loaded.
     #[must_use]
     pub(in crate::memory) fn enter(&self, cpu: CpuId) -> u64 {
-        // SeqCst: orders the entry into the set before the look at the generation, and before
-        // the first walk.
+        // SeqCst: this store to the mask comes before the load of the generation, and before the
+        // first walk (the Dekker pair above).
         self.cpus.fetch_or(CpuSet::only(cpu).0, Ordering::SeqCst);
         load_after(&self.generation)
     }
 
-    /// The generation, for those who have not entered.
+    /// The generation, for a CPU that has not entered.
     #[cfg(test)]
     pub(in crate::memory) fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
@@ -72,7 +79,8 @@ impl ActiveCpus {
 
     /// Leaves the set.
     pub(in crate::memory) fn leave(&self, cpu: CpuId) {
-        // SeqCst: CR3 was loaded before, so all this CPU did through the old tables comes first.
+        // SeqCst, a Release: CR3 was loaded before, so all that this CPU did through the old tables
+        // happens before a load of the mask that no longer has this CPU.
         self.cpus.fetch_and(!CpuSet::only(cpu).0, Ordering::SeqCst);
     }
 }

@@ -1,27 +1,27 @@
-//! What each CPU still knows of which address space (rule M6).
+//! PCID slots of each CPU: whose translations each PCID tags, and up to which generation (rule M6).
 //!
-//! Without PCIDs a load of CR3 forgets everything, and a CPU knows of the address space
-//! that it is in only. With them (Intel SDM vol. 3, 4.10.1) its translations are tagged and
-//! outlive its leaving. So each CPU has a row of [`AsidSlot`]s, one for each PCID that it uses: whose
-//! translations are under it, and up to which generation of that address space all changes
-//! have been taken note of. Coming back it compares: if nothing has changed it loads CR3
-//! with the bit that keeps them, else it forgets them.
+//! Without PCIDs a load of CR3 flushes everything, and a CPU has translations only of the address
+//! space that it is in. With them (Intel SDM vol. 3, 4.10.1) translations are tagged and stay when
+//! the CPU leaves. So each CPU has a row of [`AsidSlot`]s, one for each PCID that it uses. A slot
+//! says which address space owns the translations under the PCID, and the generation of that
+//! address space up to which all changes have been flushed. A CPU that comes back compares: if the
+//! generation is the same it loads CR3 with the bit that keeps the translations, else it flushes
+//! them.
 //!
-//! **While the CPU is in the address space** each change reaches it as its own or by a
-//! shootdown, with its generation. If that is the next one, the pages of the change are
-//! forgotten. If it is a later one, some other change is on its way: all is forgotten,
-//! and when the other arrives there is nothing left to do.
+//! **While the CPU is in the address space** each change reaches it as its own or by a shootdown,
+//! with the generation that the change began. If that is the next generation, the pages of the
+//! change are flushed. If it is a later one, another change is still on its way: everything is
+//! flushed, and when the other change arrives there is nothing left to do.
 //!
-//! **What lies under a PCID that is not current** may be stale, and may point to frames and
-//! tables that have long been free. It is not used: the processor takes
-//! neither translations nor paging-structure entries of another PCID than the current
-//! one, for speculative walks either (4.10.1, 4.10.2). And it does not become
-//! current before the CPU has looked at the generation, or, when its address space is gone or
-//! another one gets the PCID, without being emptied: numbers of address spaces are never
-//! used again, so a slot whose owner has died fits nobody. That is why a CPU that has left
+//! **Translations under a PCID that is not current** may be stale, and may point to frames and
+//! tables that have long been free. The processor uses neither translations nor paging-structure
+//! entries of another PCID than the current one, for speculative walks either (4.10.1, 4.10.2).
+//! And a PCID does not become current before the CPU has compared generations, or, when another
+//! address space gets the slot, without being flushed. Numbers of address spaces are never used
+//! again, so the slot of an owner that is gone matches no other. That is why a CPU that has left
 //! need not be asked before references are dropped (rule M2).
 //!
-//! INVPCID is not needed: nothing but the current PCID is ever emptied.
+//! INVPCID is not needed: only the current PCID is ever flushed.
 
 use super::range::FlushRange;
 use crate::arch::Frame;
@@ -43,7 +43,7 @@ pub(in crate::memory) struct SpaceId(u64);
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl SpaceId {
-    /// Nobody's.
+    /// No address space.
     const NONE: u64 = 0;
 
     /// A number that was not there before.
@@ -65,11 +65,11 @@ impl SpaceId {
 /// A change of entries of which CPUs have to take note.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::memory) struct Change {
-    /// Whose.
+    /// The address space.
     pub(in crate::memory) space: SpaceId,
     /// The generation of the address space that it began.
     pub(in crate::memory) generation: u64,
-    /// Where.
+    /// The addresses.
     pub(in crate::memory) range: FlushRange,
 }
 

@@ -12,7 +12,7 @@ impl CpuSet {
         CpuSet(1 << cpu.0)
     }
 
-    /// Whether nobody is in it.
+    /// Whether no CPU is in it.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }

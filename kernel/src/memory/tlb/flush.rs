@@ -1,13 +1,13 @@
-//! Forgetting translations after a change of entries (rules M2, M5, M7).
+//! Flushing after a change of entries (rules M2, M5, M7).
 //!
-//! Whoever has changed an entry calls [`ActiveCpus::flush_and_release`]. It flushes this CPU,
-//! and when the address space is active nowhere else that is all: the references that
-//! were taken out of the tables are released at once. Otherwise a
-//! [shootdown](crate::memory::tlb::shootdown) takes them, and is sent to the other CPUs.
+//! A caller that has changed entries calls [`ActiveCpus::flush_and_release`]. It flushes this CPU.
+//! If the address space is active on no other CPU that is all: the references that were taken out
+//! of the tables are released immediately. Otherwise a
+//! [shootdown](crate::memory::tlb::shootdown) takes them and is sent to the other CPUs.
 //!
-//! A shootdown needs a place, and a reference that has been taken out of an entry cannot
-//! wait for one: who holds it may be killed. So the place is made sure of first, by
-//! [`ready`](crate::memory::tlb::shootdown::ready), before anything is changed.
+//! A shootdown needs a slot, and a reference that has been taken out of an entry cannot wait for
+//! one, because the task that has it may be killed. So [`ready`](crate::memory::tlb::shootdown::ready)
+//! makes sure of a slot before anything is changed.
 
 use super::active_cpus::ActiveCpus;
 use super::asid::{self, Change};
@@ -20,8 +20,8 @@ use crate::memory::reclaim::retired::{Receipt, RetiredBatch};
 use crate::memory::stats::counters::{Counter, count};
 
 impl ActiveCpus {
-    /// Flushes after a change of entries in the range, and releases the references as soon
-    /// as nobody can use them. Returns what there is to wait for, if anything is.
+    /// Flushes after a change of entries in the range. The references are released as soon as no
+    /// CPU can use them. Returns the shootdown to wait for, if there is one.
     pub(in crate::memory) fn flush_and_release(
         &self,
         ready: Ready,
@@ -39,8 +39,8 @@ impl ActiveCpus {
         Some(ready.send(others, change, retired))
     }
 
-    /// Flushes this CPU, and says who else has to. If nobody has, no CPU has the old
-    /// translations any more.
+    /// Flushes this CPU, and returns the other CPUs that have to. If there are none, no CPU has the
+    /// old translations any more.
     fn flush(&self, range: FlushRange) -> (Change, CpuSet) {
         count(Counter::ShootdownsAsked);
         let (change, active) = self.advance(range);

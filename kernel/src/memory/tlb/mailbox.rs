@@ -1,5 +1,5 @@
-//! How CPUs ask each other, and how they answer (rules M2, M7): the two small protocols
-//! under the shootdown, without anything of what is asked.
+//! How a CPU asks another CPU for a flush, and how that acknowledges (rules M2, M7): the two small
+//! protocols under the shootdown, without the contents of a request.
 //!
 //! Both are model-checked in the form that ships (`models`).
 
@@ -9,10 +9,10 @@ use crate::arch::{CpuId, MAX_CPUS};
 use crate::memory::planted::{Planted, planted};
 use arrayvec::ArrayVec;
 
-/// What one CPU is asked to do.
+/// The flush requests to one CPU.
 pub(in crate::memory) struct Mailbox {
-    /// CPUs that have left something in `from`. While it is not empty its CPU has been told to
-    /// look.
+    /// The CPUs that have left requests in `from`. While the set is not empty its CPU has been
+    /// interrupted, or is about to look.
     senders: AtomicU64,
     /// The slots with requests to this CPU, by the CPU that they belong to.
     from: [AtomicU32; MAX_CPUS],
@@ -31,8 +31,9 @@ impl Mailbox {
     /// otherwise it has been asked already.
     #[must_use]
     pub(in crate::memory) fn post(&self, sender: CpuId, slots: u32) -> bool {
-        // SeqCst, as in `take`: either we find nobody there and send an interrupt, or the CPU
-        // has yet to take the senders, and finds the slot afterwards.
+        // SeqCst, here and in `take`: the store to `from` comes before the one to `senders`, and
+        // `take` swaps `senders` before `from`. So either `senders` was empty and the caller sends
+        // an interrupt, or the CPU has yet to swap `senders`, and then observes the slot's bit.
         self.from[sender.0].fetch_or(slots, Ordering::SeqCst);
         let before = self
             .senders
@@ -40,7 +41,7 @@ impl Mailbox {
         before == 0
     }
 
-    /// Takes the requests out: whose, and which of its slots.
+    /// Takes the requests out: the sender of each, and which of its slots.
     pub(in crate::memory) fn take(&self) -> ArrayVec<(CpuId, u32), MAX_CPUS> {
         let late = planted(Planted::SendersClearedLate);
         let senders = if late {
@@ -61,22 +62,22 @@ impl Mailbox {
         requests
     }
 
-    /// Whether nobody seems to have asked. Who does so later sends an interrupt.
+    /// Whether there seems to be no request. A later one comes with an interrupt.
     pub(in crate::memory) fn is_empty(&self) -> bool {
         self.senders.load(Ordering::Relaxed) == 0
     }
 }
 
-/// The words that a shootdown waits for. It is used for one after the other.
+/// The acknowledgements that a shootdown waits for. It serves one shootdown after the other.
 pub(in crate::memory) struct Acks {
     /// Counted up when a shootdown is over.
     round: AtomicU64,
-    /// The CPUs whose word is missing.
+    /// The CPUs that have not acknowledged.
     waiting_for: AtomicU64,
 }
 
 impl Acks {
-    /// Nobody's word is missing.
+    /// No acknowledgement is missing.
     pub(in crate::memory) fn new() -> Acks {
         Acks {
             round: AtomicU64::new(0),
@@ -92,18 +93,20 @@ impl Acks {
         self.round.load(Ordering::Relaxed)
     }
 
-    /// The CPU has done what was asked. Says whether its word was the last.
+    /// The CPU has flushed. Returns whether its acknowledgement is the last.
     #[must_use]
     pub(in crate::memory) fn acknowledge(&self, cpu: CpuId) -> bool {
         let bit = CpuSet::only(cpu).0;
-        // AcqRel: what every CPU did through the old translations happens before whatever the
-        // last one does next.
+        // AcqRel: each CPU's use of the old translations happens before its own `fetch_and`
+        // (Release), which the last `fetch_and` observes (Acquire). So it happens before the last
+        // CPU releases the references.
         self.waiting_for.fetch_and(!bit, Ordering::AcqRel) == bit
     }
 
-    /// Ends the round, when all that was waiting for the words is done.
+    /// Ends the round, when all that was waiting for the acknowledgements is done.
     pub(in crate::memory) fn end(&self) {
-        // Release: who sees the new round sees what was done before.
+        // Release: pairs with the Acquire in `is_over`. A task that observes the new round observes
+        // what was done before.
         self.round.fetch_add(1, Ordering::Release);
     }
 

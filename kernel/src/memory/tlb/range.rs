@@ -3,8 +3,8 @@
 use crate::arch::level::page_of;
 use crate::arch::{self, FRAME_SIZE};
 
-/// From this many pages on everything is flushed at once (rule M7). An INVLPG costs about
-/// as much as a few misses do; Linux uses 33 too (tlb_single_page_flush_ceiling).
+/// From this many pages on everything is flushed (rule M7). An INVLPG costs about as much as a
+/// few misses; Linux uses 33 too (tlb_single_page_flush_ceiling).
 const FULL_FLUSH: usize = 33;
 
 /// The addresses whose translations have changed; `end` is exclusive.
@@ -21,7 +21,7 @@ impl FlushRange {
         end: usize::MAX,
     };
 
-    /// Nothing: who is asked to forget it has only been asked.
+    /// No address: a CPU that is asked to flush it only acknowledges.
     pub(in crate::memory) const NONE: FlushRange = FlushRange { start: 0, end: 0 };
 
     /// The page at this address.

@@ -1,27 +1,26 @@
-//! Making other CPUs forget translations (rules M2, M5, M7).
+//! Shootdown: making other CPUs flush translations (rules M2, M5, M7).
 //!
-//! A shootdown has a [`Slot`] of the CPU that asks: what to forget, who has not said yet
-//! that it has, and the references that are released then. So nothing depends on the task
-//! that asked: that may be killed while it waits. The CPU that acknowledges last releases
-//! the references, frees the slot and wakes who waits.
+//! A shootdown has a [`Slot`] of the CPU that sends it. The slot has what to flush, the CPUs that
+//! have not acknowledged yet, and the references that are released then. So nothing depends on the
+//! task that sent it: that may be killed while it waits. The CPU that acknowledges last releases
+//! the references, frees the slot and wakes the waiters.
 //!
 //! ```text
-//!  CPU 0, asking                                CPU 2, asked
+//!  CPU 0 sends                                  CPU 2 serves
 //!  slots[5]: range, waiting_for {2,3}, retired
 //!                                               mailbox: from[0]: bit 5
-//!  from[0] |= bit 5                                    senders:  bit 0
-//!  senders |= bit 0 ── was it empty? kick ──>    takes senders, then from[0]; flushes;
+//!  from[0] |= bit 5                                      senders: bit 0
+//!  senders |= bit 0 ── was it empty? IPI ──>    takes senders, then from[0]; flushes;
 //!                                               waiting_for -= 2
 //! ```
 //!
-//! Nothing here allocates, and an mailbox is never full: it has one bit for each slot of each
-//! CPU. What can run out is a CPU's own slots. [`ready`] waits for one, before
-//! anything has been changed that could not wait. Only its own CPU fills a slot, and
-//! nothing else runs there until the next await, so being ready takes one look and no
-//! reservation.
+//! Nothing here allocates, and a mailbox is never full: it has one bit for each slot of each CPU.
+//! A CPU's own slots can run out. [`ready`] waits for a free one before anything is changed that
+//! could not wait. Only its own CPU fills a slot, and nothing else runs there until the next
+//! await, so being ready takes one look and no reservation.
 //!
-//! A CPU looks into its mailbox when the interrupt ends user mode, and between two polls. Nobody
-//! spins for anybody.
+//! A CPU looks into its mailbox when an interrupt ends user mode, and between two polls. No CPU
+//! spins for another.
 
 use super::asid::{self, Change, SpaceId};
 use super::cpu_set::CpuSet;
@@ -43,12 +42,12 @@ use executor::Label;
 use executor::sync::WaitQueue;
 use spin::Mutex;
 
-/// Shootdowns that one CPU can have under way; a bit each in an `AtomicU32`.
+/// Shootdowns that one CPU can have under way; a bit for each in an `AtomicU32`.
 const SLOTS: usize = 16;
 /// All slots.
 const ALL_FREE: u32 = (1 << SLOTS) - 1;
 
-/// A place for a shootdown.
+/// A shootdown, or room for one.
 struct Slot {
     acks: Acks,
     /// What to forget, and when that was asked. Written before the slot's bit appears in an
@@ -60,12 +59,12 @@ struct Slot {
     sent: AtomicU64,
     /// Its name in the trace.
     number: AtomicU64,
-    /// Filled by who asks, emptied by who acknowledges last, so never contended.
+    /// Filled by the sender, emptied by the CPU that acknowledges last, so never contended.
     retired: Mutex<RetiredBatch>,
     waiters: WaitQueue,
 }
 
-/// The shootdowns that one CPU has asked for.
+/// The shootdowns that one CPU has sent.
 struct SentShootdowns {
     slots: [CachePadded<Slot>; SLOTS],
     /// Slots that are not in use. Only the CPU itself takes bits out.
@@ -76,7 +75,7 @@ struct SentShootdowns {
 struct Shootdowns {
     sent: Vec<CachePadded<SentShootdowns>>,
     mailboxes: Vec<CachePadded<Mailbox>>,
-    /// How long it took until the last word was there, in nanoseconds.
+    /// How long it took until the last acknowledgement, in nanoseconds.
     latency: Histogram,
 }
 
@@ -135,7 +134,7 @@ pub(in crate::memory) async fn ready() -> Ready {
 }
 
 impl Ready {
-    /// For an address space that nobody is in but the caller, who never has to ask anybody.
+    /// For an address space in which no CPU is but the caller's: no other CPU has to flush.
     pub(in crate::memory) fn nobody_to_ask() -> Ready {
         Ready(PhantomData)
     }
@@ -156,7 +155,8 @@ impl Ready {
         let here = arch::cpu();
         let all = SHOOTDOWNS.get();
         let sent = &all.sent[here.0];
-        // Acquire: pairs with the Release of who freed the slot, and is done with it.
+        // Acquire: pairs with the Release of the `fetch_or` in `acknowledge`. The CPU that freed
+        // the slot is done with it.
         let index = sent.free.load(Ordering::Acquire).trailing_zeros() as usize;
         let slot = &sent.slots[index];
         let bit = 1 << index;
@@ -195,13 +195,13 @@ impl Ticket {
         &SHOOTDOWNS.get().sent[self.cpu.0].slots[self.index]
     }
 
-    /// Whether all CPUs have said that they have forgotten.
+    /// Whether all CPUs have acknowledged.
     pub(in crate::memory) fn is_over(self) -> bool {
         self.slot().acks.is_over(self.round)
     }
 
-    /// Waits for the last word. Any number of tasks may wait; giving up changes nothing for
-    /// the shootdown.
+    /// Waits for the last acknowledgement. Any number of tasks may wait. Giving up changes nothing
+    /// for the shootdown.
     pub(in crate::memory) async fn over(self) {
         self.slot()
             .waiters
@@ -222,10 +222,10 @@ impl SentShootdowns {
         self.free.load(Ordering::Relaxed) != 0
     }
 
-    /// The CPU has done what the slot asks for.
+    /// The CPU has flushed what the slot asks for.
     fn acknowledge(&self, index: usize, cpu: CpuId) {
         let slot = &self.slots[index];
-        // Before the word is given: afterwards the slot may be somebody else's.
+        // Before the acknowledgement: afterwards the slot may have another shootdown.
         let number = slot.number.load(Ordering::Relaxed);
         let is_last = slot.acks.acknowledge(cpu);
         trace::event(Kind::Ack, [number, is_last.into()]);
@@ -233,8 +233,8 @@ impl SentShootdowns {
             return;
         }
         slot.end(Receipt::all_acknowledged(number));
-        // Release: pairs with the Acquire in `send`. From here on the slot may be in use again,
-        // and who is woken for nothing then waits on.
+        // Release: pairs with the Acquire in `send`. From here on the slot may be in use again;
+        // a waiter that is woken for nothing waits on.
         self.free.fetch_or(1 << index, Ordering::Release);
         slot.waiters.wake_all();
         if !self.waiters.is_empty() {
@@ -255,7 +255,7 @@ impl Slot {
         }
     }
 
-    /// The last word is there.
+    /// The last acknowledgement is there.
     fn end(&self, receipt: Receipt) {
         let sent = self.sent.load(Ordering::Relaxed);
         let taken = arch::clock().saturating_sub(sent);
@@ -263,12 +263,12 @@ impl Slot {
         mem::take(&mut *self.retired.lock())
             .into_iter()
             .for_each(|retired| retired.release(receipt, sent));
-        // Who sees that it is over sees that the references are gone.
+        // A task that observes the end observes that the references are gone (`Acks::end`).
         self.acks.end();
     }
 }
 
-/// Leaves a request, and sees to it that the CPU looks.
+/// Leaves a request in a CPU's mailbox, and interrupts the CPU if it has not been asked already.
 fn post(mailbox: &Mailbox, cpu: CpuId, sender: CpuId, slot: u32) {
     if !mailbox.post(sender, slot) {
         count(Counter::ShootdownsMerged);
@@ -283,7 +283,7 @@ pub(in crate::memory) fn has_request() -> bool {
     !SHOOTDOWNS.get().mailboxes[arch::cpu().0].is_empty()
 }
 
-/// Does what other CPUs have asked this one to do. Called when an interrupt has ended user mode.
+/// Serves the requests of other CPUs. Called when an interrupt has ended user mode.
 pub fn serve() {
     let cpu = arch::cpu();
     let all = SHOOTDOWNS.get();

@@ -120,16 +120,16 @@ impl AddressSpace {
             let text = &chunk[..length];
             match text.iter().position(|&byte| byte == 0) {
                 Some(end) => {
-                    string.extend_from_slice(&text[..end]);
+                    append(&mut string, &text[..end])?;
                     return Ok(string);
                 }
-                None => string.extend_from_slice(text),
+                None => append(&mut string, text)?,
             }
         }
         Err(AccessError::TooLong)
     }
 
-    /// Writes to an address space that nobody is in yet: a program's first stack.
+    /// Writes to an address space that no CPU is in yet: a program's first stack.
     pub fn write_while_private(&self, address: usize, bytes: &[u8]) -> Result<(), FaultError> {
         let mut done = 0;
         while done < bytes.len() {
@@ -141,7 +141,7 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Fills with zeroes, in an address space that nobody is in yet: what follows a
+    /// Fills with zeroes, in an address space that no CPU is in yet: what follows a
     /// program's data in its last page.
     pub fn clear_while_private(&self, address: usize, length: usize) -> Result<(), FaultError> {
         const ZEROES: [u8; 256] = [0; 256];
@@ -170,4 +170,13 @@ pub(in crate::memory) fn check_range(address: usize, length: usize) -> Result<()
         Some(end) if end <= USER_END => Ok(()),
         _ => Err(AccessError::BadAddress),
     }
+}
+
+/// Adds bytes to a string. It may be the name of a file that is to be removed, so it may use the
+/// reserve (rule M10): it is short, and is gone when the call is over.
+fn append(string: &mut Vec<u8>, bytes: &[u8]) -> Result<(), AccessError> {
+    let reserved = string.try_reserve(bytes.len());
+    reserved.map_err(|_| AccessError::OutOfMemory)?;
+    string.extend_from_slice(bytes);
+    Ok(())
 }

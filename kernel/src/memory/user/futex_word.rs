@@ -1,4 +1,4 @@
-//! A word of user memory as an atomic, for those who wait for it to change (futexes).
+//! A word of user memory as an atomic, for futexes.
 //!
 //! What is done to the word has to happen with a lock of the caller's held, so nothing here
 //! that touches it waits: the word is there, or the caller lets go of its lock, makes the page

@@ -9,16 +9,16 @@ use crate::memory::vma::map::Totals;
 /// Limits on an address space, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// All areas together (`RLIMIT_AS`).
+    /// All VMAs together (`RLIMIT_AS`).
     pub address_space: usize,
     /// Private memory that may be written, but for stacks (`RLIMIT_DATA`).
     pub data: usize,
-    /// Each area that grows (`RLIMIT_STACK`).
+    /// Each VMA that grows (`RLIMIT_STACK`).
     pub stack: usize,
 }
 
 impl Limits {
-    /// What a program gets that nobody has set limits for, as on Linux.
+    /// The limits of a program for which none were set, as on Linux.
     pub const USUAL: Limits = Limits {
         address_space: usize::MAX,
         data: usize::MAX,

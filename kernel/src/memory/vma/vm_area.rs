@@ -1,4 +1,4 @@
-//! One area of virtual memory: what a program may do there, and where its pages come from.
+//! One VMA of virtual memory: what a program may do there, and where its pages come from.
 
 use crate::arch::FRAME_SIZE;
 use crate::memory::object::Object;
@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use bitflags::bitflags;
 
 bitflags! {
-    /// What a program may do with an area.
+    /// What a program may do with a VMA.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub struct Protection: u8 {
         /// Loads.
@@ -18,7 +18,7 @@ bitflags! {
         const EXECUTE = 4;
     }
 
-    /// What else is known of an area.
+    /// What else is known of a VMA.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub struct VmaFlags: u8 {
         /// It grows by an access below it (`MAP_GROWSDOWN`, and every first stack).
@@ -33,13 +33,13 @@ bitflags! {
 }
 
 impl VmaFlags {
-    /// Those for which a fork has to look at the areas one by one.
+    /// Those for which a fork has to look at the VMAs one by one.
     pub(in crate::memory) const FORK_MASK: VmaFlags = VmaFlags::LOCKED
         .union(VmaFlags::DONT_FORK)
         .union(VmaFlags::WIPE_ON_FORK);
 }
 
-/// Where the pages of an area come from.
+/// Where the pages of a VMA come from.
 #[derive(Clone)]
 pub enum Backing {
     /// Fresh zeroes, private.
@@ -89,7 +89,7 @@ impl Backing {
     }
 }
 
-/// One area: whole pages, `start` included, `end` not.
+/// One VMA: whole pages, `start` included, `end` not.
 #[derive(Clone)]
 pub struct Vma {
     /// The first address.
@@ -125,7 +125,7 @@ impl Vma {
             && !self.flags.contains(VmaFlags::GROWS_DOWN)
     }
 
-    /// Up to where another area may be placed below this one.
+    /// Up to where another VMA may be placed below this one.
     pub(in crate::memory) fn border(&self) -> usize {
         if self.flags.contains(VmaFlags::GROWS_DOWN) {
             self.start.saturating_sub(GUARD_GAP)
@@ -134,7 +134,7 @@ impl Vma {
         }
     }
 
-    /// The part from `start` on, as it would be if the area ended at `end`: there may be
+    /// The part from `start` on, as it would be if the VMA ended at `end`: there may be
     /// less of it, or more.
     pub(in crate::memory) fn part(&self, start: usize, end: usize) -> Vma {
         Vma {
@@ -153,7 +153,7 @@ impl Vma {
         Vma { start, end, ..self }
     }
 
-    /// Whether `after` continues this area, so that the two can be one.
+    /// Whether `after` continues this VMA, so that the two can be one.
     pub(in crate::memory) fn joins(&self, after: &Vma) -> bool {
         self.end == after.start
             && self.protection == after.protection

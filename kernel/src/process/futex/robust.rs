@@ -59,7 +59,7 @@ impl Thread {
                 self.give_up(entry, offset, Entry::Held).await?;
             }
             entry = next?;
-            executor::consume_budget().await;
+            executor::spend_budget().await;
         }
         if pending != 0 {
             self.give_up(pending, offset, Entry::Pending).await?;

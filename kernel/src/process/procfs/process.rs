@@ -4,7 +4,7 @@ use super::sys::{parse_number, read_number};
 use super::text::Text;
 use crate::errno::Errno;
 use crate::fs::generated::Window;
-use crate::memory::{FRAME_SIZE, Protection, Sink};
+use crate::memory::{FRAME_SIZE, Protection, Sink, Vma};
 use crate::process::oom;
 use crate::process::state::Process;
 use crate::process::thread::Tcb;
@@ -167,28 +167,30 @@ fn maps(process: &Process, text: &mut Text) -> fmt::Result {
     let Some(space) = process.space() else {
         return Ok(());
     };
-    let areas = space.vmas_now();
-    for vma in areas.iter() {
-        let flag = |right, letter| {
-            if vma.protection.contains(right) {
-                letter
-            } else {
-                '-'
-            }
-        };
-        writeln!(
-            text,
-            "{:08x}-{:08x} {}{}{}{} {:08x} 00:00 0",
-            vma.start,
-            vma.end,
-            flag(Protection::READ, 'r'),
-            flag(Protection::WRITE, 'w'),
-            flag(Protection::EXECUTE, 'x'),
-            if vma.backing.is_shared() { 's' } else { 'p' },
-            vma.backing.offset(),
-        )?;
-    }
-    Ok(())
+    let mut result = Ok(());
+    space.visit_vmas_now(0, |vma| {
+        result = map_line(vma, text);
+        result.is_ok()
+    });
+    result
+}
+
+fn map_line(vma: &Vma, text: &mut Text) -> fmt::Result {
+    let flag = |right, letter| match vma.protection.contains(right) {
+        true => letter,
+        false => '-',
+    };
+    writeln!(
+        text,
+        "{:08x}-{:08x} {}{}{}{} {:08x} 00:00 0",
+        vma.start,
+        vma.end,
+        flag(Protection::READ, 'r'),
+        flag(Protection::WRITE, 'w'),
+        flag(Protection::EXECUTE, 'x'),
+        if vma.backing.is_shared() { 's' } else { 'p' },
+        vma.backing.offset(),
+    )
 }
 
 /// The names of the limits and what they count in, by their numbers (fs/proc/base.c).

@@ -1,11 +1,11 @@
 //! `/proc/sys`: the few settings that there are.
 
 use crate::errno::Errno;
-use crate::fs::fallible;
 use crate::fs::generated::{Listing, Window, fixed_entry};
 use crate::fs::metadata::FileType;
 use crate::fs::node::NodeKind;
 use crate::memory::Sink;
+use crate::memory::fallible;
 use crate::process::{ids, overcommit};
 use arrayvec::ArrayString;
 use core::fmt::Write;
@@ -84,7 +84,7 @@ struct Settings(&'static [Setting]);
 impl Listing for Settings {
     fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
         let setting = self.0.iter().find(|setting| setting.name == name);
-        let window = |setting: &Setting| fallible::arc(*setting);
+        let window = |setting: &Setting| fallible::arc_from_reserve(*setting);
         Ok(setting
             .map(window)
             .transpose()?
@@ -149,7 +149,7 @@ impl Listing for Sys {
     fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
         match DIRECTORIES.iter().find(|(known, _)| *known == name) {
             Some((_, settings)) => {
-                let directory = fallible::arc(Settings(settings))?;
+                let directory = fallible::arc_from_reserve(Settings(settings))?;
                 Ok(Some(NodeKind::Computed(directory)))
             }
             None => Ok(None),

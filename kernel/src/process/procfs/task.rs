@@ -4,10 +4,10 @@ use super::process::{thread_stat, thread_state};
 use super::text::{self, Text};
 use super::{File, number_text};
 use crate::errno::Errno;
-use crate::fs::fallible;
 use crate::fs::generated::{Generate, Listing, fixed_entry};
 use crate::fs::metadata::FileType;
 use crate::fs::node::NodeKind;
+use crate::memory::fallible;
 use crate::process::ids::{self, Pid};
 use crate::process::state::Process;
 use crate::process::thread::Tcb;
@@ -28,7 +28,7 @@ impl Listing for Tasks {
             .and_then(ids::find_thread)
             .filter(|(process, _)| Arc::ptr_eq(process, &self.0))
             .and_then(|(_, thread)| thread);
-        let directory = thread.map(|thread| fallible::arc(Directory(thread)));
+        let directory = thread.map(|thread| fallible::arc_from_reserve(Directory(thread)));
         Ok(directory
             .transpose()?
             .map(|directory| NodeKind::Computed(directory)))
@@ -61,7 +61,7 @@ const FILES: [File<Describe>; 3] = [(b"comm", comm), (b"stat", thread_stat), (b"
 impl Listing for Directory {
     fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
         let file = FILES.iter().find(|(file, _)| *file == name);
-        let file = file.map(|&(_, text)| fallible::arc(About(self.0.clone(), text)));
+        let file = file.map(|&(_, text)| fallible::arc_from_reserve(About(self.0.clone(), text)));
         Ok(file.transpose()?.map(|file| NodeKind::Generated(file)))
     }
 

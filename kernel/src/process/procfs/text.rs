@@ -1,7 +1,7 @@
 //! The text of a file of `/proc`, made without an allocation that cannot fail (rule M10).
 
 use crate::errno::Errno;
-use crate::fs::fallible;
+use crate::memory::fallible;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 

@@ -105,21 +105,13 @@ pub async fn getdents64(thread: &Thread, fd: usize, address: usize, count: usize
     file.read_entries(&mut to).await
 }
 
-/// fsync(2) and fdatasync(2): memory is as safe as it gets.
-pub async fn fsync(thread: &Thread, fd: usize) -> SysResult {
-    match file(thread, fd)?.object() {
-        Some(_) => Ok(0),
-        None => Err(Errno::EINVAL),
-    }
-}
-
 /// An offset, which must not be negative.
-fn position(argument: usize) -> Result<u64, Errno> {
+pub(super) fn position(argument: usize) -> Result<u64, Errno> {
     u64::try_from(argument as i64).map_err(|_| Errno::EINVAL)
 }
 
 /// A write into a pipe without readers sends `SIGPIPE` (pipe(7)).
-fn written(thread: &Thread, file: &OpenFile, result: SysResult) -> SysResult {
+pub(super) fn written(thread: &Thread, file: &OpenFile, result: SysResult) -> SysResult {
     if result == Err(Errno::EPIPE) && file.is_pipe() {
         let process = thread.process();
         let uid = process.with_credentials(|own| own.uid.real);

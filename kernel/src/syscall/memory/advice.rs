@@ -96,7 +96,7 @@ pub async fn mincore(thread: &Thread, start: usize, length: usize, vector: usize
         space.residence(start + done * FRAME_SIZE, pages).await?;
         space.write_bytes(vector + done, pages).await?;
         done += pages.len();
-        executor::consume_budget().await;
+        executor::spend_budget().await;
     }
     Ok(0)
 }

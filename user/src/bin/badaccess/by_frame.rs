@@ -52,7 +52,7 @@ extern "C" fn change(_: i32, _: &Info, context: &mut Context) {
     let place = PLACE.load(Ordering::Relaxed);
     let value = VALUE.load(Ordering::Relaxed).to_ne_bytes();
     let start = (&raw mut *context).cast::<u8>();
-    // SAFETY: all this is within the frame, which the kernel has made, and nobody else looks at.
+    // SAFETY: all this is within the frame, which the kernel has made, and no other code reads.
     unsafe {
         let image = start.add(FPU).cast::<*mut u8>().read();
         let target = if place & BEHIND_IMAGE != 0 {

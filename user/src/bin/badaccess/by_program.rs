@@ -7,7 +7,7 @@ use user::sys::process::{self, Pid, Status};
 use user::sys::signal::Signal;
 use user::sys::system;
 use user::testing::child::{self, expect_signal, expect_status};
-use user::testing::{Area, Case, Channel, Explain, Failure, Verdict};
+use user::testing::{Case, Channel, Explain, Failure, Mapping, Verdict};
 use user::{cases, ensure};
 
 use crate::places::{NOWHERE, Rights, is_canonical};
@@ -36,7 +36,7 @@ pub const CASES: &[Case] = cases![
 ];
 
 fn read(address: usize) {
-    // SAFETY: reading harms nobody; the kernel ends the process where it must.
+    // SAFETY: reading changes nothing; the kernel ends the process where it must.
     unsafe { asm!("mov {0}, [{0}]", inout(reg) address => _, options(nostack)) };
 }
 
@@ -95,8 +95,8 @@ fn write_forbidden() -> Verdict {
 }
 
 /// A page full of `ret`.
-fn page_of_code() -> Result<Area, Failure> {
-    let area = Area::private(1)?;
+fn page_of_code() -> Result<Mapping, Failure> {
+    let area = Mapping::private(1)?;
     (0..512).for_each(|word| area.set(0, word, 0xc3c3_c3c3_c3c3_c3c3));
     Ok(area)
 }
@@ -279,9 +279,9 @@ fn many_at_once() -> Verdict {
         .try_for_each(|pid| expect_status(pid, Status::Killed(Signal::SIGSEGV)))
 }
 
-/// Somebody else works on undisturbed while others die.
+/// Another process works on undisturbed while others die.
 fn others_go_on() -> Verdict {
-    let area = Area::private(8)?;
+    let area = Mapping::private(8)?;
     let started = Channel::new()?;
     area.fill_all(1);
     let other = child::start(|| {

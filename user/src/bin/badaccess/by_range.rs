@@ -1,5 +1,5 @@
 //! Calls about memory are given ranges that cannot be: absurd lengths, sums that wrap, places
-//! that are nobody's. None may do harm to anybody but the caller.
+//! that belong to no program. None may harm another than the caller.
 
 use linux_raw_sys::general as numbers;
 
@@ -7,7 +7,7 @@ use user::sys::memory::PAGE;
 use user::sys::process::{self, Status};
 use user::sys::raw;
 use user::sys::signal::Signal;
-use user::testing::{Area, Case, Explain, Verdict};
+use user::testing::{Case, Explain, Mapping, Verdict};
 use user::{cases, ensure, fail};
 
 use crate::places::NOWHERE;
@@ -31,7 +31,7 @@ const LENGTHS: &[usize] = &[
 
 /// Runs the calls in a child, which may lose all its memory by them. Ours stays as it is.
 fn in_victim(calls: impl FnOnce()) -> Verdict {
-    let area = Area::private(4)?;
+    let area = Mapping::private(4)?;
     area.fill_all(1);
     let victim = process::spawn(|| {
         calls();
@@ -85,7 +85,7 @@ fn moves() -> Verdict {
         numbers::MREMAP_MAYMOVE | numbers::MREMAP_FIXED,
         numbers::MREMAP_MAYMOVE | numbers::MREMAP_DONTUNMAP,
     ];
-    let area = Area::private(4)?;
+    let area = Mapping::private(4)?;
     let (ours, size) = (area.page(0), 4 * PAGE);
     for flags in FLAGS.map(|flags| flags as usize) {
         in_victim(|| {

@@ -1,7 +1,7 @@
 //! `badaccess [--list | NAME...]`: addresses that are not the program's to use.
 //!
 //! Used by the program itself they kill it with `SIGSEGV`, and its parent goes on; as arguments
-//! of system calls they come to `EFAULT`, and the program goes on (rule M8). Meanwhile nobody
+//! of system calls they come to `EFAULT`, and the program goes on (rule M8). Meanwhile no
 //! else notices.
 #![no_std]
 #![no_main]

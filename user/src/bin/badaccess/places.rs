@@ -1,7 +1,7 @@
 //! Addresses that cannot be used.
 
 use user::sys::memory::Protection;
-use user::testing::{Area, Failure};
+use user::testing::{Failure, Mapping};
 
 /// Addresses where no program has anything, whatever it does.
 pub const NOWHERE: &[(&str, usize)] = &[
@@ -29,12 +29,12 @@ pub fn is_canonical(address: usize) -> bool {
 
 /// Pages of each kind of right, side by side: writable, read-only, without access, unmapped.
 pub struct Rights {
-    area: Area,
+    area: Mapping,
 }
 
 impl Rights {
     pub fn new() -> Result<Self, Failure> {
-        let area = Area::private(4)?;
+        let area = Mapping::private(4)?;
         area.fill_all(1);
         area.protect(1, 1, Protection::READ)?;
         area.protect(2, 1, Protection::NONE)?;

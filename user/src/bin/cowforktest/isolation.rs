@@ -1,11 +1,11 @@
-//! Nobody's writes reach anybody else.
+//! The writes of a process reach no other process.
 
 use user::sys::memory::Protection;
 use user::sys::process::{self, Pid, Status};
 use user::sys::signal::Signal;
 use user::testing::child::{self, expect_signal, expect_status};
 use user::testing::pagemap::{expect_different, expect_same};
-use user::testing::{Area, Case, Channel, Explain, Verdict, in_child};
+use user::testing::{Case, Channel, Explain, Mapping, Verdict, in_child};
 use user::{cases, ensure};
 
 pub const CASES: &[Case] = cases![
@@ -28,7 +28,7 @@ pub const CASES: &[Case] = cases![
 const PAGES: usize = 4;
 
 fn child_writes() -> Verdict {
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     area.fill_all(1);
     let frame = area.frame(0)?;
     in_child(|| {
@@ -40,22 +40,22 @@ fn child_writes() -> Verdict {
         area.check(1, 1)
     })?;
     area.check_all(1)?;
-    expect_same("the parent, who never wrote", frame, area.frame(0)?)
+    expect_same("the parent, which never wrote", frame, area.frame(0)?)
 }
 
 fn parent_writes() -> Verdict {
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     let (written, done) = (Channel::new()?, Channel::new()?);
     area.fill_all(1);
     let frame = area.frame(2)?;
     let pid = child::start(|| {
         written.receive()?;
         area.check_all(1)?;
-        expect_same("the child, who never wrote", frame, area.frame(2)?)?;
+        expect_same("the child, which never wrote", frame, area.frame(2)?)?;
         done.send(0)
     })?;
     area.fill(2, 2);
-    expect_different("the parent, who wrote", frame, area.frame(2)?)?;
+    expect_different("the parent, which wrote", frame, area.frame(2)?)?;
     written.send(0)?;
     done.receive()?;
     child::finish(pid)?;
@@ -64,26 +64,26 @@ fn parent_writes() -> Verdict {
 }
 
 fn grandchild_writes() -> Verdict {
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     area.fill_all(1);
     let frame = area.frame(1)?;
     in_child(|| {
         in_child(|| {
             area.check_all(1)?;
             area.fill(1, 3);
-            expect_different("the grandchild, who wrote", frame, area.frame(1)?)?;
+            expect_different("the grandchild, which wrote", frame, area.frame(1)?)?;
             area.check(1, 3)
         })?;
         area.check_all(1)?;
-        expect_same("the child, who never wrote", frame, area.frame(1)?)
+        expect_same("the child, which never wrote", frame, area.frame(1)?)
     })?;
     area.check_all(1)?;
-    expect_same("the grandparent, who never wrote", frame, area.frame(1)?)
+    expect_same("the grandparent, which never wrote", frame, area.frame(1)?)
 }
 
 /// Parent, child and grandchild each write all pages, while all three live; all see their own.
 fn three_levels() -> Verdict {
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     let (up, down) = (Channel::new()?, Channel::new()?);
     area.fill_all(1);
     let pid = child::start(|| {
@@ -115,7 +115,7 @@ fn three_levels() -> Verdict {
 
 /// Both write the same page, in turns, a word each: the pages stay apart.
 fn both_write() -> Verdict {
-    let area = Area::private(1)?;
+    let area = Mapping::private(1)?;
     let (there, back) = (Channel::new()?, Channel::new()?);
     area.fill_all(1);
     let pid = child::start(|| {
@@ -150,7 +150,7 @@ fn both_write() -> Verdict {
 
 fn siblings() -> Verdict {
     const COUNT: usize = 12;
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     let (ready, go) = (Channel::new()?, Channel::new()?);
     area.fill_all(100);
     let mut pids = [Pid(0); COUNT];
@@ -177,7 +177,7 @@ fn siblings() -> Verdict {
 
 /// The middle one ends first; its child's pages are its own all the same.
 fn orphan() -> Verdict {
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     let (go, done) = (Channel::new()?, Channel::new()?);
     area.fill_all(1);
     in_child(|| {
@@ -206,9 +206,9 @@ fn orphan() -> Verdict {
 /// Each of many generations changes one page more; all see what the elders wrote.
 fn long_chain() -> Verdict {
     const GENERATIONS: usize = 24;
-    let area = Area::private(GENERATIONS)?;
+    let area = Mapping::private(GENERATIONS)?;
     area.fill_all(0);
-    fn generation(area: &Area, number: usize) -> Verdict {
+    fn generation(area: &Mapping, number: usize) -> Verdict {
         for page in 0..area.pages() {
             area.check(page, if page < number { 1 } else { 0 })?;
         }
@@ -226,7 +226,7 @@ fn long_chain() -> Verdict {
 
 /// Forks over and over, with writes on both sides in between.
 fn fork_again() -> Verdict {
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     area.fill_all(0);
     for round in 0..50 {
         let page = round as usize % PAGES;
@@ -243,7 +243,7 @@ fn fork_again() -> Verdict {
 }
 
 fn killed_half_way() -> Verdict {
-    let area = Area::private(16)?;
+    let area = Mapping::private(16)?;
     area.fill_all(1);
     for _ in 0..20 {
         let started = Channel::new()?;
@@ -264,7 +264,7 @@ fn killed_half_way() -> Verdict {
 }
 
 fn protect_is_private() -> Verdict {
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     area.fill_all(1);
     in_child(|| {
         area.protect(1, 1, Protection::READ)?;
@@ -281,7 +281,7 @@ fn protect_is_private() -> Verdict {
 }
 
 fn unmap_is_private() -> Verdict {
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     area.fill_all(1);
     in_child(|| {
         area.unmap(1, 2)?;
@@ -297,10 +297,10 @@ fn unmap_is_private() -> Verdict {
 /// What a child maps where nothing was, its parent does not get.
 fn map_is_private() -> Verdict {
     const FREE: usize = 0x2000_0000_0000;
-    let area = Area::private_at(FREE, PAGES)?;
+    let area = Mapping::private_at(FREE, PAGES)?;
     area.unmap(0, PAGES)?;
     in_child(|| {
-        let area = Area::private_at(FREE, PAGES)?;
+        let area = Mapping::private_at(FREE, PAGES)?;
         (0..PAGES).try_for_each(|page| area.check_zero(page))?;
         area.fill_all(2);
         area.check_all(2)
@@ -311,7 +311,7 @@ fn map_is_private() -> Verdict {
 }
 
 fn exec_keeps_parent() -> Verdict {
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     area.fill_all(1);
     child::expect_exit(0, || {
         area.fill(0, 2);

@@ -4,7 +4,7 @@ use user::sys::file::{self, O_CLOEXEC, O_RDONLY};
 use user::sys::{memory, system};
 use user::testing::child;
 use user::testing::pagemap::{expect_different, expect_same};
-use user::testing::{Area, Case, Channel, Explain, Verdict, in_child};
+use user::testing::{Case, Channel, Explain, Mapping, Verdict, in_child};
 use user::{cases, ensure};
 
 pub const CASES: &[Case] = cases![
@@ -18,7 +18,7 @@ pub const CASES: &[Case] = cases![
 ];
 
 fn read_in_child() -> Verdict {
-    let mut area = Area::private(1)?;
+    let mut area = Mapping::private(1)?;
     area.fill_all(1);
     let frame = area.frame(0)?;
     in_child(|| {
@@ -29,7 +29,7 @@ fn read_in_child() -> Verdict {
             count == 13 && area.bytes(0).starts_with(b"from the pipe"),
             "the read is wrong"
         );
-        expect_different("the child, who has read", frame, area.frame(0)?)?;
+        expect_different("the child, which has read", frame, area.frame(0)?)?;
         let rest = (2..512).try_for_each(|word| {
             let expected = reference(word)?;
             ensure!(
@@ -43,25 +43,25 @@ fn read_in_child() -> Verdict {
         rest
     })?;
     area.check_all(1)?;
-    expect_same("the parent, who has not", frame, area.frame(0)?)
+    expect_same("the parent, which has not", frame, area.frame(0)?)
 }
 
 /// What `fill(0, 1)` puts at a word of page 0.
 fn reference(word: usize) -> Result<u64, user::testing::Failure> {
-    let area = Area::private(1)?;
+    let area = Mapping::private(1)?;
     area.fill(0, 1);
     Ok(area.get(0, word))
 }
 
 fn read_in_parent() -> Verdict {
-    let mut area = Area::private(1)?;
+    let mut area = Mapping::private(1)?;
     let (there, back) = (Channel::new()?, Channel::new()?);
     area.fill_all(1);
     let frame = area.frame(0)?;
     let pid = child::start(|| {
         there.receive()?;
         area.check_all(1)?;
-        expect_same("the child, who has not read", frame, area.frame(0)?)?;
+        expect_same("the child, which has not read", frame, area.frame(0)?)?;
         back.send(0)
     })?;
     let pipe = file::pipe().or_fail("pipe")?;
@@ -69,7 +69,7 @@ fn read_in_parent() -> Verdict {
     file::read(pipe.read, area.bytes(0)).or_fail("read")?;
     file::close(pipe.read).or_fail("close")?;
     file::close(pipe.write).or_fail("close")?;
-    expect_different("the parent, who has read", frame, area.frame(0)?)?;
+    expect_different("the parent, which has read", frame, area.frame(0)?)?;
     there.send(0)?;
     back.receive()?;
     child::finish(pid)?;
@@ -83,7 +83,7 @@ fn read_in_parent() -> Verdict {
 /// One read over pages of which some are the child's own already.
 fn read_over_many_pages() -> Verdict {
     const PAGES: usize = 12;
-    let mut area = Area::private(PAGES)?;
+    let mut area = Mapping::private(PAGES)?;
     area.fill_all(1);
     in_child(|| {
         area.fill(2, 2);
@@ -117,7 +117,7 @@ fn read_over_many_pages() -> Verdict {
 }
 
 fn read_from_device() -> Verdict {
-    let mut area = Area::private(3)?;
+    let mut area = Mapping::private(3)?;
     area.fill_all(1);
     in_child(|| {
         let zero = file::open(c"/dev/zero", O_RDONLY | O_CLOEXEC, 0).or_fail("open /dev/zero")?;
@@ -130,7 +130,7 @@ fn read_from_device() -> Verdict {
 }
 
 fn random_bytes() -> Verdict {
-    let mut area = Area::private(2)?;
+    let mut area = Mapping::private(2)?;
     area.fill_all(1);
     let frame = area.frame(1)?;
     in_child(|| {
@@ -145,7 +145,7 @@ fn random_bytes() -> Verdict {
 
 /// The status that `wait4` stores goes to the waiter's page alone.
 fn wait_status() -> Verdict {
-    let area = Area::private(1)?;
+    let area = Mapping::private(1)?;
     area.fill_all(1);
     let frame = area.frame(0)?;
     in_child(|| {
@@ -164,7 +164,7 @@ fn wait_status() -> Verdict {
 
 /// A system call that only reads the memory leaves it shared.
 fn write_copies_nothing() -> Verdict {
-    let mut area = Area::private(1)?;
+    let mut area = Mapping::private(1)?;
     area.fill_all(1);
     let frame = area.frame(0)?;
     in_child(|| {

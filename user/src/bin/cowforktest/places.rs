@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use user::sys::memory::{self, PAGE};
 use user::testing::child::{self};
-use user::testing::{Area, Case, Channel, Explain, Verdict, in_child};
+use user::testing::{Case, Channel, Explain, Mapping, Verdict, in_child};
 use user::{cases, ensure};
 
 pub const CASES: &[Case] = cases![
@@ -27,12 +27,12 @@ const PLACES: [usize; 6] = [
 ];
 
 fn every_level_of_the_tree() -> Verdict {
-    fn all(areas: &[Area], number: u64) -> Verdict {
+    fn all(areas: &[Mapping], number: u64) -> Verdict {
         areas.iter().try_for_each(|area| area.check_all(number))
     }
     let mut storage = [const { None }; PLACES.len()];
     for (slot, place) in storage.iter_mut().zip(PLACES) {
-        *slot = Some(Area::private_at(place, 1)?);
+        *slot = Some(Mapping::private_at(place, 1)?);
     }
     let areas = storage.map(|area| area.unwrap_or_else(|| unreachable!()));
     areas.iter().for_each(|area| area.fill_all(1));
@@ -58,7 +58,7 @@ fn every_level_of_the_tree() -> Verdict {
 /// A mapping over the seams of the tables, written at the seams.
 fn table_boundaries() -> Verdict {
     for seam in [2 << 20, 1 << 30, 1 << 39] {
-        let area = Area::private_at(0x3000_0000_0000 + seam - 2 * PAGE, 4)?;
+        let area = Mapping::private_at(0x3000_0000_0000 + seam - 2 * PAGE, 4)?;
         area.fill_all(1);
         in_child(|| {
             area.fill(1, 2);
@@ -77,7 +77,7 @@ fn table_boundaries() -> Verdict {
 /// 8 MiB, written by parent and child at the same time.
 fn large() -> Verdict {
     const PAGES: usize = 2048;
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     let start = Channel::new()?;
     area.fill_all(1);
     let pid = child::start(|| {

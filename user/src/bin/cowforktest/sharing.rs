@@ -3,16 +3,16 @@
 use user::sys::process::Pid;
 use user::testing::child::{self};
 use user::testing::pagemap::{Frame, expect_different, expect_same};
-use user::testing::vmstat::{counter, settle};
-use user::testing::{Area, Case, Channel, Verdict, in_child};
+use user::testing::vmstat::{counter, quiesce};
+use user::testing::{Case, Channel, Mapping, Verdict, in_child};
 use user::{cases, ensure};
 
 pub const CASES: &[Case] = cases![
     untouched_stay_shared => "untouched-stay-shared",
     reading_copies_nothing => "reading-copies-nothing",
-    take_over => "take-over",
-    take_over_by_child => "take-over-by-child",
-    take_over_many => "take-over-many",
+    reuse => "reuse",
+    reuse_by_child => "reuse-by-child",
+    reuse_many => "reuse-many",
     every_third_page => "every-third-page",
     shared_mapping => "shared-mapping",
     never_touched => "never-touched",
@@ -20,7 +20,7 @@ pub const CASES: &[Case] = cases![
 ];
 
 fn untouched_stay_shared() -> Verdict {
-    let area = Area::private(8)?;
+    let area = Mapping::private(8)?;
     area.fill_all(1);
     let mut frames = [Frame::Absent; 8];
     for (page, frame) in frames.iter_mut().enumerate() {
@@ -31,7 +31,7 @@ fn untouched_stay_shared() -> Verdict {
         for (page, frame) in frames.iter().enumerate() {
             match page {
                 3 => expect_different("the written page", *frame, area.frame(page)?)?,
-                _ => expect_same("a page that nobody wrote", *frame, area.frame(page)?)?,
+                _ => expect_same("a page that was not written", *frame, area.frame(page)?)?,
             }
         }
         in_child(|| {
@@ -46,9 +46,9 @@ fn untouched_stay_shared() -> Verdict {
     area.check_all(1)
 }
 
-/// Neither reading nor time un-shares anything, on both sides.
+/// Neither reading nor time breaks COW, on both sides.
 fn reading_copies_nothing() -> Verdict {
-    let area = Area::private(8)?;
+    let area = Mapping::private(8)?;
     let (there, back) = (Channel::new()?, Channel::new()?);
     area.fill_all(1);
     let frame = area.frame(4)?;
@@ -70,13 +70,13 @@ fn reading_copies_nothing() -> Verdict {
     child::finish(pid)
 }
 
-/// When the other holder has gone, a write takes the page over as it is.
-fn take_over() -> Verdict {
-    let area = Area::private(1)?;
+/// When the other holder has gone, a write reuses the page as it is.
+fn reuse() -> Verdict {
+    let area = Mapping::private(1)?;
     area.fill_all(1);
     let frame = area.frame(0)?;
     in_child(|| area.check_all(1))?;
-    settle();
+    quiesce();
     // The first look makes the stack's own pages private again, so that between the second and
     // the third one there is nothing but our write.
     counter("cow_copies");
@@ -88,15 +88,15 @@ fn take_over() -> Verdict {
     area.check(0, 2)
 }
 
-/// The same with the parent as the one who leaves the page, by a write of its own.
-fn take_over_by_child() -> Verdict {
-    let area = Area::private(1)?;
+/// The same with the parent as the holder that leaves the page, by a write of its own.
+fn reuse_by_child() -> Verdict {
+    let area = Mapping::private(1)?;
     let (go, done) = (Channel::new()?, Channel::new()?);
     area.fill_all(1);
     let frame = area.frame(0)?;
     let pid = child::start(|| {
         go.receive()?;
-        settle();
+        quiesce();
         expect_same("before the sole owner writes", frame, area.frame(0)?)?;
         area.fill(0, 3);
         expect_same("the sole owner wrote", frame, area.frame(0)?)?;
@@ -104,7 +104,7 @@ fn take_over_by_child() -> Verdict {
         area.check(0, 3)
     })?;
     area.fill(0, 2);
-    expect_different("the parent, who wrote first", frame, area.frame(0)?)?;
+    expect_different("the parent, which wrote first", frame, area.frame(0)?)?;
     go.send(0)?;
     done.receive()?;
     child::finish(pid)?;
@@ -112,9 +112,9 @@ fn take_over_by_child() -> Verdict {
 }
 
 /// Many children came and went; what is left is the parent's without a copy.
-fn take_over_many() -> Verdict {
+fn reuse_many() -> Verdict {
     const PAGES: usize = 40;
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     area.fill_all(1);
     let mut frames = [Frame::Absent; PAGES];
     for (page, frame) in frames.iter_mut().enumerate() {
@@ -130,7 +130,7 @@ fn take_over_many() -> Verdict {
         }
         pids.into_iter().try_for_each(child::finish)?;
     }
-    settle();
+    quiesce();
     area.fill_all(2);
     for (page, frame) in frames.iter().enumerate() {
         expect_same("all children gone", *frame, area.frame(page)?)?;
@@ -140,7 +140,7 @@ fn take_over_many() -> Verdict {
 
 fn every_third_page() -> Verdict {
     const PAGES: usize = 96;
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     area.fill_all(1);
     let mut frames = [Frame::Absent; PAGES];
     for (page, frame) in frames.iter_mut().enumerate() {
@@ -165,7 +165,7 @@ fn every_third_page() -> Verdict {
 
 /// A shared mapping is not copied at all, through the generations.
 fn shared_mapping() -> Verdict {
-    let area = Area::shared(2)?;
+    let area = Mapping::shared(2)?;
     area.fill_all(1);
     let frame = area.frame(0)?;
     in_child(|| {
@@ -185,8 +185,8 @@ fn shared_mapping() -> Verdict {
 
 /// Pages that were not touched before the fork are zero for both, and apart.
 fn never_touched() -> Verdict {
-    let area = Area::private(4)?;
-    let shared = Area::shared(2)?;
+    let area = Mapping::private(4)?;
+    let shared = Mapping::shared(2)?;
     in_child(|| {
         area.check_zero(0)?;
         area.fill(1, 2);
@@ -200,7 +200,7 @@ fn never_touched() -> Verdict {
 }
 
 fn read_but_never_written() -> Verdict {
-    let area = Area::private(4)?;
+    let area = Mapping::private(4)?;
     (0..4).try_for_each(|page| area.check_zero(page))?;
     in_child(|| {
         area.fill(0, 2);

@@ -40,7 +40,7 @@ pub fn alive(bench: &mut Bench) -> Verdict {
 fn measure(children: usize, started: &Series, kept: &Series, gone: &Series) -> Verdict {
     let running = shared_counter()?;
     let gate = file::pipe().or_fail("pipe")?;
-    vmstat::settle();
+    vmstat::quiesce();
     let free = free_kib()?;
     let start = clock::now();
     let mut forked = Ok(());

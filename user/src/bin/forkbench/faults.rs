@@ -111,7 +111,7 @@ pub fn reuse(bench: &mut Bench) -> Verdict {
         region.touch_all();
         Sleeper::start()?.end()?;
         // The kernel may let go of what the child held in the background.
-        vmstat::settle();
+        vmstat::quiesce();
         let start = clock::now();
         region.touch_all();
         dense.push_batch(clock::between(start, clock::now()), PAGES as u64);
@@ -120,7 +120,7 @@ pub fn reuse(bench: &mut Bench) -> Verdict {
         let pages = || (0..TABLES * PAGES).step_by(PAGES);
         pages().for_each(|page| region.write(page, 1));
         Sleeper::start()?.end()?;
-        vmstat::settle();
+        vmstat::quiesce();
         for page in pages() {
             bench.time(&single, || region.write(page, 2));
         }

@@ -8,43 +8,28 @@ use user::testing::{Failure, shared};
 /// After so many mismatches the rest is only counted.
 pub const MOST_REPORTS: u64 = 20;
 
+#[derive(Default)]
 pub struct Counters {
     /// Processes made.
-    pub forks: &'static AtomicU64,
+    pub forks: AtomicU64,
     /// Forks that the kernel refused for want of something.
-    pub refused: &'static AtomicU64,
+    pub refused: AtomicU64,
     /// Processes killed half-way.
-    pub killed: &'static AtomicU64,
+    pub killed: AtomicU64,
     /// Pages looked at, every word.
-    pub checked: &'static AtomicU64,
+    pub checked: AtomicU64,
     /// Pages with a word that is not their owner's.
-    pub mismatches: &'static AtomicU64,
+    pub mismatches: AtomicU64,
     /// Rounds of writing by threads.
-    pub written: &'static AtomicU64,
+    pub written: AtomicU64,
     /// Processes that ended in a way that they should not have.
-    pub crashes: &'static AtomicU64,
+    pub crashes: AtomicU64,
 }
 
 impl Counters {
-    pub fn new() -> Result<Self, Failure> {
-        let [
-            forks,
-            refused,
-            killed,
-            checked,
-            mismatches,
-            written,
-            crashes,
-        ] = shared::counters()?;
-        Ok(Self {
-            forks,
-            refused,
-            killed,
-            checked,
-            mismatches,
-            written,
-            crashes,
-        })
+    /// In memory that the storm shares with all that it forks.
+    pub fn shared() -> Result<&'static Self, Failure> {
+        shared::place(Self::default())
     }
 
     pub fn all_well(&self) -> bool {

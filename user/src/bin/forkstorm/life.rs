@@ -42,7 +42,7 @@ pub fn live(storm: &Storm<'_>, memory: &mut Memory<'_>, random: &mut Random, dep
     well & memory.check(storm.counters, "at the end")
 }
 
-/// Has some children, who live at the same time as their parent goes on writing.
+/// Has some children, which live at the same time as their parent goes on writing.
 fn raise(storm: &Storm<'_>, memory: &mut Memory<'_>, random: &mut Random, depth: u64) -> bool {
     let mut children = [None; MOST_CHILDREN];
     let count = 1 + random.below(MOST_CHILDREN as u64) as usize;
@@ -83,19 +83,19 @@ fn bear(
         }
         i32::from(!live(storm, memory, &mut random, depth))
     })?;
-    count(storm.counters.forks);
+    count(&storm.counters.forks);
     Ok(pid)
 }
 
 /// A fork that fails for want of memory or processes is no fault.
 fn excuse(storm: &Storm<'_>, errno: Errno) -> bool {
     if matches!(errno, Errno::EAGAIN | Errno::ENOMEM) {
-        count(storm.counters.refused);
+        count(&storm.counters.refused);
         system::sleep_ms(1);
         return true;
     }
     eprintln!("process {}: fork: {errno:?}", process::getpid());
-    count(storm.counters.crashes);
+    count(&storm.counters.crashes);
     false
 }
 
@@ -111,10 +111,10 @@ fn part(storm: &Storm<'_>, random: &mut Random, child: Child) -> bool {
                 process::getpid(),
                 child.pid
             );
-            count(storm.counters.crashes);
+            count(&storm.counters.crashes);
             return false;
         }
-        count(storm.counters.killed);
+        count(&storm.counters.killed);
     }
     match process::wait_for(child.pid) {
         Ok((_, status)) if status == expected => true,
@@ -122,7 +122,7 @@ fn part(storm: &Storm<'_>, random: &mut Random, child: Child) -> bool {
         Ok((_, Status::Exited(1))) => false,
         Ok((_, status)) => {
             eprintln!("process {} ended with {status}, not {expected}", child.pid);
-            count(storm.counters.crashes);
+            count(&storm.counters.crashes);
             false
         }
         Err(errno) => {
@@ -131,13 +131,13 @@ fn part(storm: &Storm<'_>, random: &mut Random, child: Child) -> bool {
                 process::getpid(),
                 child.pid
             );
-            count(storm.counters.crashes);
+            count(&storm.counters.crashes);
             false
         }
     }
 }
 
-/// The life of one who will be killed: writes, and has a child now and then, until then, with some
+/// The life of a process that will be killed: writes, and has a child now and then, until then, with some
 /// threads of its own where its forker has any. A mismatch does not reach its parent's status,
 /// only the counters.
 fn suffer(storm: &Storm<'_>, memory: &mut Memory<'_>, random: &mut Random) -> ! {

@@ -92,9 +92,9 @@ fn main(arguments: Arguments) -> i32 {
 
 /// Runs it all and prints the figures; says whether all was well.
 fn storm(options: &Options) -> Result<bool, Failure> {
-    let counters = Counters::new()?;
+    let counters = Counters::shared()?;
     let storm = Storm {
-        counters: &counters,
+        counters,
         depth: options.depth,
     };
     // Every descendant has the writing end, so its reader sees the end when the last has gone,
@@ -121,10 +121,10 @@ fn storm(options: &Options) -> Result<bool, Failure> {
             println!("forker {pid} ended with {status}");
         }
     }
-    let last = file::read(alive.read, &mut [0]).or_fail("read of the pipe that nobody writes")?;
+    let last = file::read(alive.read, &mut [0]).or_fail("read of the pipe without writers")?;
     well &= last == 0;
     let nanoseconds = system::now().saturating_sub(start).max(1);
-    report(&counters, nanoseconds, &before, &Vmstat::read());
+    report(counters, nanoseconds, &before, &Vmstat::read());
     Ok(well && counters.all_well())
 }
 

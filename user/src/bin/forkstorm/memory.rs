@@ -7,7 +7,7 @@ use user::random::Random;
 use user::sys::file;
 use user::sys::memory::PAGE;
 use user::sys::process;
-use user::testing::{Area, Explain, Failure};
+use user::testing::{Explain, Failure, Mapping};
 
 use crate::counters::{Counters, MOST_REPORTS, count};
 use crate::threads::Words;
@@ -16,7 +16,7 @@ pub const MOST_PAGES: usize = 64;
 
 pub struct Memory<'a> {
     /// The pages that are tested.
-    area: Area,
+    area: Mapping,
     pages: usize,
     /// The pattern that each page has; copied by each fork as the pages are.
     patterns: [u64; MOST_PAGES],
@@ -29,7 +29,7 @@ pub struct Memory<'a> {
 impl<'a> Memory<'a> {
     /// Panics with more than [`MOST_PAGES`], which the command line excludes.
     pub fn new(pages: usize, words: Words<'a>) -> Result<Self, Failure> {
-        let area = Area::private(pages)?;
+        let area = Mapping::private(pages)?;
         let mut memory = Self {
             area,
             pages,
@@ -90,7 +90,7 @@ impl<'a> Memory<'a> {
     pub fn check(&self, counters: &Counters, when: &str) -> bool {
         let mut well = self.words.check(counters);
         for (page, pattern) in self.patterns.iter().enumerate().take(self.pages) {
-            count(counters.checked);
+            count(&counters.checked);
             if let Err(failure) = self.area.check(page, *pattern) {
                 well = false;
                 if counters.mismatches.fetch_add(1, Relaxed) < MOST_REPORTS {

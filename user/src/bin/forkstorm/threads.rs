@@ -2,7 +2,7 @@
 //!
 //! Each thread has a word on each of some pages, and writes a number that counts up to all of them,
 //! one page after the other, while the first thread forks. It looks each time whether the word
-//! still has what it wrote last (a write that went to a frame which is somebody else's by then is
+//! still has what it wrote last (a write that went to a frame that has another owner by then is
 //! lost). A child has the words as they were at one moment, in the order that the thread wrote
 //! them, and they stay so.
 
@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use user::eprintln;
 use user::sys::process;
-use user::testing::{Area, Explain, Failure};
+use user::testing::{Explain, Failure, Mapping};
 use user::thread;
 
 use crate::counters::{Counters, MOST_REPORTS, count};
@@ -25,25 +25,25 @@ type Frozen = [[u64; PAGES]; MOST_THREADS];
 
 /// The words, as one process has them.
 pub struct Words<'a> {
-    area: &'a Area,
+    area: &'a Mapping,
     threads: usize,
     /// In a process without threads of its own: what the words are and stay.
     frozen: Option<Frozen>,
 }
 
 /// Memory for the words.
-pub fn area() -> Result<Area, Failure> {
-    Area::private(PAGES)
+pub fn area() -> Result<Mapping, Failure> {
+    Mapping::private(PAGES)
 }
 
 /// A thread's word on a page; each has a cache line of its own.
-fn word(area: &Area, page: usize, thread: usize) -> &AtomicU64 {
+fn word(area: &Mapping, page: usize, thread: usize) -> &AtomicU64 {
     area.atom(page, thread * 8)
 }
 
 impl<'a> Words<'a> {
     /// The words of so many threads, [`MOST_THREADS`] at the most, which have not begun yet.
-    pub fn new(area: &'a Area, threads: usize) -> Self {
+    pub fn new(area: &'a Mapping, threads: usize) -> Self {
         Self {
             area,
             threads,
@@ -100,7 +100,7 @@ impl<'a> Words<'a> {
     }
 
     /// From now on threads of this process may write them.
-    pub fn thaw(&mut self) -> &'a Area {
+    pub fn thaw(&mut self) -> &'a Mapping {
         self.frozen = None;
         self.area
     }
@@ -112,7 +112,7 @@ impl<'a> Words<'a> {
 
 /// Calls `body` while so many threads of this process write.
 pub fn beside<R>(
-    area: &Area,
+    area: &Mapping,
     threads: usize,
     counters: &Counters,
     body: impl FnOnce() -> R,
@@ -133,7 +133,7 @@ pub fn beside<R>(
 }
 
 /// A thread's work.
-fn write(area: &Area, thread: usize, counters: &Counters, stop: &AtomicU32) {
+fn write(area: &Mapping, thread: usize, counters: &Counters, stop: &AtomicU32) {
     let mut value = word(area, 0, thread).load(Relaxed);
     // What a child has inherited may be from the middle of a round.
     (1..PAGES).for_each(|page| word(area, page, thread).store(value, Relaxed));
@@ -152,7 +152,7 @@ fn write(area: &Area, thread: usize, counters: &Counters, stop: &AtomicU32) {
             word.store(value + 1, Relaxed);
         }
         value += 1;
-        count(counters.written);
+        count(&counters.written);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Many holders of one page: the count is exact all the time (rule M1).
 //!
-//! A count that is too low gives the page to somebody while others still have it; one that is too
+//! A count that is too low gives the page away while others still have it; one that is too
 //! high never gives it back. Counts that were not wide enough, or not taken in one step, are a class
 //! of defects of their own: Linux's `page->_refcount` could be driven over its end by a user
 //! (CVE-2019-11487, mended by 15fab63e1e57).
@@ -20,7 +20,7 @@ use user::ensure;
 use user::sync::{wait_while, wake_all};
 use user::sys::{Errno, process, system};
 use user::testing::pagemap::{self, Frame};
-use user::testing::{Area, Explain, Failure, shared};
+use user::testing::{Explain, Failure, Mapping, shared};
 
 use crate::catalogue::Case;
 use crate::trial::{Ended, Trial};
@@ -42,7 +42,7 @@ struct Board {
     released: AtomicU32,
 }
 
-/// Words of the first page, which nobody writes while it is shared, and of the second one.
+/// Words of the first page, which are not written while it is shared, and of the second one.
 const FIRST: u64 = 0x1234_5678;
 
 fn thousand_forks(trial: &Trial) -> Ended {
@@ -63,7 +63,7 @@ fn thousand_forks(trial: &Trial) -> Ended {
 
 /// One page's life with so many children.
 fn generation(trial: &Trial, board: &Board, value: u64, most: usize) -> Ended {
-    let area = Area::private(3)?;
+    let area = Mapping::private(3)?;
     area.set(0, 0, value);
     area.set(1, 0, value);
     area.set(2, 0, value);
@@ -81,7 +81,7 @@ fn generation(trial: &Trial, board: &Board, value: u64, most: usize) -> Ended {
         trial.saw(0);
     }
     trial.wait_until(|| board.looked.load(Acquire) as usize == children);
-    // Somebody else has the second page, so this one is not written in place.
+    // Another process has the second page, so this one is not written in place.
     let before = area.frame(1)?;
     area.set(1, 0, value + 1);
     if children > 0 {
@@ -104,7 +104,7 @@ fn generation(trial: &Trial, board: &Board, value: u64, most: usize) -> Ended {
     }
     // What the children have left is taken apart after their end; none of it is in a hurry.
     system::sleep_ms(50);
-    pagemap::expect_same("a page that nobody wrote", frame, area.frame(0)?)?;
+    pagemap::expect_same("a page that was not written", frame, area.frame(0)?)?;
     area.set(0, 0, value + 1);
     if let (Frame::Number(before), Frame::Number(after)) = (frame, area.frame(0)?) {
         ensure_same(before, after, children)?;
@@ -124,7 +124,7 @@ fn ensure_same(before: u64, after: u64, children: usize) -> Result<(), Failure> 
 
 /// A child: makes the table above the page its own, by a write beside it, so that it counts as a
 /// holder of the page.
-fn child(trial: &Trial, board: &Board, area: &Area, value: u64) -> ! {
+fn child(trial: &Trial, board: &Board, area: &Mapping, value: u64) -> ! {
     area.set(2, 0, value + 2);
     board.looked.fetch_add(1, AcqRel);
     wait_while(&board.released, 0);

@@ -19,7 +19,7 @@ use user::sys::file::{self, Fd, O_CREAT, O_EXCL, O_RDWR};
 use user::sys::memory::{self, MADV_DONTNEED, PAGE, Protection, Sharing};
 use user::sys::process;
 use user::sys::{Errno, raw};
-use user::testing::{Area, Channel, Explain, Failure, shared};
+use user::testing::{Channel, Explain, Failure, Mapping, shared};
 use user::{ensure, fail};
 
 use crate::catalogue::Case;
@@ -71,7 +71,7 @@ fn dirty_file(trial: &Trial) -> Ended {
     let map = |protection| memory::map_file(fd, PAGE, protection, Sharing::Private);
     let writable = map(Protection::READ_WRITE).or_fail("mmap of a file")?;
     let read_only = map(Protection::READ).or_fail("mmap of a file")?;
-    // SAFETY: nobody has a reference to the mapping.
+    // SAFETY: no reference exists to the mapping.
     unsafe { memory::advise(writable, PAGE, MADV_DONTNEED) }.or_skip("MADV_DONTNEED")?;
     // With `FOLL_FORCE` this one writes what the program must not.
     let own_memory = file::open(c"/proc/self/mem", O_RDWR, 0).ok();
@@ -89,7 +89,7 @@ fn dirty_file(trial: &Trial) -> Ended {
                 match seen {
                     ORIGINAL => trial.saw(0),
                     seen if seen >> 32 == WRITTEN => trial.saw(1),
-                    other => fail!("the mapping has {other:#x}, which nobody has written"),
+                    other => fail!("the mapping has {other:#x}, which was not written"),
                 }
             }
         }
@@ -98,7 +98,7 @@ fn dirty_file(trial: &Trial) -> Ended {
     let dropper = |_| {
         while !trial.is_stopped() {
             for start in [writable, read_only] {
-                // SAFETY: nobody has a reference to the mappings.
+                // SAFETY: no reference exists to the mappings.
                 unsafe { memory::advise(start, PAGE, MADV_DONTNEED) }.or_fail("madvise")?;
             }
         }
@@ -140,8 +140,8 @@ fn read_to(fd: Fd, address: usize, length: usize) -> Result<usize, Errno> {
 }
 
 fn dirty_fork(trial: &Trial) -> Ended {
-    let area = Area::private(1)?;
-    // SAFETY: nobody has a reference to the area.
+    let area = Mapping::private(1)?;
+    // SAFETY: no reference exists to the area.
     unsafe { memory::advise(area.page(0), PAGE, MADV_DONTNEED) }.or_skip("MADV_DONTNEED")?;
     let pipe = file::pipe().or_fail("pipe")?;
     let holders = Holders::new()?;
@@ -195,13 +195,13 @@ const BEFORE_EDGE: usize = 100;
 const LENGTH: usize = 300;
 
 fn sleeping_read(trial: &Trial) -> Ended {
-    let area = Area::private(2)?;
+    let area = Mapping::private(2)?;
     let pipe = file::pipe().or_fail("pipe")?;
     let check = Channel::new()?;
     let about_to_read = shared::place(AtomicU64::new(0))?;
     let has_read = shared::place(AtomicU64::new(0))?;
     let start = area.page(0) + PAGE - BEFORE_EDGE;
-    // SAFETY: within the area, to which nobody has a reference.
+    // SAFETY: within the area, to which no reference exists.
     let byte = |at: usize| unsafe { ((start + at) as *const u8).read_volatile() };
 
     let forker = |_| {
@@ -236,7 +236,7 @@ fn sleeping_read(trial: &Trial) -> Ended {
             }
             trial.count(1);
         }
-        // Whoever reads still gets something.
+        // A reader still gets a value.
         trial.stop();
         file::write_all(pipe.write, &[0; LENGTH]).or_fail("write to a pipe")
     };

@@ -21,7 +21,7 @@ use user::sys::memory::{self, PAGE, Protection, Sharing};
 use user::sys::process::{self, Forked, Status};
 use user::sys::signal::Signal;
 use user::sys::{Errno, raw, system};
-use user::testing::{Area, Explain, Failure, Verdict};
+use user::testing::{Explain, Failure, Mapping, Verdict};
 use user::thread;
 
 use crate::catalogue::Case;
@@ -66,8 +66,8 @@ const ELSEWHERE: usize = 0x3000_0000_0000;
 /// A call under test; it leaves all as it was when it works.
 struct Call {
     name: &'static str,
-    call: fn(&Area) -> Result<(), Errno>,
-    undo: fn(&Area) -> Verdict,
+    call: fn(&Mapping) -> Result<(), Errno>,
+    undo: fn(&Mapping) -> Verdict,
 }
 
 /// In the order of their outcomes.
@@ -125,9 +125,9 @@ fn fail_nth(trial: &Trial) -> Ended {
             return Err(Stop::Skipped(reason));
         }
     };
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     area.fill_all(PATTERN);
-    let other = Area::private(1)?;
+    let other = Mapping::private(1)?;
     let stop = AtomicU32::new(0);
     let holders = Holders::new()?;
     thread::scope(|scope| {
@@ -152,7 +152,7 @@ fn fail_nth(trial: &Trial) -> Ended {
 }
 
 /// Writes all the time, and looks whether what it wrote is there.
-fn bystander(trial: &Trial, area: &Area, stop: &AtomicU32) {
+fn bystander(trial: &Trial, area: &Mapping, stop: &AtomicU32) {
     let word = area.atom(0, OWN_WORD);
     let mut value = 0;
     while stop.load(Relaxed) == 0 && !trial.is_stopped() {
@@ -172,7 +172,7 @@ fn each_in_turn(
     trial: &Trial,
     control: Fd,
     holders: &Holders,
-    area: &Area,
+    area: &Mapping,
     call: &Call,
     refused: usize,
 ) -> Verdict {
@@ -230,7 +230,7 @@ fn get(control: Fd) -> Result<u64, Failure> {
     Ok(digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
-fn forks(area: &Area) -> Result<(), Errno> {
+fn forks(area: &Mapping) -> Result<(), Errno> {
     match process::fork()? {
         Forked::Child => {
             let well = area.check_all(PATTERN).is_ok();
@@ -244,66 +244,66 @@ fn forks(area: &Area) -> Result<(), Errno> {
     }
 }
 
-fn starts_a_thread(_: &Area) -> Result<(), Errno> {
+fn starts_a_thread(_: &Mapping) -> Result<(), Errno> {
     thread::scope(|scope| scope.spawn(|| ()).map(drop))
 }
 
-fn maps(_: &Area) -> Result<(), Errno> {
+fn maps(_: &Mapping) -> Result<(), Errno> {
     let rights = Protection::READ_WRITE;
     // SAFETY: nothing of this program is elsewhere.
     unsafe { memory::map_at(ELSEWHERE, PAGE, rights, Sharing::Private) }.map(drop)
 }
 
-fn unmaps_again(_: &Area) -> Verdict {
+fn unmaps_again(_: &Mapping) -> Verdict {
     // SAFETY: as above.
     unsafe { memory::unmap(ELSEWHERE, PAGE) }.or_fail("munmap")
 }
 
 /// `clock_gettime`, into a page that has to be copied.
-fn kernel_writes(area: &Area) -> Result<(), Errno> {
+fn kernel_writes(area: &Mapping) -> Result<(), Errno> {
     let arguments = [0, area.page(PAGE_OF_CALLS), 0, 0, 0, 0];
     // SAFETY: the area has no references to it.
     unsafe { raw::call(linux_raw_sys::general::__NR_clock_gettime, arguments) }.map(drop)
 }
 
-fn refill(area: &Area) -> Verdict {
+fn refill(area: &Mapping) -> Verdict {
     area.fill(PAGE_OF_CALLS, PATTERN);
     Ok(())
 }
 
-fn protects(area: &Area) -> Result<(), Errno> {
+fn protects(area: &Mapping) -> Result<(), Errno> {
     // SAFETY: as above.
     unsafe { memory::protect(area.page(PAGE_OF_CALLS), PAGE, Protection::READ) }
 }
 
-fn unprotects(area: &Area) -> Verdict {
+fn unprotects(area: &Mapping) -> Verdict {
     area.protect(PAGE_OF_CALLS, 1, Protection::READ_WRITE)
 }
 
-fn unmaps(area: &Area) -> Result<(), Errno> {
+fn unmaps(area: &Mapping) -> Result<(), Errno> {
     // SAFETY: as above.
     unsafe { memory::unmap(area.page(PAGE_OF_CALLS), PAGE) }
 }
 
-fn maps_again(area: &Area) -> Verdict {
+fn maps_again(area: &Mapping) -> Verdict {
     let (place, rights) = (area.page(PAGE_OF_CALLS), Protection::READ_WRITE);
     // SAFETY: as above.
     unsafe { memory::map_at(place, PAGE, rights, Sharing::Private) }.or_fail("mmap")?;
     refill(area)
 }
 
-fn moves(area: &Area) -> Result<(), Errno> {
+fn moves(area: &Mapping) -> Result<(), Errno> {
     // SAFETY: as above, and nothing of this program is elsewhere.
     unsafe { memory::move_to(area.page(PAGE_OF_CALLS), PAGE, ELSEWHERE, PAGE) }
 }
 
-fn moves_back(area: &Area) -> Verdict {
+fn moves_back(area: &Mapping) -> Verdict {
     let place = area.page(PAGE_OF_CALLS);
     // SAFETY: as above.
     unsafe { memory::move_to(ELSEWHERE, PAGE, place, PAGE) }.or_fail("mremap back")
 }
 
-fn drops(area: &Area) -> Result<(), Errno> {
+fn drops(area: &Mapping) -> Result<(), Errno> {
     // SAFETY: as above.
     unsafe { memory::advise(area.page(PAGE_OF_CALLS), PAGE, memory::MADV_DONTNEED) }
 }
@@ -344,7 +344,7 @@ fn executes_in_turn(trial: &Trial) -> Verdict {
 }
 
 /// A child writes a page that it shares, and is killed when there is no memory for that.
-fn faults_in_turn(trial: &Trial, area: &Area) -> Verdict {
+fn faults_in_turn(trial: &Trial, area: &Mapping) -> Verdict {
     for number in 1..=MOST {
         let pid = process::spawn(|| {
             let done = file::open(c"/proc/self/fail-fault", O_RDWR, 0)

@@ -1,4 +1,4 @@
-//! Two processes that share a frame: whoever leaves it sees nothing of what the other does to it.
+//! Two processes that share a frame: the one that leaves it sees nothing of what the other does to it.
 //!
 //! Suppose a thread of A writes a page that it shares with B: A gets a copy, and the reference to
 //! the old frame is dropped. If it is dropped before all CPUs of A have forgotten the old frame, B
@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use user::ensure;
 use user::random::Random;
 use user::recover::load_two;
-use user::testing::{Area, Verdict, shared};
+use user::testing::{Mapping, Verdict, shared};
 
 use crate::catalogue::Case;
 use crate::shapes::delay;
@@ -43,11 +43,11 @@ struct Board {
     start: Meeting,
 }
 
-/// Values say who wrote them and when.
+/// Values say which process wrote them and when.
 const BY_CHILD: u64 = 1 << 63;
 
 fn leave_by_write(trial: &Trial) -> Ended {
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     let board = shared::place(Board::default())?;
     // The last CPU is the child's.
     let readers = trial.others(2);
@@ -91,7 +91,7 @@ fn leave_by_write(trial: &Trial) -> Ended {
 }
 
 /// The child: writes each page at the time when its parent does.
-fn other(trial: &Trial, area: &Area, board: &Board, batch: u64) -> Verdict {
+fn other(trial: &Trial, area: &Mapping, board: &Board, batch: u64) -> Verdict {
     let mut random = Random::new(batch);
     board.start.wait(trial, 2);
     for page in 0..PAGES {
@@ -118,7 +118,7 @@ fn other(trial: &Trial, area: &Area, board: &Board, batch: u64) -> Verdict {
 }
 
 /// Another thread of the parent: reads the page that is being written.
-fn watch_batch(trial: &Trial, area: &Area, board: &Board, batch: u64) -> Verdict {
+fn watch_batch(trial: &Trial, area: &Mapping, board: &Board, batch: u64) -> Verdict {
     for page in 0..PAGES {
         let _ = area.atom(page, 1).load(Relaxed);
     }

@@ -2,7 +2,7 @@
 //!
 //! The child has each word as it was at one moment, and what the parent writes afterwards never
 //! reaches it. That fails when a CPU can still write by a translation from before the fork: because
-//! nobody told it (rule M3), or because a write fault during the fork copies a page that another
+//! it was not told (rule M3), or because a write fault during the fork copies a page that another
 //! CPU still writes, and then its writes are lost to the parent. Linux 6.4 had that one: page
 //! faults that only took the lock of their area ran beside a fork that did not lock the areas
 //! (fb49c455323f, "fork: lock VMAs of the parent process when forking").
@@ -18,7 +18,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use user::random::Random;
 use user::sys::memory::Protection;
-use user::testing::{Area, Failure};
+use user::testing::{Failure, Mapping};
 use user::{ensure, fail};
 
 use crate::catalogue::Case;
@@ -45,7 +45,7 @@ const WRITERS: usize = 16;
 
 /// Pages that can be written, among others.
 struct Pages {
-    area: Area,
+    area: Mapping,
     /// Every so-manieth page of the area.
     stride: usize,
     count: usize,
@@ -64,7 +64,7 @@ impl Pages {
 
 fn one_area(count: usize) -> Result<Pages, Failure> {
     Ok(Pages {
-        area: Area::private(count)?,
+        area: Mapping::private(count)?,
         stride: 1,
         count,
     })
@@ -72,7 +72,7 @@ fn one_area(count: usize) -> Result<Pages, Failure> {
 
 /// Every second page has other rights, so that each page is a mapping of its own.
 fn many_areas(count: usize) -> Result<Pages, Failure> {
-    let area = Area::private(2 * count)?;
+    let area = Mapping::private(2 * count)?;
     for page in 0..count {
         area.protect(2 * page + 1, 1, Protection::NONE)?;
     }
@@ -85,7 +85,7 @@ fn many_areas(count: usize) -> Result<Pages, Failure> {
 
 fn freeze(trial: &Trial, pages: &Pages) -> Ended {
     // The number that each writer is about to write everywhere, on a page that is never copied.
-    let progress = Area::shared(1)?;
+    let progress = Mapping::shared(1)?;
     let writers = trial.others(1).min(WRITERS);
 
     let forker = |_| {
@@ -160,7 +160,7 @@ fn look(
 }
 
 /// Waits until the parent's threads have gone on, for a while at the most.
-fn wait_for_writes(trial: &Trial, progress: &Area) {
+fn wait_for_writes(trial: &Trial, progress: &Mapping) {
     let start = progress.atom(0, 0).load(Acquire);
     let mut looks = 0;
     trial.wait_until(|| {

@@ -1,11 +1,11 @@
 //! Threads that end in the middle of what they do: faults, forks, changes of mappings, the start and
 //! end of other threads (rules M1, M11).
 //!
-//! Whoever ends takes back what it has begun, and nobody else notices: the pages that the victims
+//! A process that ends takes back what it has begun, and no other notices: the pages that the victims
 //! share with their parent stay as they are, the wait tells the right end, and no descendant is
 //! left. What a kernel leaks here it shows at the end (cowfork's audit), or never. On Linux the hard
 //! one was a fork that is killed or fails half-way: `dup_mmap` leaves a child's map of areas that is
-//! not complete, and its tear-down, and others who look at it meanwhile, have to cope with that.
+//! not complete, and its tear-down, and others that look at it meanwhile, have to cope with that.
 
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{Relaxed, Release};
@@ -15,7 +15,7 @@ use user::random::Random;
 use user::sys::process::{self, Forked, Status};
 use user::sys::signal::Signal;
 use user::sys::{file, system};
-use user::testing::{Area, Explain, Failure, shared};
+use user::testing::{Explain, Failure, Mapping, shared};
 use user::thread;
 
 use crate::catalogue::Case;
@@ -50,7 +50,7 @@ const CODE: u8 = 7;
 fn killed_threads(trial: &Trial) -> Ended {
     let probe = thread::scope(|scope| scope.spawn(|| ()).map(|_| ()));
     probe.or_skip("threads")?;
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     area.fill_all(1);
     let started = shared::place(AtomicU32::new(0))?;
     let mut random = Random::new(17);
@@ -99,12 +99,12 @@ fn check_end(end: End, status: Status) -> Result<(), Failure> {
 }
 
 fn check_nothing_came(count: usize) -> Result<(), Failure> {
-    ensure!(count == 0, "{count} bytes came from nobody");
+    ensure!(count == 0, "{count} bytes came from no writer");
     Ok(())
 }
 
 /// A process whose threads do all that can be interrupted.
-fn victim(end: End, area: &Area, started: &AtomicU32, seed: u64) -> ! {
+fn victim(end: End, area: &Mapping, started: &AtomicU32, seed: u64) -> ! {
     let stop = AtomicU32::new(0);
     let goes_on = || stop.load(Relaxed) == 0;
     let begin = |number: usize| {
@@ -133,7 +133,7 @@ fn victim(end: End, area: &Area, started: &AtomicU32, seed: u64) -> ! {
     let map = || {
         begin(3);
         while goes_on() {
-            if let Ok(other) = Area::private(20) {
+            if let Ok(other) = Mapping::private(20) {
                 other.fill(7, 4);
             }
         }

@@ -1,7 +1,7 @@
 //! `litmus --list`, `litmus CASE... [--seconds N] [--cpus N]`, `litmus --all [--seconds N] [--cpus N]`:
 //! known ways to get copy-on-write and the coherence of translations wrong, a case each.
 //!
-//! Anybody can run it on any kernel with Linux's x86-64 interface: it is one static file. Each case
+//! It runs on any kernel with Linux's x86-64 interface: it is one static file. Each case
 //! says in its heading which kernel had the defect, what it races, and what a violation looks like.
 //! It runs in a process of its own, on threads and processes that are spread over the CPUs, and ends
 //! with a line:
@@ -42,8 +42,8 @@ use command_line::Options;
 use trial::{Stop, Trial};
 use user::sys::process::{self, Forked, Pid, Status};
 use user::sys::signal::{self, Signal};
-use user::sys::{Errno, system, thread as bare};
-use user::testing::Failure;
+use user::sys::thread as bare;
+use user::testing::{Failure, watch};
 use user::{Arguments, print, println, program};
 
 program!(main);
@@ -136,22 +136,4 @@ fn in_case(case: &Case, trial: Trial, options: &Options) -> ! {
         }
     };
     process::exit(status)
-}
-
-/// Waits for the case; nothing if it had to be killed.
-fn watch(pid: Pid, nanoseconds: u64) -> Result<Option<Status>, Errno> {
-    let deadline = system::now() + nanoseconds;
-    let mut nap = 100_000;
-    loop {
-        if let Some((_, status)) = process::try_wait(pid)? {
-            return Ok(Some(status));
-        }
-        if system::now() > deadline {
-            process::kill(pid, Signal::SIGKILL)?;
-            process::wait_for(pid)?;
-            return Ok(None);
-        }
-        system::sleep(nap)?;
-        nap = (nap * 2).min(10_000_000);
-    }
 }

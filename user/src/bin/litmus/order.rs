@@ -17,7 +17,7 @@ use user::random::Random;
 use user::recover::load_two;
 use user::sys::file::Fd;
 use user::sys::memory::{self, PAGE, Protection, Sharing};
-use user::testing::{Area, Explain, Failure, Verdict, shared};
+use user::testing::{Explain, Failure, Mapping, Verdict, shared};
 use user::{ensure, fail};
 
 use crate::catalogue::Case;
@@ -29,7 +29,7 @@ const MESSAGE: &[&str] = &["both old", "new before its flag", "both new"];
 pub const CASES: &[Case] = &[
     Case {
         name: "mp-fork",
-        summary: "a write to a page shared by fork, then a flag: who sees the flag sees the write",
+        summary: "a write to a page shared by fork, then a flag: a thread that sees the flag sees the write",
         outcomes: MESSAGE,
         run: |trial| message_passing(trial, Source::Fork),
     },
@@ -79,7 +79,7 @@ impl Source {
     }
 
     /// Puts other pages in the area's place, full of zeroes.
-    fn remap(&self, area: &Area) -> Verdict {
+    fn remap(&self, area: &Mapping) -> Verdict {
         let (start, length) = (area.page(0), PAGES * PAGE);
         // SAFETY: the area's words are used through its methods alone, and stay mapped.
         let result = unsafe {
@@ -125,7 +125,7 @@ const BATCH: u32 = 16;
 /// data. The readers have read all pages before, so they have translations to the old frames. A
 /// second read of the same page must not be older than the first either.
 fn message_passing(trial: &Trial, source: Source) -> Ended {
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     let board = shared::place(Board::default())?;
     let holders = Holders::new()?;
     let readers = trial.others(1);
@@ -180,7 +180,7 @@ fn message_passing(trial: &Trial, source: Source) -> Ended {
 }
 
 /// A reader's part in one batch: it follows the writer from page to page.
-fn watch_batch(trial: &Trial, area: &Area, board: &Board, batch: u64, old: u64) -> Verdict {
+fn watch_batch(trial: &Trial, area: &Mapping, board: &Board, batch: u64, old: u64) -> Verdict {
     let mut page = 0;
     let mut turns = 0u32;
     while page < PAGES && !trial.is_stopped() {
@@ -229,7 +229,7 @@ fn store_buffers(trial: &Trial) -> Ended {
         /// What each side read in each round.
         read: [[AtomicU64; PAGES]; 2],
     }
-    let areas = [Area::private(PAGES)?, Area::private(PAGES)?];
+    let areas = [Mapping::private(PAGES)?, Mapping::private(PAGES)?];
     let zero = || [const { AtomicU64::new(0) }; PAGES];
     let sides = shared::place(Sides {
         begun: [const { AtomicU64::new(0) }; 2],
@@ -300,9 +300,9 @@ fn store_buffers(trial: &Trial) -> Ended {
 fn lock_and_field(trial: &Trial) -> Ended {
     const FIELDS: usize = 24;
     const COUNT: usize = 100;
-    let area = Area::private(FIELDS)?;
-    let locks = Area::private(1)?;
-    let truth = Area::shared(1)?;
+    let area = Mapping::private(FIELDS)?;
+    let locks = Mapping::private(1)?;
+    let truth = Mapping::shared(1)?;
     let holders = Holders::new()?;
 
     let forker = |_| {

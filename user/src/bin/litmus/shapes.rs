@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 use user::random::Random;
 use user::sync::{wait_while, wake_all};
 use user::sys::process::{self, Pid, Status};
-use user::testing::{Area, Explain, Failure, Verdict, shared};
+use user::testing::{Explain, Failure, Mapping, Verdict, shared};
 
 use crate::trial::{Player, Trial};
 
@@ -82,7 +82,7 @@ pub fn stranger(trial: &Trial, cpu: usize) -> Result<Player, Failure> {
     trial.process(cpu, || {
         let mut random = Random::new(process::getpid().0 as u64);
         while !trial.is_stopped() {
-            let area = Area::private(PAGES)?;
+            let area = Mapping::private(PAGES)?;
             let words = || (0..PAGES).flat_map(|page| (0..512).step_by(8).map(move |w| (page, w)));
             words().for_each(|(page, word)| area.set(page, word, MARK));
             delay(random.below(3000));
@@ -90,7 +90,7 @@ pub fn stranger(trial: &Trial, cpu: usize) -> Result<Player, Failure> {
                 let found = area.get(page, word);
                 if found != MARK {
                     return Err(Failure::new(format_args!(
-                        "somebody wrote {found:#x} into a frame that is another process's \
+                        "{found:#x} was written into a frame that is another process's \
                          (page {page}, word {word})"
                     )));
                 }

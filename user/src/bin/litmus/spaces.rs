@@ -7,7 +7,7 @@
 //!   forks of one, so all use the same addresses. This is what Linux had to get right when it began
 //!   to keep translations across switches (10af6235e0d3, "x86/mm: Implement PCID based optimization").
 //! - `idle-cpu`: a CPU that idles may keep the last address space loaded, and walk its tables
-//!   speculatively. When those are freed meanwhile it walks somebody else's frames: on Linux such
+//!   speculatively. When those are freed meanwhile it walks frames of other owners: on Linux such
 //!   CPUs raised machine checks (b956575bed91, "x86/mm: Flush more aggressively in lazy TLB mode").
 //!   The stranger's mark looks like a table entry, and a CPU that walks it sets a bit in it.
 //! - `switch-in`: a CPU that comes back to an address space exactly when another one sends a flush
@@ -21,7 +21,7 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 use user::ensure;
 use user::sync::{wait_while, wake_all};
 use user::sys::{Errno, futex, process};
-use user::testing::{Area, Explain, Verdict, shared};
+use user::testing::{Explain, Mapping, Verdict, shared};
 
 use crate::catalogue::Case;
 use crate::revoke::{self, Between, LARGE, Plan, Take};
@@ -74,7 +74,7 @@ fn many_spaces(trial: &Trial) -> Ended {
         Err(Errno::ENOSYS) => return Err(Errno::ENOSYS).or_skip("futex"),
         other => other.or_fail("futex")?,
     };
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     let mut spaces = 0;
     while spaces < SPACES {
         let number = spaces;
@@ -128,7 +128,7 @@ fn give_turn(turns: &Turns, number: usize) {
 }
 
 /// The life of one of them: at each turn it finds its pages as it has left them.
-fn inhabit(trial: &Trial, turns: &Turns, area: &Area, number: usize) -> Verdict {
+fn inhabit(trial: &Trial, turns: &Turns, area: &Mapping, number: usize) -> Verdict {
     let own = |turn: u32, page| (number as u64) << 40 | u64::from(turn) << 8 | page;
     for page in 0..PAGES {
         area.set(page, number % 512, own(0, page as u64));

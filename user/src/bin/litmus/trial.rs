@@ -1,4 +1,4 @@
-//! One run of a case: who plays along, how long, what was seen.
+//! One run of a case: which CPUs, how long, what was seen.
 //!
 //! What the players tell is in memory that all processes of the run share, so a violation that any
 //! of them sees ends the run for all, and the numbers are there when the case's process is gone.
@@ -99,12 +99,12 @@ impl Trial {
         self.nanoseconds / 1_000_000_000
     }
 
-    /// Whether there is time for another round. A system call on some kernels: for those who lead.
+    /// Whether there is time for another round. A system call on some kernels: for the leaders.
     pub fn goes_on(&self) -> bool {
         !self.is_stopped() && system::now() < self.deadline
     }
 
-    /// Whether the run is over. Everybody looks at this in all that may last.
+    /// Whether the run is over. Every thread looks at this in all that may last.
     pub fn is_stopped(&self) -> bool {
         self.state.stopped.load(Relaxed)
     }

@@ -11,53 +11,30 @@ use user::testing::{Failure, shared};
 const MOST_REPORTS: u64 = 20;
 
 // Relaxed throughout: each counter stands for itself, and all are read when their writers are gone.
+#[derive(Default)]
 pub struct Ledger {
-    pub rounds: &'static AtomicU64,
-    pub hogs: &'static AtomicU64,
+    pub rounds: AtomicU64,
+    pub hogs: AtomicU64,
     /// Hogs that ended by SIGKILL or SIGBUS before the storm killed them.
-    pub killed: &'static AtomicU64,
-    pub probes: &'static AtomicU64,
-    pub refused: &'static AtomicU64,
-    pub refused_alone: &'static AtomicU64,
+    pub killed: AtomicU64,
+    pub probes: AtomicU64,
+    pub refused: AtomicU64,
+    pub refused_alone: AtomicU64,
     /// The longest time from the death of the last hog to a refusal, in nanoseconds.
-    pub longest: &'static AtomicU64,
+    pub longest: AtomicU64,
     /// When the last hog had died and its files were gone; 0 while there are hogs.
-    pub quiet_since: &'static AtomicU64,
+    pub quiet_since: AtomicU64,
     /// Probes that worked, one after the other.
-    pub streak: &'static AtomicU64,
+    pub streak: AtomicU64,
     /// The prober is to end.
-    pub stop: &'static AtomicU64,
-    pub failures: &'static AtomicU64,
+    pub stop: AtomicU64,
+    pub failures: AtomicU64,
 }
 
 impl Ledger {
-    pub fn new() -> Result<Self, Failure> {
-        let [
-            rounds,
-            hogs,
-            killed,
-            probes,
-            refused,
-            refused_alone,
-            longest,
-            quiet_since,
-            streak,
-            stop,
-            failures,
-        ] = shared::counters()?;
-        Ok(Self {
-            rounds,
-            hogs,
-            killed,
-            probes,
-            refused,
-            refused_alone,
-            longest,
-            quiet_since,
-            streak,
-            stop,
-            failures,
-        })
+    /// In memory that the storm shares with all that it forks.
+    pub fn shared() -> Result<&'static Self, Failure> {
+        shared::place(Self::default())
     }
 
     /// Something that no shortage explains.

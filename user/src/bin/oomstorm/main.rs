@@ -29,7 +29,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use user::random::Random;
 use user::sys::process::{self, Status};
 use user::sys::{signal, system};
-use user::testing::vmstat::settle;
+use user::testing::vmstat::quiesce;
 use user::testing::{Explain, Failure};
 use user::{Arguments, options, println, program};
 
@@ -106,15 +106,15 @@ fn main(arguments: Arguments) -> i32 {
 
 /// Runs it all and prints the figures; says whether all was well.
 fn storm(arguments: Arguments, options: &Options) -> Result<bool, Failure> {
-    let ledger = Ledger::new()?;
+    let ledger = Ledger::shared()?;
     files::make_directory().or_fail("mkdir")?;
     let before = system::free_memory().or_fail("sysinfo")?;
-    let probing = process::spawn(|| prober::run(arguments, &ledger)).or_fail("fork")?;
+    let probing = process::spawn(|| prober::run(arguments, ledger)).or_fail("fork")?;
     let mut random = Random::new(options.seed);
     let deadline = system::now() + options.seconds * 1_000_000_000;
     let mut killed = None;
     while killed.is_none() && system::now() < deadline {
-        round::run(&ledger, options, &mut random)?;
+        round::run(ledger, options, &mut random)?;
         killed = process::try_wait(probing).or_fail("wait")?;
     }
     ledger.stop.store(1, Relaxed);
@@ -125,10 +125,10 @@ fn storm(arguments: Arguments, options: &Options) -> Result<bool, Failure> {
     if status != Status::Exited(0) {
         ledger.fail(format_args!("the prober ended with {status}"));
     }
-    files::remove_directory(&ledger);
-    settle();
+    files::remove_directory(ledger);
+    quiesce();
     let after = system::free_memory().or_fail("sysinfo")?;
-    Ok(report(&ledger, before, after))
+    Ok(report(ledger, before, after))
 }
 
 fn report(ledger: &Ledger, before: u64, after: u64) -> bool {

@@ -45,9 +45,9 @@ pub fn run(ledger: &Ledger, options: &Options, random: &mut Random) -> Result<()
     for pid in pids.into_iter().flatten() {
         stop(ledger, pid)?;
     }
-    let last = file::read(alive.read, &mut [0]).or_fail("read of the pipe that nobody writes")?;
+    let last = file::read(alive.read, &mut [0]).or_fail("read of the pipe without writers")?;
     if last != 0 {
-        ledger.fail(format_args!("a pipe that nobody writes has {last} bytes"));
+        ledger.fail(format_args!("a pipe without writers has {last} bytes"));
     }
     file::close(alive.read).or_fail("close")?;
     files::remove_all(ledger);

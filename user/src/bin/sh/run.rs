@@ -44,7 +44,7 @@ fn background(shell: &mut Shell, commands: &Chain) {
             if !shell.interactive
                 && let Ok(null) = file::open(c"/dev/null", O_RDONLY, 0)
             {
-                // Without a terminal nobody decides who may read it (POSIX, Asynchronous Lists).
+                // Without a terminal it is not decided which process may read it (POSIX, Asynchronous Lists).
                 let _ = redirect::move_to(null, Fd::STDIN);
             }
             shell.interactive = false;

@@ -4,7 +4,7 @@ use user::recover::{Fault, Recovery};
 use user::sys::memory::{PAGE, Protection};
 use user::sys::signal::Signal;
 use user::testing::child::expect_signal;
-use user::testing::{Area, Case, Explain, Verdict};
+use user::testing::{Case, Explain, Mapping, Verdict};
 use user::{cases, ensure, thread};
 
 pub const CASES: &[Case] = cases![
@@ -14,10 +14,10 @@ pub const CASES: &[Case] = cases![
 ];
 
 /// Reads and writes of memory with each kind of right.
-fn probe(area: &Area) -> Verdict {
+fn probe(area: &Mapping) -> Verdict {
     let recovery = Recovery::new().or_fail("a handler")?;
     let store = |page, value| {
-        // SAFETY: nobody has a reference to the area.
+        // SAFETY: no reference exists to the area.
         unsafe { recovery.store(area.page(page), value) }
     };
     for round in 0..100 {
@@ -40,8 +40,8 @@ fn probe(area: &Area) -> Verdict {
     Ok(())
 }
 
-fn rights() -> Result<Area, user::testing::Failure> {
-    let area = Area::private(4)?;
+fn rights() -> Result<Mapping, user::testing::Failure> {
+    let area = Mapping::private(4)?;
     area.protect(1, 1, Protection::READ)?;
     area.protect(2, 1, Protection::NONE)?;
     area.unmap(3, 1)?;

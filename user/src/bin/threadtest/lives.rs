@@ -149,7 +149,7 @@ fn futex_answers() -> Verdict {
     let took = system::now() - start;
     ensure!(took >= 20_000_000, "it waited {took} ns");
     let result = futex::wake(&word, 1);
-    ensure!(result == Ok(0), "nobody to wake: {result:?}");
+    ensure!(result == Ok(0), "no waiter to wake: {result:?}");
     thread::scope(|scope| {
         let waiter = scope.spawn(|| wait_while(&word, 1)).or_fail("a thread")?;
         system::sleep_ms(5);

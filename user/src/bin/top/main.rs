@@ -82,7 +82,7 @@ fn rounds(rounds: u64, screen: Option<&Screen>) -> i32 {
         let report = report::of(&before, &now);
         match screen {
             Some(screen) => screen.show(&report),
-            // There is nobody to tell when the output is gone.
+            // No error can be shown when the output is gone.
             None if file::write_all(Fd::STDOUT, report.as_bytes()).is_err() => return 1,
             None => {}
         }

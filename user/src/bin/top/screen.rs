@@ -24,7 +24,7 @@ const CLEAR_BELOW: &str = "\x1b[J";
 /// What was typed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Key {
-    /// `q`, or ^C, which signals nobody meanwhile.
+    /// `q`, or ^C, which sends no signal meanwhile.
     Quit,
     /// Another key, or none.
     Other,
@@ -85,7 +85,7 @@ impl Screen {
 
     /// Leaves the terminal as it was.
     pub fn close(self) {
-        // There is nobody to tell when the terminal is gone.
+        // No error can be shown when the terminal is gone.
         let _ = terminal::set_settings(Fd::STDIN, &self.settings);
     }
 }

@@ -7,7 +7,7 @@ use user::sys::signal::Signal;
 use user::sys::{Errno, Result};
 use user::testing::child::expect_signal;
 use user::testing::failure::expect_error;
-use user::testing::{Area, Case, Verdict, in_child};
+use user::testing::{Case, Mapping, Verdict, in_child};
 
 use linux_raw_sys::general as numbers;
 
@@ -31,14 +31,14 @@ fn advise(address: usize, pages: usize, advice: u32) -> Result<()> {
     unsafe { memory::advise(address, pages * PAGE, advice) }
 }
 
-fn done(area: &Area, first: usize, pages: usize, advice: u32) -> Verdict {
+fn done(area: &Mapping, first: usize, pages: usize, advice: u32) -> Verdict {
     let outcome = advise(area.page(first), pages, advice);
     ensure!(outcome.is_ok(), "madvise({advice}): {outcome:?}");
     Ok(())
 }
 
 fn drops() -> Verdict {
-    let area = Area::private(600)?;
+    let area = Mapping::private(600)?;
     area.fill_all(1);
     done(&area, 1, 598, numbers::MADV_DONTNEED)?;
     area.check(0, 1)?;
@@ -49,7 +49,7 @@ fn drops() -> Verdict {
 }
 
 fn drops_on_one_side() -> Verdict {
-    let area = Area::private(20)?;
+    let area = Mapping::private(20)?;
     area.fill_all(1);
     in_child(|| {
         done(&area, 0, 10, numbers::MADV_DONTNEED)?;
@@ -64,7 +64,7 @@ fn drops_on_one_side() -> Verdict {
 
 /// What others have is not dropped for them, nor for us.
 fn keeps_shared() -> Verdict {
-    let area = Area::shared(4)?;
+    let area = Mapping::shared(4)?;
     area.fill_all(1);
     done(&area, 0, 4, numbers::MADV_DONTNEED)?;
     area.check_all(1)?;
@@ -77,7 +77,7 @@ fn keeps_shared() -> Verdict {
 
 /// After `MADV_FREE` a page is the old one or empty, and what is written stays.
 fn frees() -> Verdict {
-    let area = Area::private(8)?;
+    let area = Mapping::private(8)?;
     area.fill_all(1);
     done(&area, 0, 8, numbers::MADV_FREE)?;
     (0..4).for_each(|page| area.fill(page, 2));
@@ -93,7 +93,7 @@ fn frees() -> Verdict {
 }
 
 fn children() -> Verdict {
-    let area = Area::private(600)?;
+    let area = Mapping::private(600)?;
     area.fill_all(1);
     done(&area, 10, 2, numbers::MADV_DONTFORK)?;
     done(&area, 100, 400, numbers::MADV_WIPEONFORK)?;
@@ -116,7 +116,7 @@ fn children() -> Verdict {
 }
 
 fn hints() -> Verdict {
-    let area = Area::private(4)?;
+    let area = Mapping::private(4)?;
     area.fill_all(1);
     for advice in [
         numbers::MADV_NORMAL,
@@ -134,7 +134,7 @@ fn hints() -> Verdict {
 
 /// All that is mapped is done, and then the hole complained of.
 fn holes() -> Verdict {
-    let area = Area::private(6)?;
+    let area = Mapping::private(6)?;
     area.fill_all(1);
     area.unmap(2, 1)?;
     for advice in [numbers::MADV_DONTNEED, numbers::MADV_NORMAL] {
@@ -150,7 +150,7 @@ fn holes() -> Verdict {
 
 fn errors() -> Verdict {
     const DROP: u32 = numbers::MADV_DONTNEED;
-    let area = Area::private_at(PLACE, 1)?;
+    let area = Mapping::private_at(PLACE, 1)?;
     area.fill_all(1);
     expect_error("no such advice", advise(PLACE, 1, 77), Errno::EINVAL)?;
     expect_error("odd start", advise(PLACE + 1, 1, DROP), Errno::EINVAL)?;

@@ -11,7 +11,7 @@ use user::sys::process::{self, Pid};
 use user::sys::signal::Signal;
 use user::sys::{Errno, raw, system};
 use user::testing::failure::expect_error;
-use user::testing::{Area, Case, Explain, Verdict, in_child};
+use user::testing::{Case, Explain, Mapping, Verdict, in_child};
 
 pub const CASES: &[Case] = cases![
     no_such_call => "arguments-no-such-call",
@@ -113,15 +113,15 @@ fn wrong_values() -> Verdict {
         expect_error("clock_gettime", result, Errno::EINVAL)?;
     }
     // Whatever they say, these change nothing for the caller.
-    let nobody = 0x7fff_fff0;
+    let unused = 0x7fff_fff0;
     expect_error(
         "tgkill",
-        call(numbers::__NR_tgkill as usize, &[nobody, nobody, 0]),
+        call(numbers::__NR_tgkill as usize, &[unused, unused, 0]),
         Errno::ESRCH,
     )?;
     expect_error(
         "prlimit64",
-        call(numbers::__NR_prlimit64 as usize, &[nobody, 3, 0, room]),
+        call(numbers::__NR_prlimit64 as usize, &[unused, 3, 0, room]),
         Errno::ESRCH,
     )
 }
@@ -242,7 +242,7 @@ fn at_random() -> Verdict {
     ];
     for seed in 0..40 {
         let pid = process::spawn(|| {
-            let Ok(area) = Area::private(4) else {
+            let Ok(area) = Mapping::private(4) else {
                 return 0;
             };
             // Nothing that is read waits for a person.

@@ -114,7 +114,7 @@ fn sharing_child(flags: u32, began: &AtomicU32, go: &AtomicU32, tid: &AtomicU32)
     }
 }
 
-/// A process of its own, in the same memory, that nobody waits for at first.
+/// A process of its own, in the same memory, which is not waited for at first.
 fn shared_memory() -> Verdict {
     let [began, go, tid] = [0, 0, 7].map(AtomicU32::new);
     let pid = sharing_child(0, &began, &go, &tid).or_fail("clone")?;

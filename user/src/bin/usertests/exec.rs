@@ -8,7 +8,7 @@ use user::sys::Errno;
 use user::sys::file;
 use user::sys::process::{self, StringList};
 use user::testing::child::{self, expect_exit};
-use user::testing::{Area, Case, Channel, Explain, Failure, Verdict, in_child};
+use user::testing::{Case, Channel, Explain, Failure, Mapping, Verdict, in_child};
 use user::{cases, ensure};
 
 use crate::helper;
@@ -136,7 +136,7 @@ fn again_and_again() -> Verdict {
 
 /// The old memory goes, and a parent's that was shared with it stays.
 fn from_a_large_process() -> Verdict {
-    let area = Area::private(1024)?;
+    let area = Mapping::private(1024)?;
     area.fill_all(1);
     for _ in 0..5 {
         in_child(|| {
@@ -216,7 +216,7 @@ fn script_errors() -> Verdict {
 
 /// After all the errors the program is what it was.
 fn failure_changes_nothing() -> Verdict {
-    let area = Area::private(8)?;
+    let area = Mapping::private(8)?;
     area.fill_all(1);
     let pipe = file::pipe().or_fail("pipe")?;
     file::set_descriptor_flags(pipe.read, file::FD_CLOEXEC).or_fail("F_SETFD")?;

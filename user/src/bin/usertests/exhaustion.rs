@@ -9,8 +9,8 @@ use user::sys::signal::Signal;
 use user::sys::{Errno, system};
 use user::testing::child::{self, expect_status};
 use user::testing::failure::expect_error;
-use user::testing::vmstat::{counter, settle};
-use user::testing::{Area, Case, Explain, Failure, Verdict, in_child};
+use user::testing::vmstat::{counter, quiesce};
+use user::testing::{Case, Explain, Failure, Mapping, Verdict, in_child};
 
 pub const CASES: &[Case] = cases![
     descriptors => "exhaustion-descriptors",
@@ -97,10 +97,10 @@ fn address_space() -> Verdict {
         );
         ensure!(count < 128, "{count} TiB in a space of 128");
         for place in places.iter().take(count) {
-            // SAFETY: nobody uses it.
+            // SAFETY: it is not in use.
             unsafe { memory::unmap(*place, STEP) }.or_fail("munmap")?;
         }
-        let area = Area::private(10)?;
+        let area = Mapping::private(10)?;
         area.fill_all(1);
         area.check_all(1)
     })
@@ -111,7 +111,7 @@ fn many_children() -> Verdict {
     const COUNT: usize = 200;
     for _ in 0..2 {
         let gate = file::pipe().or_fail("pipe")?;
-        let area = Area::private(4)?;
+        let area = Mapping::private(4)?;
         area.fill_all(1);
         let mut pids = [Pid(0); COUNT];
         let mut made = 0;
@@ -161,7 +161,7 @@ fn zombies() -> Verdict {
 /// One page in as many hands as there may be processes in a chain: each forks the next and lives
 /// on (rule M1: a count of holders does not wrap).
 fn sharers() -> Verdict {
-    fn next(area: &Area, left: u32) -> i32 {
+    fn next(area: &Mapping, left: u32) -> i32 {
         if area.check(0, 1).is_err() {
             return 1;
         }
@@ -177,12 +177,12 @@ fn sharers() -> Verdict {
             Err(_) => 3,
         }
     }
-    let area = Area::private(1)?;
+    let area = Mapping::private(1)?;
     area.fill_all(1);
     child::expect_exit(0, || next(&area, 300))
 }
 
-/// Memory that can be used up: what a small machine has, and only where nobody else suffers.
+/// Memory that can be used up: what a small machine has, and only where no other program suffers.
 /// In MiB.
 const SMALL_MACHINE: u64 = 300;
 
@@ -195,7 +195,7 @@ fn may_use_up_memory() -> bool {
 /// Touches memory until an error; or else the kernel ends the process.
 fn use_up() -> i32 {
     loop {
-        match Area::private(64) {
+        match Mapping::private(64) {
             Ok(area) => {
                 (0..64).for_each(|page| area.set(page, 0, 1));
                 core::mem::forget(area);
@@ -216,7 +216,7 @@ fn expect_starved(pid: Pid) -> Verdict {
     match known.contains(&status) {
         true => Ok(()),
         false => Err(Failure::new(format_args!(
-            "the one who used it up ended with {status}"
+            "the process that used it up ended with {status}"
         ))),
     }
 }
@@ -227,8 +227,8 @@ fn memory_for_one() -> Verdict {
     }
     for _ in 0..2 {
         expect_starved(process::spawn(use_up).or_fail("fork")?)?;
-        settle();
-        let area = Area::private(256)?;
+        quiesce();
+        let area = Mapping::private(256)?;
         area.fill_all(1);
         area.check_all(1)?;
     }
@@ -241,7 +241,7 @@ fn memory_for_children() -> Verdict {
         return Ok(());
     }
     let pages = counter("nr_free_pages").unwrap_or(0) as usize / 4;
-    let area = Area::private(pages)?;
+    let area = Mapping::private(pages)?;
     (0..pages).for_each(|page| area.set(page, 0, 1));
     let mut pids = [Pid(0); 6];
     let mut made = 0;
@@ -260,7 +260,7 @@ fn memory_for_children() -> Verdict {
     pids.iter()
         .take(made)
         .try_for_each(|pid| expect_starved(*pid))?;
-    settle();
+    quiesce();
     for page in 0..pages {
         ensure!(
             area.get(page, 0) == 1 && area.get(page, 1) == 0,
@@ -270,7 +270,7 @@ fn memory_for_children() -> Verdict {
     Ok(())
 }
 
-/// After much coming and going there are as many free pages as before (rule M11), where nobody
+/// After much coming and going there are as many free pages as before (rule M11), where no other program
 /// else takes any meanwhile.
 fn nothing_is_kept() -> Verdict {
     if !system::on_cowfork() {
@@ -278,7 +278,7 @@ fn nothing_is_kept() -> Verdict {
     }
     let work = || {
         for round in 0..20 {
-            let area = Area::private(50)?;
+            let area = Mapping::private(50)?;
             area.fill_all(round);
             let mut pids = [Pid(0); 4];
             for pid in &mut pids {
@@ -290,7 +290,7 @@ fn nothing_is_kept() -> Verdict {
             pids.into_iter()
                 .try_for_each(|pid| expect_status(pid, Status::Exited(0)))?;
         }
-        settle();
+        quiesce();
         Ok(())
     };
     // The first round fills caches that may grow once.

@@ -410,7 +410,7 @@ fn permissions() -> Verdict {
     write_file(c"program", TEXT, 0o755)?;
     file::access(c"text", R_OK).or_fail("access")?;
     file::access(c"text", W_OK).or_fail("access")?;
-    // Nobody executes what nobody may, the superuser neither.
+    // A file without an execute bit is not executed, by root neither.
     expect_error("access", file::access(c"text", X_OK), Errno::EACCES)?;
     file::access(c"program", X_OK).or_fail("access")?;
     expect_error("access", file::access(c"missing", 0), Errno::ENOENT)

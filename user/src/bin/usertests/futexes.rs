@@ -132,8 +132,8 @@ fn wrong_arguments() -> Verdict {
     expect_error("number", futex(&word, 99, 1, 0, None, 0), Errno::ENOSYS)?;
     let negative = futex(&word, linux::FUTEX_REQUEUE, u32::MAX, 0, Some(&word), 0);
     expect_error("negative", negative, Errno::EINVAL)?;
-    // Nobody waits: nobody is woken. What is not mapped matters only where it can be shared.
-    ensure!(wake(&word, 1, 1) == Ok(0), "somebody was woken");
+    // No waiter: none is woken. What is not mapped matters only where it can be shared.
+    ensure!(wake(&word, 1, 1) == Ok(0), "a waiter was woken");
     let elsewhere = bare(4096, linux::FUTEX_WAKE | PRIVATE, 1, none);
     ensure!(
         elsewhere == Ok(0),
@@ -225,7 +225,7 @@ fn requeue_if_unchanged() -> Verdict {
             moved += count.or_fail("requeue")?;
             process::sched_yield();
         }
-        ensure!(wake(&from, ALL, ALL) == Ok(0), "somebody has stayed");
+        ensure!(wake(&from, ALL, ALL) == Ok(0), "a waiter has stayed");
         ensure!(wake(&to, ALL, ALL) == Ok(2), "not all have come");
         Ok(())
     })
@@ -310,7 +310,7 @@ fn timeouts() -> Verdict {
             tv_nsec: (nanoseconds % 1_000_000_000) as i64,
         };
         let slept = futex(&word, operation, 0, &raw const time as usize, None, ALL);
-        expect_error("a wait that nobody ends", slept, Errno::ETIMEDOUT)?;
+        expect_error("a wait without a wake", slept, Errno::ETIMEDOUT)?;
         let taken = system::now() - begin;
         ensure!(taken >= SHORT, "it took {taken} ns, less than {SHORT}");
     }
@@ -447,14 +447,14 @@ fn locks_of_the_dead() -> Verdict {
     let words = unsafe { [&(*locks).entries[0].1, &(*locks).entries[1].1] };
     let child = child::start(|| {
         let own = process::gettid().0 as u32;
-        // SAFETY: as above; nobody else writes these.
+        // SAFETY: as above; no other code writes these.
         unsafe {
             let places = [0, 1].map(|index| &raw const (*locks).entries[index] as usize);
             (*locks).first = places[0];
             (*locks).entries[0].0 = places[1];
             (*locks).entries[1].0 = locks as usize;
         }
-        // One is its own and waited for, the other is somebody else's.
+        // One is its own and waited for, the other is another thread's.
         words[0].store(own | linux::FUTEX_WAITERS, Ordering::SeqCst);
         words[1].store(own + 1, Ordering::SeqCst);
         announce(locks as usize)?;
@@ -502,7 +502,7 @@ fn lock_that_was_pending() -> Verdict {
             announce(locks as usize)
         })?;
         dead += 1;
-        ensure!(dead < 1000, "nobody was woken");
+        ensure!(dead < 1000, "no waiter was woken");
         system::sleep_ms(1);
     }
     ensure!(
@@ -519,7 +519,7 @@ fn damaged_lists() -> Verdict {
         change(locks);
         in_child(|| announce(locks as usize))
     };
-    // SAFETY: all write fields of a structure that nobody else uses.
+    // SAFETY: all write fields of a structure that no other code uses.
     unsafe {
         odd(|locks| (*locks).first = 0)?;
         odd(|locks| (*locks).first = 1 << 60)?;

@@ -7,7 +7,7 @@ use user::sys::signal::Signal;
 use user::sys::{Errno, Result, raw};
 use user::testing::child::expect_signal;
 use user::testing::failure::expect_error;
-use user::testing::{Area, Case, Explain, Failure, Verdict, in_child};
+use user::testing::{Case, Explain, Failure, Mapping, Verdict, in_child};
 
 use linux_raw_sys::general as numbers;
 
@@ -168,7 +168,7 @@ fn guard_gap() -> Verdict {
         !(neighbour..PLACE).contains(&hinted),
         "mmap gave {hinted:#x}"
     );
-    // Who insists gets it.
+    // A caller that insists gets it.
     let inside = raw_map(neighbour + 100 * PAGE, 1, fixed);
     ensure!(inside == Ok(neighbour + 100 * PAGE), "mmap: {inside:x?}");
     Ok(())
@@ -186,7 +186,7 @@ fn grown_rights() -> Verdict {
     protect(PLACE - PAGE, DOWN).or_fail("mprotect")?;
     expect_signal(Signal::SIGSEGV, || write(PLACE - 3 * PAGE))?;
     write(PLACE);
-    let area = Area::private(1)?;
+    let area = Mapping::private(1)?;
     let elsewhere = protect(area.page(0), DOWN);
     expect_error("what does not grow", elsewhere, Errno::EINVAL)?;
     let both = protect(PLACE, DOWN | numbers::PROT_GROWSUP);

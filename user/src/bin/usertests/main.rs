@@ -30,6 +30,7 @@ mod registers;
 mod rights;
 mod scratch;
 mod signals;
+mod storage;
 mod threads;
 mod time;
 mod vectors;
@@ -68,6 +69,7 @@ fn main(arguments: Arguments) -> i32 {
             presence::CASES,
             files::CASES,
             directories::CASES,
+            storage::CASES,
             proc_files::CASES,
             time::CASES,
             exec::CASES,

@@ -8,7 +8,7 @@ use user::sys::signal::Signal;
 use user::sys::{Errno, Result, raw};
 use user::testing::child::{self, expect_signal};
 use user::testing::failure::expect_error;
-use user::testing::{Area, Case, Channel, Explain, Verdict, in_child};
+use user::testing::{Case, Channel, Explain, Mapping, Verdict, in_child};
 
 use linux_raw_sys::general as numbers;
 
@@ -32,7 +32,7 @@ pub const CASES: &[Case] = cases![
 ];
 
 fn fresh_is_zero() -> Verdict {
-    let area = Area::private(100)?;
+    let area = Mapping::private(100)?;
     (0..100).try_for_each(|page| area.check_zero(page))?;
     area.fill_all(1);
     area.check_all(1)
@@ -41,12 +41,12 @@ fn fresh_is_zero() -> Verdict {
 /// Rule M9, as far as one program can see: what was given back comes back empty.
 fn old_is_not_seen_again() -> Verdict {
     for _ in 0..20 {
-        let area = Area::private(64)?;
+        let area = Mapping::private(64)?;
         (0..64).try_for_each(|page| area.check_zero(page))?;
         area.fill_all(9);
         drop(area);
         in_child(|| {
-            let area = Area::private(64)?;
+            let area = Mapping::private(64)?;
             (0..64).try_for_each(|page| area.check_zero(page))
         })?;
     }
@@ -56,7 +56,7 @@ fn old_is_not_seen_again() -> Verdict {
 fn places_do_not_overlap() -> Verdict {
     let mut areas = [const { None }; 20];
     for (number, slot) in areas.iter_mut().enumerate() {
-        let area = Area::private(1 + number)?;
+        let area = Mapping::private(1 + number)?;
         area.fill_all(number as u64);
         *slot = Some(area);
     }
@@ -99,7 +99,7 @@ fn odd_lengths() -> Verdict {
 }
 
 fn unmap_in_the_middle() -> Verdict {
-    let area = Area::private(9)?;
+    let area = Mapping::private(9)?;
     area.fill_all(1);
     area.unmap(3, 2)?;
     for (page, there) in [(2, true), (3, false), (4, false), (5, true)] {
@@ -117,7 +117,7 @@ fn unmap_in_the_middle() -> Verdict {
 }
 
 fn unmap_over_holes() -> Verdict {
-    let area = Area::private(8)?;
+    let area = Mapping::private(8)?;
     area.unmap(2, 1)?;
     area.unmap(5, 2)?;
     area.unmap(0, 8)?;
@@ -126,9 +126,9 @@ fn unmap_over_holes() -> Verdict {
 }
 
 fn fixed_replaces() -> Verdict {
-    let area = Area::private(6)?;
+    let area = Mapping::private(6)?;
     area.fill_all(1);
-    // SAFETY: within the area, which nobody has references to.
+    // SAFETY: within the area, to which no reference exists.
     let placed = unsafe {
         memory::map_at(
             area.page(2),
@@ -255,7 +255,7 @@ fn sparse() -> Verdict {
     const COUNT: usize = 48;
     let mut areas = [const { None }; COUNT];
     for (number, slot) in areas.iter_mut().enumerate() {
-        let area = Area::private_at(0x1000_0000_0000 + (number << 33), 1)?;
+        let area = Mapping::private_at(0x1000_0000_0000 + (number << 33), 1)?;
         area.fill_all(number as u64);
         *slot = Some(area);
     }
@@ -273,7 +273,7 @@ fn sparse() -> Verdict {
 }
 
 fn shared() -> Verdict {
-    let area = Area::shared(4)?;
+    let area = Mapping::shared(4)?;
     (0..4).try_for_each(|page| area.check_zero(page))?;
     area.fill(0, 1);
     in_child(|| {
@@ -293,7 +293,7 @@ fn shared() -> Verdict {
 }
 
 fn shared_between_siblings() -> Verdict {
-    let area = Area::shared(1)?;
+    let area = Mapping::shared(1)?;
     let (there, back) = (Channel::new()?, Channel::new()?);
     let first = child::start(|| {
         for number in 0..50 {
@@ -322,7 +322,7 @@ fn shared_between_siblings() -> Verdict {
 
 fn many_mappings() -> Verdict {
     const COUNT: usize = 1000;
-    let area = Area::private(2 * COUNT)?;
+    let area = Mapping::private(2 * COUNT)?;
     // Every other page read-only: none can be joined with its neighbour.
     for number in 0..COUNT {
         area.protect(2 * number, 1, Protection::READ)?;
@@ -343,7 +343,7 @@ fn many_mappings() -> Verdict {
 
 fn map_and_unmap() -> Verdict {
     for round in 0..1000 {
-        let area = Area::private(1 + round % 7)?;
+        let area = Mapping::private(1 + round % 7)?;
         area.set(0, 0, 1);
         area.set(area.pages() - 1, 511, 2);
     }
@@ -354,7 +354,7 @@ fn map_and_unmap() -> Verdict {
 fn random_operations() -> Verdict {
     const PAGES: usize = 32;
     const PLACE: usize = 0x2000_0000_0000;
-    let area = Area::private_at(PLACE, PAGES)?;
+    let area = Mapping::private_at(PLACE, PAGES)?;
     // What each page is: mapped and with which word, and whether it may be written.
     let mut model = [Some((0, true)); PAGES];
     let mut random = Random::new(11);

@@ -7,7 +7,7 @@ use user::sys::signal::Signal;
 use user::sys::{Errno, Result};
 use user::testing::child::{self, expect_signal};
 use user::testing::failure::expect_error;
-use user::testing::{Area, Case, Channel, Explain, Verdict, in_child, pagemap};
+use user::testing::{Case, Channel, Explain, Mapping, Verdict, in_child, pagemap};
 
 use linux_raw_sys::general::{MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE};
 
@@ -65,7 +65,7 @@ fn expect_place(what: &str, placed: Result<usize>, expected: usize) -> Verdict {
 }
 
 fn shrinks_and_grows() -> Verdict {
-    let area = Area::private_at(PLACE, 8)?;
+    let area = Mapping::private_at(PLACE, 8)?;
     mark(PLACE, 8);
     expect_place("shrink", remap(PLACE, 8, 3, 0, 0), PLACE)?;
     expect_signal(Signal::SIGSEGV, || write(PLACE + 3 * PAGE))?;
@@ -73,7 +73,7 @@ fn shrinks_and_grows() -> Verdict {
     check(PLACE, 3)?;
     ensure!(read(PLACE + 3 * PAGE) == 0, "an old page is seen again");
     expect_place("nothing", remap(PLACE, 6, 6, 0, 0), PLACE)?;
-    let wall = Area::private_at(PLACE + 6 * PAGE, 1)?;
+    let wall = Mapping::private_at(PLACE + 6 * PAGE, 1)?;
     wall.protect(0, 1, Protection::READ)?;
     expect_error("no room", remap(PLACE, 6, 7, 0, 0), Errno::ENOMEM)?;
     let moved = remap(PLACE, 6, 700, MREMAP_MAYMOVE, 0).or_fail("mremap")?;
@@ -111,7 +111,7 @@ fn moves() -> Verdict {
 fn replaces() -> Verdict {
     let start = mapped(3)?;
     mark(start, 3);
-    let area = Area::private_at(PLACE, 6)?;
+    let area = Mapping::private_at(PLACE, 6)?;
     (0..6).for_each(|page| set(area.page(page), 99));
     expect_place(
         "mremap",
@@ -156,7 +156,7 @@ fn keeps_sharing() -> Verdict {
 
 fn whole_tables() -> Verdict {
     const PAGES: usize = 4 * 512;
-    let area = Area::private_at(PLACE - PAGE, PAGES + 2)?;
+    let area = Mapping::private_at(PLACE - PAGE, PAGES + 2)?;
     let touched = [0, 1, 2, 512, 1500, PAGES, PAGES + 1];
     touched
         .iter()
@@ -185,7 +185,7 @@ fn whole_tables() -> Verdict {
 
 /// A length of nothing maps shared memory once more.
 fn shared_memory() -> Verdict {
-    let area = Area::shared(4)?;
+    let area = Mapping::shared(4)?;
     area.fill(1, 5);
     let twin = remap(area.page(1), 0, 2, MREMAP_MAYMOVE, 0).or_fail("mremap of shared memory")?;
     in_child(|| {
@@ -234,7 +234,7 @@ fn keeps_the_old_place() -> Verdict {
 }
 
 fn errors() -> Verdict {
-    let area = Area::private_at(PLACE, 4)?;
+    let area = Mapping::private_at(PLACE, 4)?;
     mark(PLACE, 4);
     let kernel = 0xffff_8000_0000_0000;
     let to = |start, place| remap(start, 4, 4, MOVE_TO, place);

@@ -9,7 +9,7 @@ use user::sys::signal::Signal;
 use user::sys::{Errno, Result, raw};
 use user::testing::child::expect_signal;
 use user::testing::failure::expect_error;
-use user::testing::{Area, Case, Explain, Verdict, in_child};
+use user::testing::{Case, Explain, Mapping, Verdict, in_child};
 
 use linux_raw_sys::general as numbers;
 
@@ -54,7 +54,7 @@ fn expect_present<const N: usize>(address: usize, expected: [u8; N]) -> Verdict 
 }
 
 fn present() -> Verdict {
-    let area = Area::private_at(PLACE, 5)?;
+    let area = Mapping::private_at(PLACE, 5)?;
     expect_present(PLACE, [0; 5])?;
     write(PLACE + PAGE);
     ensure!(read(PLACE + 3 * PAGE) == 0, "a fresh page is not zero");
@@ -84,7 +84,7 @@ fn present_in_files() -> Verdict {
 }
 
 fn mincore_errors() -> Verdict {
-    let area = Area::private_at(PLACE, 4)?;
+    let area = Mapping::private_at(PLACE, 4)?;
     area.unmap(2, 1)?;
     let mut pages = [9; 4];
     let mut bad = |what, address, length, errno| {
@@ -125,7 +125,7 @@ fn populated() -> Verdict {
             unmap(start, 4 * PAGE).or_fail("munmap")?;
         }
     }
-    // What nobody may use is not there either, and is no error.
+    // Pages without rights are not there either, and is no error.
     let flags = numbers::MAP_PRIVATE | numbers::MAP_POPULATE;
     let start = raw_map(2 * PAGE, numbers::PROT_NONE, flags).or_fail("mmap")?;
     expect_present(start, [0; 2])?;
@@ -142,7 +142,7 @@ fn advise(address: usize, pages: usize, advice: u32) -> Result<()> {
 fn populated_by_advice() -> Verdict {
     const READING: u32 = numbers::MADV_POPULATE_READ;
     const WRITING: u32 = numbers::MADV_POPULATE_WRITE;
-    let area = Area::private_at(PLACE, 8)?;
+    let area = Mapping::private_at(PLACE, 8)?;
     advise(PLACE, 2, WRITING).or_fail("by writing")?;
     advise(PLACE + 2 * PAGE, 2, READING).or_fail("by reading")?;
     expect_present(PLACE, [1, 1, 1, 1, 0, 0, 0, 0])?;
@@ -153,14 +153,14 @@ fn populated_by_advice() -> Verdict {
         expect_error(what, advise(PLACE + page * PAGE, pages, advice), errno)
     };
     bad("writing where one may not", 4, 1, WRITING, Errno::EINVAL)?;
-    bad("using what nobody may", 5, 1, READING, Errno::EINVAL)?;
+    bad("using pages without rights", 5, 1, READING, Errno::EINVAL)?;
     bad("a hole", 6, 2, READING, Errno::ENOMEM)?;
     advise(PLACE + 4 * PAGE, 1, READING).or_fail("reading what may be read")?;
     expect_present(PLACE + 4 * PAGE, [1, 0, 1])
 }
 
 fn locked() -> Verdict {
-    let area = Area::private_at(PLACE, 6)?;
+    let area = Mapping::private_at(PLACE, 6)?;
     // From the middle of a page to the middle of another.
     call(numbers::__NR_mlock, [PLACE + PAGE + 100, PAGE, 0]).or_fail("mlock")?;
     expect_present(PLACE, [0, 1, 1, 0, 0, 0])?;
@@ -190,16 +190,16 @@ fn locked() -> Verdict {
 }
 
 fn locked_all() -> Verdict {
-    let area = Area::private_at(PLACE, 3)?;
+    let area = Mapping::private_at(PLACE, 3)?;
     area.protect(1, 1, Protection::NONE)?;
     let lock_all = |flags: u32| call(numbers::__NR_mlockall, [flags as usize, 0, 0]);
     lock_all(numbers::MCL_CURRENT | numbers::MCL_FUTURE).or_fail("mlockall")?;
     expect_present(PLACE, [1, 0, 1])?;
-    let later = Area::private(2)?;
+    let later = Mapping::private(2)?;
     expect_present(later.page(0), [1, 1])?;
-    in_child(|| expect_present(Area::private(2)?.page(0), [0, 0]))?;
+    in_child(|| expect_present(Mapping::private(2)?.page(0), [0, 0]))?;
     call(numbers::__NR_munlockall, [0; 3]).or_fail("munlockall")?;
-    let unlocked = Area::private_at(2 * PLACE, 2)?;
+    let unlocked = Mapping::private_at(2 * PLACE, 2)?;
     expect_present(unlocked.page(0), [0, 0])?;
     for flags in [0, 8, numbers::MCL_ONFAULT] {
         expect_error("mlockall", lock_all(flags), Errno::EINVAL)?;
@@ -208,7 +208,7 @@ fn locked_all() -> Verdict {
 }
 
 fn lock_errors() -> Verdict {
-    let area = Area::private_at(PLACE, 4)?;
+    let area = Mapping::private_at(PLACE, 4)?;
     area.protect(3, 1, Protection::NONE)?;
     area.unmap(1, 1)?;
     for number in [numbers::__NR_mlock, numbers::__NR_munlock] {
@@ -219,13 +219,13 @@ fn lock_errors() -> Verdict {
         call(number, [PLACE, 0, 0]).or_fail("nothing")?;
     }
     let unusable = call(numbers::__NR_mlock, [area.page(3), PAGE, 0]);
-    expect_error("what nobody may use", unusable, Errno::ENOMEM)?;
+    expect_error("pages without rights", unusable, Errno::ENOMEM)?;
     let flags = call(numbers::__NR_mlock2, [PLACE, PAGE, 2]);
     expect_error("flags", flags, Errno::EINVAL)
 }
 
 fn synced() -> Verdict {
-    let area = Area::private_at(PLACE, 3)?;
+    let area = Mapping::private_at(PLACE, 3)?;
     area.unmap(1, 1)?;
     let sync = |address: usize, length: usize, flags: u32| {
         call(numbers::__NR_msync, [address, length, flags as usize])
@@ -247,7 +247,7 @@ fn synced() -> Verdict {
     bad("kernel", sync(KERNEL, PAGE, SYNC), Errno::ENOMEM)
 }
 
-/// Memory that is a file without a name: shared by who maps it, and as long as it was made.
+/// Memory that is a file without a name: shared by all that map it, and as long as it was made.
 fn memory_as_a_file() -> Verdict {
     let create = |name: usize, flags: u32| {
         // SAFETY: it reads a string.

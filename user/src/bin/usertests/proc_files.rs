@@ -5,7 +5,7 @@ use user::sys::memory::PAGE;
 use user::sys::{process, system};
 use user::testing::pagemap::{self, Frame};
 use user::testing::vmstat::{Vmstat, counter};
-use user::testing::{Area, Case, Explain, Failure, Verdict, in_child};
+use user::testing::{Case, Explain, Failure, Mapping, Verdict, in_child};
 use user::{cases, ensure};
 
 pub const CASES: &[Case] = cases![
@@ -77,8 +77,8 @@ fn status_of_others() -> Verdict {
         );
         Ok(())
     })?;
-    let nobody = file::open(c"/proc/1073741823/status", O_RDONLY, 0);
-    user::testing::failure::expect_error("nobody's", nobody, user::sys::Errno::ENOENT)
+    let absent = file::open(c"/proc/1073741823/status", O_RDONLY, 0);
+    user::testing::failure::expect_error("no process", absent, user::sys::Errno::ENOENT)
 }
 
 fn memory() -> Verdict {
@@ -125,7 +125,7 @@ fn counters() -> Verdict {
     }
     ensure!(
         vmstat.get("no_such_counter").is_none(),
-        "a counter that nobody has"
+        "a counter that is not there"
     );
     Ok(())
 }
@@ -136,7 +136,7 @@ fn counters_count() -> Verdict {
     let (Some(forks), Some(copies)) = (counter("forks"), counter("cow_copies")) else {
         return Ok(());
     };
-    let area = Area::private(PAGES as usize)?;
+    let area = Mapping::private(PAGES as usize)?;
     area.fill_all(1);
     in_child(|| {
         area.fill_all(2);
@@ -151,7 +151,7 @@ fn counters_count() -> Verdict {
 }
 
 fn frames() -> Verdict {
-    let area = Area::private(4)?;
+    let area = Mapping::private(4)?;
     ensure!(
         area.frame(1)? == Frame::Absent,
         "an untouched page has a frame"

@@ -63,7 +63,7 @@ fn wait_any() -> Verdict {
     for _ in 0..COUNT {
         let (pid, status) = process::wait().or_fail("wait")?;
         let code = pids.iter().position(|known| *known == pid);
-        ensure!(code.is_some(), "{pid} is nobody's number");
+        ensure!(code.is_some(), "{pid} is no child's number");
         let code = code.unwrap_or(0);
         ensure!(
             status == Status::Exited(code as u8),
@@ -106,7 +106,11 @@ fn wait_for_a_stranger() -> Verdict {
         process::wait_for(process::getpid()),
         Errno::ECHILD,
     )?;
-    expect_error("nobody", process::wait_for(Pid(0x3fff_ffff)), Errno::ECHILD)?;
+    expect_error(
+        "no process",
+        process::wait_for(Pid(0x3fff_ffff)),
+        Errno::ECHILD,
+    )?;
     // A grandchild is not a child.
     let (number, done) = (Channel::new()?, Channel::new()?);
     let middle = child::start(|| {
@@ -314,7 +318,7 @@ fn kill_reader() -> Verdict {
     expect_status(pid, Status::Killed(Signal::SIGKILL))
 }
 
-/// Killed while it waits for a child of its own, who goes on.
+/// Killed while it waits for a child of its own, which goes on.
 fn kill_waiter() -> Verdict {
     let (started, go, done) = (Channel::new()?, Channel::new()?, Channel::new()?);
     let pid = child::start(|| {
@@ -335,7 +339,7 @@ fn kill_waiter() -> Verdict {
 
 fn kill_errors() -> Verdict {
     expect_error(
-        "nobody",
+        "no process",
         process::kill(Pid(0x3fff_ffff), Signal::SIGTERM),
         Errno::ESRCH,
     )?;

@@ -13,7 +13,7 @@ use user::sys::handler::{self, Context, Info};
 use user::sys::signal::Signal;
 use user::sys::{process, raw, system};
 use user::testing::child::{finish, start};
-use user::testing::{Area, Case, Explain, Failure, Verdict};
+use user::testing::{Case, Explain, Failure, Mapping, Verdict};
 use user::{cases, ensure};
 
 use super::vectors;
@@ -258,7 +258,7 @@ fn over_a_handler() -> Verdict {
 }
 
 fn over_faults() -> Verdict {
-    let area = Area::private(2)?;
+    let area = Mapping::private(2)?;
     let given = Image {
         rsi: area.page(0) as u64,
         rdi: area.page(1) as u64,

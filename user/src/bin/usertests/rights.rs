@@ -8,7 +8,7 @@ use user::sys::memory::{self, PAGE, Protection, Sharing};
 use user::sys::signal::Signal;
 use user::testing::child::expect_signal;
 use user::testing::failure::expect_error;
-use user::testing::{Area, Case, Explain, Verdict, in_child};
+use user::testing::{Case, Explain, Mapping, Verdict, in_child};
 
 use crate::memory::{read, unmap, write};
 use crate::scratch::{Scratch, expect_contents, write_file};
@@ -24,7 +24,7 @@ pub const CASES: &[Case] = cases![
 ];
 
 fn rights() -> Verdict {
-    let area = Area::private(2)?;
+    let area = Mapping::private(2)?;
     area.fill_all(1);
     for _ in 0..3 {
         area.protect(0, 2, Protection::READ)?;
@@ -43,7 +43,7 @@ fn rights() -> Verdict {
     expect_signal(Signal::SIGSEGV, || {
         read(start);
     })?;
-    // SAFETY: nobody else knows of the page.
+    // SAFETY: no other code knows of the page.
     unsafe { memory::protect(start, PAGE, Protection::READ_WRITE) }.or_fail("mprotect")?;
     ensure!(read(start) == 0, "the page is not zero");
     write(start);
@@ -52,7 +52,7 @@ fn rights() -> Verdict {
 
 fn rights_by_page() -> Verdict {
     const PAGES: usize = 12;
-    let area = Area::private(PAGES)?;
+    let area = Mapping::private(PAGES)?;
     area.fill_all(1);
     for page in (0..PAGES).step_by(2) {
         area.protect(page, 1, Protection::READ)?;
@@ -71,7 +71,7 @@ fn rights_by_page() -> Verdict {
 
 /// Rights that come and go over a fork leave the contents and the sharing alone.
 fn rights_keep_contents() -> Verdict {
-    let area = Area::private(4)?;
+    let area = Mapping::private(4)?;
     area.fill_all(1);
     area.protect(0, 4, Protection::READ)?;
     in_child(|| {
@@ -96,7 +96,7 @@ fn rights_of_the_descriptor() -> Verdict {
     expect_error("mmap to write", result, Errno::EACCES)?;
     let shared =
         memory::map_file(fd, PAGE, Protection::READ, Sharing::Shared).or_fail("mmap, shared")?;
-    // SAFETY: nobody else knows of the page.
+    // SAFETY: no other code knows of the page.
     let result = unsafe { memory::protect(shared, PAGE, Protection::READ_WRITE) };
     expect_error("mprotect to write", result, Errno::EACCES)?;
     // SAFETY: see above.
@@ -106,7 +106,7 @@ fn rights_of_the_descriptor() -> Verdict {
     let private =
         memory::map_file(fd, PAGE, Protection::READ, Sharing::Private).or_fail("mmap, private")?;
     file::close(fd).or_fail("close")?;
-    // SAFETY: nobody else knows of the page.
+    // SAFETY: no other code knows of the page.
     unsafe { memory::protect(private, PAGE, Protection::READ_WRITE) }.or_fail("mprotect")?;
     write(private);
     unmap(shared, PAGE).or_fail("munmap")?;
@@ -119,7 +119,7 @@ fn rights_unknown() -> Verdict {
     let odd = Protection(Protection::READ.0 | 0x100);
     let start = memory::map(PAGE, odd, Sharing::Private).or_fail("mmap")?;
     ensure!(read(start) == 0, "the page is not zero");
-    // SAFETY: nobody else knows of the page.
+    // SAFETY: no other code knows of the page.
     let result = unsafe { memory::protect(start, PAGE, odd) };
     expect_error("mprotect", result, Errno::EINVAL)?;
     unmap(start, PAGE).or_fail("munmap")
@@ -127,7 +127,7 @@ fn rights_unknown() -> Verdict {
 
 /// What lies before the hole has been changed.
 fn rights_over_holes() -> Verdict {
-    let area = Area::private(6)?;
+    let area = Mapping::private(6)?;
     area.fill_all(1);
     area.unmap(3, 1)?;
     // SAFETY: nothing of Rust's is there.
@@ -144,7 +144,7 @@ fn rights_that_one_may_not_have() -> Verdict {
     let _scratch = Scratch::enter()?;
     write_file(c"file", b"contents", 0o644)?;
     let fd = file::open(c"file", O_RDONLY, 0).or_fail("open")?;
-    let area = Area::private(4)?;
+    let area = Mapping::private(4)?;
     area.fill_all(1);
     area.protect(0, 2, Protection::READ)?;
     area.protect(3, 1, Protection::READ)?;
@@ -159,7 +159,7 @@ fn rights_that_one_may_not_have() -> Verdict {
 }
 
 /// Looks which pages can be written and which can only be read.
-fn expect_rights(area: &Area, readable: &[usize], writable: &[usize]) -> Verdict {
+fn expect_rights(area: &Mapping, readable: &[usize], writable: &[usize]) -> Verdict {
     for &page in readable {
         read(area.page(page));
         expect_signal(Signal::SIGSEGV, || write(area.page(page)))?;

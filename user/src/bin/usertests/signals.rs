@@ -66,7 +66,7 @@ fn group_while_forking() -> Verdict {
         file::close(alive.write).or_fail("close")?;
         // The end, when the last member of the group has been killed.
         let count = file::read(alive.read, &mut [0]).or_fail("read")?;
-        ensure!(count == 0, "round {round}: somebody outlived the group");
+        ensure!(count == 0, "round {round}: a process outlived the group");
         file::close(alive.read).or_fail("close")?;
         child::expect_status(leader, Status::Killed(Signal::SIGKILL))?;
     }

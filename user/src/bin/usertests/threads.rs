@@ -66,7 +66,7 @@ fn odd_requests() -> Verdict {
     expect_error("clone3 of a thread with a signal", made, Errno::EINVAL)
 }
 
-/// The number of a thread is nobody else's while it lives, and not a process's.
+/// The number of a thread belongs to no other thread while it lives, and not a process's.
 fn numbers_stay_taken() -> Verdict {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -268,7 +268,7 @@ fn in_proc() -> Verdict {
     })
 }
 
-/// What the links to who asks lead the calling thread to.
+/// Where the links to the caller lead the calling thread.
 fn itself_in_proc(name: &str) -> Verdict {
     let mut buffer = [0; 256];
     let (pid, tid) = (process::getpid(), process::gettid());

@@ -77,7 +77,7 @@ fn realtime() -> Verdict {
         .or_fail("clock")?
         .saturating_sub(real);
     let monotonic = system::now() - monotonic;
-    // They run at the same pace, unless somebody sets the time of day just now.
+    // They run at the same pace, unless the time of day is set just now.
     ensure!(
         real >= 25 * MS && real <= monotonic + 5_000 * MS,
         "{real} and {monotonic} ns went by"

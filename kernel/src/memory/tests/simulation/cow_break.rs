@@ -6,7 +6,6 @@
 use super::*;
 use crate::memory::planted::{Planted, plant};
 use core::cell::Cell;
-use core::pin::pin;
 
 /// Seeds of each test.
 const SEEDS: u64 = 60;
@@ -20,18 +19,6 @@ struct Common {
     /// The first thread still forks.
     forking: Cell<bool>,
     running: Cell<usize>,
-}
-
-/// Does something that may wait, while this CPU serves the others.
-fn drive<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    loop {
-        if let Some(result) = future.as_mut().now_or_never() {
-            return result;
-        }
-        shootdown::serve();
-        schedule::pause();
-    }
 }
 
 /// Has children that go away at some time.

@@ -36,7 +36,7 @@ use program::Thread;
 use std::panic::catch_unwind;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
-use world::{Process, World};
+use world::{Process, World, drive};
 
 /// Scheduling points after which a run must have come to its end, for each operation.
 const POINTS: u64 = 4_000;

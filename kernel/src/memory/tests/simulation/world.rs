@@ -15,9 +15,10 @@ use crate::testing::sim::{self, schedule, stores};
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll};
+use futures_util::FutureExt;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Wake, Waker};
@@ -206,6 +207,19 @@ impl World {
         }
         current::leave();
         shootdown::serve();
+    }
+}
+
+/// Enters the kernel for a call that may wait, while this CPU serves the others.
+pub fn drive<T>(future: impl Future<Output = T>) -> T {
+    stores::drain();
+    let mut future = pin!(future);
+    loop {
+        if let Some(result) = future.as_mut().now_or_never() {
+            return result;
+        }
+        shootdown::serve();
+        schedule::pause();
     }
 }
 

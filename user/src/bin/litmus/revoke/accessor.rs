@@ -33,7 +33,7 @@ pub fn access(
         check_load(plan.take, steady, before, after, result, address)?;
         tell(trial, before, after, result.is_ok());
         let last = &board.accessed[number];
-        // Who has told that it was refused writes no more in this round: what is found in the next
+        // A thread that was refused writes no more in this round: what is found in the next
         // one is then of that round.
         if steady && before == after && last.load(Relaxed) != before.0 {
             if writes {

@@ -11,7 +11,7 @@ use super::moment::{Board, HERE, Moment, Phase, THERE, value};
 use super::{Plan, Take};
 use crate::trial::Trial;
 
-/// The one who gives and takes.
+/// The thread that gives and takes rights.
 pub fn lead(trial: &Trial, plan: &Plan, board: &Board, accessors: usize) -> Verdict {
     let enter = |moment: Moment| board.moment.store(moment.0, SeqCst);
     let all_in = |moment: Moment| {
@@ -37,14 +37,14 @@ pub fn lead(trial: &Trial, plan: &Plan, board: &Board, accessors: usize) -> Verd
             if plan.twice { size.max(2) - 1 } else { size },
         )?;
         board.taken(round);
-        settle(trial, plan, board, round, &all_in)?;
+        quiesce(trial, plan, board, round, &all_in)?;
         trial.count(1);
     }
     Ok(())
 }
 
 /// After the call: looks that nothing changes any more, and waits until all were refused.
-fn settle(
+fn quiesce(
     trial: &Trial,
     plan: &Plan,
     board: &Board,
@@ -76,7 +76,7 @@ fn settle(
         let after = look();
         ensure!(
             before == after,
-            "after the call the page had {before:x?}, and then {after:x?}: somebody still writes"
+            "after the call the page had {before:x?}, and then {after:x?}: a thread still writes"
         );
         if plan.take == Take::Place {
             unmap_there()?;
@@ -95,7 +95,7 @@ fn give(plan: &Plan, board: &Board, round: u64) -> Verdict {
         // SAFETY: just mapped.
         unsafe { ((HERE + page * PAGE) as *mut u64).write_volatile(value(round, 0)) };
     }
-    // SAFETY: just mapped. Those who are too early use atomics or assembler.
+    // SAFETY: just mapped. Those that are too early use atomics or assembler.
     unsafe { AtomicU64::from_ptr(board.address() as *mut u64) }.store(value(round, 0), Relaxed);
     if plan.take != Take::Unmap && plan.take != Take::Place && size == 1 {
         // Also the other way back: a right is given to a page that is there.
@@ -109,7 +109,7 @@ fn give(plan: &Plan, board: &Board, round: u64) -> Verdict {
 
 fn take(what: Take, start: usize, pages: usize) -> Verdict {
     let length = pages * PAGE;
-    // SAFETY: this part of the address space is this case's own, and who still uses it is ready
+    // SAFETY: this part of the address space is this case's own, and a thread that still uses it is ready
     // for faults.
     unsafe {
         match what {

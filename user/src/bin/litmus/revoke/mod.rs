@@ -3,7 +3,7 @@
 //! One thread takes pages away from the others, by `munmap`, `mremap`, `mprotect` or `madvise`, and
 //! says so when the call has returned. From then on every access faults, with the right `si_code`
 //! and `si_addr`, or shows what the call promises. Until then it may do either, but an access never
-//! reaches a frame that is somebody else's: a stranger in another process fills every fresh frame
+//! reaches a frame of another process: a stranger in another process fills every fresh frame
 //! with its mark, and looks whether the mark stays.
 //!
 //! ```text
@@ -17,7 +17,7 @@
 //! - CVE-2018-18281: Linux's `mremap` let go of the page tables' locks before it flushed. A
 //!   thread that wrote by the old address wrote to the page after it had been freed from the new
 //!   place, and the frame was a stranger's (`mremap`).
-//! - 3ea277194daa: Linux's `mprotect` found an entry that somebody else had changed and not flushed
+//! - 3ea277194daa: Linux's `mprotect` found an entry that another thread had changed and not flushed
 //!   yet, had nothing to do, flushed nothing, and returned too early (`mprotect-twice`).
 //! - 60bae7370896: the same with `MADV_DONTNEED` (`dontneed`, `dontneed-twice`). Two
 //!   threads that drop overlapping ranges are the same once more (`munmap-overlapping`).
@@ -51,7 +51,7 @@ const OUTCOMES: &[&str] = &[
 pub const CASES: &[Case] = &[
     Case {
         name: "munmap",
-        summary: "munmap against accessors: gone when it returns, and nobody else's frame is reached",
+        summary: "munmap against accessors: gone when it returns, and no other process's frame is reached",
         outcomes: OUTCOMES,
         run: |trial| run(trial, Plan::of(Take::Unmap)),
     },
@@ -59,29 +59,13 @@ pub const CASES: &[Case] = &[
         name: "munmap-tables",
         summary: "the same with so much memory that page tables are freed",
         outcomes: OUTCOMES,
-        run: |trial| {
-            run(
-                trial,
-                Plan {
-                    sizes: LARGE,
-                    ..Plan::of(Take::Unmap)
-                },
-            )
-        },
+        run: |trial| run(trial, Plan::of(Take::Unmap).sizes(LARGE)),
     },
     Case {
         name: "munmap-overlapping",
         summary: "two threads drop overlapping ranges: what is in both is gone when one returns",
         outcomes: OUTCOMES,
-        run: |trial| {
-            run(
-                trial,
-                Plan {
-                    twice: true,
-                    ..Plan::of(Take::Unmap)
-                },
-            )
-        },
+        run: |trial| run(trial, Plan::of(Take::Unmap).twice()),
     },
     Case {
         name: "mprotect-none",
@@ -99,15 +83,7 @@ pub const CASES: &[Case] = &[
         name: "mprotect-twice",
         summary: "two threads at once: the one that finds it done returns no earlier (3ea277194daa)",
         outcomes: OUTCOMES,
-        run: |trial| {
-            run(
-                trial,
-                Plan {
-                    twice: true,
-                    ..Plan::of(Take::Write)
-                },
-            )
-        },
+        run: |trial| run(trial, Plan::of(Take::Write).twice()),
     },
     Case {
         name: "mremap",
@@ -125,15 +101,7 @@ pub const CASES: &[Case] = &[
         name: "dontneed-twice",
         summary: "two threads at once: the one that finds nothing returns no earlier (60bae7370896)",
         outcomes: OUTCOMES,
-        run: |trial| {
-            run(
-                trial,
-                Plan {
-                    twice: true,
-                    ..Plan::of(Take::Contents)
-                },
-            )
-        },
+        run: |trial| run(trial, Plan::of(Take::Contents).twice()),
     },
 ];
 
@@ -191,6 +159,14 @@ impl Plan {
 
     pub const fn between(self, between: Between) -> Self {
         Self { between, ..self }
+    }
+
+    /// By two threads at once.
+    pub const fn twice(self) -> Self {
+        Self {
+            twice: true,
+            ..self
+        }
     }
 
     pub const fn sizes(self, sizes: &'static [usize]) -> Self {

@@ -83,7 +83,7 @@ impl Board {
     }
 }
 
-/// What accessors find and leave: who wrote it, in which round.
-pub fn value(round: u64, who: usize) -> u64 {
-    round << 8 | who as u64
+/// What accessors find and leave: the writer, and the round.
+pub fn value(round: u64, writer: usize) -> u64 {
+    round << 8 | writer as u64
 }

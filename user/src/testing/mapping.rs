@@ -15,12 +15,12 @@ use crate::testing::{Explain, Failure, Verdict};
 pub const WORDS: usize = PAGE / size_of::<u64>();
 
 /// A mapping, given back at the end.
-pub struct Area {
+pub struct Mapping {
     start: usize,
     pages: usize,
 }
 
-impl Area {
+impl Mapping {
     /// Fresh private pages.
     pub fn private(pages: usize) -> Result<Self, Failure> {
         Self::map(pages, Sharing::Private)
@@ -72,13 +72,13 @@ impl Area {
 
     /// A word that several threads, or processes when the area is shared, use at a time.
     pub fn atom(&self, page: usize, word: usize) -> &AtomicU64 {
-        // SAFETY: within the mapping, aligned; and whoever else has a reference has one to the same
+        // SAFETY: within the mapping, aligned; and every other reference is to the same
         // atomic.
         unsafe { AtomicU64::from_ptr(self.word(page, word)) }
     }
 
     pub fn get(&self, page: usize, word: usize) -> u64 {
-        // SAFETY: `word` stays within the mapping, which nobody has a reference to.
+        // SAFETY: `word` stays within the mapping, to which no reference exists.
         unsafe { self.word(page, word).read_volatile() }
     }
 
@@ -156,7 +156,7 @@ impl Area {
     }
 }
 
-impl Drop for Area {
+impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the area goes, and it was the only way to its memory.
         let _ = unsafe { memory::unmap(self.start, self.pages * PAGE) };
