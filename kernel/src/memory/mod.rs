@@ -71,6 +71,7 @@ pub use space::map::MapRequest;
 pub use space::placement::Placement;
 pub use space::populate::Populate;
 pub use space::remap::{Remap, Target};
+pub use space::usage::Footprint;
 pub use statistics::statistics;
 pub use stats::counters::{Counter, count, total};
 pub use tlb::shootdown::serve;
@@ -95,12 +96,12 @@ pub fn between_polls() {
 /// `aside` bytes of physical memory, in whole frames, are left to the caller for good;
 /// returns where they are.
 pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
+    stats::counters::init();
     fault_injection::init();
     let aside = frame::init(boot, aside);
     frame::init_caches();
     #[cfg(target_os = "none")]
     heap::global::init(reclaim::reclaimer::reclaim_all_cpus);
-    stats::counters::init();
     frame::zeroed_pool::init();
     ipi::init();
     space::current::init();

@@ -6,7 +6,7 @@
 //!   proper, with what the loader tells; `topology`: what ACPI tells; `ranges`: free memory.
 //! * `features`: what the CPU has. `paging`: the kernel's tables. `percpu`: each CPU's own data.
 //!   `bring_up`: what each CPU does first.
-//! * `vectors`, `interrupts`: the way in from everywhere. `registers`, `user_entry`, `user`, `fpu`:
+//! * `vectors`, `interrupts`: the way in from everywhere. `registers`, `segments`, `user_entry`, `user`, `fpu`:
 //!   user mode; `sigframe`, `fpuframe`: what a signal handler finds on its stack.
 //! * `pages`: whole pages copied and zeroed, beside a program's vector registers.
 //! * `apic`, `smp`, `time`, `rtc`, `calendar`: controllers, other CPUs, clocks.
@@ -34,6 +34,7 @@ mod random;
 mod ranges;
 mod registers;
 mod rtc;
+mod segments;
 mod serial;
 mod sigframe;
 mod smp;
@@ -50,7 +51,7 @@ pub use cell::PerMachine;
 pub use exception::{KernelException, backtrace};
 pub use fpu::{FpuState, save_loaded as save_loaded_fpu};
 pub use interrupts::idle;
-pub use layout::{HEAP, frame_ptr, scheduling_point};
+pub use layout::{HEAP, frame_at, frame_ptr, scheduling_point};
 pub use pages::{copy_page, page_moves, zero_page};
 pub use paging::{
     clear_root, flush_all, flush_page, load_kernel_root, load_root, load_root_keeping,

@@ -28,7 +28,9 @@ pub(in crate::memory) mod zeroed_pool;
 pub(in crate::memory) use chain::Chain;
 pub use heap_frames::heap_frames;
 #[cfg(target_os = "none")]
-pub(in crate::memory) use heap_frames::{has_for_heap, take_for_heap};
+pub(in crate::memory) use heap_frames::{
+    give_back_slab, has_for_heap, take_for_heap, take_for_slab,
+};
 #[cfg(all(test, not(loom)))]
 pub(in crate::memory) use metadata::set_holders;
 pub(in crate::memory) use metadata::{

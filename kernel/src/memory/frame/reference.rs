@@ -11,7 +11,7 @@ use crate::memory::stats::counters::{Counter, count};
 use core::mem;
 
 /// A fresh frame with the caller as its only holder. Nothing is known of its bytes.
-fn allocate(purpose: Purpose) -> Result<Frame, OutOfMemory> {
+pub(super) fn allocate(purpose: Purpose) -> Result<Frame, OutOfMemory> {
     let found = pool::allocate(purpose).or_else(take_last);
     if found.is_none() {
         count(Counter::AllocationsFailed);

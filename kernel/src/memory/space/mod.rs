@@ -59,4 +59,4 @@ pub(in crate::memory) mod populate;
 pub(in crate::memory) mod protect;
 pub(in crate::memory) mod remap;
 pub(in crate::memory) mod stack_growth;
-mod usage;
+pub mod usage;

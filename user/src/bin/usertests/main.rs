@@ -20,6 +20,7 @@ mod futexes;
 mod growth;
 mod helper;
 mod limits;
+mod many_areas;
 mod memory;
 mod moving;
 mod pipes;
@@ -29,6 +30,7 @@ mod processes;
 mod registers;
 mod rights;
 mod scratch;
+mod segments;
 mod signals;
 mod storage;
 mod threads;
@@ -63,6 +65,7 @@ fn main(arguments: Arguments) -> i32 {
             advice::CASES,
             vectors::CASES,
             registers::CASES,
+            segments::CASES,
             rights::CASES,
             growth::CASES,
             limits::CASES,
@@ -75,6 +78,7 @@ fn main(arguments: Arguments) -> i32 {
             exec::CASES,
             elf::CASES,
             arguments::CASES,
+            many_areas::CASES,
             exhaustion::CASES,
         ],
     )
