@@ -101,6 +101,9 @@ async fn whole_life(line: CommandLine) {
     if let Some(which) = line.get("fail_allocation") {
         fail_allocations(which);
     }
+    if line.get("fail_heap").is_some() {
+        memory::reach_heap();
+    }
     if line.get("fail_nth").is_some() {
         process::allow_failing();
     }

@@ -3,6 +3,9 @@
 //! Each allocation that a program can cause calls [`check`] first. Two counters decide: one
 //! for the whole machine, and one of each CPU. As long as neither was ever set, a check is
 //! one load and a branch.
+//!
+//! Allocations from the kernel's heap count only after [`reach_heap`] (parameter `fail_heap`): an
+//! allocation that cannot fail gracefully then ends the kernel, which is how such are found.
 
 use crate::arch::{self, MAX_CPUS, PerMachine};
 use crate::memory::stats::counters::{Counter, count};
@@ -11,6 +14,24 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// This allocation was chosen to fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::memory) struct Injected;
+
+/// Whether allocations from the kernel's heap count and fail too. Set once, by the command line.
+static REACHES_HEAP: AtomicBool = AtomicBool::new(false);
+
+/// From now on allocations from the kernel's heap are checked too.
+pub fn reach_heap() {
+    REACHES_HEAP.store(true, Ordering::Relaxed);
+}
+
+/// As [`check`], for an allocation from the kernel's heap: fails only after [`reach_heap`].
+#[inline]
+#[cfg(target_os = "none")]
+pub(in crate::memory) fn check_heap() -> Result<(), Injected> {
+    match REACHES_HEAP.load(Ordering::Relaxed) {
+        true => check(),
+        false => Ok(()),
+    }
+}
 
 struct Injection {
     /// Set with the first counter, and never cleared.

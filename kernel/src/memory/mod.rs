@@ -50,7 +50,9 @@ mod tests;
 pub use crate::arch::level::{Level, USER_END, USER_ENTRIES, page_of};
 pub use crate::arch::{FRAME_SIZE, Frame};
 pub use audit::{Audit, audit};
-pub use fault_injection::{ALL_FAIL, fail_allocation, fail_allocation_here, fail_allocations};
+pub use fault_injection::{
+    ALL_FAIL, fail_allocation, fail_allocation_here, fail_allocations, reach_heap,
+};
 pub use frame::kernel_page::KernelPage;
 pub use frame::zeroed_pool::run as run_zeroed_pool;
 pub use frame::{
