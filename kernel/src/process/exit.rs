@@ -287,7 +287,7 @@ pub struct ChildReport {
 /// Waits until there is news of a child that the selector matches. `None`, if it may not wait.
 ///
 /// # Errors
-/// `ECHILD` when there is no such child; and when the caller is called away.
+/// `ECHILD` when there is no such child; and when a signal interrupts the wait.
 pub async fn wait(
     parent: &Process,
     selector: Selector,

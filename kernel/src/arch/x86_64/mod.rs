@@ -6,7 +6,7 @@
 //!   proper, with what the loader tells; `topology`: what ACPI tells; `ranges`: free memory.
 //! * `features`: what the CPU has. `paging`: the kernel's tables. `percpu`: each CPU's own data.
 //!   `bring_up`: what each CPU does first.
-//! * `vectors`, `interrupts`: the way in from everywhere. `registers`, `user_entry`, `user`, `fpu`:
+//! * `vectors`, `interrupts`: the way in from everywhere. `registers`, `segments`, `user_entry`, `user`, `fpu`:
 //!   user mode; `sigframe`, `fpuframe`: what a signal handler finds on its stack.
 //! * `pages`: whole pages copied and zeroed, beside a program's vector registers.
 //! * `apic`, `smp`, `time`, `rtc`, `calendar`: controllers, other CPUs, clocks.
@@ -34,6 +34,7 @@ mod random;
 mod ranges;
 mod registers;
 mod rtc;
+mod segments;
 mod serial;
 mod sigframe;
 mod smp;

@@ -34,7 +34,7 @@ pub struct PerCpu {
     scratch: Cell<u64>,
     /// Which CPU this is.
     id: Cell<usize>,
-    /// The stamp of the user context whose FS and GS bases are in the registers.
+    /// The stamp of the user context whose segments are in the registers.
     pub segments: Cell<u64>,
     /// The stamp of the FPU state that is in the registers.
     pub fpu: Cell<u64>,
@@ -45,7 +45,7 @@ pub struct PerCpu {
     /// Added to this CPU's TSC to get the boot CPU's; see `time`.
     pub tsc_offset: Cell<u64>,
     tss: UnsafeCell<TaskStateSegment>,
-    gdt: UnsafeCell<GlobalDescriptorTable<8>>,
+    gdt: UnsafeCell<GlobalDescriptorTable<10>>,
     /// The local APIC's id, written before the CPU is counted in [`COUNT`].
     apic_id: AtomicU32,
 }
@@ -61,16 +61,18 @@ pub const SCRATCH: usize = offset_of!(PerCpu, scratch);
 /// As [`KERNEL_STACK`].
 pub const FRAME: usize = offset_of!(PerCpu, frame);
 
-/// The selectors, in the order that SYSCALL and SYSRET want (Intel SDM vol. 3,
-/// 5.8.8).
-pub const KERNEL_CODE: SegmentSelector = SegmentSelector::new(1, PrivilegeLevel::Ring0);
+/// The selectors. SYSCALL and SYSRET want the code and stack segments of each ring in this order
+/// (Intel SDM vol. 3, 5.8.8). Programs see those of user mode, and some compare them with Linux's
+/// numbers (0x33 and 0x2b), so all are where Linux has them; what it has for 32-bit programs is left
+/// out.
+pub const KERNEL_CODE: SegmentSelector = SegmentSelector::new(2, PrivilegeLevel::Ring0);
 /// The stack segment of the kernel.
-pub const KERNEL_DATA: SegmentSelector = SegmentSelector::new(2, PrivilegeLevel::Ring0);
+pub const KERNEL_DATA: SegmentSelector = SegmentSelector::new(3, PrivilegeLevel::Ring0);
 /// The stack segment of user mode.
-pub const USER_DATA: SegmentSelector = SegmentSelector::new(3, PrivilegeLevel::Ring3);
+pub const USER_DATA: SegmentSelector = SegmentSelector::new(5, PrivilegeLevel::Ring3);
 /// The code segment of user mode.
-pub const USER_CODE: SegmentSelector = SegmentSelector::new(4, PrivilegeLevel::Ring3);
-const TASK: SegmentSelector = SegmentSelector::new(5, PrivilegeLevel::Ring0);
+pub const USER_CODE: SegmentSelector = SegmentSelector::new(6, PrivilegeLevel::Ring3);
+const TASK: SegmentSelector = SegmentSelector::new(8, PrivilegeLevel::Ring0);
 
 /// Indices in the interrupt stack table.
 pub const IST_NMI: u16 = 0;
@@ -192,12 +194,22 @@ pub unsafe fn init(index: usize) {
         tss.interrupt_stack_table[slot as usize] = VirtAddr::new(stack.top(index) as u64);
     }
     let mut gdt = GlobalDescriptorTable::empty();
-    gdt.append(Descriptor::kernel_code_segment());
-    gdt.append(Descriptor::kernel_data_segment());
-    gdt.append(Descriptor::user_data_segment());
-    gdt.append(Descriptor::user_code_segment());
+    let unused = || Descriptor::UserSegment(0);
     // SAFETY: the TSS is in a static, at its place for good.
-    gdt.append(unsafe { Descriptor::tss_segment_unchecked(cpu.tss.get()) });
+    let task = unsafe { Descriptor::tss_segment_unchecked(cpu.tss.get()) };
+    for (descriptor, selector) in [
+        (unused(), None),
+        (Descriptor::kernel_code_segment(), Some(KERNEL_CODE)),
+        (Descriptor::kernel_data_segment(), Some(KERNEL_DATA)),
+        (unused(), None),
+        (Descriptor::user_data_segment(), Some(USER_DATA)),
+        (Descriptor::user_code_segment(), Some(USER_CODE)),
+        (unused(), None),
+        (task, Some(TASK)),
+    ] {
+        let place = gdt.append(descriptor);
+        debug_assert!(selector.is_none_or(|selector| selector == place));
+    }
 
     // SAFETY: the caller promises that only this CPU uses this entry and that
     // neither table is loaded yet. The selectors are those of the table just

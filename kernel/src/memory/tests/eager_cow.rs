@@ -95,7 +95,7 @@ fn a_page_that_is_meant_to_be_shared_is_not_copied() {
     assert_clean(&[parent], &[object]);
 }
 
-/// Two CPUs write, the one after the other, a page that is copied ahead and one that is not, while
+/// Two CPUs write, the one after the other, a page that fork copies eagerly and one that it does not, while
 /// a fork waits for the second CPU. Returns what the child has of each.
 fn written_while_fork_waits() -> (u8, u8) {
     let _machine = sim::Machine::start(2, 1024);
@@ -124,7 +124,7 @@ fn written_while_fork_waits() -> (u8, u8) {
 }
 
 #[test]
-fn m3_what_is_copied_ahead_is_what_all_cpus_have_written() {
+fn m3_an_eager_copy_has_what_all_cpus_have_written() {
     assert_eq!(written_while_fork_waits(), (6, 6));
     plant(Some(Planted::EagerCowBeforeAcks));
     let found = written_while_fork_waits();

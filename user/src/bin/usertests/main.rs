@@ -20,6 +20,7 @@ mod futexes;
 mod growth;
 mod helper;
 mod limits;
+mod many_areas;
 mod memory;
 mod moving;
 mod pipes;
@@ -29,6 +30,7 @@ mod processes;
 mod registers;
 mod rights;
 mod scratch;
+mod segments;
 mod signals;
 mod threads;
 mod time;
@@ -62,6 +64,7 @@ fn main(arguments: Arguments) -> i32 {
             advice::CASES,
             vectors::CASES,
             registers::CASES,
+            segments::CASES,
             rights::CASES,
             growth::CASES,
             limits::CASES,
@@ -73,6 +76,7 @@ fn main(arguments: Arguments) -> i32 {
             exec::CASES,
             elf::CASES,
             arguments::CASES,
+            many_areas::CASES,
             exhaustion::CASES,
         ],
     )
