@@ -63,6 +63,7 @@ fn kernel_start(boot: BootInfo) -> ! {
     for cpu in 0..arch::cpu_count() {
         drop(sched::executor().spawn_on(cpu, "reclaim", memory::run_reclaimer()));
     }
+    drop(sched::executor().spawn("dead maps", memory::run_dead_maps()));
     drop(sched::executor().spawn_background("zero", memory::run_zeroed_pool()));
     drop(sched::executor().spawn("kernel", whole_life(line, loaded.is_ok())));
     arch::start_cpus(worker);

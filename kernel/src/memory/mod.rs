@@ -80,6 +80,7 @@ pub use tlb::shootdown::serve;
 pub use user::error::AccessError;
 pub use user::futex_word::check_futex_word;
 pub use user::user_buf::UserBuf;
+pub use vma::dead_maps::run as run_dead_maps;
 pub use vma::limits::Limits;
 pub use vma::map::VmaMap;
 pub use vma::vm_area::{Backing, Protection, Vma, VmaFlags};
@@ -114,5 +115,6 @@ pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
     tlb::asid::init(if without { 0 } else { arch::pcids() });
     reclaim::reclaimer::init();
     tlb::shootdown::init();
+    vma::dead_maps::init();
     aside
 }
