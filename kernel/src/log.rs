@@ -45,8 +45,10 @@ impl Log for KernelLog {
     fn flush(&self) {}
 }
 
-/// Starts the log.
-pub fn init() {
+/// Starts the log. `arch` declares it (`arch/upward.rs`) and calls it on the first CPU.
+#[cfg(target_os = "none")]
+#[unsafe(no_mangle)]
+fn kernel_log() {
     // It is an error to set it twice; the first stays.
     let _ = log::set_logger(&KernelLog);
     log::set_max_level(LevelFilter::Info);

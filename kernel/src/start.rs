@@ -21,7 +21,6 @@ const NOT_STARTED: u8 = 127;
 /// Starts everything. `arch` declares it (`arch/upward.rs`) and calls it on the first CPU.
 #[unsafe(no_mangle)]
 fn kernel_start(boot: BootInfo) -> ! {
-    kernel_log::init();
     let aside = memory::init(&boot, trace::bytes_wanted(&boot));
     let counters: Vec<&str> = memory::statistics().map(|(name, _)| name).collect();
     // SAFETY: the memory system has set it aside for this.
