@@ -165,6 +165,14 @@ impl OpenFile {
         }
     }
 
+    /// Pages that would come back with it: those of what is in a pipe, counted at its reading end.
+    pub(super) fn held_pages(&self) -> usize {
+        match &self.opened {
+            Opened::Reader(reader) => reader.pipe().readable().div_ceil(FRAME_SIZE),
+            _ => 0,
+        }
+    }
+
     /// Whether it is only a name for a node (`O_PATH`).
     pub fn is_path(&self) -> bool {
         matches!(self.opened, Opened::Path)

@@ -159,6 +159,14 @@ impl FdTable {
         }
     }
 
+    /// Pages that would come back if the open files were closed, as far as that is easy to tell: what
+    /// is in pipes.
+    pub fn held_pages(&self) -> u64 {
+        let slots = self.slots.lock().clone();
+        let files = slots.slots.iter().flatten();
+        files.map(|slot| slot.file.held_pages() as u64).sum()
+    }
+
     /// One more than the largest descriptor that can be had (`RLIMIT_NOFILE`).
     pub fn limit(&self) -> usize {
         // Relaxed: a number that stands for itself.

@@ -14,6 +14,7 @@
 use super::ids::{self, Pid};
 use super::signal::{self, ChildEvent, SigInfo, Signal};
 use super::state::Process;
+use super::usage::Usage;
 use crate::errno::Errno;
 use crate::memory;
 use crate::trace::{self, Kind};
@@ -191,7 +192,7 @@ impl Process {
         };
         parent.family.children_changed.wake_all();
         if !parent.signals.action(Signal::CHLD).has(linux::SA_NOCLDSTOP) {
-            let info = SigInfo::child(event, self.pid, self.cpu_time());
+            let info = SigInfo::child(event, self.pid, self.threads.usage());
             // As in `child_ended`.
             let _ = signal::send(&parent, info);
         }
@@ -214,7 +215,7 @@ impl Process {
         let Some(status) = child.exit_status() else {
             return;
         };
-        let info = SigInfo::child(ChildEvent::Ended(status), child.pid, child.cpu_time());
+        let info = SigInfo::child(ChildEvent::Ended(status), child.pid, child.threads.usage());
         // One that is pending already tells of children too: nothing is lost.
         let _ = signal::send(self, info);
     }
@@ -280,8 +281,8 @@ pub struct ChildReport {
     pub pid: Pid,
     /// What happened to it.
     pub event: ChildEvent,
-    /// Nanoseconds of CPU time, its own children's included.
-    pub cpu_time: u64,
+    /// What it has used, with its own children.
+    pub usage: Usage,
 }
 
 /// Waits until there is news of a child that the selector matches. `None`, if it may not wait.
@@ -328,7 +329,7 @@ fn look(
                 return Ok(Some(ChildReport {
                     pid: child.pid,
                     event,
-                    cpu_time: child.cpu_time(),
+                    usage: child.usage(),
                 }));
             }
         }
@@ -341,14 +342,15 @@ fn look(
         false => ties.children.remove(index),
     };
     drop(ties);
-    let cpu_time = child.cpu_time() + child.children_time();
+    let usage = child.usage() + child.children_usage();
     if !news.stays {
         ids::remove(&child);
-        parent.children_time.fetch_add(cpu_time, Ordering::Relaxed);
+        let mut sum = parent.children_usage.lock();
+        *sum = *sum + usage;
     }
     Ok(Some(ChildReport {
         pid: child.pid,
         event: ChildEvent::Ended(status),
-        cpu_time,
+        usage,
     }))
 }

@@ -104,6 +104,7 @@ pub async fn fork(
         names: parent.names(),
         executable: parent.executable(),
         uses_barriers: parent.may_use_barriers(),
+        oom_score_adj: parent.oom_score_adj.load(Ordering::Relaxed),
     };
     let signals = thread.tcb().signals.inherited();
     let signals = match request.borrows_memory && !request.waits {

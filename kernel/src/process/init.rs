@@ -43,6 +43,7 @@ pub async fn start_init(path: &[u8], arguments: Vec<Vec<u8>>) -> Result<Arc<Proc
         names: Arc::new(Names::default()),
         executable: None,
         uses_barriers: false,
+        oom_score_adj: 0,
     };
     let tcb = ids::enter(
         || true,

@@ -6,7 +6,8 @@
 //! process; `fork` (with `spawn_guard`) makes processes and threads, `exec` (with `elf` and `stack`)
 //! replaces programs, `exit` ends processes and waits for them; `futex` is how threads wait for each
 //! other; `signal` is how they are notified and ended; `ids` is the table of pids; `limits` are
-//! their resource limits, `user` counts for those of a user, `credentials` says which user that is; `procfs` is `/proc`; `fail_nth` injects allocation failures for tests.
+//! their resource limits, `user` counts for those of a user, `credentials` says which user that is; `usage` is what threads have used;
+//! `oom` chooses what is killed when memory runs out, `overcommit` how much is promised; `procfs` is `/proc`; `fail_nth` injects allocation failures for tests.
 
 mod credentials;
 mod elf;
@@ -20,6 +21,8 @@ pub mod futex;
 mod ids;
 mod init;
 mod limits;
+mod oom;
+pub mod overcommit;
 mod procfs;
 mod registers;
 mod run;
@@ -29,6 +32,7 @@ mod stack;
 mod state;
 mod thread;
 mod thread_group;
+mod usage;
 mod user;
 
 pub use credentials::{ALL_CAPABILITIES, Capabilities, Capability, Credentials, IdChange, IdSet};
@@ -49,6 +53,7 @@ pub use signal::{
 pub use spawn_guard::Beginning;
 pub use state::Process;
 pub use thread::{Name as ThreadName, Tcb, Thread};
+pub use usage::Usage;
 
 /// Makes what all processes share. Called once, when there is a heap.
 pub fn init() {
@@ -57,4 +62,5 @@ pub fn init() {
         let process = ids::next(Pid(after))?;
         Some((process.pid.0, process.space()))
     });
+    usage::init();
 }

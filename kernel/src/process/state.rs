@@ -9,14 +9,15 @@ use super::limits::Limits;
 use super::signal::Signals;
 use super::thread::{Name as ThreadName, Tcb};
 use super::thread_group::ThreadGroup;
+use super::usage::Usage;
 use super::user::{Charge, Counted, User};
 use crate::errno::Errno;
 use crate::fs::node::Node;
 use crate::fs::table::FdTable;
-use crate::memory::AddressSpace;
+use crate::memory::{AddressSpace, FRAME_SIZE};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use executor::Label;
 use executor::sync::WaitQueue;
 use spin::Mutex;
@@ -53,10 +54,14 @@ pub struct Process {
     names: Mutex<Arc<Names>>,
     /// The program's file; none before the first program, and after the end.
     executable: Mutex<Option<Arc<Executable>>>,
-    /// Nanoseconds of CPU time of all children that were waited for.
-    pub(super) children_time: AtomicU64,
+    /// What all children have used that were waited for.
+    pub(super) children_usage: Mutex<Usage>,
+    /// The most pages that were seen in memory.
+    peak: AtomicU64,
     /// The clock when it was made.
     pub started: u64,
+    /// Shifts what the process counts for when memory runs out (`oom`).
+    pub(super) oom_score_adj: AtomicI32,
     /// See [`super::fail_nth`].
     pub(super) fail_nth: FailNth,
 }
@@ -128,8 +133,10 @@ impl Process {
             uses_barriers: AtomicBool::new(parts.uses_barriers),
             names: Mutex::new(parts.names),
             executable: Mutex::new(parts.executable),
-            children_time: AtomicU64::new(0),
+            children_usage: Mutex::new(Usage::NONE),
+            peak: AtomicU64::new(0),
             started: crate::arch::clock(),
+            oom_score_adj: AtomicI32::new(parts.oom_score_adj),
             fail_nth: FailNth::default(),
         }
     }
@@ -292,14 +299,35 @@ impl Process {
         self.threads.len()
     }
 
-    /// Nanoseconds of CPU time so far, of all its threads.
-    pub fn cpu_time(&self) -> u64 {
-        self.threads.cpu_time()
+    /// Whether all its threads wait for something.
+    pub fn is_waiting(&self) -> bool {
+        self.threads.find(|thread| !thread.is_waiting()).is_none()
     }
 
-    /// The same of all children that were waited for.
-    pub fn children_time(&self) -> u64 {
-        self.children_time.load(Ordering::Relaxed)
+    /// What its threads have used so far.
+    pub fn usage(&self) -> Usage {
+        let usage = self.threads.usage();
+        let resident = match self.space() {
+            Some(space) => space.usage_now().1 / FRAME_SIZE,
+            // A fault brings one page mostly.
+            None => usage.faults as usize,
+        };
+        // Relaxed: each number stands for itself.
+        let before = self.peak.fetch_max(resident as u64, Ordering::Relaxed);
+        Usage {
+            peak: before.max(resident as u64),
+            ..usage
+        }
+    }
+
+    /// Nanoseconds of CPU time of its threads so far.
+    pub fn cpu_time(&self) -> u64 {
+        self.threads.usage().time()
+    }
+
+    /// What all children have used that were waited for, with theirs.
+    pub fn children_usage(&self) -> Usage {
+        *self.children_usage.lock()
     }
 
     /// The status with which it ended, when it has.
@@ -324,4 +352,5 @@ pub(super) struct Parts {
     pub(super) names: Arc<Names>,
     pub(super) executable: Option<Arc<Executable>>,
     pub(super) uses_barriers: bool,
+    pub(super) oom_score_adj: i32,
 }

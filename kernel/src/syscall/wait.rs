@@ -1,6 +1,6 @@
 //! Waiting for children. Both calls are one wait, which is told differently.
 
-use super::system::usage_of;
+use super::system::write_usage;
 use crate::errno::{Errno, SysResult};
 use crate::process::{self, ChildReport, Pid, Selector, SigInfo, Thread, WaitOptions};
 use crate::wait::Wait;
@@ -46,7 +46,7 @@ pub async fn wait4(
             .await?;
     }
     if usage != 0 {
-        space.write_bytes(usage, &usage_of(told.cpu_time)).await?;
+        write_usage(thread, usage, told.usage).await?;
     }
     Ok(told.pid.0 as usize)
 }
@@ -65,9 +65,9 @@ pub async fn waitid(
     let mut fields = [0; SigInfo::SIZE];
     if let Ok(Some(told)) = told {
         if usage != 0 {
-            space.write_bytes(usage, &usage_of(told.cpu_time)).await?;
+            write_usage(thread, usage, told.usage).await?;
         }
-        fields = *SigInfo::child(told.event, told.pid, told.cpu_time).bytes();
+        fields = *SigInfo::child(told.event, told.pid, told.usage).bytes();
     }
     // As on Linux after a failure too, and no more than these fields.
     if info != 0 {

@@ -64,6 +64,19 @@ pub fn leave() {
     finish_leaving(old, cpu);
 }
 
+/// Runs `look` with another address space active on this CPU, whose tables stay meanwhile as those of
+/// the current one do. Then the CPU is again where it was.
+pub fn visit<T>(space: &Arc<AddressSpace>, look: impl FnOnce() -> T) -> T {
+    let before = CURRENT.get()[arch::cpu().0].lock().clone();
+    activate(space);
+    let result = look();
+    match before {
+        Some(before) => activate(&before),
+        None => leave(),
+    }
+    result
+}
+
 fn finish_leaving(old: Option<Arc<AddressSpace>>, cpu: CpuId) {
     if let Some(old) = old {
         old.active_cpus.leave(cpu);

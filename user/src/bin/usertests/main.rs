@@ -32,6 +32,7 @@ mod rights;
 mod scratch;
 mod segments;
 mod signals;
+mod storage;
 mod threads;
 mod time;
 mod vectors;
@@ -71,6 +72,7 @@ fn main(arguments: Arguments) -> i32 {
             presence::CASES,
             files::CASES,
             directories::CASES,
+            storage::CASES,
             proc_files::CASES,
             time::CASES,
             exec::CASES,
