@@ -61,7 +61,7 @@ fn m10_whole_areas_go_from_a_shared_map_when_memory_is_out() {
 fn a_large_map_ends_in_slices() {
     let _machine = sim::Machine::start(1, 2048);
     let parent = space(1);
-    let object = Object::with_len(1 << 40);
+    let object = Object::with_len(1 << 40).unwrap();
     let held = Arc::strong_count(&object);
     for n in 0..3_000 {
         let backing = Backing::Shared(object.clone(), 0);
