@@ -48,6 +48,14 @@ pub unsafe trait Platform: Send + Sync + 'static {
     /// May return early.
     fn idle(&self);
 
+    /// The task that is polled on `cpu`, which may be this CPU, has had more than one that waits
+    /// there: makes it give way soon, with an IPI if it is in user mode on another CPU. Only in an
+    /// executor that shares time (see [`Executor::fair`](crate::Executor::fair)); by default it
+    /// goes on until it yields by itself.
+    fn preempt(&self, cpu: usize) {
+        let _ = cpu;
+    }
+
     /// Called by the worker before each poll: the platform's chance to serve
     /// requests of other CPUs.
     fn between_polls(&self) {}

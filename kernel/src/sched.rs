@@ -66,7 +66,7 @@ pub fn init() {
         })
     };
     let cpus = (0..arch::cpu_count()).map(cpu).collect();
-    EXECUTOR.init(Executor::new(Machine { cpus }, arch::cpu_count()));
+    EXECUTOR.init(Executor::fair(Machine { cpus }, arch::cpu_count()));
 }
 
 /// The executor.
@@ -182,6 +182,21 @@ unsafe impl Platform for Machine {
     fn wake_cpu(&self, cpu: usize) {
         trace::event(Kind::Kick, [cpu as u64]);
         kick::kick(CpuId(cpu));
+    }
+
+    fn preempt(&self, cpu: usize) {
+        if cpu == arch::cpu().0 {
+            // The thread that is polled here goes on in the kernel, and gives way as soon as it
+            // enters user mode.
+            let timer = &self.here().timer;
+            let now = arch::clock();
+            timer.slice_end.store(now, Ordering::Relaxed);
+            timer.arm_by(now);
+        } else {
+            // Ends user mode there: `may_go_on` finds that another task is ready.
+            trace::event(Kind::Kick, [cpu as u64]);
+            kick::kick(CpuId(cpu));
+        }
     }
 
     fn idle(&self) {

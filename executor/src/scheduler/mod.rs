@@ -47,6 +47,8 @@ mod current;
 mod end;
 mod enqueue;
 mod executor;
+mod fair;
+mod fair_queue;
 mod injector;
 mod next_task;
 mod parking;
