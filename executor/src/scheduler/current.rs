@@ -82,7 +82,7 @@ impl Current {
             let length = self.name_length.load(Ordering::Relaxed);
             // Between the loads of the fields and the second load of the sequence.
             fence(Ordering::Acquire);
-            if before % 2 == 0 && self.sequence.load(Ordering::Relaxed) == before {
+            if before.is_multiple_of(2) && self.sequence.load(Ordering::Relaxed) == before {
                 // SAFETY: the number is even and the same before and after, so one `begin` stored
                 // both; they are those of a name that lives for ever.
                 let name = unsafe { core::slice::from_raw_parts(name, length) };

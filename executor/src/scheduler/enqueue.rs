@@ -96,7 +96,7 @@ impl<P: Platform> Shared<P> {
     }
 
     /// The queue where a task belongs, and whose. One that is kept to some CPUs
-    /// goes where nobody steals, like a pinned one, but each time to the best of
+    /// goes into the queue from which no CPU steals, like a pinned one, but each time to the best of
     /// them.
     fn destination(&self, task: &Runnable) -> (Class, usize) {
         let header = task.header();
@@ -123,7 +123,7 @@ impl<P: Platform> Shared<P> {
         candidates.find(|&cpu| is_in(cpu)).unwrap_or(last)
     }
 
-    /// Into the slot; who was there goes to the ring.
+    /// Into the slot; the task that was there goes to the ring.
     ///
     /// # Safety
     ///

@@ -112,8 +112,9 @@ impl<P: Platform> Shared<P> {
         self.platform.before_idle();
         self.arm(worker);
         self.parking.park(cpu);
-        // Everything that was put somewhere before the fence in `park` is seen
-        // here; who puts something after it sees that this CPU is parked.
+        // The loads below come behind the fence in `park`. A task whose store they do not observe
+        // was put into its queue by a CPU whose own fence comes later, and whose load observes
+        // that this CPU is parked.
         let due = worker
             .timers
             .next()

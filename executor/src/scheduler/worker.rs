@@ -22,7 +22,7 @@ pub(super) struct Local {
     pub(super) slot_streak: u8,
     /// Counts picks; drives what is looked at now and then.
     pub(super) tick: u32,
-    /// The state of the generator that chooses whom to rob first.
+    /// The state of the generator that chooses the CPU to steal from first.
     pub(super) random: u32,
     /// What the hardware timer is armed for.
     pub(super) armed: Option<u64>,
