@@ -25,7 +25,7 @@ pub enum Request {
     /// To print this text.
     Help(String),
     /// To do something.
-    Do(Command),
+    Do(Box<Command>),
 }
 
 /// What the tool does.
@@ -187,7 +187,9 @@ const QEMU_HINT: &str = "Options for QEMU stand after `--`, as in `cargo bootima
 /// Reads the arguments after the program's name.
 pub fn parse(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Request> {
     match CommandLine::try_parse_from(arguments) {
-        Ok(line) => Ok(Request::Do(line.command.unwrap_or(Command::Build))),
+        Ok(line) => Ok(Request::Do(Box::new(
+            line.command.unwrap_or(Command::Build),
+        ))),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp => Ok(Request::Help(error.to_string())),
             _ => Err(Error::Usage(explained(error))),
@@ -220,7 +222,7 @@ mod tests {
 
     fn parsed(line: &str) -> Result<Command> {
         match parse(line.split_whitespace())? {
-            Request::Do(command) => Ok(command),
+            Request::Do(command) => Ok(*command),
             Request::Help(text) => panic!("{line}: {text}"),
         }
     }

@@ -15,6 +15,9 @@ use alloc::vec::Vec;
 const EXIT_CLEAN: u8 = 0x10;
 const EXIT_AUDIT_FAILED: u8 = 0x11;
 
+/// The exit status where there was no first program.
+const NOT_STARTED: u8 = 127;
+
 /// Starts everything. Called by `arch` on the first CPU.
 pub fn start(boot: BootInfo) -> ! {
     kernel_log::init();
@@ -41,9 +44,9 @@ pub fn start(boot: BootInfo) -> ! {
         fs::tty::console().make_stream();
     }
     fs::tty::start(signal_group);
-    match fs::start(fs::tree(), boot.initramfs) {
-        Ok(()) => {}
-        Err(error) => log::error!("the initramfs is not complete: {error:?}"),
+    let loaded = fs::start(fs::tree(), boot.initramfs);
+    if let Err(error) = &loaded {
+        log::error!("the initramfs is not complete: {error}");
     }
     if let Some(symbols) = symbols(boot.initramfs) {
         kernel_panic::set_symbols(symbols);
@@ -55,7 +58,7 @@ pub fn start(boot: BootInfo) -> ! {
         drop(sched::executor().spawn_on(cpu, "reclaim", memory::run_reclaimer()));
     }
     drop(sched::executor().spawn_background("zero", memory::run_stock()));
-    drop(sched::executor().spawn("kernel", whole_life(line)));
+    drop(sched::executor().spawn("kernel", whole_life(line, loaded.is_ok())));
     arch::start_cpus(worker);
     worker()
 }
@@ -83,8 +86,12 @@ fn worker() -> ! {
     arch::halt()
 }
 
-/// From the first program to power-off.
-async fn whole_life(line: CommandLine) {
+/// From the first program to power-off. With half of its files missing no program is started.
+async fn whole_life(line: CommandLine, is_loaded: bool) {
+    if !is_loaded {
+        power_off(ExitStatus::Code(NOT_STARTED)).await;
+        return;
+    }
     match line.get("selftest") {
         Some("panic") => panic!("the parameter selftest=panic asks for a panic"),
         Some("stuck") => drop(sched::executor().spawn("stuck", stuck())),
@@ -105,7 +112,7 @@ async fn whole_life(line: CommandLine) {
         Ok(init) => init.wait_for_end().await,
         Err(error) => {
             log::error!("{path} cannot be started: {error:?}");
-            ExitStatus::Code(127)
+            ExitStatus::Code(NOT_STARTED)
         }
     };
     power_off(status).await
