@@ -9,6 +9,7 @@
 
 use crate::arch::{self, MAX_CPUS, PerMachine};
 use crate::memory::stats::counters::{Counter, count};
+use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// This allocation was chosen to fail.
@@ -27,9 +28,40 @@ pub fn reach_heap() {
 #[inline]
 #[cfg(target_os = "none")]
 pub(in crate::memory) fn check_heap() -> Result<(), Injected> {
-    match REACHES_HEAP.load(Ordering::Relaxed) {
-        true => check(),
-        false => Ok(()),
+    if !REACHES_HEAP.load(Ordering::Relaxed) || is_shielded() {
+        return Ok(());
+    }
+    check()
+}
+
+#[cfg(target_os = "none")]
+fn is_shielded() -> bool {
+    INJECTION.get().shielded[arch::cpu().0].load(Ordering::Relaxed)
+}
+
+/// While it is held on this CPU, no allocation from the heap fails on purpose: the second step of an
+/// allocation whose first step has found that there is memory. It is not held across a wait.
+pub(in crate::memory) struct Shield(PhantomData<*const ()>);
+
+impl Shield {
+    pub(in crate::memory) fn new() -> Shield {
+        set_shielded(true);
+        Shield(PhantomData)
+    }
+}
+
+impl Drop for Shield {
+    fn drop(&mut self) {
+        set_shielded(false);
+    }
+}
+
+fn set_shielded(value: bool) {
+    // Relaxed: only the CPU itself reads it.
+    if REACHES_HEAP.load(Ordering::Relaxed)
+        && let Some(injection) = INJECTION.try_get()
+    {
+        injection.shielded[arch::cpu().0].store(value, Ordering::Relaxed);
     }
 }
 
@@ -42,6 +74,8 @@ struct Injection {
     period: AtomicUsize,
     /// As `fail_in`, for the allocations of each CPU.
     fail_here: [AtomicUsize; MAX_CPUS],
+    /// Whether a [`Shield`] is held on each CPU.
+    shielded: [AtomicBool; MAX_CPUS],
 }
 
 static INJECTION: PerMachine<Injection> = PerMachine::new();
@@ -52,6 +86,7 @@ pub(in crate::memory) fn init() {
         fail_in: AtomicUsize::new(0),
         period: AtomicUsize::new(0),
         fail_here: [const { AtomicUsize::new(0) }; MAX_CPUS],
+        shielded: [const { AtomicBool::new(false) }; MAX_CPUS],
     });
 }
 

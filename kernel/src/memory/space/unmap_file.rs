@@ -14,9 +14,12 @@ use super::clear::Vmas;
 use super::mmap_lock::Mappings;
 use crate::arch::level::USER_END;
 use crate::arch::{FRAME_SIZE, PerMachine};
+use crate::memory::frame::OutOfMemory;
+use crate::memory::heap::fallible;
 use crate::memory::object::Object;
 use crate::memory::reclaim::reclaimer;
 use crate::memory::vma::vm_area::{Backing, Vma};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 /// The address space with the next number after this one, and its number.
@@ -35,6 +38,15 @@ pub async fn unmap_beyond_end(object: &Arc<Object>) {
     let Some(next) = NEXT_SPACE.try_get().filter(|_| object.was_mapped()) else {
         return;
     };
+    // In a box: it seldom comes to this, and each system call that may cut a file would have room for
+    // it.
+    match fallible::boxed_from_reserve(unmap_everywhere(object, *next)) {
+        Ok(work) => Box::into_pin(work).await,
+        Err(OutOfMemory) => log::warn!("pages of a file that was cut stay mapped: no memory"),
+    }
+}
+
+async fn unmap_everywhere(object: &Arc<Object>, next: NextSpace) {
     let mut number = 0;
     while let Some((found, space)) = next(number) {
         number = found;
