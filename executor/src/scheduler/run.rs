@@ -33,7 +33,7 @@ impl<P: Platform> Shared<P> {
         self.fire_timers(worker);
         // SAFETY: this is `cpu`.
         if let Some(task) = unsafe { self.next_task(worker) } {
-            if !worker.ring.is_empty() {
+            if worker.has_surplus() {
                 self.offer(cpu);
             }
             return self.poll(cpu, worker, task, now);
@@ -71,9 +71,8 @@ impl<P: Platform> Shared<P> {
                     // One of its CPUs may be halted, or this one not among them.
                     _ if task.affinity().is_some() => self.enqueue(task),
                     // SAFETY: this is the worker's CPU.
-                    Class::Interactive => unsafe { worker.requeue(task) },
-                    Class::Background => worker.background.push(task),
-                    Class::Pinned => worker.pinned.push(task),
+                    Class::Interactive if worker.fair.is_none() => unsafe { worker.requeue(task) },
+                    class => worker.push(class, task),
                 }
                 ended
             }
@@ -113,8 +112,9 @@ impl<P: Platform> Shared<P> {
         self.platform.before_idle();
         self.arm(worker);
         self.parking.park(cpu);
-        // Everything that was put somewhere before the fence in `park` is seen
-        // here; who puts something after it sees that this CPU is parked.
+        // The loads below come behind the fence in `park`. A task whose store they do not observe
+        // was put into its queue by a CPU whose own fence comes later, and whose load observes
+        // that this CPU is parked.
         let due = worker
             .timers
             .next()
@@ -132,7 +132,7 @@ impl<P: Platform> Shared<P> {
             // `next_task` found it empty, except by a waker on this CPU, and then
             // there is something to do without stealing.
             let found = unsafe {
-                if worker.ring.is_empty() {
+                if !worker.has_surplus() {
                     self.steal(cpu, worker)
                 } else {
                     None
