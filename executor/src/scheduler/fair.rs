@@ -14,6 +14,10 @@
 //! is ahead of each of them.) A task that stays ready keeps its run time, though the clock be
 //! past it: it is owed the difference. A new task begins a little behind the clock.
 //!
+//! Tasks that come, run and sleep again leave the others behind the clock. So that it does not
+//! run away from those, and a task that wakes is not late by what they are owed, the clock is
+//! at most one slice ahead of the task that has had least, each time one is taken.
+//!
 //! A virtual run time belongs to the clock of the CPU where the task was polled last. A task
 //! that moves to another CPU keeps its distance to the clock.
 
@@ -90,10 +94,9 @@ impl Fair {
             },
         };
         let (task, slice) = from.pop()?;
-        // A clock that has stood still while this CPU was idle.
-        let clock = self.clock();
-        self.clock
-            .store(clock.wrapping_add(lead(slice, clock)), Ordering::Relaxed);
+        // The clock stays within a slice of the task that has had least: see the module's head.
+        let clock = slice.wrapping_add(lead(self.clock(), slice).min(SLICE));
+        self.clock.store(clock, Ordering::Relaxed);
         // One that has slept, or was far ahead, goes on from where it stood.
         let had = slice.wrapping_add(lead(task.run_time(), slice).min(SLICE - 1));
         task.set_run_time(had);
