@@ -200,6 +200,34 @@ fn a_wake_up_preempts_a_task_that_has_had_more() {
 }
 
 #[test]
+fn many_that_sleep_most_of_the_time_keep_none_waiting() {
+    let (machine, executor) = machine(1);
+    let ring: Arc<Vec<Notify>> = Arc::new((0..200).map(|_| Notify::new()).collect());
+    let in_turn = Arc::new(AtomicU64::new(0));
+    for index in 0..ring.len() {
+        let (ring, machine, worked) = (ring.clone(), machine.clone(), in_turn.clone());
+        let one = async move {
+            loop {
+                ring[index].notified().await;
+                machine.work(MS / 20);
+                worked.fetch_add(MS / 20, SeqCst);
+                ring[(index + 1) % ring.len()].notify_one();
+            }
+        };
+        executor.spawn("in turn", one).detach();
+    }
+    let (spin, spin_worked) = spinner(&machine, MS);
+    executor.spawn("spinner", spin).detach();
+    // It is ahead of them when they begin.
+    run_for(&executor, 100 * MS);
+    spin_worked.store(0, SeqCst);
+    in_turn.store(0, SeqCst);
+    ring[0].notify_one();
+    run_for(&executor, 100 * MS);
+    assert_shares(&[(&spin_worked, 0.5), (&in_turn, 0.5)]);
+}
+
+#[test]
 fn an_outside_spawn_runs_beside_tasks_that_are_always_ready() {
     let (machine, executor) = machine(1);
     for _ in 0..3 {

@@ -107,6 +107,11 @@ impl<P: Platform> Shared<P> {
         }
     }
 
+    /// Does a task that is kept to these CPUs stay on `cpu`? Not if another of them is halted.
+    pub(super) fn keeps(&self, cpus: u64, cpu: usize) -> bool {
+        self.best_of(cpus, cpu) == cpu
+    }
+
     /// Of some CPUs one that is halted, or else the one where the task ran last; the first
     /// if that is not among them.
     fn best_of(&self, cpus: u64, last: usize) -> usize {

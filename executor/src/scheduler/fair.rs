@@ -3,7 +3,16 @@
 //!
 //! Each CPU has two [`FairQueue`]s in the place of slot, ring, inbox, pinned and background
 //! queue: one from which other CPUs steal, one for the tasks that stay on this CPU. It takes the
-//! task that has had least of both. Its clock shows the slice of that task.
+//! task that has had least of both.
+//!
+//! # The clock
+//!
+//! A CPU's clock shows how much a task would have had that was always ready: it goes on by the
+//! length of each poll, divided by the number of tasks that were ready. A task that has slept
+//! begins at the clock, without credit for its sleep. (Were it to begin at the least run time of
+//! those that are ready, many tasks that each sleep most of the time could keep one waiting that
+//! is ahead of each of them.) A task that stays ready keeps its run time, though the clock be
+//! past it: it is owed the difference. A new task begins a little behind the clock.
 //!
 //! A virtual run time belongs to the clock of the CPU where the task was polled last. A task
 //! that moves to another CPU keeps its distance to the clock.
@@ -26,6 +35,8 @@ pub(super) struct Fair {
     clock: AtomicU32,
     /// What the running task had had when its poll began. As the clock.
     running: AtomicU32,
+    /// How many tasks were ready then, with the running one. Only this CPU uses it.
+    ready: AtomicU32,
 }
 
 impl Fair {
@@ -35,6 +46,7 @@ impl Fair {
             kept: FairQueue::new(),
             clock: AtomicU32::new(0),
             running: AtomicU32::new(0),
+            ready: AtomicU32::new(0),
         }
     }
 
@@ -42,11 +54,29 @@ impl Fair {
         self.clock.load(Ordering::Relaxed)
     }
 
-    /// Puts a task in; `is_kept` if others must not take it. Returns where it stands.
+    /// Puts a task in that was woken; `is_kept` if others must not take it. Returns where it
+    /// stands.
     pub(super) fn push(&self, task: Runnable, is_kept: bool) -> Virtual {
-        let queue = if is_kept { &self.kept } else { &self.shared };
         let had = task.run_time();
-        queue.push(task, had, self.clock())
+        self.queue(is_kept).push(task, had, self.clock())
+    }
+
+    /// Puts a task in that has been ready since it was taken out here.
+    pub(super) fn push_again(&self, task: Runnable, is_kept: bool) {
+        let had = task.run_time();
+        self.queue(is_kept).push(task, had, had);
+    }
+
+    fn queue(&self, is_kept: bool) -> &FairQueue {
+        if is_kept { &self.kept } else { &self.shared }
+    }
+
+    /// A poll has ended that took so long. Called by this CPU.
+    pub(super) fn went_on(&self, ns: u64) {
+        let ready = self.ready.load(Ordering::Relaxed);
+        let share = charge(ns).div_ceil(ready.max(1));
+        let clock = self.clock().wrapping_add(share);
+        self.clock.store(clock, Ordering::Relaxed);
     }
 
     /// Takes the task that has had least. Called by this CPU only.
@@ -60,14 +90,22 @@ impl Fair {
             },
         };
         let (task, slice) = from.pop()?;
+        // A clock that has stood still while this CPU was idle.
         let clock = self.clock();
-        let clock = clock.wrapping_add(lead(slice, clock));
-        self.clock.store(clock, Ordering::Relaxed);
+        self.clock
+            .store(clock.wrapping_add(lead(slice, clock)), Ordering::Relaxed);
         // One that has slept, or was far ahead, goes on from where it stood.
         let had = slice.wrapping_add(lead(task.run_time(), slice).min(SLICE - 1));
         task.set_run_time(had);
-        self.running.store(had, Ordering::Relaxed);
+        self.begins(had);
         Some(task)
+    }
+
+    /// A task that has had `had` is about to be polled.
+    fn begins(&self, had: Virtual) {
+        self.running.store(had, Ordering::Relaxed);
+        let ready = self.shared.len() + self.kept.len() + 1;
+        self.ready.store(ready as u32, Ordering::Relaxed);
     }
 
     /// Takes a task for another CPU, whose clock it gets.
@@ -75,7 +113,7 @@ impl Fair {
         let (task, slice) = self.shared.pop()?;
         let had = thief.clock().wrapping_add(lead(slice, self.clock()));
         task.set_run_time(had);
-        thief.running.store(had, Ordering::Relaxed);
+        thief.begins(had);
         Some(task)
     }
 

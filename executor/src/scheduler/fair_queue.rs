@@ -13,10 +13,8 @@
 //! take constant time, and the lists go through the links that tasks have anyway: nothing
 //! allocates.
 //!
-//! The queue's time follows its CPU's clock, which shows the slice of the task that the CPU
-//! took last and never goes back. A task that enters is moved into the calendar: one that has
-//! slept begins at the clock, without credit for its sleep, and one that is far ahead waits for
-//! at most the whole calendar. Times of 32 bits are enough for that: they are only compared by
+//! The queue's time is at most that of the first task in it, and never goes back. A task that
+//! enters is moved into the calendar: one that is far ahead waits for at most the whole of it. Times of 32 bits are enough for that: they are only compared by
 //! their distance, modulo 2^32.
 
 use crate::facade::Lock;
@@ -61,9 +59,9 @@ impl Calendar {
         self.time = self.time.wrapping_add(slices * SLICE);
     }
 
-    /// The queue's time goes on to the CPU's, but not over a task.
-    fn follow(&mut self, clock: Virtual) {
-        let slices = lead(clock, self.time) / SLICE;
+    /// The queue's time goes on to `floor`, but not over a task.
+    fn follow(&mut self, floor: Virtual) {
+        let slices = lead(floor, self.time) / SLICE;
         self.advance(slices.min(self.first().unwrap_or(slices)));
     }
 
@@ -106,13 +104,12 @@ impl FairQueue {
         self.len.load(Ordering::Acquire)
     }
 
-    /// Puts a task in that has had `had`, on a CPU whose clock shows `clock`. Returns where the task
-    /// stands: later than `had` if it has slept.
-    pub(crate) fn push(&self, task: Runnable, had: Virtual, clock: Virtual) -> Virtual {
+    /// Puts a task in that has had `had`; it stands at `floor` at least. Returns where it stands.
+    pub(crate) fn push(&self, task: Runnable, had: Virtual, floor: Virtual) -> Virtual {
         let link: NonNull<Link> = task.into_raw().cast();
         self.calendar.with(|calendar| {
-            calendar.follow(clock);
-            let had = clock.wrapping_add(lead(had, clock));
+            calendar.follow(floor);
+            let had = floor.wrapping_add(lead(had, floor));
             let ahead = lead(had, calendar.time).min((SLICES - 1) * SLICE);
             let index = calendar.index(ahead / SLICE);
             let (first, last) = calendar.lists[index as usize];

@@ -62,21 +62,28 @@ impl<P: Platform> Shared<P> {
         let ran = task.run(now);
         self.platform.poll_ends();
         worker.current.end();
-        match ran {
-            PollOutcome::Gone(ended) => ended,
-            PollOutcome::Again(task, ended) => {
-                // To the end of the queue: it was woken while it ran, as a task
-                // does that yields, so the others go first.
-                match task.header().class {
-                    // One of its CPUs may be halted, or this one not among them.
-                    _ if task.affinity().is_some() => self.enqueue(task),
-                    // SAFETY: this is the worker's CPU.
-                    Class::Interactive if worker.fair.is_none() => unsafe { worker.requeue(task) },
-                    class => worker.push(class, task),
+        let (again, ended) = match ran {
+            PollOutcome::Gone(ended) => (None, ended),
+            PollOutcome::Again(task, ended) => (Some(task), ended),
+        };
+        if let Some(fair) = &worker.fair {
+            fair.went_on(ended.saturating_sub(now));
+        }
+        if let Some(task) = again {
+            // Behind the others: it was woken while it ran, as a task does that yields.
+            let class = task.header().class;
+            match (task.affinity(), class) {
+                // SAFETY: this is the worker's CPU.
+                (None, class) => unsafe { worker.push_again(class, task) },
+                (Some(cpus), _) if worker.fair.is_some() && self.keeps(cpus, cpu.into()) => {
+                    // SAFETY: as above.
+                    unsafe { worker.push_again(Class::Pinned, task) };
                 }
-                ended
+                // One of its CPUs may be halted, or this one not among them.
+                (Some(_), _) => self.enqueue(task),
             }
         }
+        ended
     }
 
     /// Looks for work elsewhere.

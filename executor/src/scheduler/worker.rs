@@ -149,6 +149,20 @@ impl Worker {
         }
     }
 
+    /// Puts a task of that class, which was woken during its poll, behind the others.
+    ///
+    /// # Safety
+    ///
+    /// This runs on the worker's own CPU.
+    pub(super) unsafe fn push_again(&self, class: Class, task: Runnable) {
+        match (&self.fair, class) {
+            (Some(fair), _) => fair.push_again(task, class == Class::Pinned),
+            // SAFETY: passed on.
+            (None, Class::Interactive) => unsafe { self.requeue(task) },
+            (None, _) => self.push(class, task),
+        }
+    }
+
     /// Is there more than this CPU can run at once?
     pub(super) fn has_surplus(&self) -> bool {
         match &self.fair {
