@@ -1,12 +1,13 @@
 //! What a process consists of: what its threads have in common.
 
+use super::attributes::Attributes;
 use super::credentials::{Credentials, IdChange};
 use super::executable::Executable;
 use super::exit::{ExitStatus, Family};
 use super::fail_nth::FailNth;
 use super::ids::Pid;
 use super::limits::Limits;
-use super::signal::Signals;
+use super::signal::{Signal, Signals};
 use super::thread::{Name as ThreadName, Tcb};
 use super::thread_group::ThreadGroup;
 use super::usage::Usage;
@@ -37,6 +38,7 @@ pub struct Process {
     /// The session.
     pub session: AtomicU32,
     pub(super) limits: Limits,
+    pub(super) attributes: Attributes,
     /// Who it is. A lock of its own, under which no other is taken.
     credentials: Mutex<Credentials>,
     /// Counts it among its user's processes, until it is forgotten.
@@ -123,6 +125,7 @@ impl Process {
             group: AtomicU32::new(parts.group.unwrap_or(pid.0)),
             session: AtomicU32::new(parts.session.unwrap_or(pid.0)),
             limits: parts.limits,
+            attributes: Attributes::new(parts.exit_signal),
             credentials: Mutex::new(parts.credentials),
             charge: Mutex::new(parts.charge),
             signals: parts.signals,
@@ -198,6 +201,16 @@ impl Process {
     pub fn set_cwd(&self, directory: Arc<Node>) {
         let old = core::mem::replace(&mut *self.cwd.lock(), directory);
         drop(old);
+    }
+
+    /// What prctl(2) sets.
+    pub fn attributes(&self) -> &Attributes {
+        &self.attributes
+    }
+
+    /// Whether it has called `execve` since it was made.
+    pub fn has_executed(&self) -> bool {
+        self.attributes.has_executed.load(Ordering::Relaxed)
     }
 
     /// Who it is.
@@ -345,6 +358,7 @@ pub(super) struct Parts {
     pub(super) group: Option<u32>,
     pub(super) session: Option<u32>,
     pub(super) limits: Limits,
+    pub(super) exit_signal: Option<Signal>,
     pub(super) credentials: Credentials,
     pub(super) charge: Charge,
     pub(super) signals: Signals,

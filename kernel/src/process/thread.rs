@@ -343,6 +343,7 @@ impl Thread {
         process.set_executable(Some(program.executable));
         process.set_credentials(program.credentials);
         let ours = process.set_space(Some(program.space.clone()));
+        process.attributes.exec();
         process.stops_sharing_memory();
         process.forget_barriers();
         self.tcb.set_name(None);

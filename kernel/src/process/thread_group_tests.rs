@@ -25,6 +25,7 @@ fn process() -> (Machine, Arc<Process>) {
         group: None,
         session: None,
         limits: Limits::usual(),
+        exit_signal: Some(Signal::CHLD),
         charge: User::alone().charge(Counted::Task, 1).unwrap(),
         credentials: Credentials::root().unwrap(),
         signals: Signals::new(),

@@ -12,6 +12,7 @@ mod file;
 mod futex;
 mod identity;
 mod memory;
+mod prctl;
 mod process;
 mod sched;
 mod signal;
@@ -37,6 +38,20 @@ use linux_raw_sys::general as nr;
 pub fn fast_path(thread: &Thread, number: usize, arguments: [usize; 6]) -> Option<usize> {
     let [a, b, c, ..] = arguments;
     let result = match number as u32 {
+        nr::__NR_read => file::read_fast(thread, a, b, c)?,
+        nr::__NR_write => file::write_fast(thread, a, b, c)?,
+        _ => immediate(thread, number, [a, b])?,
+    };
+    let result = to_return(result);
+    trace::call(number, thread.process().pid.0, thread.tid().0).result = result as u64;
+    Some(result)
+}
+
+/// The calls that never wait, for both paths. (A program under the trap flag does not get the fast
+/// one.)
+#[inline(always)]
+fn immediate(thread: &Thread, number: usize, [a, b]: [usize; 2]) -> Option<SysResult> {
+    Some(match number as u32 {
         nr::__NR_getpid => process::getpid(thread),
         nr::__NR_gettid => process::gettid(thread),
         nr::__NR_getppid => process::getppid(thread),
@@ -51,13 +66,8 @@ pub fn fast_path(thread: &Thread, number: usize, arguments: [usize; 6]) -> Optio
         nr::__NR_geteuid => identity::id(thread, |who| who.uid.effective),
         nr::__NR_getgid => identity::id(thread, |who| who.gid.real),
         nr::__NR_getegid => identity::id(thread, |who| who.gid.effective),
-        nr::__NR_read => file::read_fast(thread, a, b, c)?,
-        nr::__NR_write => file::write_fast(thread, a, b, c)?,
         _ => return None,
-    };
-    let result = to_return(result);
-    trace::call(number, thread.process().pid.0, thread.tid().0).result = result as u64;
-    Some(result)
+    })
 }
 
 /// The slow path: does the system call that the registers describe.
@@ -182,7 +192,7 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_futex => futex::futex(thread, [a, b, c, d, e, f]).await,
         nr::__NR_getcpu => sched::getcpu(thread, a, b).await,
         nr::__NR_membarrier => sched::membarrier(thread, a, b).await,
-        nr::__NR_prctl => process::prctl(thread, a, b).await,
+        nr::__NR_prctl => prctl::prctl(thread, a, [b, c, d, e]).await,
         nr::__NR_arch_prctl => process::arch_prctl(thread, &mut registers.user, a, b).await,
         nr::__NR_sched_yield => sched::sched_yield().await,
         nr::__NR_sched_setaffinity => sched::sched_setaffinity(thread, a, b, c).await,
@@ -241,7 +251,10 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_setrlimit => system::prlimit64(thread, 0, a, b, 0).await,
         nr::__NR_getrusage => system::getrusage(thread, a, b).await,
 
-        _ => unknown(thread, number),
+        _ => match immediate(thread, number, [a, b]) {
+            Some(result) => result,
+            None => unknown(thread, number),
+        },
     };
     span.result = to_return(result) as u64;
     Outcome::Return(result)

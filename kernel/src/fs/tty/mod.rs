@@ -308,6 +308,11 @@ impl Tty {
         self.foreground.load(Ordering::Relaxed)
     }
 
+    /// The session that has this terminal and its foreground group, each 0 for none.
+    pub fn owner(&self) -> (i32, i32) {
+        (self.session(), self.foreground())
+    }
+
     /// Puts a process group into the foreground.
     pub fn set_foreground(&self, group: i32) {
         self.foreground.store(group, Ordering::Relaxed);

@@ -109,15 +109,15 @@ impl SigInfo {
         info
     }
 
-    /// `SIGCHLD`, with what the child has used.
-    pub fn child(event: ChildEvent, child: Pid, usage: Usage) -> SigInfo {
+    /// `SIGCHLD` mostly: what happened to a child, with what it has used.
+    pub fn child(signal: Signal, event: ChildEvent, child: Pid, usage: Usage) -> SigInfo {
         let (code, status) = match event {
             ChildEvent::Ended(ExitStatus::Code(code)) => (linux::CLD_EXITED, u32::from(code)),
             ChildEvent::Ended(ExitStatus::Signal(signal)) => (linux::CLD_KILLED, signal.number()),
             ChildEvent::Stopped(signal) => (linux::CLD_STOPPED, signal.number()),
             ChildEvent::Continued => (linux::CLD_CONTINUED, linux::SIGCONT),
         };
-        let mut info = SigInfo::new(Signal::CHLD, code as i32);
+        let mut info = SigInfo::new(signal, code as i32);
         info.put(PID, child.0);
         info.put(UID, 0);
         info.put(STATUS, status);
