@@ -11,9 +11,9 @@ use tests::Boot;
 const COUNTED: [(&str, &str); 10] = [
     ("fault_begin", "faults"),
     ("copy", "cow_copies"),
-    ("take_over", "cow_takeovers"),
-    ("table_copy", "tables_unshared"),
-    ("table_take_over", "tables_taken_over"),
+    ("reuse", "cow_reuses"),
+    ("table_copy", "cow_table_copies"),
+    ("table_reuse", "cow_table_reuses"),
     ("zero_fill", "zero_fills"),
     ("shootdown", "shootdowns_sent"),
     ("interrupt", "shootdown_interrupts"),

@@ -103,7 +103,7 @@ unsafe impl Platform for Host {
     }
 
     fn idle(&self) {
-        // A kick that came before is a token that ends the park at once.
+        // A wake-up that came before is a token that ends the park at once.
         match self.own().map(|cpu| cpu.deadline.load(Ordering::Relaxed)) {
             None | Some(u64::MAX) => thread::park(),
             Some(deadline) => {

@@ -42,7 +42,7 @@ pub unsafe trait Platform: Send + Sync + 'static {
 
     /// Halts until an interrupt.
     ///
-    /// A kick or a timer that comes after the executor has decided to call
+    /// A wake-up or a timer that comes after the executor has decided to call
     /// this must end it too: the wake-up stays pending, like an unpark token
     /// of a thread, or an interrupt that waits for `sti; hlt`.
     /// May return early.

@@ -6,7 +6,7 @@
 //!    the end of its time slice returns to the poll. System calls are `async fn`s. There
 //!    is one kernel stack per CPU, none per thread.
 //! 2. **An address space is a persistent tree.** `fork` copies the root and takes one
-//!    reference on each table below. A write fault un-shares the path from the root to
+//!    reference on each table below. A write fault breaks COW on the path from the root to
 //!    the page, one level at a time.
 //! 3. **What can wait, waits outside the fault.** TLB shootdown and dropping of
 //!    references are queued; nobody spins for another CPU.
@@ -23,17 +23,14 @@ pub mod arch;
 #[cfg(not(loom))]
 pub mod cmdline;
 pub mod errno;
-mod facade;
 #[cfg(not(loom))]
 pub mod fs;
-pub mod kick;
 pub mod log;
 pub mod memory;
 #[cfg(target_os = "none")]
 pub mod panic;
 #[cfg(not(loom))]
 pub mod process;
-#[cfg(not(loom))]
 pub mod sched;
 #[cfg(target_os = "none")]
 mod selftest;
@@ -41,8 +38,7 @@ mod selftest;
 mod start;
 #[cfg(not(loom))]
 pub mod syscall;
+#[cfg(not(target_os = "none"))]
+pub mod testing;
 pub mod trace;
 pub mod wait;
-
-#[cfg(target_os = "none")]
-pub use start::start;

@@ -35,8 +35,9 @@ fn panicked(info: &PanicInfo<'_>) -> ! {
     })
 }
 
-/// An exception in the kernel itself.
-pub fn exception(exception: &KernelException<'_>) -> ! {
+/// An exception in the kernel itself. `arch` declares it (`arch/upward.rs`) and calls it.
+#[unsafe(no_mangle)]
+fn kernel_exception(exception: &KernelException<'_>) -> ! {
     report(format_args!("{exception}"), |port| {
         trace(port, |each| exception.backtrace(each))
     })

@@ -18,8 +18,9 @@ const EXIT_AUDIT_FAILED: u8 = 0x11;
 /// The exit status where there was no first program.
 const NOT_STARTED: u8 = 127;
 
-/// Starts everything. Called by `arch` on the first CPU.
-pub fn start(boot: BootInfo) -> ! {
+/// Starts everything. `arch` declares it (`arch/upward.rs`) and calls it on the first CPU.
+#[unsafe(no_mangle)]
+fn kernel_start(boot: BootInfo) -> ! {
     kernel_log::init();
     let aside = memory::init(&boot, trace::bytes_wanted(&boot));
     let counters: Vec<&str> = memory::statistics().map(|(name, _)| name).collect();
@@ -48,16 +49,21 @@ pub fn start(boot: BootInfo) -> ! {
     if let Err(error) = &loaded {
         log::error!("the initramfs is not complete: {error}");
     }
+    let (size, nodes) = (line.get("tmpfs_size"), line.get("tmpfs_nodes"));
+    fs::limits::set(fs::tree(), size, nodes);
     if let Some(symbols) = symbols(boot.initramfs) {
         kernel_panic::set_symbols(symbols);
     }
     process::init();
     process::attach_procfs();
-    sched::init();
+    sched::init(sched::Hooks {
+        between_polls: memory::between_polls,
+        leave_space: memory::leave,
+    });
     for cpu in 0..arch::cpu_count() {
         drop(sched::executor().spawn_on(cpu, "reclaim", memory::run_reclaimer()));
     }
-    drop(sched::executor().spawn_background("zero", memory::run_stock()));
+    drop(sched::executor().spawn_background("zero", memory::run_zeroed_pool()));
     drop(sched::executor().spawn("kernel", whole_life(line, loaded.is_ok())));
     arch::start_cpus(worker);
     worker()
@@ -75,7 +81,7 @@ fn symbols(initramfs: &'static [u8]) -> Option<&'static [u8]> {
 /// What a key on the terminal does.
 fn signal_group(group: i32, signal: u32) {
     if let Some(signal) = Signal::new(signal as usize) {
-        process::send_to_group(group as u32, Some(SigInfo::kernel(signal)));
+        process::send_to_group(group as u32, Some(SigInfo::kernel(signal)), None);
     }
 }
 
@@ -140,7 +146,7 @@ async fn power_off(status: ExitStatus) {
     process::end_all().await;
     fs::tree().dismantle();
     memory::leave();
-    let mut audit = settled_audit().await;
+    let mut audit = quiescent_audit().await;
     // A CPU that runs tasks of the kernel may be in the address space of a process that is
     // gone, until it is idle.
     for _ in 0..100 {
@@ -148,7 +154,7 @@ async fn power_off(status: ExitStatus) {
             break;
         }
         sched::executor().sleep(10_000_000).await;
-        audit = settled_audit().await;
+        audit = quiescent_audit().await;
     }
     let clean = is_clean(&audit);
     report(&audit, clean);
@@ -162,8 +168,8 @@ async fn power_off(status: ExitStatus) {
     arch::power_off(if clean { EXIT_CLEAN } else { EXIT_AUDIT_FAILED });
 }
 
-async fn settled_audit() -> Audit {
-    memory::settle().await;
+async fn quiescent_audit() -> Audit {
+    memory::quiesce().await;
     memory::audit(&[], &[])
 }
 

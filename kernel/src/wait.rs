@@ -6,20 +6,20 @@
 //! they say so themselves, by [`interruptible`].
 //!
 //! A signal wakes the thread, its call is polled, and what it waits for is not there yet: then the
-//! wait asks its [`Caller`] whether it is called away, and if so ends with [`Interrupted`]. The
-//! layers below the processes know the caller by that trait alone. Who does not have to wait is
-//! not asked, and nothing is registered anywhere before the first wait.
+//! wait asks its [`Caller`] whether a signal is pending, and if so ends with [`Interrupted`]. The
+//! layers below the processes know the caller by that trait alone. A call that does not block is not
+//! asked, and registers nothing anywhere.
 
 use crate::errno::Errno;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-/// Who waits, as far as a wait has to know it.
+/// The thread that waits, as far as a wait has to know it.
 pub trait Caller: Sync {
-    /// Whether it has something to do that does not bear waiting. Who says yes is polled when
-    /// that comes up.
-    fn is_called_away(&self) -> bool;
+    /// Whether a signal is pending, or the thread has to end. When that becomes true the thread is
+    /// polled.
+    fn signal_pending(&self) -> bool;
 }
 
 /// A wait was given up. Nothing has been done.
@@ -42,7 +42,7 @@ pub enum Wait<'a> {
     For(&'a dyn Caller),
 }
 
-/// Waits, unless the caller is called away. Then what was waited for is not there.
+/// Waits, unless a signal is pending for the caller. Then what was waited for is not there.
 pub fn interruptible<F: Future>(caller: &dyn Caller, wait: F) -> Interruptible<'_, F> {
     Interruptible { caller, wait }
 }
@@ -64,7 +64,7 @@ impl<F: Future> Future for Interruptible<'_, F> {
         let wait = unsafe { self.map_unchecked_mut(|this| &mut this.wait) };
         match wait.poll(context) {
             Poll::Ready(value) => Poll::Ready(Ok(value)),
-            Poll::Pending if caller.is_called_away() => Poll::Ready(Err(Interrupted)),
+            Poll::Pending if caller.signal_pending() => Poll::Ready(Err(Interrupted)),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -95,13 +95,13 @@ impl Restart {
     }
 }
 
-/// A caller that nothing calls away.
+/// A caller without signals.
 #[cfg(test)]
 pub struct Undisturbed;
 
 #[cfg(test)]
 impl Caller for Undisturbed {
-    fn is_called_away(&self) -> bool {
+    fn signal_pending(&self) -> bool {
         false
     }
 }
@@ -116,7 +116,7 @@ mod tests {
     struct Called(AtomicBool);
 
     impl Caller for Called {
-        fn is_called_away(&self) -> bool {
+        fn signal_pending(&self) -> bool {
             self.0.load(Ordering::Relaxed)
         }
     }

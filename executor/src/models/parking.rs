@@ -13,18 +13,18 @@ use std::sync::Arc;
 
 /// With two buckets, each of these is in one of its own.
 #[derive(Clone, PartialEq, Eq)]
-struct Place(usize);
+struct Address(usize);
 
-impl Key for Place {
+impl Key for Address {
     fn hash(&self) -> usize {
         self.0
     }
 }
 
-const HERE: Place = Place(0);
-const THERE: Place = Place(1);
+const HERE: Address = Address(0);
+const THERE: Address = Address(1);
 
-type Lot = Arc<ParkingLot<Place>>;
+type Lot = Arc<ParkingLot<Address>>;
 
 fn lot() -> Lot {
     Arc::new(ParkingLot::new(2))
@@ -35,9 +35,12 @@ fn nothing_against() -> Result<(), ()> {
 }
 
 /// A future that has enrolled.
-fn parked<'a>(lot: &'a Lot, place: &Place) -> Pin<Box<impl Future<Output = Result<(), ()>> + 'a>> {
+fn parked<'a>(
+    lot: &'a Lot,
+    address: &Address,
+) -> Pin<Box<impl Future<Output = Result<(), ()>> + 'a>> {
     let (_, waker) = counting();
-    let mut park = Box::pin(lot.park(place.clone(), !0, nothing_against));
+    let mut park = Box::pin(lot.park(address.clone(), !0, nothing_against));
     let polled = park.as_mut().poll(&mut Context::from_waker(&waker));
     assert!(polled.is_pending());
     park
@@ -122,8 +125,8 @@ fn moves_to_and_fro_do_not_block_each_other() {
         let back = lot.requeue(&THERE, &HERE, 0, 1, nothing_against).unwrap();
         let there = mover.join().unwrap().unwrap();
         assert_eq!(there.moved, 1);
-        let place = if back.moved == 1 { &HERE } else { &THERE };
-        assert_eq!(lot.unpark(place, 1, !0), 1);
+        let address = if back.moved == 1 { &HERE } else { &THERE };
+        assert_eq!(lot.unpark(address, 1, !0), 1);
         block_on(waiter.as_mut()).unwrap();
     });
 }

@@ -90,7 +90,7 @@ pub struct Counters {
     pub steals: u64,
     /// Tasks brought home by them.
     pub stolen: u64,
-    /// Kicks sent to other CPUs.
+    /// Reschedule IPIs sent to other CPUs.
     pub resched_ipis: u64,
     /// Times halted, the halt that goes on included.
     pub parks: u64,

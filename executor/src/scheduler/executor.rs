@@ -1,8 +1,9 @@
 //! The executor, as its users see it.
 
 use super::counters::Counters;
+use super::current::RunningTask;
 use super::shared::{NOWHERE, OwnerCpu, Shared};
-use super::snapshot::{RunningTask, TaskInfo};
+use super::snapshot::TaskInfo;
 use crate::platform::Platform;
 use crate::task::context::set_affinity;
 use crate::task::{self, Class, JoinHandle, Runnable, TaskId};
@@ -315,7 +316,7 @@ impl<P: Platform> Executor<P> {
 
     /// As [`tasks`](Self::tasks), but `limit` of them at most, and with an
     /// answer where there is no memory for them. The lock of a CPU's list is
-    /// held while up to `limit` tasks are looked at, and nothing waits.
+    /// held for a bounded number of tasks at a time.
     ///
     /// ```
     /// # let runtime = executor::host::Runtime::new(1);

@@ -43,6 +43,7 @@
 mod alarm;
 mod block_on;
 mod counters;
+mod current;
 mod end;
 mod enqueue;
 mod executor;
@@ -53,12 +54,14 @@ mod ring;
 mod run;
 mod shared;
 mod snapshot;
+mod task_list;
 mod worker;
 
 pub use counters::Counters;
+pub use current::RunningTask;
 pub use executor::{Executor, SpawnError, Task};
 pub(crate) use shared::Shared;
-pub use snapshot::{RunningTask, TaskInfo};
+pub use snapshot::TaskInfo;
 
 /// What the models look at.
 #[cfg(all(test, loom))]

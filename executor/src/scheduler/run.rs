@@ -55,12 +55,13 @@ impl<P: Platform> Shared<P> {
             header.last_cpu.store(cpu, Ordering::Relaxed);
         }
         let id = task.id();
-        worker.begin_poll(id, now);
+        let name = task.name();
+        worker.current.begin(id, name, now);
         worker.tally.polls.add(1);
-        self.platform.poll_begins(id, task.name());
+        self.platform.poll_begins(id, name);
         let ran = task.run(now);
         self.platform.poll_ends();
-        worker.end_poll();
+        worker.current.end();
         match ran {
             PollOutcome::Gone(ended) => ended,
             PollOutcome::Again(task, ended) => {

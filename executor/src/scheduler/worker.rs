@@ -1,13 +1,15 @@
 //! What belongs to one CPU.
 
 use super::counters::Tally;
+use super::current::Current;
 use super::injector::Injector;
 use super::ring::Ring;
-use crate::facade::atomic::{AtomicU64, Ordering};
-use crate::facade::{Lock, UnsafeCell};
-use crate::list::List;
-use crate::task::{Header, Runnable, TaskId};
+use super::task_list::TaskList;
+use crate::facade::UnsafeCell;
+use crate::task::{Header, Runnable};
 use crate::time::Timers;
+use core::convert::Infallible;
+use core::ptr::NonNull;
 
 /// What only the CPU itself touches.
 pub(super) struct Local {
@@ -34,14 +36,11 @@ pub(super) struct Worker {
     pub(super) pinned: Injector,
     pub(super) background: Injector,
     pub(super) timers: Timers,
-    /// The tasks spawned here that have not completed. Guards their `owned`
-    /// links.
-    pub(super) tasks: Lock<List<Header>>,
+    /// The tasks spawned here that have not completed.
+    pub(super) tasks: TaskList,
     pub(super) tally: Tally,
-    /// The number of the task that is being polled, plus one; 0 for none.
-    current: AtomicU64,
-    /// Since when.
-    since: AtomicU64,
+    /// The poll that goes on.
+    pub(super) current: Current,
 }
 
 // SAFETY: `local` is touched by its CPU only (`Platform`'s contract); all else
@@ -66,10 +65,9 @@ impl Worker {
             pinned: Injector::new(),
             background: Injector::new(),
             timers: Timers::new(),
-            tasks: Lock::new(List::new()),
+            tasks: TaskList::new(),
             tally: Tally::new(),
-            current: AtomicU64::new(0),
-            since: AtomicU64::new(0),
+            current: Current::new(),
         }
     }
 
@@ -112,26 +110,20 @@ impl Worker {
         }
     }
 
-    /// Notes for the watchdog that a poll begins.
-    pub(super) fn begin_poll(&self, task: TaskId, now: u64) {
-        self.current.store(0, Ordering::Relaxed);
-        self.since.store(now, Ordering::Relaxed);
-        self.current
-            .store(task.get().wrapping_add(1), Ordering::Release);
-    }
-
-    /// Notes that it has ended.
-    pub(super) fn end_poll(&self) {
-        self.current.store(0, Ordering::Relaxed);
-    }
-
-    /// The poll that goes on: the task's number, and since when.
-    pub(super) fn current(&self) -> Option<(u64, u64)> {
-        let before = self.current.load(Ordering::Acquire);
-        let since = self.since.load(Ordering::Acquire);
-        let after = self.current.load(Ordering::Relaxed);
-        // If both looks find the same task, the time is of one of its polls.
-        (before != 0 && before == after).then(|| (before - 1, since))
+    /// Calls `visit` for each task spawned here, with the list's lock held: it neither allocates
+    /// nor wakes (rule E1).
+    pub(super) fn for_each_task(&self, mut visit: impl FnMut(NonNull<Header>)) {
+        let walked: Result<(), Infallible> = self.tasks.walk(
+            || Ok(()),
+            |task| {
+                visit(task);
+                Ok(())
+            },
+        );
+        match walked {
+            Ok(()) => {}
+            Err(never) => match never {},
+        }
     }
 
     /// Is there work that any CPU may take?

@@ -1,8 +1,8 @@
 //! Where an address leads in the tree of tables: levels and indices (Intel SDM vol. 3,
 //! 4.5).
 
-use super::FRAME_SIZE;
-use super::paging::ENTRIES;
+use super::entry::ENTRIES;
+use super::frame::FRAME_SIZE;
 
 /// The first address that is not a user program's. The last page below the hole of
 /// non-canonical addresses is left out, as on Linux: a `syscall` there would return to

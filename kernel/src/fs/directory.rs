@@ -12,10 +12,10 @@
 //! at any time. The holder of the change lock can therefore look at several directories one after
 //! the other, and none of them changes meanwhile.
 
-use super::fallible;
 use super::metadata::Name;
 use super::node::Node;
 use crate::errno::Errno;
+use crate::memory::fallible;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeAtomicLink, intrusive_adapter};
@@ -37,13 +37,14 @@ pub(super) struct DirectoryEntry {
 impl DirectoryEntry {
     /// An entry that is in no directory yet.
     pub fn new(name: Name, node: Arc<Node>) -> Result<Arc<DirectoryEntry>, Errno> {
-        fallible::arc(DirectoryEntry {
+        let entry = DirectoryEntry {
             by_name: RBTreeAtomicLink::new(),
             by_position: RBTreeAtomicLink::new(),
             position: AtomicU64::new(0),
             name,
             node,
-        })
+        };
+        Ok(fallible::arc(entry)?)
     }
 
     /// The name.
@@ -112,6 +113,14 @@ impl Directory {
         let entries = self.entries.lock();
         let found = entries.by_name.find(name);
         found.get().map(|entry| entry.node.clone())
+    }
+
+    /// A name that the node has here.
+    pub fn name_of(&self, node: &Arc<Node>) -> Option<Name> {
+        let entries = self.entries.lock();
+        let mut all = entries.by_name.iter();
+        let found = all.find(|entry| Arc::ptr_eq(&entry.node, node));
+        found.map(|entry| entry.name.clone())
     }
 
     /// Adds an entry, in place of the one that had its name, which is returned.

@@ -156,7 +156,7 @@ fn a_cancelled_write_leaves_the_file_usable() {
     {
         // Long enough to yield half-way.
         let mut from = program.buffer(0, 256 * 1024);
-        let mut twice = UserBuf::clone(&from);
+        let mut twice = program.buffer(0, 256 * 1024);
         let mut writing = pin!(file.write(&mut from, &Undisturbed));
         assert!(writing.as_mut().poll(&mut context).is_pending());
         let mut waiting = pin!(file.write(&mut twice, &Undisturbed));
@@ -206,7 +206,7 @@ fn only_executable_files_are_programs() {
     let _program = Program::start();
     let tree = Tree::new();
     let file = try_open(&tree, "/f", CREATE).unwrap();
-    let found = |path: &[u8]| program(&tree, start(&tree), path).map(|node| node.number());
+    let found = |path: &[u8]| program(&tree, start(&tree), path).map(|(_, node)| node.number());
     assert_eq!(found(b"/f"), Err(Errno::EACCES));
     let node = file.node().unwrap();
     node.change(|attributes| attributes.permissions = 0o100);

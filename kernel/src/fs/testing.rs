@@ -1,7 +1,7 @@
 //! What the tests of the file layer share: a program's memory on the simulated machine.
 
-use crate::arch::sim::{self, Machine};
-use crate::memory::{self, AddressSpace, Backing, Place, Protection, UserBuf};
+use crate::memory::{self, AddressSpace, Backing, Placement, Protection, UserBuf};
+use crate::testing::sim::{self, Machine};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use futures_util::FutureExt;
@@ -35,7 +35,7 @@ impl Program {
         let space = AddressSpace::new().unwrap();
         let rights = Protection::READ | Protection::WRITE;
         let length = PAGES * memory::FRAME_SIZE;
-        now(space.map(Place::Fixed(BASE), length, rights, Backing::Anonymous)).unwrap();
+        now(space.map(Placement::Fixed(BASE), length, rights, Backing::Anonymous)).unwrap();
         memory::activate(&space);
         Program {
             space,

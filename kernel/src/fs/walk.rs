@@ -7,11 +7,11 @@
 //! one depends on the system call. Symbolic links are kept on a stack of texts still to
 //! be read, so the depth of a path never shows on the kernel's own stack.
 
-use super::fallible;
 use super::metadata::Name;
 use super::node::{Location, Node, NodeKind};
 use super::tree::Tree;
 use crate::errno::Errno;
+use crate::memory::fallible;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::{Deref, Range};
@@ -156,6 +156,11 @@ impl<'a> PathWalk<'a> {
 
     /// Goes to the node that the whole path names.
     pub fn node(&mut self, follow: Follow) -> Result<Arc<Node>, Errno> {
+        Ok(self.entry(follow)?.1)
+    }
+
+    /// The same, with the directory and the name under which the node was found.
+    pub fn entry(&mut self, follow: Follow) -> Result<(PathTarget<'a>, Arc<Node>), Errno> {
         loop {
             let target = self.target()?;
             let node = self.last(&target)?.ok_or(Errno::ENOENT)?;
@@ -164,7 +169,7 @@ impl<'a> PathWalk<'a> {
                     self.push_link(text)?
                 }
                 _ if target.slash && !node.is_directory() => return Err(Errno::ENOTDIR),
-                _ => return Ok(node),
+                _ => return Ok((target, node)),
             }
         }
     }
@@ -202,7 +207,7 @@ impl<'a> PathWalk<'a> {
                 let Some(kind) = listing.lookup(name, self.caller)? else {
                     return Ok(None);
                 };
-                fallible::arc(Node::computed(kind, directory, name)?).map(Some)
+                Ok(Some(fallible::arc(Node::computed(kind, directory, name)?)?))
             }
             _ => Err(Errno::ENOTDIR),
         }

@@ -1,13 +1,13 @@
 //! Does it add up? Every table is walked, every reference recounted, and the result
 //! compared with the counts (rules M1, M11).
 
-use super::Frame;
-use super::frames::{self, HEAP};
-use super::object::Object;
-use super::space::AddressSpace;
-use super::sparse;
+use crate::arch::Frame;
 use crate::arch::level::{Level, USER_ENTRIES};
 use crate::arch::paging::{ENTRIES, Table};
+use crate::memory::frame::{self, HEAP};
+use crate::memory::object::Object;
+use crate::memory::space::address_space::AddressSpace;
+use crate::memory::table::occupancy;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 /// What an audit found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Audit {
-    /// Frames that somebody holds.
+    /// Frames that have a holder.
     pub held: usize,
     /// Of these, frames of the kernel's heap.
     pub heap: usize,
@@ -37,7 +37,7 @@ impl Audit {
 /// to drop.
 pub fn audit(spaces: &[Arc<AddressSpace>], objects: &[Arc<Object>]) -> Audit {
     let mut found = Recount {
-        holders: vec![0; frames::table_len()],
+        holders: vec![0; frame::table_len()],
     };
     for space in spaces {
         found.add(space.root());
@@ -49,7 +49,7 @@ pub fn audit(spaces: &[Arc<AddressSpace>], objects: &[Arc<Object>]) -> Audit {
         });
     }
     let mut audit = Audit::default();
-    for (frame, count, owner) in frames::held() {
+    for (frame, count, owner) in frame::held() {
         audit.held += 1;
         let mut holders = found.holders[frame.number() as usize];
         if owner == HEAP {
@@ -84,7 +84,7 @@ struct Recount {
 impl Recount {
     /// Counts a holder of the frame. Says whether it is the first.
     fn add(&mut self, frame: Frame) -> bool {
-        if frames::is_zeroes(frame) {
+        if frame::is_zeroes(frame) {
             // Its holders are not counted.
             return false;
         }
@@ -102,11 +102,11 @@ impl Recount {
             };
             // A table that many share holds its entries once.
             debug_assert!(
-                sparse::counts_as_used(table, index),
+                occupancy::is_marked(table, index),
                 "M11: entry {index} of {table:?} would be overlooked"
             );
             if self.add(frame) && level != Level::LEAF_TABLE {
-                // SAFETY: above the lowest level entries point to tables, and nobody changes them
+                // SAFETY: above the lowest level entries point to tables, and nothing changes them
                 // during an audit.
                 self.walk(unsafe { Table::new(frame) }, level.below(), ENTRIES);
             }

@@ -1,68 +1,46 @@
-//! Memory: frames, address spaces, copy-on-write, shootdown, reclaim.
+//! Memory: frames, page tables, address spaces, copy-on-write, TLB shootdown, reclaim.
 //!
-//! In reading order:
+//! An address space is a tree of page tables with reference counts. `fork` copies its root. A
+//! write to a shared page makes the path to that page private, one level at a time. References
+//! that leave a table are dropped only after all CPUs have acknowledged that they hold no
+//! translation by way of them.
 //!
-//! | module | what it is for | rules |
+//! Each folder is a layer and uses only those below it. Read them from the bottom up:
+//!
+//! | layer | what it offers | rules |
 //! |---|---|---|
-//! | `count`, `frames`, `stock` | frames, who holds them, the free ones, those zeroed ahead | M1, M9, M10 |
-//! | `contents` | the bytes in a frame | M9 |
-//! | `space`, `ahead` | the tree of tables; `fork` copies its root, and the pages that are written next | M1, M3 |
-//! | `unshare`, `sparse`, `fault` | a write un-shares the path to its page, and then the page | M1, M4, M9 |
-//! | `area`, `vma`, `layout` | what may be mapped where, and the lock around it | M5 |
-//! | `map`, `protect`, `brk`, `advise`, `inherit` | the calls that change it | M5, M10 |
-//! | `remap`, `relocate` | mremap, and how entries move | M2, M5, M10 |
-//! | `grow`, `limits` | stacks that grow, and how much may be mapped | |
-//! | `residence` | pages before they are used: populate, mlock, mincore | |
-//! | `active`, `tags`, `flush`, `asking`, `shootdown` | which CPU is where, and how it is made to forget | M5, M6, M7 |
+//! | `space` with `user` on top | [`AddressSpace`]: fork, fault, mmap and its kin; access to user memory | M1 to M5, M8, M10 |
+//! | `vma` | what may be mapped where: the VMA map, limits | M5 |
+//! | `object` | the bytes of files and of shared memory, in frames | M1 |
+//! | `tlb` | active-CPU masks, PCIDs, shootdowns with receipts | M2, M5, M6, M7 |
 //! | `reclaim` | references are dropped after the shootdown, by tasks | M2, M11 |
-//! | `barrier` | a memory barrier on the CPUs that run an address space | M6 |
-//! | `user`, `word`, `transfer` | the kernel's access to user memory | M8 |
-//! | `object` | bytes of files and of shared memory | M1 |
-//! | `audit`, `counters`, `histogram` | does it add up; what has been done | M11 |
+//! | `table` | walks, and which entries of a table are in use | M1, M11 |
+//! | `heap` | the kernel's heap with per-CPU slab caches | M10 |
+//! | `frame` | reference counts, free frames, the reserve, the bytes of a frame | M1, M9, M10 |
+//! | `fault_injection`, `stats`, `planted` | failing allocations; counters; faults that tests plant | M10 |
 //!
-//! Nothing in here knows a register; see [`arch`] for what the machine does.
+//! On top of the layers: `audit` recounts all references, `quiesce` waits until nothing is left
+//! to reclaim, `statistics` is `/proc/vmstat`. Code inside of a layer imports from the file that
+//! defines a name; this module's re-exports are for the rest of the kernel.
+//!
+//! No layer knows a register (see [`arch`]), a process, or an error number of the system calls.
 
-mod active;
-mod advise;
-mod ahead;
-mod area;
-mod asking;
 mod audit;
-mod barrier;
-mod brk;
-mod contents;
-mod count;
-mod counters;
-mod fault;
-mod flush;
-mod frames;
-mod grow;
-#[cfg(target_os = "none")]
+mod fault_injection;
+mod frame;
+#[cfg(not(loom))]
 mod heap;
-mod histogram;
-mod inherit;
-#[cfg(any(target_os = "none", all(test, not(loom))))]
-mod kept;
-mod layout;
-mod limits;
-mod map;
 mod object;
 mod planted;
-mod protect;
+mod quiesce;
 mod reclaim;
-mod relocate;
-mod remap;
-mod residence;
-mod shootdown;
 mod space;
-mod sparse;
-mod stock;
-mod tags;
-mod transfer;
-mod unshare;
+mod statistics;
+mod stats;
+mod table;
+mod tlb;
 mod user;
 mod vma;
-mod word;
 
 #[cfg(all(test, loom))]
 mod models;
@@ -71,37 +49,46 @@ mod tests;
 
 pub use crate::arch::level::{Level, USER_END, USER_ENTRIES, page_of};
 pub use crate::arch::{FRAME_SIZE, Frame};
-pub use active::{activate, is_current, leave};
-pub use advise::Advice;
-pub use area::{Backing, Protection, Traits, Vma};
 pub use audit::{Audit, audit};
-pub use counters::{Counter, count, statistics, total};
-pub use fault::{FaultError, SlowFault};
-pub use frames::{
-    ALL_FAIL, FrameRef, OutOfMemory, Purpose, admit, admit_bytes, fail_allocation,
-    fail_allocation_here, fail_allocations, free_frames, heap_frames, holders, managed_frames,
+pub use fault_injection::{ALL_FAIL, fail_allocation, fail_allocation_here, fail_allocations};
+pub use frame::kernel_page::KernelPage;
+pub use frame::zeroed_pool::run as run_zeroed_pool;
+pub use frame::{
+    FrameRef, OutOfMemory, Purpose, ensure_free, ensure_free_bytes, free_frames, heap_frames,
+    holders, managed_frames,
 };
-pub use limits::Limits;
-pub use map::{MapError, MapRequest, Place};
-pub use object::{Object, PageError};
-pub use reclaim::{help_with as reclaim_with, is_settled, make_room, run as run_reclaimer, settle};
-pub use remap::{Remap, Target};
-pub use residence::Populate;
-pub use shootdown::serve;
-pub use space::AddressSpace;
-pub use stock::run as run_stock;
-pub use transfer::{Sink, Source};
-pub use user::UserBuf;
-pub use vma::VmaMap;
-pub use word::check_word;
+pub use heap::fallible;
+pub use object::transfer::{Sink, Source};
+pub use object::{Object, PageError, Quota};
+pub use quiesce::{is_quiescent, quiesce};
+pub use reclaim::reclaimer::{direct_reclaim, release_and_reclaim, run as run_reclaimer};
+pub use space::address_space::AddressSpace;
+pub use space::advise::Advice;
+pub use space::current::{activate, is_current, leave};
+pub use space::error::{FaultError, MapError};
+pub use space::fault::FaultSlowPath;
+pub use space::map::MapRequest;
+pub use space::placement::Placement;
+pub use space::populate::Populate;
+pub use space::remap::{Remap, Target};
+pub use space::usage::Footprint;
+pub use statistics::statistics;
+pub use stats::counters::{Counter, count, total};
+pub use tlb::shootdown::serve;
+pub use user::error::AccessError;
+pub use user::futex_word::check_futex_word;
+pub use user::user_buf::UserBuf;
+pub use vma::limits::Limits;
+pub use vma::map::VmaMap;
+pub use vma::vm_area::{Backing, Protection, Vma, VmaFlags};
 
 use crate::arch::{self, BootInfo, PhysRange};
-use crate::kick;
+use crate::sched::ipi;
 
 /// What a CPU does for the memory system between two polls.
 pub fn between_polls() {
-    shootdown::serve_between_polls();
-    reclaim::drop_few();
+    space::current::serve_between_polls();
+    reclaim::reclaimer::drop_few();
 }
 
 /// Sets the memory system up. Called once, on the first CPU, before there is a heap.
@@ -109,20 +96,21 @@ pub fn between_polls() {
 /// `aside` bytes of physical memory, in whole frames, are left to the caller for good;
 /// returns where they are.
 pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
-    let aside = frames::init(boot, aside);
-    frames::init_caches();
+    stats::counters::init();
+    fault_injection::init();
+    let aside = frame::init(boot, aside);
+    frame::init_caches();
     #[cfg(target_os = "none")]
-    heap::init_kept();
-    counters::init();
-    stock::init();
-    kick::init();
-    active::init();
+    heap::global::init(reclaim::reclaimer::reclaim_all_cpus);
+    frame::zeroed_pool::init();
+    ipi::init();
+    space::current::init();
     let without = boot
         .command_line
         .split_whitespace()
         .any(|word| word == "nopcid" || word.starts_with("nopcid="));
-    tags::init(if without { 0 } else { arch::pcids() });
-    reclaim::init();
-    shootdown::init();
+    tlb::asid::init(if without { 0 } else { arch::pcids() });
+    reclaim::reclaimer::init();
+    tlb::shootdown::init();
     aside
 }

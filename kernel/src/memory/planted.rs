@@ -13,23 +13,23 @@ pub(super) enum Planted {
     ForkWithoutFlush,
     /// Fork does not wait until all CPUs have forgotten (rule M3).
     ForkWithoutWaiting,
-    /// Fork copies pages ahead before all CPUs have forgotten that they may write them (rule M3).
-    CopiedAheadOfAcks,
-    /// Who copies a table takes the writable bits out of the original before it knows that no other
-    /// thread has taken that over (rule M3).
+    /// Fork copies pages eagerly before all CPUs have acknowledged that they cannot write them (rule M3).
+    EagerCowBeforeAcks,
+    /// The copier of a table clears the writable bits of the original before its compare-and-exchange,
+    /// when another thread may have reused the original (rule M3).
     ProtectedBeforeWon,
     /// A copy is writable at once (rule M4).
     WritableBeforeAcks,
-    /// A page that is not shared any more is written in place while a shootdown for it may
-    /// be on its way (rule M4).
-    HastyTakeover,
+    /// A page that is not shared any more is reused while a shootdown for it may be on its way
+    /// (rule M4).
+    HastyReuse,
     /// munmap does not wait for the other CPUs (rule M5).
     UnmapWithoutWaiting,
     /// mprotect does not flush (rule M5).
     ProtectWithoutFlush,
     /// What a killed thread has unmapped is handed out while its shootdown is under way
     /// (rule M5).
-    ReusedBeforeAcks,
+    RangeReusedBeforeAcks,
     /// mremap does not wait until the old place is forgotten (rules M2, M5).
     MoveWithoutWaiting,
     /// A CPU loads CR3 before it enters the set of active CPUs (rule M6).
@@ -37,9 +37,9 @@ pub(super) enum Planted {
     /// A CPU that comes back keeps what it had under the PCID (rule M6).
     GenerationNotCompared,
     /// The interrupt for a request is not sent (rule M7).
-    LostKick,
+    LostIpi,
     /// Of two requests to a CPU that looks just then one is lost (rule M7).
-    AskersClearedLate,
+    SendersClearedLate,
     /// A copy keeps what its frame held before (rule M9).
     NotFilled,
     /// Fresh memory keeps what its frame held before (rule M9).

@@ -3,27 +3,31 @@
 //! The new address space is built beside the old one. All that can fail comes before the
 //! old one is given up, so that a failed `execve` leaves the caller as it was. The
 //! program's pages are those of the file, mapped privately; nothing is read before it is
-//! used.
+//! used. Arguments and environment are copied from the old stack to the new one (`stack`).
 //!
 //! The new program begins with one thread: once nothing can fail any more the caller ends all
 //! others, and takes the number of the leader if that was another.
 
+use super::credentials::Credentials;
 use super::elf::{self, Image, Segment};
+use super::executable::Executable;
 use super::exit::ExitStatus;
 use super::signal::Signal;
-use super::stack::{self, Facts, Strings};
+use super::stack::{self, Facts, StackStrings, Strings};
 use super::state::{Names, Process};
 use super::thread::Thread;
 use crate::errno::Errno;
 use crate::fs;
-use crate::fs::walk::Start;
+use crate::fs::node::Node;
+use crate::fs::walk::{Last, Start};
+use crate::memory::fallible;
 use crate::memory::{
-    self, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, MapRequest, Object, OutOfMemory,
-    Place, Protection, Traits, USER_END,
+    self, AccessError, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, MapRequest, Object,
+    OutOfMemory, Placement, Protection, USER_END, VmaFlags,
 };
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
+use linux_raw_sys::general as linux;
 
 /// Why a program cannot be run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +65,12 @@ impl From<Errno> for ExecError {
     }
 }
 
+impl From<AccessError> for ExecError {
+    fn from(error: AccessError) -> ExecError {
+        ExecError::Other(error.into())
+    }
+}
+
 impl From<OutOfMemory> for ExecError {
     fn from(_: OutOfMemory) -> ExecError {
         ExecError::OutOfMemory
@@ -93,14 +103,6 @@ const STACK_SPARE: usize = 128 << 10;
 /// Bytes of arguments and environment with their pointers, at least and at most; in between
 /// a quarter of what the stack may be (execve(2)).
 const MAX_STRINGS: (usize, usize) = (128 << 10, 6 << 20);
-/// Bytes of one string, MAX_ARG_STRLEN.
-const MAX_STRING: usize = 128 << 10;
-/// Bytes of arguments that are kept for /proc, as Linux did until 4.2: they are the
-/// kernel's memory, not the program's.
-const SHOWN_ARGUMENTS: usize = FRAME_SIZE;
-/// Bytes of the kernel's heap that a string takes at the most while its place on the stack
-/// is worked out, apart from its bytes: in three lists that may each double once.
-const STRING_COST: usize = 9 * size_of::<usize>();
 /// Where a relocatable program goes, and where its interpreter does.
 const PROGRAM_BIAS: usize = 0x5555_5555_4000;
 const INTERPRETER_BIAS: usize = 0x7fff_8000_0000 - (256 << 20);
@@ -115,6 +117,9 @@ pub struct Program {
     /// Its stack pointer.
     pub(super) sp: usize,
     pub(super) names: Names,
+    pub(super) executable: Arc<Executable>,
+    /// Whose it is.
+    pub(super) credentials: Credentials,
 }
 
 /// Loads the program that takes the place of the thread's own, and makes the thread the only
@@ -125,22 +130,18 @@ pub async fn exec(
     arguments: usize,
     environment: usize,
 ) -> Result<Program, ExecError> {
-    memory::admit()?;
-    let old = thread.space();
+    memory::ensure_free()?;
     let process = thread.process();
-    let stack_limit = process.limits.of_memory().stack;
-    let mut budget = (stack_limit / 4).clamp(MAX_STRINGS.0, MAX_STRINGS.1);
-    let mut strings = Strings {
-        arguments: read_strings(old, arguments, &mut budget).await?,
-        environment: read_strings(old, environment, &mut budget).await?,
-    };
-    if strings.arguments.is_empty() {
+    let mut arguments = Strings::of_program(thread.space(), arguments);
+    if arguments.is_empty().await? {
         // As Linux since 5.18: many programs take it for granted that there is a name.
-        strings.arguments.push(Vec::new());
+        arguments = Strings {
+            first: one(Vec::new())?,
+            rest: None,
+        };
     }
-    let count = strings.arguments.len() + strings.environment.len();
-    memory::admit_bytes(count * STRING_COST)?;
-    let program = load(process, path, &mut strings).await?;
+    let environment = Strings::of_program(thread.space(), environment);
+    let program = load(process, path, arguments, &environment).await?;
     let is_alone = process.threads.len() == 1;
     if is_alone {
         // All or nothing; a table that was borrowed stays with its lender.
@@ -151,7 +152,7 @@ pub async fn exec(
         // The thread does not live to see it.
         return Err(Errno::EINTR.into());
     }
-    thread.tcb().take_lead();
+    thread.tcb().become_leader();
     if !is_alone && process.files().exec().is_err() {
         // The others are gone already, so there is no program left to go back to.
         process.threads.end(ExitStatus::Signal(Signal::KILL));
@@ -168,120 +169,135 @@ pub(super) async fn exec_first(
     let environment = [&b"PATH=/bin"[..], b"HOME=/", b"TERM=linux"]
         .map(<[u8]>::to_vec)
         .to_vec();
-    let mut strings = Strings {
-        arguments,
-        environment,
-    };
-    load(process, path, &mut strings).await
+    let of_kernel = |first| Strings { first, rest: None };
+    let environment = of_kernel(environment);
+    load(process, path, of_kernel(arguments), &environment).await
 }
 
-/// Follows `#!` lines to an ELF file.
+/// A list of one string.
+fn one(string: Vec<u8>) -> Result<Vec<Vec<u8>>, ExecError> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(1)
+        .map_err(|_| ExecError::OutOfMemory)?;
+    list.push(string);
+    Ok(list)
+}
+
+/// A copy of a short text.
+fn copy(text: &[u8]) -> Result<Vec<u8>, ExecError> {
+    let mut copy = fallible::vec(text.len())?;
+    copy.extend_from_slice(text);
+    Ok(copy)
+}
+
+/// An ELF file that was found.
+struct Found {
+    image: Image,
+    executable: Executable,
+    /// The path that led to it.
+    path: Vec<u8>,
+}
+
+/// Follows `#!` lines to an ELF file, and puts what they add before the arguments.
 fn find_program(
     process: &Process,
     path: &[u8],
-    strings: &mut Strings,
-) -> Result<(Image, Names), ExecError> {
+    arguments: &mut Strings<'_>,
+) -> Result<Found, ExecError> {
     let cwd = process.cwd();
     let start = Start {
         directory: &cwd,
         caller: process.pid.0 as i32,
     };
-    let mut path = path.to_vec();
+    let mut path = copy(path)?;
     for _ in 0..=MAX_SCRIPTS {
-        let node = fs::open::program(fs::tree(), start, &path)?;
+        let (target, node) = fs::open::program(fs::tree(), start, &path)?;
         let object = node.object().ok_or(Errno::EACCES)?.clone();
-        match script(&object) {
-            None => {
-                let short = path.rsplit(|&c| c == b'/').next().unwrap_or(&path);
-                let short = short[..short.len().min(15)].to_vec();
-                let arguments = strings
-                    .arguments
-                    .iter()
-                    .flat_map(|argument| argument.iter().chain(b"\0"));
-                let names = Names {
-                    short,
-                    arguments: arguments.take(SHOWN_ARGUMENTS).copied().collect(),
-                    path,
-                };
-                return Ok((elf::read(object)?, names));
-            }
-            Some((interpreter, argument)) => {
-                // The interpreter, its one argument, the script's path, the script's arguments.
-                let mut new = vec![interpreter.clone()];
-                new.extend(argument);
-                new.push(path);
-                new.extend(strings.arguments.drain(..).skip(1));
-                strings.arguments = new;
-                path = interpreter;
-            }
-        }
+        let Some((interpreter, argument)) = script(&object)? else {
+            let Last::Name(name) = &target.last else {
+                return Err(Errno::EACCES.into());
+            };
+            let executable = Executable {
+                name: fallible::bytes(name)?,
+                directory: target.directory,
+                node,
+            };
+            return Ok(Found {
+                image: elf::read(object)?,
+                executable,
+                path,
+            });
+        };
+        // The interpreter, its one argument, the script's path, the script's arguments.
+        arguments.skip_first();
+        let mut first = fallible::vec(3 + arguments.first.len())?;
+        first.push(copy(&interpreter)?);
+        first.extend(argument);
+        first.push(path);
+        first.append(&mut arguments.first);
+        arguments.first = first;
+        path = interpreter;
     }
     Err(ExecError::TooManyInterpreters)
 }
 
+/// An interpreter and its argument.
+type Script = (Vec<u8>, Option<Vec<u8>>);
+
 /// The interpreter and its argument, when the file begins with `#!`.
-fn script(object: &Object) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+fn script(object: &Object) -> Result<Option<Script>, ExecError> {
     let mut start = [0; 256];
     let length = object.read_at(0, &mut &mut start[..], 256);
-    let line = start[..length].strip_prefix(b"#!")?;
-    let line = line.split(|&c| c == b'\n').next()?.trim_ascii();
-    let mut parts = line.splitn(2, |c| c.is_ascii_whitespace());
-    let interpreter = parts.next().filter(|name| !name.is_empty())?.to_vec();
-    Some((
-        interpreter,
-        parts.next().map(|argument| argument.trim_ascii().to_vec()),
-    ))
-}
-
-async fn read_strings(
-    space: &AddressSpace,
-    array: usize,
-    budget: &mut usize,
-) -> Result<Vec<Vec<u8>>, ExecError> {
-    let mut strings = Vec::new();
-    if array == 0 {
-        return Ok(strings);
-    }
-    loop {
-        let place = array.checked_add(8 * strings.len()).ok_or(Errno::EFAULT)?;
-        let address = space.read_word(place).await?;
-        if address == 0 {
-            return Ok(strings);
-        }
-        memory::admit_bytes(2 * MAX_STRING)?;
-        let string = match space.read_string(address, MAX_STRING).await {
-            Err(Errno::ENAMETOOLONG) => return Err(ExecError::TooBig),
-            string => string?,
-        };
-        *budget = budget
-            .checked_sub(string.len() + 1 + 8)
-            .ok_or(ExecError::TooBig)?;
-        if strings.len() == strings.capacity() {
-            // They move to a place twice as large.
-            memory::admit_bytes(3 * strings.len() * size_of::<Vec<u8>>())?;
-        }
-        strings.push(string);
-        // A program can bring hundreds of thousands.
-        executor::spend_budget().await;
-    }
+    let line = start[..length]
+        .strip_prefix(b"#!")
+        .and_then(|text| text.split(|&c| c == b'\n').next());
+    let Some(line) = line else {
+        return Ok(None);
+    };
+    let mut parts = line.trim_ascii().splitn(2, |c| c.is_ascii_whitespace());
+    let Some(interpreter) = parts.next().filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    let argument = parts.next().map(|argument| copy(argument.trim_ascii()));
+    Ok(Some((copy(interpreter)?, argument.transpose()?)))
 }
 
 /// Finds a program and builds its address space.
-async fn load(process: &Process, path: &[u8], strings: &mut Strings) -> Result<Program, ExecError> {
-    let (image, names) = find_program(process, path, strings)?;
-    let space = AddressSpace::limited(process.limits.of_memory())?;
+async fn load(
+    process: &Process,
+    path: &[u8],
+    mut arguments: Strings<'_>,
+    environment: &Strings<'_>,
+) -> Result<Program, ExecError> {
+    let Found {
+        image,
+        executable,
+        path,
+    } = find_program(process, path, &mut arguments)?;
+    let limits = process.limits.of_memory();
+    let mut budget = (limits.stack / 4).clamp(MAX_STRINGS.0, MAX_STRINGS.1);
+    let strings = StackStrings {
+        arguments: (&arguments, arguments.measure(&mut budget).await?),
+        environment: (environment, environment.measure(&mut budget).await?),
+    };
+    let mut credentials = process.credentials();
+    let is_secure = become_owner(&mut credentials, &executable.node);
+    let space = AddressSpace::limited(limits)?;
     let bias = if image.is_relocatable {
         PROGRAM_BIAS
     } else {
         0
     };
     map_image(&space, &image, bias).await?;
-    space.place_heap(bias + image.span().1).await;
+    space.set_heap_start(bias + image.span().1).await;
     let mut facts = Facts {
         headers: image.headers.map_or(0, |at| at + bias),
         header_count: image.header_count,
         entry: image.entry + bias,
         base: 0,
+        path: &path,
+        credentials: &credentials,
+        is_secure,
     };
     let mut entry = facts.entry;
     if let Some(interpreter) = &image.interpreter {
@@ -290,7 +306,7 @@ async fn load(process: &Process, path: &[u8], strings: &mut Strings) -> Result<P
             directory: &cwd,
             caller: process.pid.0 as i32,
         };
-        let node = fs::open::program(fs::tree(), start, interpreter)?;
+        let (_, node) = fs::open::program(fs::tree(), start, interpreter)?;
         let loader = elf::read(node.object().ok_or(Errno::EACCES)?.clone())?;
         let bias = if loader.is_relocatable {
             INTERPRETER_BIAS
@@ -305,27 +321,45 @@ async fn load(process: &Process, path: &[u8], strings: &mut Strings) -> Result<P
     rights.set(Protection::EXECUTE, image.stack_executable);
     space
         .map_as(MapRequest {
-            place: Place::FixedNoReplace(STACK_TOP - FRAME_SIZE),
+            place: Placement::FixedNoReplace(STACK_TOP - FRAME_SIZE),
             length: FRAME_SIZE,
             protection: rights,
             allowed: Protection::all(),
             backing: Backing::Anonymous,
-            traits: Traits::GROWS_DOWN,
+            flags: VmaFlags::GROWS_DOWN,
             populated: false,
         })
         .await?;
-    let sp = match stack::build(&space, STACK_TOP, strings, &names.path, &facts) {
+    let stack = match stack::build(&space, STACK_TOP, &strings, &facts).await {
         // The stack may not grow so far.
         Err(ExecError::BadLayout) => return Err(ExecError::TooBig),
-        sp => sp?,
+        stack => stack?,
     };
-    space.grow_while_private(sp - STACK_SPARE)?;
+    space.grow_while_private(stack.sp - STACK_SPARE)?;
+    let short = path.rsplit(|&c| c == b'/').next().unwrap_or(&path);
+    let names = Names {
+        short: copy(&short[..short.len().min(15)])?,
+        arguments: stack.shown_arguments,
+    };
     Ok(Program {
         space,
         entry,
-        sp,
+        sp: stack.sp,
         names,
+        executable: fallible::arc(executable)?,
+        credentials,
     })
+}
+
+/// Gives a program the owner or the group of its file, if the file says so (S_ISUID and S_ISGID in
+/// inode(7)). Returns whether the program has to be careful (`AT_SECURE`).
+fn become_owner(credentials: &mut Credentials, node: &Node) -> bool {
+    let attributes = node.status().attributes;
+    let has = |bits| attributes.permissions & bits == bits;
+    let owner = has(linux::S_ISUID).then_some(attributes.user);
+    // Without the right to execute the bit of the group means something else.
+    let group = has(linux::S_ISGID | linux::S_IXGRP).then_some(attributes.group);
+    credentials.exec(owner, group)
 }
 
 async fn map_image(space: &AddressSpace, image: &Image, bias: usize) -> Result<(), ExecError> {
@@ -360,7 +394,7 @@ async fn map_segment(
         let backing = Backing::Private(image.object.clone(), segment.file_offset - within as u64);
         space
             .map(
-                Place::Fixed(start),
+                Placement::Fixed(start),
                 file_pages_end - start,
                 segment.protection,
                 backing,
@@ -372,7 +406,7 @@ async fn map_segment(
         let length = pages_end - fresh_start;
         space
             .map(
-                Place::Fixed(fresh_start),
+                Placement::Fixed(fresh_start),
                 length,
                 segment.protection,
                 Backing::Anonymous,

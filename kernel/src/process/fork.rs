@@ -1,11 +1,14 @@
 //! Making a process out of another (fork(2), vfork(2)), and a thread beside another; clone(2)
 //! and clone3(2) are built of these two.
 
+use super::credentials::Credentials;
 use super::ids::{self, NotEntered, Pid};
-use super::newborn::{Beginning, Newborn, Registers};
+use super::registers::Registers;
+use super::signal::Signal;
+use super::spawn_guard::{Beginning, SpawnGuard};
 use super::state::{Parts, Process};
 use super::thread::Thread;
-use crate::arch::UserContext;
+use super::user::Charge;
 use crate::errno::Errno;
 use crate::memory::{self, OutOfMemory};
 use crate::trace::{self, Kind};
@@ -20,6 +23,8 @@ pub struct ForkRequest {
     /// The calling thread waits until the child has a program of its own, or has ended
     /// (`CLONE_VFORK`).
     pub waits: bool,
+    /// The signal that the parent gets when it ends; 0 is none.
+    pub exit_signal: u32,
     /// It has none of its parent's signal handlers (`CLONE_CLEAR_SIGHAND`).
     pub clears_handlers: bool,
     /// How its thread begins.
@@ -29,8 +34,8 @@ pub struct ForkRequest {
 /// Why there is no new process or thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ForkError {
-    /// All numbers are taken.
-    NoPid,
+    /// All numbers are taken, or as many as the user may have.
+    TooMany,
     /// No memory.
     OutOfMemory,
     /// The caller has to end.
@@ -40,7 +45,7 @@ pub enum ForkError {
 impl From<ForkError> for Errno {
     fn from(error: ForkError) -> Errno {
         match error {
-            ForkError::NoPid => Errno::EAGAIN,
+            ForkError::TooMany => Errno::EAGAIN,
             ForkError::OutOfMemory => Errno::ENOMEM,
             // The caller does not live to see it.
             ForkError::Killed => Errno::EINTR,
@@ -57,7 +62,7 @@ impl From<OutOfMemory> for ForkError {
 impl From<NotEntered> for ForkError {
     fn from(error: NotEntered) -> ForkError {
         match error {
-            NotEntered::NoPid => ForkError::NoPid,
+            NotEntered::NoPid => ForkError::TooMany,
             NotEntered::Refused => ForkError::Killed,
             NotEntered::OutOfMemory => ForkError::OutOfMemory,
         }
@@ -65,8 +70,12 @@ impl From<NotEntered> for ForkError {
 }
 
 /// Makes a child of the thread's process, which returns 0 from the same system call.
-pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> Result<Pid, Errno> {
-    memory::admit().map_err(ForkError::from)?;
+pub async fn fork(
+    thread: &Thread,
+    registers: &mut Registers,
+    request: ForkRequest,
+) -> Result<Pid, Errno> {
+    memory::ensure_free().map_err(ForkError::from)?;
     let parent = thread.process();
     let own = thread.space();
     let space = if request.borrows_memory {
@@ -75,13 +84,14 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
         own.fork().await.map_err(ForkError::from)?
     };
     // Again, as there was a wait: many may have been admitted meanwhile.
-    memory::admit().map_err(ForkError::from)?;
+    memory::ensure_free().map_err(ForkError::from)?;
     let beginning = &request.beginning;
-    let registers = Registers::copy(thread, user, beginning).map_err(ForkError::from)?;
+    let registers = beginning.registers(registers).map_err(ForkError::from)?;
     let signals = parent.signals.fork();
     if request.clears_handlers {
         signals.exec();
     }
+    let (credentials, charge) = charge_task(parent)?;
     let parts = Parts {
         space: space.clone(),
         files: parent.files().fork(),
@@ -90,10 +100,15 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
         group: None,
         session: Some(parent.session.load(Ordering::Relaxed)),
         limits: parent.limits.fork(request.borrows_memory),
+        exit_signal: Signal::new(request.exit_signal as usize),
+        credentials,
+        charge,
         signals,
         parent: Some(parent.clone()),
         names: parent.names(),
+        executable: parent.executable(),
         uses_barriers: parent.may_use_barriers(),
+        oom_score_adj: parent.oom_score_adj.load(Ordering::Relaxed),
     };
     let signals = thread.tcb().signals.inherited();
     let signals = match request.borrows_memory && !request.waits {
@@ -103,7 +118,7 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
     // A signal to the group that comes now finds the child, or has found the parent and ends
     // both (see `ids`). So the group is looked up there.
     let tcb = ids::enter(
-        || !thread.tcb().has_to_end(),
+        || !thread.tcb().fatal_signal_pending(),
         |pid| {
             let group = Some(parent.group.load(Ordering::Relaxed));
             Arc::new(Process::new(pid, Parts { group, ..parts }))
@@ -120,14 +135,14 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
         parent.begins_sharing_memory();
         child.begins_sharing_memory();
     }
-    let newborn = Newborn::new(tcb, space, registers, beginning);
-    tell_number(thread, pid, beginning).await;
+    let spawn_guard = SpawnGuard::new(tcb, space, registers, beginning);
+    write_tid_to_maker(thread, pid, beginning).await;
     // Without memory for its task it has been killed, as its status tells.
-    let _ = newborn.start();
+    let _ = spawn_guard.start();
     // See `run::start`.
     thread.activate();
     if request.waits {
-        child.borrowed.wait().await;
+        child.vfork_done.wait().await;
     }
     Ok(pid)
 }
@@ -135,23 +150,32 @@ pub async fn fork(thread: &Thread, user: &UserContext, request: ForkRequest) -> 
 /// Makes another thread of the same process, which returns 0 from the same system call.
 pub async fn add_thread(
     thread: &Thread,
-    user: &UserContext,
+    registers: &mut Registers,
     beginning: &Beginning,
 ) -> Result<Pid, Errno> {
-    memory::admit().map_err(ForkError::from)?;
-    let registers = Registers::copy(thread, user, beginning).map_err(ForkError::from)?;
+    memory::ensure_free().map_err(ForkError::from)?;
+    let registers = beginning.registers(registers).map_err(ForkError::from)?;
     let signals = thread.tcb().signals.inherited().without_stack();
-    let tcb = ids::enter_thread(thread.process(), signals).map_err(ForkError::from)?;
+    let (_, charge) = charge_task(thread.process())?;
+    let tcb = ids::enter_thread(thread.process(), signals, charge).map_err(ForkError::from)?;
     tcb.inherit(thread.tcb());
     let tid = tcb.tid();
-    let newborn = Newborn::new(tcb, thread.space().clone(), registers, beginning);
-    tell_number(thread, tid, beginning).await;
-    newborn.start().map_err(|_| ForkError::OutOfMemory)?;
+    let spawn_guard = SpawnGuard::new(tcb, thread.space().clone(), registers, beginning);
+    write_tid_to_maker(thread, tid, beginning).await;
+    spawn_guard.start().map_err(|_| ForkError::OutOfMemory)?;
     Ok(tid)
 }
 
+/// Counts one more task of the process's user.
+fn charge_task(process: &Process) -> Result<(Credentials, Charge), ForkError> {
+    let credentials = process.credentials();
+    let charge = credentials.charge_task(process.limits.tasks());
+    let charge = charge.ok_or(ForkError::TooMany)?;
+    Ok((credentials, charge))
+}
+
 /// Writes the number of a new thread where its maker wants it, before it runs.
-async fn tell_number(maker: &Thread, number: Pid, beginning: &Beginning) {
+async fn write_tid_to_maker(maker: &Thread, number: Pid, beginning: &Beginning) {
     if let Some(address) = beginning.parent_tid {
         // A bad address is the maker's own loss, as on Linux.
         let _ = maker

@@ -1,18 +1,19 @@
-//! Numbers of processes and threads, and the way from a number to who has it.
+//! The table of pids: from the number of a process or a thread to the process or thread.
 //!
-//! There is one space of numbers. A process and its leader share one, which is the process's
-//! as long as it is there, zombie included; each further thread has its own until it ends.
+//! There is one space of numbers. A process and its leader share one, which the process keeps as
+//! long as it exists, zombie included; each further thread has its own until it ends.
 //!
-//! The table's lock also orders signals to many with `fork`: such a signal is sent to all
-//! members in one hold of it, and a child enters under it only if its parent has no
-//! reason to end. So the signal is either there before the child, which then is not
-//! made, or finds the child in the table. Under this lock only wait queues are locked, and
-//! nothing is dropped.
+//! The table's lock also orders signals to many processes with `fork`. Such a signal is sent to all
+//! members in one hold of the lock, and a child enters the table under the lock only if no fatal
+//! signal is pending for its parent. So either the signal comes first, and the child is not made, or
+//! it finds the child in the table. Under this lock only wait queues are locked, and nothing is
+//! dropped.
 
 use super::signal::InheritedSignals;
 use super::state::Process;
 use super::thread::Tcb;
 use super::thread_group::NotJoined;
+use super::user::Charge;
 use alloc::collections::{BTreeMap, TryReserveError};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -36,9 +37,9 @@ impl fmt::Display for Pid {
 }
 
 /// Numbers go round at this one, as Linux's default pid_max.
-const LIMIT: u32 = 32768;
+pub(super) const LIMIT: u32 = 32768;
 
-/// Who has a number.
+/// What a number stands for.
 enum Numbered {
     /// A process, and its leader if that has not left.
     Process(Arc<Process>),
@@ -75,7 +76,7 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
 });
 
 impl Table {
-    /// A number that nobody has, the next one in turn.
+    /// The next free number in turn.
     fn free_number(&mut self) -> Option<Pid> {
         if self.numbers.len() >= LIMIT as usize - 1 {
             return None;
@@ -102,7 +103,7 @@ impl Table {
 pub enum NotEntered {
     /// No number is free.
     NoPid,
-    /// It must not be any more.
+    /// Its maker has to end.
     Refused,
     /// No memory.
     OutOfMemory,
@@ -117,8 +118,8 @@ impl From<NotJoined> for NotEntered {
     }
 }
 
-/// Makes a process with its leader under a number that no other has, zombies included, if
-/// `may` it still be. `may` and `make` are called under the table's lock.
+/// Makes a process with its leader under a free number, if `may` allows it. `may` and `make` are
+/// called under the table's lock.
 pub(super) fn enter(
     may: impl FnOnce() -> bool,
     make: impl FnOnce(Pid) -> Arc<Process>,
@@ -130,7 +131,7 @@ pub(super) fn enter(
     }
     let pid = table.free_number().ok_or(NotEntered::NoPid)?;
     let process = make(pid);
-    let leader = Arc::new(Tcb::new(process.clone(), pid, signals));
+    let leader = Arc::new(Tcb::new(process.clone(), pid, signals, None));
     process.threads.join(leader.clone())?;
     table.numbers.insert(pid, Numbered::Process(process));
     table.made += 1;
@@ -142,10 +143,11 @@ pub(super) fn enter(
 pub(super) fn enter_thread(
     process: &Arc<Process>,
     signals: InheritedSignals,
+    charge: Charge,
 ) -> Result<Arc<Tcb>, NotEntered> {
     let mut table = TABLE.lock();
     let tid = table.free_number().ok_or(NotEntered::NoPid)?;
-    let thread = Arc::new(Tcb::new(process.clone(), tid, signals));
+    let thread = Arc::new(Tcb::new(process.clone(), tid, signals, Some(charge)));
     process.threads.join(thread.clone())?;
     table.numbers.insert(tid, Numbered::Thread(thread.clone()));
     table.made += 1;
@@ -188,8 +190,8 @@ pub fn find_thread(tid: Pid) -> Option<(Arc<Process>, Option<Arc<Tcb>>)> {
     })
 }
 
-/// The process with the lowest number above this one, zombies included. Whoever goes from
-/// one to the next sees all that are there the whole time.
+/// The process with the lowest number above this one, zombies included. A walk from one to the
+/// next sees all processes that exist throughout the walk.
 pub fn next(after: Pid) -> Option<Arc<Process>> {
     let table = TABLE.lock();
     let mut rest = table
@@ -247,6 +249,20 @@ pub(super) fn by_task(limit: usize) -> Result<Vec<(u64, Arc<Tcb>)>, TryReserveEr
 /// How many numbers are taken, by processes, zombies and threads.
 pub fn count() -> usize {
     TABLE.lock().numbers.len()
+}
+
+/// How many processes have a thread that runs or is ready to.
+pub(super) fn running() -> usize {
+    let table = TABLE.lock();
+    let running = table.processes();
+    running
+        .filter(|process| process.exit_status().is_none() && !process.is_waiting())
+        .count()
+}
+
+/// The number that was given out last.
+pub(super) fn last() -> u32 {
+    TABLE.lock().last
 }
 
 /// How many processes and threads there have been since the start.

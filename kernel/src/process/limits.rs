@@ -5,15 +5,14 @@
 //! |---|---|
 //! | `AS`, `DATA`, `STACK` | kept by the memory system, which has its own copy |
 //! | `NOFILE` | kept by the table of descriptors |
-//! | `SIGPENDING` | kept for each queue of signals, not for all processes of a user together |
-//! | `NPROC`, `MEMLOCK` | nothing, as on Linux for root, whom everyone is |
+//! | `SIGPENDING` | signals in the queues of all processes of a user (`user`) |
+//! | `NPROC` | processes and threads of a user, who is not root (`user`) |
 //! | all others | nothing |
 
-use super::signal::MAX_QUEUED;
 use super::state::Process;
 use crate::errno::Errno;
 use crate::fs::table::MAX_LIMIT;
-use crate::memory::Limits as MemoryLimits;
+use crate::memory::{self, Limits as MemoryLimits};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 use linux_raw_sys::general as linux;
@@ -29,7 +28,7 @@ const COUNT: usize = linux::RLIM_NLIMITS as usize;
 pub struct Limit {
     /// What counts.
     pub soft: u64,
-    /// What it can be raised to without a privilege, which everyone here has.
+    /// The highest value that the soft limit can have.
     pub hard: u64,
 }
 
@@ -46,8 +45,8 @@ impl Limit {
 
 /// The limits of a process.
 pub(super) struct Limits {
-    /// By their numbers. Of `NOFILE` the table of descriptors has the soft one. Shared by `fork`,
-    /// and copied by who changes one.
+    /// By their numbers. The soft limit of `NOFILE` is in the table of descriptors. `fork` shares the
+    /// array, and a change copies it.
     table: Mutex<Arc<[Limit; COUNT]>>,
     /// The address space is the parent's (vfork), whose limits count there.
     borrows_memory: AtomicBool,
@@ -74,10 +73,12 @@ impl Limits {
             },
         );
         set(linux::RLIMIT_NOFILE, Limit::of(MAX_LIMIT as u64));
-        set(linux::RLIMIT_NPROC, Limit::of(32767));
+        // A process for each 128 KiB, and half as many queued signals, as Linux works them out.
+        let tasks = (memory::managed_frames() / 32) as u64;
+        set(linux::RLIMIT_NPROC, Limit::of(tasks / 2));
         set(linux::RLIMIT_MEMLOCK, Limit::of(8 << 20));
         set(linux::RLIMIT_MSGQUEUE, Limit::of(819_200));
-        set(linux::RLIMIT_SIGPENDING, Limit::of(MAX_QUEUED as u64));
+        set(linux::RLIMIT_SIGPENDING, Limit::of(tasks / 2));
         set(linux::RLIMIT_NICE, Limit::of(0));
         set(linux::RLIMIT_RTPRIO, Limit::of(0));
         Limits {
@@ -100,10 +101,19 @@ impl Limits {
         self.borrows_memory.store(false, Ordering::Relaxed);
     }
 
-    /// How many signals a queue may have.
-    pub(super) fn pending_signals(&self) -> usize {
-        let soft = self.table.lock()[linux::RLIMIT_SIGPENDING as usize].soft;
-        usize::try_from(soft).map_or(MAX_QUEUED, |soft| soft.min(MAX_QUEUED))
+    /// How many signals may be queued for the user's processes.
+    pub(super) fn pending_signals(&self) -> u64 {
+        self.table.lock()[linux::RLIMIT_SIGPENDING as usize].soft
+    }
+
+    /// How many processes and threads the user may have.
+    pub(super) fn tasks(&self) -> u64 {
+        self.table.lock()[linux::RLIMIT_NPROC as usize].soft
+    }
+
+    /// Whether the address space is the parent's (vfork).
+    pub(super) fn borrows_memory(&self) -> bool {
+        self.borrows_memory.load(Ordering::Relaxed)
     }
 
     /// Those that the memory system keeps.

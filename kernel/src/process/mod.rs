@@ -1,47 +1,66 @@
 //! Processes and threads.
 //!
-//! In reading order: [`Process`] (`state`) is what a process owns, [`Thread`] and [`Tcb`] are
-//! what runs in it, and `thread_group` keeps a process's threads together to their end; `run`
-//! is the future that a thread is; `fork` (with `newborn`) makes processes and threads, `exec`
-//! replaces programs, `exit` ends processes and waits for them; `futex` is how threads wait for
-//! each other; `signal` is how they are told of things, and ended from outside; `ids` numbers
-//! and finds them; `limits` are what each may use; `procfs` shows them; `fail_nth` lets
-//! allocations fail for tests.
+//! In reading order: [`Process`] (`state`) is what a process owns; [`Thread`] and [`Tcb`] are a
+//! thread in it, with its [`Registers`], and `thread_group` is the list of a process's threads; `run`
+//! is the future of a thread, and `exception` turns its faults into signals; `init` makes the first
+//! process; `fork` (with `spawn_guard`) makes processes and threads, `exec` (with `elf` and `stack`)
+//! replaces programs, `exit` ends processes and waits for them; `futex` is how threads wait for each
+//! other; `signal` is how they are notified and ended; `ids` is the table of pids; `limits` are
+//! their resource limits, `user` counts for those of a user, `credentials` says which user that is, `attributes`
+//! are small properties; `job_control` keeps the background off the terminal; `usage` is what threads have used;
+//! `oom` chooses what is killed when memory runs out, `overcommit` how much is promised; `procfs` is `/proc`; `fail_nth` injects allocation failures for tests.
 
+mod attributes;
+mod credentials;
 mod elf;
+mod exception;
 mod exec;
+mod executable;
 mod exit;
 mod fail_nth;
 mod fork;
 pub mod futex;
 mod ids;
+mod init;
+mod job_control;
 mod limits;
-mod newborn;
+mod oom;
+pub mod overcommit;
 mod procfs;
+mod registers;
 mod run;
 mod signal;
+mod spawn_guard;
 mod stack;
 mod state;
 mod thread;
 mod thread_group;
+mod usage;
+mod user;
 
+pub use credentials::{ALL_CAPABILITIES, Capabilities, Capability, Credentials, IdChange, IdSet};
 pub use exec::{ExecError, Program, exec};
-pub use exit::{End, ExitStatus, News, Selector, Told, wait};
+pub use exit::{ChildKind, ChildReport, End, ExitStatus, Selector, WaitOptions, wait};
 pub use fail_nth::allow_failing;
 pub use fork::{ForkError, ForkRequest, add_thread, fork};
 pub use ids::{Pid, any, count as process_count, find, find_thread};
+pub use init::{end_all, start_init};
+pub use job_control::{TerminalUse, check_foreground};
 pub use limits::Limit;
-pub use newborn::Beginning;
 pub use procfs::attach as attach_procfs;
-pub use run::{Outcome, end_all, start_init};
+pub use registers::Registers;
+pub use run::Outcome;
 pub use signal::{
-    Action, Continuation, Disposition, QueueFull, SigInfo, Signal, TimerState, send, send_to_all,
-    send_to_group,
+    Action, Continuation, Disposition, QueueFull, Sent, SigInfo, Signal, TimerState, may_signal,
+    send, send_to_all, send_to_group,
 };
+pub use spawn_guard::Beginning;
 pub use state::Process;
 pub use thread::{Name as ThreadName, Tcb, Thread};
+pub use usage::Usage;
 
 /// Makes what all processes share. Called once, when there is a heap.
 pub fn init() {
     futex::init();
+    usage::init();
 }

@@ -1,38 +1,38 @@
 //! The future that a user thread is (idea 1 of the design).
 //!
-//! Polling it enters ring 3. What ends user mode comes back as a [`Trap`], is dealt with,
-//! and user mode is entered again, all in one poll, until the thread has to wait or its
-//! time slice is over. Before each poll this CPU enters the thread's address space; after
-//! each the FPU's registers are saved, for the next poll may be elsewhere.
+//! Read from the top:
+//!
+//! 1. [`start`] makes a thread into a task of the executor, whose body is `thread_main`: one
+//!    program after the other, until the thread ends.
+//! 2. `poll_as` makes each poll of that body one of the thread: in its address space, on a CPU
+//!    where it may run, with its CPU time counted and its FPU registers saved at the end.
+//! 3. `run` is the loop of one program: take signals, enter user mode, deal with the trap that ends
+//!    it, repeat. All of it happens in one poll, until the thread has to wait or its time slice
+//!    is over.
+//! 4. A trap is offered to the fast path first (the `FastPath` below), while the program is still in
+//!    its CPU. What the fast path does not finish comes back as a [`Trap`] for the slow path, a
+//!    future: `system_call`, `page_fault`, or a signal for an exception.
+//!
+//! The registers are the future's own, and lent by `&mut` to each of these in turn.
 
-use super::exec::{self, Program};
+use super::exception;
+use super::exec::Program;
 use super::exit::{End, ExitStatus};
 use super::fail_nth::{self, Cause};
-use super::ids::{self, Pid};
-use super::limits::Limits;
-use super::signal::{self, InheritedSignals, SigInfo, Signal, Signals};
-use super::state::{Names, Parts, Process};
+use super::oom;
+use super::registers::Registers;
+use super::signal::Signal;
 use super::thread::Thread;
-use crate::arch::{self, Access, AtOnce, FloatError, FpuState, Trap, UserContext, Violation};
-use crate::errno::{Errno, SysResult};
-use crate::fs;
-use crate::fs::table::{FdTable, OnExec};
-use crate::fs::walk::Start;
-use crate::log::Rationed;
-use crate::memory::{self, AddressSpace, Counter, FaultError};
+use crate::arch::{self, Access, FastPath, Trap};
+use crate::errno::SysResult;
+use crate::memory::{self, FaultError};
 use crate::wait::Restart;
 use crate::{sched, syscall};
 use alloc::boxed::Box;
-use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::pin::{Pin, pin};
 use core::task::Poll;
 use futures_util::future::{Either, select};
-use linux_raw_sys::general as linux;
-
-/// Lines about programs that crash.
-static CRASHES: Rationed = Rationed::new();
 
 /// What a system call leads to.
 pub enum Outcome {
@@ -42,25 +42,25 @@ pub enum Outcome {
     Resume,
     /// On to another program.
     Replace(Box<Program>),
-    /// The end of the thread, or of all.
+    /// The end of the thread, or of all threads of the process.
     Exit(End),
 }
 
 /// There is no memory for a thread's task.
 pub(super) struct NotStarted;
 
-/// Starts a thread that is ready to go. Without memory for its task it leaves at once (rule
-/// M10), and with it its process if it is the only one, which then counts as killed; this CPU
-/// has left the address space in that case.
+/// Starts a thread. Without memory for its task the thread ends here (rule M10), and with it its
+/// process if it is the only one, which then counts as killed; this CPU has left the address space
+/// in that case.
 pub(super) fn start(
     thread: Thread,
-    user: Box<UserContext>,
+    registers: Registers,
     child_tid: Option<usize>,
 ) -> Result<(), NotStarted> {
     let tcb = thread.tcb().clone();
-    let life = whole_life(thread, user, child_tid);
-    match sched::executor().task("user").try_spawn(life) {
-        // Nobody waits for the task itself: the process's status tells.
+    let main = thread_main(thread, registers, child_tid);
+    match sched::executor().task("user").try_spawn(main) {
+        // The task itself is not awaited: the process's status tells of its end.
         Ok(task) => {
             tcb.set_task(task.id());
             Ok(())
@@ -73,62 +73,16 @@ pub(super) fn start(
     }
 }
 
-/// Makes process 1 and starts it with the program `path`.
-///
-/// # Errors
-/// When the program cannot be loaded.
-pub async fn start_init(
-    path: &[u8],
-    arguments: Vec<Vec<u8>>,
-) -> Result<Arc<Process>, exec::ExecError> {
-    let files = FdTable::new();
-    open_console(&files).await?;
-    let parts = Parts {
-        space: AddressSpace::new()?,
-        files,
-        cwd: fs::tree().root().clone(),
-        umask: 0o022,
-        group: None,
-        session: None,
-        limits: Limits::usual(),
-        signals: Signals::new(),
-        parent: None,
-        names: Arc::new(Names::default()),
-        uses_barriers: false,
-    };
-    let tcb = ids::enter(
-        || true,
-        |pid| Arc::new(Process::new(pid, parts)),
-        InheritedSignals::NOTHING,
-    )
-    .map_err(|_| exec::ExecError::OutOfMemory)?;
-    let process = tcb.process().clone();
-    assert!(process.pid == Pid::INIT, "init is not the first process");
-    let program = exec::exec_first(&process, path, arguments).await?;
-    let fpu = FpuState::new().ok_or(exec::ExecError::OutOfMemory)?;
-    let mut thread = Thread::new(tcb, program.space.clone(), fpu);
-    let mut user = Box::new(UserContext::new(0, 0));
-    thread.replace(program, &mut user);
-    // Without memory for its task it has ended, which is for whoever waits for it to see.
-    let _ = start(thread, user, None);
-    Ok(process)
+/// What follows a program.
+enum AfterProgram {
+    /// Another program, in the same thread.
+    Program(Box<Program>),
+    /// Nothing: the thread ends.
+    End(End),
 }
 
-/// Standard input, output and error of the first process. The terminal becomes its session's and
-/// its group's: ^C reaches all who have not moved to another group.
-async fn open_console(files: &FdTable) -> Result<(), Errno> {
-    let start = Start {
-        directory: fs::tree().root(),
-        caller: 1,
-    };
-    let console = fs::open::open(fs::tree(), start, b"/dev/console", linux::O_RDWR, 0).await?;
-    for _ in 0..3 {
-        files.add(console.clone(), OnExec::Keep)?;
-    }
-    Ok(())
-}
-
-async fn whole_life(mut thread: Thread, mut user: Box<UserContext>, child_tid: Option<usize>) {
+/// The body of a thread's task.
+async fn thread_main(mut thread: Thread, mut registers: Registers, child_tid: Option<usize>) {
     if let Some(address) = child_tid {
         let write = async {
             // A bad address is the program's own loss, as on Linux.
@@ -137,29 +91,27 @@ async fn whole_life(mut thread: Thread, mut user: Box<UserContext>, child_tid: O
                 .write_bytes(address, &thread.tid().0.to_le_bytes())
                 .await;
         };
-        polled_by(&thread, pin!(write)).await;
+        poll_as(&thread, pin!(write)).await;
     }
     let end = loop {
-        let next = {
+        let after = {
             let program = pin!(async {
-                let next = run(&thread, &mut user).await;
-                thread.tell_it_leaves().await;
-                next
+                let after = run(&thread, &mut registers).await;
+                thread.release_memory().await;
+                after
             });
-            polled_by(&thread, program).await
+            poll_as(&thread, program).await
         };
-        match next {
-            Next::Program(program) => thread.replace(*program, &mut user),
-            Next::End(end) => break end,
+        match after {
+            AfterProgram::Program(program) => thread.replace(*program, &mut registers),
+            AfterProgram::End(end) => break end,
         }
     };
-    drop(user);
     thread.end(end);
 }
 
-/// Does something in the thread's name: each poll is one of the thread, in its address space,
-/// with its FPU registers saved for the next.
-async fn polled_by<T>(thread: &Thread, mut work: Pin<&mut impl Future<Output = T>>) -> T {
+/// Runs `work` so that each poll of it is one of the thread.
+async fn poll_as<T>(thread: &Thread, mut work: Pin<&mut impl Future<Output = T>>) -> T {
     poll_fn(|context| {
         let affinity = thread.tcb().affinity();
         if sched::executor().keep_to(context, affinity).is_pending() {
@@ -167,125 +119,136 @@ async fn polled_by<T>(thread: &Thread, mut work: Pin<&mut impl Future<Output = T
         }
         let begin = arch::clock();
         thread.activate();
-        thread.tcb().begin_poll();
+        thread.tcb().begin_poll(begin);
         sched::begin_slice(begin);
         let result = work.as_mut().poll(context);
-        if result.is_pending() {
-            thread.fpu.lock().save_if_loaded();
-        }
+        // The next poll may be on another CPU.
+        arch::save_loaded_fpu();
         thread.tcb().end_poll(arch::clock() - begin);
         result
     })
     .await
 }
 
-/// What follows a program.
-enum Next {
-    /// Another program, in the same thread.
-    Program(Box<Program>),
-    /// Nothing.
-    End(End),
-}
-
 /// Runs the program until it ends or is replaced.
-async fn run(thread: &Thread, user: &mut UserContext) -> Next {
-    // The last system call was interrupted.
+async fn run(thread: &Thread, registers: &mut Registers) -> AfterProgram {
+    // Set if the last system call was interrupted by a signal.
     let mut interrupted = None;
     loop {
         if (thread.has_signals() || interrupted.is_some())
-            && let Some(status) = thread.take_signals(user, interrupted.take()).await
+            && let Some(status) = thread.take_signals(registers, interrupted.take()).await
         {
-            return Next::End(End::Process(status));
+            return AfterProgram::End(End::Process(status));
         }
-        if thread.tcb().is_doomed() {
-            return Next::End(End::Doomed);
+        if thread.tcb().exit_pending() {
+            return AfterProgram::End(End::ExitPending);
         }
-        let trap = user.run(&mut thread.fpu.lock(), thread);
-        let ended = match trap {
-            Trap::Syscall => match system_call(thread, user).await {
-                Done::Back => None,
-                Done::Interrupted(restart) => {
+        let usage = &thread.tcb().usage;
+        usage.enter_user();
+        let trap = registers.user.run(&mut registers.fpu, thread);
+        usage.leave_user();
+        let killed = match trap {
+            Trap::Syscall => match system_call(thread, registers).await {
+                CallEnd::Resume => None,
+                CallEnd::Interrupted(restart) => {
                     interrupted = Some(restart);
                     None
                 }
-                Done::Left(next) => return next,
+                CallEnd::Left(after) => return after,
             },
-            Trap::PageFault { address, access } => page_fault(thread, user, address, access).await,
+            Trap::PageFault { address, access } => {
+                usage.slow_fault();
+                page_fault(thread, registers.user.ip(), address, access).await
+            }
             Trap::Interrupt => {
-                // The executor looks after its timers, and polls us again if nobody else is ready.
+                usage.involuntary_switch();
+                // The executor looks at its timers, and polls this task again if no other is ready.
                 executor::yield_now().await;
                 None
             }
             Trap::Exception { vector, error } => {
-                exception(thread, user, vector, error);
+                exception::exception(thread, registers, vector, error);
                 None
             }
         };
-        if let Some(status) = ended {
-            return Next::End(End::Process(status));
+        if let Some(status) = killed {
+            return AfterProgram::End(End::Process(status));
         }
     }
 }
 
-/// The first stage of every trap (see `syscall`). The FPU's registers are not to be touched: their
-/// lock is taken while the program runs.
-impl AtOnce for Thread {
+/// The fast path of every trap. It runs inside of `UserContext::run`, so the registers are not to
+/// be had here.
+impl FastPath for Thread {
     #[inline(always)]
     fn system_call(&self, number: usize, arguments: [usize; 6]) -> Option<usize> {
-        syscall::at_once(self, number, arguments)
+        let result = syscall::fast_path(self, number, arguments);
+        if result.is_some() {
+            self.tcb().usage.fast_call();
+        }
+        result
     }
 
     fn page_fault(&self, address: usize, access: Access) -> bool {
-        // What is to fail is for the second stage, which counts.
-        !fail_nth::awaits_fault(self) && self.space().fault_at_once(address, access)
+        // An allocation that is to fail is counted on the slow path.
+        let done = !fail_nth::awaits_fault(self) && self.space().fault_fast(address, access);
+        if done {
+            self.tcb().usage.fast_fault();
+        }
+        done
     }
 
     fn interrupt(&self) -> bool {
         memory::serve();
         let tcb = self.tcb();
-        sched::may_go_on() && tcb.may_run_here() && !tcb.is_doomed() && !self.has_signals()
+        sched::may_go_on() && tcb.may_run_here() && !tcb.exit_pending() && !self.has_signals()
     }
 }
 
 /// How a system call has ended.
-enum Done {
+enum CallEnd {
     /// The registers are set.
-    Back,
-    /// A signal has ended a wait, and the registers are as they were: what becomes of the call is
-    /// for the signal's handler to say.
+    Resume,
+    /// A signal has ended a wait, and the registers are as they were: the delivery of the signal
+    /// decides whether the call is repeated.
     Interrupted(Restart),
-    /// There is nothing to go back to.
-    Left(Next),
+    /// The program is over.
+    Left(AfterProgram),
 }
 
-/// The second stage of a system call: does it, unless something that ends the thread comes first.
-async fn system_call(thread: &Thread, user: &mut UserContext) -> Done {
+/// The slow path of a system call. It does the call, unless a fatal signal comes first.
+async fn system_call(thread: &Thread, registers: &mut Registers) -> CallEnd {
     let mut is_repeated = false;
     let outcome = loop {
         let outcome = {
-            let mut call = pin!(syscall::dispatch(thread, user));
+            let mut call = pin!(syscall::dispatch(thread, registers));
             poll_fn(|context| {
                 let first = fail_nth::polled(thread, Cause::Call, || call.as_mut().poll(context));
                 if first.is_ready() {
                     return first;
                 }
-                // Not before the call waits: most never do.
+                // Register the waker only when the call blocks; most calls never do.
                 let tcb = thread.tcb();
-                tcb.listen(context.waker());
-                if !thread.has_signals() && !tcb.is_doomed() {
+                tcb.set_signal_waker(context.waker());
+                if !thread.has_signals() && !tcb.exit_pending() {
+                    tcb.begin_wait();
                     return Poll::Pending;
                 }
-                if tcb.has_to_end() {
-                    // The loop finds out why, which is the end.
+                if tcb.fatal_signal_pending() {
+                    // `run` takes the signal and ends.
                     return Poll::Ready(Outcome::Resume);
                 }
-                // What came before we listened has woken nobody: the wait looks again (see `wait`).
+                // A signal that came before the waker was registered has woken nothing: poll again,
+                // so that an interruptible wait sees it (see `wait`).
                 fail_nth::polled(thread, Cause::Call, || call.as_mut().poll(context))
             })
             .await
         };
-        // Rule M10: what waits to be dropped may be what is missing.
-        if !is_repeated && syscall::may_be_repeated(user, &outcome) && memory::make_room().await {
+        // Rule M10: the missing memory may be waiting for the reclaimer.
+        if !is_repeated
+            && syscall::may_be_repeated(&registers.user, &outcome)
+            && memory::direct_reclaim().await
+        {
             is_repeated = true;
             continue;
         }
@@ -294,111 +257,62 @@ async fn system_call(thread: &Thread, user: &mut UserContext) -> Done {
     fail_nth::ended(thread, Cause::Call);
     match outcome {
         Outcome::Return(Err(error)) if let Some(restart) = Restart::of(error) => {
-            return Done::Interrupted(restart);
+            return CallEnd::Interrupted(restart);
         }
-        Outcome::Return(result) => {
-            user.set_result(syscall::to_return(result));
-        }
+        Outcome::Return(result) => registers.user.set_result(syscall::to_return(result)),
         Outcome::Resume => {}
-        Outcome::Replace(program) => return Done::Left(Next::Program(program)),
-        Outcome::Exit(end) => return Done::Left(Next::End(end)),
+        Outcome::Replace(program) => return CallEnd::Left(AfterProgram::Program(program)),
+        Outcome::Exit(end) => return CallEnd::Left(AfterProgram::End(end)),
     }
-    Done::Back
+    CallEnd::Resume
 }
 
-/// The second stage of a page fault.
+/// The slow path of a page fault by the instruction at `ip`.
 async fn page_fault(
     thread: &Thread,
-    user: &UserContext,
+    ip: usize,
     address: usize,
     access: Access,
 ) -> Option<ExitStatus> {
-    let error = {
-        let mut fault = pin!(thread.space().slow_fault(address, access).resolve());
-        let fault = poll_fn(|context| {
-            fail_nth::polled(thread, Cause::Fault, || fault.as_mut().poll(context))
-        });
-        let killed = pin!(thread.tcb().must_end());
-        let resolved = select(fault, killed).await;
-        fail_nth::ended(thread, Cause::Fault);
-        match resolved {
-            Either::Left((Ok(()), _)) | Either::Right(_) => return None,
-            Either::Left((Err(error), _)) => error,
-        }
-    };
-    let (signal, code, why) = match error {
-        FaultError::NotMapped => (Signal::SEGV, linux::SEGV_MAPERR, "nothing is mapped there"),
-        FaultError::NotAllowed => (Signal::SEGV, linux::SEGV_ACCERR, "not allowed"),
-        FaultError::BeyondEnd => (Signal::BUS, linux::BUS_ADRERR, "beyond the end of the file"),
-        FaultError::OutOfMemory => {
-            memory::count(Counter::OutOfMemoryKills);
-            log::warn!(
-                "out of memory: process {} is killed, {} frames are free",
-                thread.process().pid,
-                memory::free_frames()
-            );
-            return Some(ExitStatus::Signal(Signal::KILL));
-        }
-    };
-    if !thread.catches(signal) {
-        CRASHES.info(format_args!(
-            "process {}: {access:?} at {address:#x} by {:#x}: {why}",
-            thread.process().pid,
-            user.ip()
-        ));
-    }
-    thread.force(SigInfo::fault(signal, code, address));
-    None
-}
-
-/// The signal for an exception, as Linux has it (arch/x86/kernel/traps.c).
-fn exception(thread: &Thread, user: &UserContext, vector: u8, error: u64) {
-    let here = |signal, code| SigInfo::fault(signal, code, user.ip());
-    let info = match Violation::of(vector) {
-        Violation::Division => here(Signal::FPE, linux::FPE_INTDIV),
-        Violation::Float => here(Signal::FPE, float_code(thread, vector)),
-        Violation::Step => here(Signal::TRAP, linux::TRAP_TRACE),
-        Violation::Breakpoint => SigInfo::kernel(Signal::TRAP),
-        Violation::Instruction => here(Signal::ILL, linux::ILL_ILLOPN),
-        Violation::Segment => SigInfo::kernel(Signal::BUS),
-        Violation::Alignment => SigInfo::fault(Signal::BUS, linux::BUS_ADRALN, 0),
-        Violation::Protection => SigInfo::kernel(Signal::SEGV),
-    };
-    if !thread.catches(info.signal()) {
-        CRASHES.info(format_args!(
-            "process {}: exception {vector}, error code {error:#x}, at {:#x}",
-            thread.process().pid,
-            user.ip()
-        ));
-    }
-    thread.force(info);
-}
-
-fn float_code(thread: &Thread, vector: u8) -> u32 {
-    match thread.fpu.lock().float_error(vector) {
-        FloatError::Invalid => linux::FPE_FLTINV,
-        FloatError::DivideByZero => linux::FPE_FLTDIV,
-        FloatError::Overflow => linux::FPE_FLTOVF,
-        FloatError::Underflow => linux::FPE_FLTUND,
-        FloatError::Inexact => linux::FPE_FLTRES,
-        FloatError::Unknown => linux::FPE_FLTUNK,
-    }
-}
-
-/// Kills everybody but init, and waits until they are gone.
-pub async fn end_all() {
-    while ids::count() > 1 {
-        // Each time: whoever was in `fork` has a child that the last time did not see.
-        signal::kill_all();
-        let mut last = Pid::INIT;
-        while let Some(process) = ids::next(last) {
-            last = process.pid;
-            if process.exit_status().is_some()
-                && process.parent().is_none_or(|p| p.exit_status().is_some())
-            {
-                ids::remove(&process);
+    let mut outcome = try_page_fault(thread, address, access).await;
+    // A failure on purpose is not repaired.
+    let on_purpose = fail_nth::ended(thread, Cause::Fault);
+    if outcome == Some(FaultError::OutOfMemory) && !on_purpose {
+        let killed = pin!(thread.tcb().wait_for_fatal_signal());
+        let with_kills = pin!(async {
+            let lock = oom::lock().await;
+            loop {
+                // The victim of another fault may have ended while this one waited for the lock.
+                let outcome = try_page_fault(thread, address, access).await;
+                if outcome != Some(FaultError::OutOfMemory) || !oom::kill_one(thread, &lock).await {
+                    return outcome;
+                }
+                memory::direct_reclaim().await;
             }
+        });
+        outcome = match select(with_kills, killed).await {
+            Either::Left((outcome, _)) => outcome,
+            // `run` takes the signal and ends.
+            Either::Right(_) => None,
+        };
+    }
+    match outcome? {
+        FaultError::OutOfMemory => Some(ExitStatus::Signal(Signal::KILL)),
+        error => {
+            exception::bad_access(thread, ip, (address, access), error);
+            None
         }
-        sched::executor().sleep(1_000_000).await;
+    }
+}
+
+/// Makes the access possible, unless a fatal signal comes first. Returns why it is not possible.
+async fn try_page_fault(thread: &Thread, address: usize, access: Access) -> Option<FaultError> {
+    let mut fault = pin!(thread.space().fault_slow(address, access).resolve());
+    let fault =
+        poll_fn(|context| fail_nth::polled(thread, Cause::Fault, || fault.as_mut().poll(context)));
+    let killed = pin!(thread.tcb().wait_for_fatal_signal());
+    match select(fault, killed).await {
+        Either::Left((Err(error), _)) => Some(error),
+        Either::Left((Ok(()), _)) | Either::Right(_) => None,
     }
 }

@@ -1,18 +1,24 @@
 //! What a process consists of: what its threads have in common.
 
+use super::attributes::Attributes;
+use super::credentials::{Credentials, IdChange};
+use super::executable::Executable;
 use super::exit::{ExitStatus, Family};
 use super::fail_nth::FailNth;
 use super::ids::Pid;
 use super::limits::Limits;
-use super::signal::Signals;
+use super::signal::{Signal, Signals};
 use super::thread::{Name as ThreadName, Tcb};
 use super::thread_group::ThreadGroup;
+use super::usage::Usage;
+use super::user::{Charge, Counted, User};
+use crate::errno::Errno;
 use crate::fs::node::Node;
 use crate::fs::table::FdTable;
-use crate::memory::AddressSpace;
+use crate::memory::{AddressSpace, FRAME_SIZE};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use executor::Label;
 use executor::sync::WaitQueue;
 use spin::Mutex;
@@ -32,21 +38,32 @@ pub struct Process {
     /// The session.
     pub session: AtomicU32,
     pub(super) limits: Limits,
+    pub(super) attributes: Attributes,
+    /// Who it is. A lock of its own, under which no other is taken.
+    credentials: Mutex<Credentials>,
+    /// Counts it among its user's processes, until it is forgotten.
+    charge: Mutex<Charge>,
     pub(super) signals: Signals,
     pub(super) family: Family,
     pub(super) threads: ThreadGroup,
-    /// A `vfork` child still uses its parent's memory.
-    pub(super) borrowed: Borrowed,
+    /// Set when a `vfork` child no longer uses its parent's memory.
+    pub(super) vfork_done: VforkDone,
     /// Another process has, or has had, the same memory.
     shares_memory: AtomicBool,
     /// The program has said that it uses private barriers (membarrier(2)).
     uses_barriers: AtomicBool,
     /// The name of the program (comm), and its argument list.
     names: Mutex<Arc<Names>>,
-    /// Nanoseconds of CPU time of all children that were waited for.
-    pub(super) children_time: AtomicU64,
+    /// The program's file; none before the first program, and after the end.
+    executable: Mutex<Option<Arc<Executable>>>,
+    /// What all children have used that were waited for.
+    pub(super) children_usage: Mutex<Usage>,
+    /// The most pages that were seen in memory.
+    peak: AtomicU64,
     /// The clock when it was made.
     pub started: u64,
+    /// Shifts what the process counts for when memory runs out (`oom`).
+    pub(super) oom_score_adj: AtomicI32,
     /// See [`super::fail_nth`].
     pub(super) fail_nth: FailNth,
 }
@@ -58,8 +75,6 @@ pub struct Names {
     pub short: Vec<u8>,
     /// The arguments, each with its zero byte; the first page of them.
     pub arguments: Vec<u8>,
-    /// The program's path.
-    pub path: Vec<u8>,
 }
 
 impl Names {
@@ -70,23 +85,23 @@ impl Names {
     }
 }
 
-/// Whether a `vfork` child has let go of the memory that it borrowed.
-pub(super) struct Borrowed {
+/// Whether a `vfork` child has released its parent's memory.
+pub(super) struct VforkDone {
     returned: AtomicBool,
     queue: WaitQueue,
 }
 
-impl Borrowed {
-    pub(super) const fn new() -> Borrowed {
-        Borrowed {
+impl VforkDone {
+    pub(super) const fn new() -> VforkDone {
+        VforkDone {
             returned: AtomicBool::new(false),
             queue: WaitQueue::labelled(&Label("vfork")),
         }
     }
 
     /// The child has its own memory, or none any more.
-    pub(super) fn give_back(&self) {
-        // Release: pairs with the Acquire in `wait`. Most processes have nobody who waits.
+    pub(super) fn complete(&self) {
+        // Release: pairs with the Acquire in `wait`. Most processes have no waiter.
         if !self.returned.swap(true, Ordering::AcqRel) {
             self.queue.wake_all();
         }
@@ -110,15 +125,21 @@ impl Process {
             group: AtomicU32::new(parts.group.unwrap_or(pid.0)),
             session: AtomicU32::new(parts.session.unwrap_or(pid.0)),
             limits: parts.limits,
+            attributes: Attributes::new(parts.exit_signal),
+            credentials: Mutex::new(parts.credentials),
+            charge: Mutex::new(parts.charge),
             signals: parts.signals,
             family: Family::new(parts.parent),
             threads: ThreadGroup::new(),
-            borrowed: Borrowed::new(),
+            vfork_done: VforkDone::new(),
             shares_memory: AtomicBool::new(false),
             uses_barriers: AtomicBool::new(parts.uses_barriers),
             names: Mutex::new(parts.names),
-            children_time: AtomicU64::new(0),
+            executable: Mutex::new(parts.executable),
+            children_usage: Mutex::new(Usage::NONE),
+            peak: AtomicU64::new(0),
             started: crate::arch::clock(),
+            oom_score_adj: AtomicI32::new(parts.oom_score_adj),
             fail_nth: FailNth::default(),
         }
     }
@@ -136,7 +157,7 @@ impl Process {
 
     /// Whether another process has, or has had, the same memory.
     pub(super) fn shares_memory(&self) -> bool {
-        // Relaxed: whoever shares it has been told of each other by what made the second.
+        // Relaxed: the fork that made the second process orders the store before both of them.
         self.shares_memory.load(Ordering::Relaxed)
     }
 
@@ -182,9 +203,82 @@ impl Process {
         drop(old);
     }
 
+    /// What prctl(2) sets.
+    pub fn attributes(&self) -> &Attributes {
+        &self.attributes
+    }
+
+    /// Whether it has called `execve` since it was made.
+    pub fn has_executed(&self) -> bool {
+        self.attributes.has_executed.load(Ordering::Relaxed)
+    }
+
+    /// Who it is.
+    pub fn credentials(&self) -> Credentials {
+        self.credentials.lock().clone()
+    }
+
+    /// Looks at who it is.
+    pub fn with_credentials<T>(&self, look: impl FnOnce(&Credentials) -> T) -> T {
+        look(&self.credentials.lock())
+    }
+
+    /// The counts of its real user.
+    pub(super) fn user(&self) -> Arc<User> {
+        self.credentials.lock().user.clone()
+    }
+
+    /// Changes who it is. After an error nothing has changed.
+    pub fn change_credentials<T>(
+        &self,
+        change: impl FnOnce(&mut Credentials) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        // Made and dropped outside of the lock.
+        let mut new = self.credentials();
+        let result = change(&mut new)?;
+        let charge = new.user.charge(Counted::Task, u64::MAX);
+        let old = core::mem::replace(&mut *self.credentials.lock(), new);
+        // A count that wraps is none: there are fewer tasks than pids.
+        let old_charge = charge.map(|charge| core::mem::replace(&mut *self.charge.lock(), charge));
+        drop((old, old_charge));
+        Ok(result)
+    }
+
+    /// Becomes what a new program is.
+    pub(super) fn set_credentials(&self, new: Credentials) {
+        let old = core::mem::replace(&mut *self.credentials.lock(), new);
+        drop(old);
+    }
+
+    /// Changes its users.
+    ///
+    /// # Errors
+    /// As setuid(2), setreuid(2), setresuid(2).
+    pub fn set_users(&self, change: IdChange) -> Result<(), Errno> {
+        self.change_credentials(|credentials| credentials.change_users(change))
+    }
+
+    /// Changes its groups.
+    ///
+    /// # Errors
+    /// As setgid(2), setregid(2), setresgid(2).
+    pub fn set_groups(&self, change: IdChange) -> Result<(), Errno> {
+        self.change_credentials(|credentials| credentials.change_groups(change))
+    }
+
     /// What it is called.
     pub fn names(&self) -> Arc<Names> {
         self.names.lock().clone()
+    }
+
+    /// The program's file, if it has one.
+    pub(super) fn executable(&self) -> Option<Arc<Executable>> {
+        self.executable.lock().clone()
+    }
+
+    pub(super) fn set_executable(&self, executable: Option<Arc<Executable>>) {
+        let old = core::mem::replace(&mut *self.executable.lock(), executable);
+        drop(old);
     }
 
     pub(super) fn set_names(&self, names: Names) {
@@ -218,14 +312,35 @@ impl Process {
         self.threads.len()
     }
 
-    /// Nanoseconds of CPU time so far, of all its threads.
-    pub fn cpu_time(&self) -> u64 {
-        self.threads.cpu_time()
+    /// Whether all its threads wait for something.
+    pub fn is_waiting(&self) -> bool {
+        self.threads.find(|thread| !thread.is_waiting()).is_none()
     }
 
-    /// The same of all children that were waited for.
-    pub fn children_time(&self) -> u64 {
-        self.children_time.load(Ordering::Relaxed)
+    /// What its threads have used so far.
+    pub fn usage(&self) -> Usage {
+        let usage = self.threads.usage();
+        let resident = match self.space() {
+            Some(space) => space.usage_now().1 / FRAME_SIZE,
+            // A fault brings one page mostly.
+            None => usage.faults as usize,
+        };
+        // Relaxed: each number stands for itself.
+        let before = self.peak.fetch_max(resident as u64, Ordering::Relaxed);
+        Usage {
+            peak: before.max(resident as u64),
+            ..usage
+        }
+    }
+
+    /// Nanoseconds of CPU time of its threads so far.
+    pub fn cpu_time(&self) -> u64 {
+        self.threads.usage().time()
+    }
+
+    /// What all children have used that were waited for, with theirs.
+    pub fn children_usage(&self) -> Usage {
+        *self.children_usage.lock()
     }
 
     /// The status with which it ended, when it has.
@@ -243,8 +358,13 @@ pub(super) struct Parts {
     pub(super) group: Option<u32>,
     pub(super) session: Option<u32>,
     pub(super) limits: Limits,
+    pub(super) exit_signal: Option<Signal>,
+    pub(super) credentials: Credentials,
+    pub(super) charge: Charge,
     pub(super) signals: Signals,
     pub(super) parent: Option<Arc<Process>>,
     pub(super) names: Arc<Names>,
+    pub(super) executable: Option<Arc<Executable>>,
     pub(super) uses_barriers: bool,
+    pub(super) oom_score_adj: i32,
 }

@@ -1,18 +1,22 @@
-//! A thread, in two halves.
+//! A thread, in two parts.
 //!
-//! [`Tcb`], the thread control block, is what others see of a thread: they find it by its
-//! number, signal it, end it. [`Thread`] is what only the thread itself uses, and belongs to
-//! its future: its address space, its FPU registers, what it has asked for. So a system call
-//! gets at its memory without a lock and without counting a reference.
+//! [`Tcb`], the thread control block, is shared: other tasks find a thread by its number, signal
+//! it, and end it through the Tcb. [`Thread`] belongs to the thread's own future and holds what only
+//! the thread uses, first of all its address space. So a system call reaches its memory without a
+//! lock and without counting a reference.
 
 use super::exec::Program;
 use super::exit::End;
 use super::ids::{self, Pid};
+use super::registers::Registers;
 use super::signal::{InheritedSignals, ThreadSignals};
 use super::state::Process;
-use crate::arch::{self, CpuId, FpuState, UserContext};
+use super::usage::{ThreadUsage, Usage};
+use super::user::Charge;
+use crate::arch::{self, CpuId};
 use crate::memory::{self, AddressSpace};
 use crate::sched;
+use crate::sched::ipi;
 use crate::trace::{self, Kind};
 use alloc::sync::Arc;
 use arrayvec::ArrayVec;
@@ -33,14 +37,16 @@ pub type Name = ArrayVec<u8, 15>;
 /// A thread as others see it.
 pub struct Tcb {
     process: Arc<Process>,
+    /// Counts it among its user's threads. The leader is counted as the process.
+    _charge: Option<Charge>,
     /// Its number. It changes once at the most, when the thread becomes the leader (execve(2)).
     tid: AtomicU32,
     pub(super) signals: ThreadSignals,
-    /// It has to end; never taken back.
-    is_doomed: AtomicBool,
-    /// Woken when there is something that the thread has to look at. There from its first wait
-    /// to its end: a task has one waker all its life.
-    attention: Mutex<Option<Waker>>,
+    /// It has to end; never reset.
+    exit_pending: AtomicBool,
+    /// The waker of the thread's task, for `signal_wake`. Set from the thread's first wait to its
+    /// end: a task has one waker all its life.
+    signal_waker: Mutex<Option<Waker>>,
     /// Where the list of the locks that it holds begins (set_robust_list(2)).
     robust_list: AtomicUsize,
     /// The CPUs where it may run, a bit each.
@@ -49,26 +55,34 @@ pub struct Tcb {
     name: Mutex<Option<Name>>,
     /// The CPU that polls it, or [`NO_CPU`].
     cpu: AtomicUsize,
-    /// Nanoseconds that it was polled, in user mode or for it in the kernel. Only its own
-    /// poll writes it.
-    cpu_time: AtomicU64,
+    /// What it has used.
+    pub(super) usage: ThreadUsage,
+    /// It waits for something.
+    is_waiting: AtomicBool,
     /// The number of the executor's task that it is, or [`NO_TASK`].
     task: AtomicU64,
 }
 
 impl Tcb {
-    pub(super) fn new(process: Arc<Process>, tid: Pid, signals: InheritedSignals) -> Tcb {
+    pub(super) fn new(
+        process: Arc<Process>,
+        tid: Pid,
+        signals: InheritedSignals,
+        charge: Option<Charge>,
+    ) -> Tcb {
         Tcb {
+            _charge: charge,
             process,
             tid: AtomicU32::new(tid.0),
             signals: ThreadSignals::new(signals),
-            is_doomed: AtomicBool::new(false),
-            attention: Mutex::new(None),
+            exit_pending: AtomicBool::new(false),
+            signal_waker: Mutex::new(None),
             robust_list: AtomicUsize::new(0),
             affinity: AtomicU64::new(sched::all_cpus()),
             name: Mutex::new(None),
             cpu: AtomicUsize::new(NO_CPU),
-            cpu_time: AtomicU64::new(0),
+            usage: ThreadUsage::default(),
+            is_waiting: AtomicBool::new(false),
             task: AtomicU64::new(NO_TASK),
         }
     }
@@ -89,9 +103,20 @@ impl Tcb {
         self.tid() == self.process.pid
     }
 
-    /// Nanoseconds of CPU time so far.
-    pub fn cpu_time(&self) -> u64 {
-        self.cpu_time.load(Ordering::Relaxed)
+    /// What it has used so far.
+    pub fn usage(&self) -> Usage {
+        self.usage.get()
+    }
+
+    /// Whether it waits for something: it is neither running nor ready to.
+    pub fn is_waiting(&self) -> bool {
+        self.is_waiting.load(Ordering::Relaxed)
+    }
+
+    /// It is about to wait.
+    pub(super) fn begin_wait(&self) {
+        self.is_waiting.store(true, Ordering::Relaxed);
+        self.usage.voluntary_switch();
     }
 
     /// The task that it is; none for a moment after it was made.
@@ -124,7 +149,7 @@ impl Tcb {
 
     /// The CPUs where it may run, a bit each.
     pub fn affinity(&self) -> u64 {
-        // Relaxed: who waits for a change to show is alerted besides.
+        // Relaxed: a change is followed by a signal wake-up of the thread.
         self.affinity.load(Ordering::Relaxed)
     }
 
@@ -137,7 +162,7 @@ impl Tcb {
     /// is soon if it is in user mode.
     pub fn set_affinity(&self, cpus: u64) {
         self.affinity.store(cpus, Ordering::Relaxed);
-        self.alert();
+        self.signal_wake();
     }
 
     /// What it is called.
@@ -156,82 +181,88 @@ impl Tcb {
         self.cpu.load(Ordering::Relaxed) != NO_CPU
     }
 
-    /// Takes over what a new thread has from its maker.
+    /// Copies what a new thread has from its maker.
     pub(super) fn inherit(&self, maker: &Tcb) {
         self.affinity.store(maker.affinity(), Ordering::Relaxed);
         *self.name.lock() = maker.name.lock().clone();
     }
 
-    /// Makes the thread look at what has come for it: it wakes up if it waits, and leaves
-    /// user mode if it is there. The caller has left what is to be found before.
-    pub(super) fn alert(&self) {
-        let waker = self.attention.lock().clone();
+    /// Makes the thread look for signals and a pending exit: it wakes up if it waits, and leaves user
+    /// mode if it is there. The caller has published what is to be found before.
+    pub(super) fn signal_wake(&self) {
+        let waker = self.signal_waker.lock().clone();
         if let Some(waker) = waker {
             waker.wake();
         }
-        // Pairs with the fence in `begin_poll`: either we see the CPU, or its poll, which then
-        // begins after this, sees what we have left.
+        // Pairs with the fence in `begin_poll`: either the load below observes the CPU, or its poll,
+        // which then begins later, observes what the caller has published.
         fence(Ordering::SeqCst);
         let cpu = self.cpu.load(Ordering::Relaxed);
-        // A kick for a CPU in the kernel stays pending until it enters user mode. The thread that
-        // runs here is in the kernel, and looks when it is done.
+        // The interrupt stays pending while that CPU is in the kernel, until it enters user mode. A
+        // thread that runs on this CPU is in the kernel, and looks before it returns to user mode.
         if cpu != NO_CPU && cpu != arch::cpu().0 {
-            arch::kick(CpuId(cpu));
+            let _ = ipi::wake_cpu(CpuId(cpu));
         }
     }
 
-    /// The thread has to end, whatever it does.
-    pub(super) fn doom(&self) {
-        // Release: pairs with the Acquire in `is_doomed`.
-        self.is_doomed.store(true, Ordering::Release);
-        self.alert();
+    /// Makes the thread end, whatever it does.
+    pub(super) fn set_exit_pending(&self) {
+        // Release: pairs with the Acquire in `exit_pending`.
+        self.exit_pending.store(true, Ordering::Release);
+        self.signal_wake();
     }
 
     /// Whether it has to end, whatever it does.
-    pub(super) fn is_doomed(&self) -> bool {
-        self.is_doomed.load(Ordering::Acquire)
+    pub(super) fn exit_pending(&self) -> bool {
+        self.exit_pending.load(Ordering::Acquire)
     }
 
-    /// Waits until `condition` gives something; it is looked at whenever the thread is
-    /// alerted. Only for the thread itself.
-    pub(super) async fn attend<T>(&self, mut condition: impl FnMut() -> Option<T>) -> T {
+    /// Waits until `condition` gives something; it is evaluated at each signal wake-up. Only for the
+    /// thread itself.
+    pub(super) async fn wait_for_signal_wake<T>(
+        &self,
+        mut condition: impl FnMut() -> Option<T>,
+    ) -> T {
         poll_fn(|context| {
-            self.listen(context.waker());
+            self.set_signal_waker(context.waker());
             condition().map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }
 
-    /// Has the task woken by what the thread has to look at. Only for the thread itself, and before
-    /// it looks: either that finds what was left, or who left it finds the waker (the lock).
-    pub(super) fn listen(&self, waker: &Waker) {
-        let mut attention = self.attention.lock();
-        if attention.as_ref().is_some_and(|old| old.will_wake(waker)) {
+    /// Has the task woken by `signal_wake`. Only for the thread itself, and before it looks: either
+    /// that look finds what was left, or `signal_wake` finds the waker (both take the lock).
+    pub(super) fn set_signal_waker(&self, waker: &Waker) {
+        let mut signal_waker = self.signal_waker.lock();
+        if signal_waker
+            .as_ref()
+            .is_some_and(|old| old.will_wake(waker))
+        {
             return;
         }
-        let old = attention.replace(waker.clone());
+        let old = signal_waker.replace(waker.clone());
         // To drop a waker may be to drop a task.
-        drop(attention);
+        drop(signal_waker);
         drop(old);
     }
 
     /// A poll of the thread begins on this CPU.
-    pub(super) fn begin_poll(&self) {
+    pub(super) fn begin_poll(&self, now: u64) {
+        self.usage.begin_poll(now);
+        self.is_waiting.store(false, Ordering::Relaxed);
         self.cpu.store(arch::cpu().0, Ordering::Relaxed);
-        // Pairs with the fence in `alert`.
+        // Pairs with the fence in `signal_wake`.
         fence(Ordering::SeqCst);
     }
 
     /// It has ended, and has taken that long.
     pub(super) fn end_poll(&self, nanoseconds: u64) {
         self.cpu.store(NO_CPU, Ordering::Relaxed);
-        // No read-modify-write: nobody else writes.
-        let before = self.cpu_time.load(Ordering::Relaxed);
-        self.cpu_time.store(before + nanoseconds, Ordering::Relaxed);
+        self.usage.end_poll(nanoseconds);
     }
 
     /// The thread becomes the leader. It is the only one.
-    pub(super) fn take_lead(self: &Arc<Tcb>) {
+    pub(super) fn become_leader(self: &Arc<Tcb>) {
         if !self.is_leader() {
             ids::remove_thread(self);
             self.tid.store(self.process.pid.0, Ordering::Relaxed);
@@ -242,14 +273,14 @@ impl Tcb {
     /// it is the last.
     pub(super) fn leave(self: &Arc<Tcb>, end: End) {
         // It would keep the memory of the task.
-        let attention = self.attention.lock().take();
-        drop(attention);
+        let signal_waker = self.signal_waker.lock().take();
+        drop(signal_waker);
         if let End::Process(status) = end {
             self.process.threads.end(status);
         }
         if self.is_leader() {
-            // Whoever waits for its memory (vfork(2)) waits for this thread of it.
-            self.process.borrowed.give_back();
+            // The parent of a vfork(2) child waits for this thread.
+            self.process.vfork_done.complete();
         } else {
             ids::remove_thread(self);
         }
@@ -263,18 +294,16 @@ impl Tcb {
 pub struct Thread {
     tcb: Arc<Tcb>,
     space: Arc<AddressSpace>,
-    pub(super) fpu: Mutex<FpuState>,
-    /// Where the kernel writes a zero when the thread ends (set_tid_address(2)), if somebody
-    /// is left to see it.
+    /// Where the kernel writes a zero when the thread ends (set_tid_address(2)), if another thread
+    /// shares the memory.
     pub clear_tid: AtomicUsize,
 }
 
 impl Thread {
-    pub(super) fn new(tcb: Arc<Tcb>, space: Arc<AddressSpace>, fpu: FpuState) -> Thread {
+    pub(super) fn new(tcb: Arc<Tcb>, space: Arc<AddressSpace>) -> Thread {
         Thread {
             tcb,
             space,
-            fpu: Mutex::new(fpu),
             clear_tid: AtomicUsize::new(0),
         }
     }
@@ -306,21 +335,23 @@ impl Thread {
     }
 
     /// Becomes another program.
-    pub(super) fn replace(&mut self, program: Program, user: &mut UserContext) {
+    pub(super) fn replace(&mut self, program: Program, registers: &mut Registers) {
         let process = self.tcb.process();
         let [name, more] = trace::name(&program.names.short);
         trace::event(Kind::Exec, [process.pid.0.into(), name, more]);
         process.set_names(program.names);
+        process.set_executable(Some(program.executable));
+        process.set_credentials(program.credentials);
         let ours = process.set_space(Some(program.space.clone()));
+        process.attributes.exec();
         process.stops_sharing_memory();
         process.forget_barriers();
         self.tcb.set_name(None);
-        process.borrowed.give_back();
+        process.vfork_done.complete();
         process.threads.reopen();
         let mine = core::mem::replace(&mut self.space, program.space);
         drop((ours, mine));
-        *user = UserContext::new(program.entry, program.sp);
-        self.fpu.get_mut().reset();
+        registers.reset(program.entry, program.sp);
         process.signals.exec();
         self.tcb.signals.exec();
     }
@@ -328,7 +359,7 @@ impl Thread {
     /// The end of its life.
     pub(super) fn end(self, end: End) {
         let Thread { tcb, space, .. } = self;
-        // First, so that the last one finds nobody's reference but its own.
+        // First, so that the last thread holds the last reference.
         drop(space);
         tcb.leave(end);
     }

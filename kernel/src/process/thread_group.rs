@@ -1,22 +1,23 @@
-//! The threads of a process: who is in, who may still come, and how all of them end.
+//! The threads of a process: which there are, whether more may join, and how all of them end.
 //!
-//! One lock guards the list and what has been decided about it. Whoever decides that threads
-//! have to end ([`ThreadGroup::end`], [`ThreadGroup::become_only`]) marks all that are in the list, in one
-//! hold of the lock, and lets no other come in after that; so a thread that is being made at
-//! that moment either is marked or is never made. A marked thread ends as soon as it looks,
-//! and is made to look: whatever it waits for is given up, and if it is in user mode its CPU is
-//! interrupted.
+//! One lock guards the list and these decisions. [`ThreadGroup::end`] and
+//! [`ThreadGroup::become_only`] set the exit of all listed threads pending and close the group, in
+//! one hold of the lock. So a thread that is being made at that moment is either in the list and
+//! marked, or cannot join. A marked thread gives up its wait or is interrupted in user mode, sees
+//! the mark, and ends.
 //!
-//! [`ThreadGroup::leave`] is the one place that knows when the last has gone, and so the one that
-//! says that the process has ended, and how.
+//! [`ThreadGroup::leave`] is the one place that sees the last thread go, and so determines that the
+//! process has ended, and with which status.
 //!
 //! The lock is taken after that of the numbers (`ids`), never before it. Under it only wait
 //! queues are locked, and nothing is dropped.
 
 use super::exit::{End, ExitStatus};
 use super::thread::Tcb;
+use super::usage::Usage;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Add;
 use executor::Label;
 use executor::sync::WaitQueue;
 use spin::Mutex;
@@ -30,12 +31,12 @@ pub(super) struct ThreadGroup {
 
 struct Members {
     threads: Vec<Arc<Tcb>>,
-    /// How the process ends, once somebody has decided that it does.
+    /// How the process ends, once that is decided.
     verdict: Option<ExitStatus>,
     /// A thread is about to be the only one (execve(2)).
     is_closing: bool,
-    /// Nanoseconds of CPU time of those who have left.
-    time_of_the_left: u64,
+    /// What the threads have used that have left.
+    used_by_left: Usage,
 }
 
 /// Why a thread cannot join.
@@ -54,7 +55,7 @@ impl ThreadGroup {
                 threads: Vec::new(),
                 verdict: None,
                 is_closing: false,
-                time_of_the_left: 0,
+                used_by_left: Usage::NONE,
             }),
             left: WaitQueue::labelled(&Label("end of threads")),
         }
@@ -82,7 +83,10 @@ impl ThreadGroup {
         let mut members = self.members.lock();
         if members.verdict.is_none() {
             members.verdict = Some(status);
-            members.threads.iter().for_each(|thread| thread.doom());
+            members
+                .threads
+                .iter()
+                .for_each(|thread| thread.set_exit_pending());
         }
     }
 
@@ -95,11 +99,11 @@ impl ThreadGroup {
             let mut threads = members.threads.iter();
             let place = threads.position(|other| core::ptr::eq(&**other, thread));
             let gone = place.map(|place| members.threads.swap_remove(place));
-            members.time_of_the_left += thread.cpu_time();
-            // Who leaves of its own is asked last, as Linux does since 6.0.
+            members.used_by_left = members.used_by_left + thread.usage();
+            // The status of an exiting thread counts only without a decision, as on Linux since 6.0.
             let status = members.verdict.unwrap_or(match end {
                 End::Thread(status) | End::Process(status) => status,
-                End::Doomed => ExitStatus::Code(0),
+                End::ExitPending => ExitStatus::Code(0),
             });
             (gone, members.threads.is_empty().then_some(status))
         };
@@ -112,7 +116,7 @@ impl ThreadGroup {
     /// Ends all threads but this one, and waits until they are gone. `false`: this one has to
     /// end as well, or another is doing the same already and ends it.
     ///
-    /// Who is dropped while it waits is ending, and with it the process.
+    /// If the future is dropped while it waits, the thread is ending, and with it the process.
     pub(super) async fn become_only(&self, thread: &Tcb) -> bool {
         {
             let mut members = self.members.lock();
@@ -123,7 +127,7 @@ impl ThreadGroup {
             let others = members.threads.iter();
             others
                 .filter(|other| !core::ptr::eq(&***other, thread))
-                .for_each(|other| other.doom());
+                .for_each(|other| other.set_exit_pending());
         }
         self.left
             .wait_until(|| (self.len() == 1).then_some(()))
@@ -141,16 +145,16 @@ impl ThreadGroup {
         self.members.lock().threads.len()
     }
 
-    /// Nanoseconds of CPU time of all, those who have left too.
-    pub(super) fn cpu_time(&self) -> u64 {
+    /// What all threads have used, also those that have left.
+    pub(super) fn usage(&self) -> Usage {
         let members = self.members.lock();
-        let of_each = members.threads.iter().map(|thread| thread.cpu_time());
-        members.time_of_the_left + of_each.sum::<u64>()
+        let of_each = members.threads.iter().map(|thread| thread.usage());
+        of_each.fold(members.used_by_left, Usage::add)
     }
 
-    /// Makes all look at what has come for the process.
-    pub(super) fn alert(&self) {
-        self.for_each(|thread| thread.alert());
+    /// Makes all threads look for signals.
+    pub(super) fn signal_wake(&self) {
+        self.for_each(|thread| thread.signal_wake());
     }
 
     /// Visits all. `visit` is called under the lock: it neither allocates nor waits.

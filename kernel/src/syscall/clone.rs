@@ -1,26 +1,31 @@
 //! Making processes and threads: fork(2), vfork(2), clone(2), clone3(2).
 
 use super::not_yet;
-use crate::arch::UserContext;
+use super::words::read_words;
 use crate::errno::{Errno, SysResult};
 use crate::memory::USER_END;
-use crate::process::{self, Beginning, ForkRequest, Pid, Signal, Thread};
+use crate::process::{self, Beginning, ForkRequest, Pid, Registers, Signal, Thread};
 use core::sync::atomic::AtomicU64;
 use linux_raw_sys::general as linux;
 
 /// fork(2).
-pub async fn fork(thread: &Thread, user: &UserContext) -> SysResult {
-    made(process::fork(thread, user, ForkRequest::default()).await)
+pub async fn fork(thread: &Thread, registers: &mut Registers) -> SysResult {
+    let request = ForkRequest {
+        exit_signal: Signal::CHLD.number(),
+        ..ForkRequest::default()
+    };
+    made(process::fork(thread, registers, request).await)
 }
 
 /// vfork(2).
-pub async fn vfork(thread: &Thread, user: &UserContext) -> SysResult {
+pub async fn vfork(thread: &Thread, registers: &mut Registers) -> SysResult {
     let request = ForkRequest {
         borrows_memory: true,
         waits: true,
+        exit_signal: Signal::CHLD.number(),
         ..ForkRequest::default()
     };
-    made(process::fork(thread, user, request).await)
+    made(process::fork(thread, registers, request).await)
 }
 
 fn made(pid: Result<Pid, Errno>) -> SysResult {
@@ -30,7 +35,7 @@ fn made(pid: Result<Pid, Errno>) -> SysResult {
 /// clone(2).
 pub async fn clone(
     thread: &Thread,
-    user: &UserContext,
+    registers: &mut Registers,
     flags: usize,
     stack: usize,
     parent_tid: usize,
@@ -50,11 +55,16 @@ pub async fn clone(
         child_tid,
         tls,
     };
-    arguments.make(thread, user).await
+    arguments.make(thread, registers).await
 }
 
 /// clone3(2).
-pub async fn clone3(thread: &Thread, user: &UserContext, address: usize, size: usize) -> SysResult {
+pub async fn clone3(
+    thread: &Thread,
+    registers: &mut Registers,
+    address: usize,
+    size: usize,
+) -> SysResult {
     // CLONE_ARGS_SIZE_VER0; what a longer structure adds must be zero.
     const FIRST: usize = 64;
     const LARGEST: usize = 4096;
@@ -65,11 +75,7 @@ pub async fn clone3(thread: &Thread, user: &UserContext, address: usize, size: u
         return Err(Errno::E2BIG);
     }
     let space = thread.space();
-    let mut words = [0usize; FIRST / 8];
-    for (index, word) in words.iter_mut().enumerate() {
-        let at = address.checked_add(8 * index).ok_or(Errno::EFAULT)?;
-        *word = space.read_word(at).await?;
-    }
+    let words: [u64; FIRST / 8] = read_words(thread, address).await?;
     for at in (FIRST..size).step_by(8) {
         if space.read_word(address + at).await? != 0 {
             return Err(Errno::E2BIG);
@@ -85,6 +91,8 @@ pub async fn clone3(thread: &Thread, user: &UserContext, address: usize, size: u
         stack_size,
         tls,
     ] = words;
+    let [child_tid, parent_tid, stack, stack_size, tls] =
+        [child_tid, parent_tid, stack, stack_size, tls].map(|word| word as usize);
     if flags & 0xff != 0 || (stack == 0) != (stack_size == 0) {
         return Err(Errno::EINVAL);
     }
@@ -93,14 +101,14 @@ pub async fn clone3(thread: &Thread, user: &UserContext, address: usize, size: u
         .filter(|&top| top <= USER_END)
         .ok_or(Errno::EINVAL)?;
     let arguments = CloneArguments {
-        flags: flags as u64,
-        exit_signal: exit_signal as u64,
+        flags,
+        exit_signal,
         stack,
         parent_tid,
         child_tid,
         tls,
     };
-    arguments.make(thread, user).await
+    arguments.make(thread, registers).await
 }
 
 /// What clone(2) and clone3(2) have in common.
@@ -142,19 +150,20 @@ impl CloneArguments {
     }
 
     /// Makes the thread or the process.
-    async fn make(&self, thread: &Thread, user: &UserContext) -> SysResult {
+    async fn make(&self, thread: &Thread, registers: &mut Registers) -> SysResult {
         self.check()?;
         let beginning = self.beginning();
         if self.has(linux::CLONE_THREAD) {
-            return made(process::add_thread(thread, user, &beginning).await);
+            return made(process::add_thread(thread, registers, &beginning).await);
         }
         let request = ForkRequest {
             borrows_memory: self.has(linux::CLONE_VM),
             waits: self.has(linux::CLONE_VFORK),
+            exit_signal: self.exit_signal as u32,
             clears_handlers: self.flags & CLONE_CLEAR_SIGHAND != 0,
             beginning,
         };
-        made(process::fork(thread, user, request).await)
+        made(process::fork(thread, registers, request).await)
     }
 
     /// Refuses what Linux refuses (clone(2), ERRORS), and what is not there yet.
@@ -170,11 +179,11 @@ impl CloneArguments {
             return Err(Errno::EINVAL);
         }
         let is_thread = self.has(linux::CLONE_THREAD);
-        let known_signal = match self.exit_signal as u32 {
+        let known_signal = match self.exit_signal {
             0 => true,
-            signal => !is_thread && signal == Signal::CHLD.number(),
+            signal => !is_thread && Signal::new(signal as usize).is_some(),
         };
-        if !known_signal || self.exit_signal > u64::from(u32::MAX) {
+        if !known_signal {
             return Err(Errno::EINVAL);
         }
         let (known, needed) = if is_thread {

@@ -4,7 +4,7 @@ use super::{not_yet, time};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::memory;
-use crate::process::futex::{self, Place, Scope};
+use crate::process::futex::{self, FutexAddress, Scope};
 use crate::process::{self, Pid, Thread};
 use core::sync::atomic::AtomicU64;
 use linux_raw_sys::general as linux;
@@ -28,8 +28,8 @@ pub async fn futex(
         return Err(Errno::ENOSYS);
     }
     let place = |address| {
-        memory::check_word(address)?;
-        Ok::<_, Errno>(Place { address, scope })
+        memory::check_futex_word(address)?;
+        Ok::<_, Errno>(FutexAddress { address, scope })
     };
     let space = thread.space();
     let (value, third) = (value as u32, third as u32);

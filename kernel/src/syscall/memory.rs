@@ -8,16 +8,17 @@ pub use advice::{madvise, mincore, mlock, mlock2, mlockall, msync, munlock, munl
 use crate::errno::{Errno, SysResult};
 use crate::fs::table::Fd;
 use crate::memory::{
-    Backing, FRAME_SIZE, MapError, MapRequest, Object, Place, Protection, Remap, Target, Traits,
+    Backing, FRAME_SIZE, MapError, MapRequest, Object, Placement, Protection, Remap, Target,
+    VmaFlags,
 };
-use crate::process::Thread;
+use crate::process::{Thread, overcommit};
 use linux_raw_sys::general as linux;
 
 impl From<MapError> for Errno {
     fn from(error: MapError) -> Errno {
         match error {
             MapError::BadRange | MapError::BadKind => Errno::EINVAL,
-            MapError::NotOneArea => Errno::EFAULT,
+            MapError::NotOneVma => Errno::EFAULT,
             MapError::NotAllowed => Errno::EACCES,
             MapError::Occupied => Errno::EEXIST,
             MapError::NotMapped | MapError::OutOfMemory => Errno::ENOMEM,
@@ -48,20 +49,21 @@ pub async fn mmap(
     if length > isize::MAX as usize {
         return Err(Errno::ENOMEM);
     }
-    // As Linux's heuristic has it: what could never be there at once is refused, the rest is
-    // overcommitted.
-    let counted = flags & linux::MAP_NORESERVE == 0 && protection.contains(Protection::WRITE);
-    if counted && length / FRAME_SIZE > crate::memory::managed_frames() {
-        return Err(Errno::ENOMEM);
+    let unreserved = flags & linux::MAP_NORESERVE != 0 && overcommit::honours_noreserve();
+    let shares = flags & linux::MAP_TYPE != linux::MAP_PRIVATE;
+    let counted =
+        protection.contains(Protection::WRITE) && (!shares || flags & linux::MAP_ANONYMOUS != 0);
+    if counted && !unreserved {
+        overcommit::check(length)?;
     }
     let place = if flags & linux::MAP_FIXED_NOREPLACE != 0 {
-        Place::FixedNoReplace(address)
+        Placement::FixedNoReplace(address)
     } else if flags & linux::MAP_FIXED != 0 {
-        Place::Fixed(address)
+        Placement::Fixed(address)
     } else if address != 0 {
-        Place::Hint(address - address % FRAME_SIZE)
+        Placement::Hint(address - address % FRAME_SIZE)
     } else {
-        Place::Any
+        Placement::Any
     };
     let shared = match flags & linux::MAP_TYPE {
         linux::MAP_PRIVATE => false,
@@ -73,17 +75,17 @@ pub async fn mmap(
     if grows_down && (shared || flags & linux::MAP_ANONYMOUS == 0) {
         return Err(Errno::EINVAL);
     }
-    let mut traits = Traits::empty();
-    traits.set(Traits::GROWS_DOWN, grows_down);
-    traits.set(Traits::LOCKED, flags & linux::MAP_LOCKED != 0);
+    let mut vma_flags = VmaFlags::empty();
+    vma_flags.set(VmaFlags::GROWS_DOWN, grows_down);
+    vma_flags.set(VmaFlags::LOCKED, flags & linux::MAP_LOCKED != 0);
     let at_once = flags & linux::MAP_POPULATE != 0 && flags & linux::MAP_NONBLOCK == 0;
     let mut allowed = Protection::all();
     let backing = match (flags & linux::MAP_ANONYMOUS != 0, shared) {
         (true, false) => Backing::Anonymous,
         (true, true) => {
-            crate::memory::admit().map_err(|_| Errno::ENOMEM)?;
+            crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
             Backing::Shared(
-                Object::with_len(length.next_multiple_of(FRAME_SIZE) as u64),
+                Object::with_len(length.next_multiple_of(FRAME_SIZE) as u64)?,
                 0,
             )
         }
@@ -114,7 +116,7 @@ pub async fn mmap(
         protection,
         allowed,
         backing,
-        traits,
+        flags: vma_flags,
         populated: at_once,
     });
     match mapped.await {
@@ -188,11 +190,11 @@ pub async fn mremap(
     }
     let keeps_old = flags & KEEPS_OLD != 0;
     let target = if flags & FIXED != 0 {
-        Target::At(Place::Fixed(new_address))
+        Target::At(Placement::Fixed(new_address))
     } else if keeps_old && new_address != 0 {
-        Target::At(Place::Hint(new_address))
+        Target::At(Placement::Hint(new_address))
     } else if keeps_old {
-        Target::At(Place::Any)
+        Target::At(Placement::Any)
     } else if flags & MAY_MOVE != 0 {
         Target::Anywhere
     } else {

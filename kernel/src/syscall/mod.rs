@@ -1,16 +1,18 @@
 //! System calls: the Linux x86-64 ABI (arch/x86/entry/syscalls/syscall_64.tbl for the
 //! numbers, the man pages of section 2 for the rest).
 //!
-//! A call has two stages. [`at_once`] is asked first, straight from the entry: it answers if there
-//! is nothing to wait for, and otherwise leaves everything as it was. Then [`dispatch`] does
-//! the call as a future, from its beginning. The calls are in the modules below, by topic; each takes
-//! its arguments as the registers hold them, and returns `Result<usize, Errno>`. What is not there
-//! returns `ENOSYS`, and is logged once.
+//! A call has a fast and a slow path. [`fast_path`] is tried first, straight from the entry: it
+//! completes calls that have nothing to wait for, and otherwise changes nothing. Then [`dispatch`]
+//! does the call as a future, from its beginning. The calls are in the modules below, by topic; each
+//! takes its arguments as the registers hold them, and returns `Result<usize, Errno>`. A call that is
+//! missing returns `ENOSYS`, and is logged once.
 
 mod clone;
 mod file;
 mod futex;
+mod identity;
 mod memory;
+mod prctl;
 mod process;
 mod sched;
 mod signal;
@@ -18,24 +20,38 @@ mod system;
 mod time;
 mod timer;
 mod wait;
+mod words;
 
 use crate::arch::UserContext;
 use crate::errno::{Errno, SysResult};
-use crate::process::{Outcome, Thread};
+use crate::process::{IdChange, Outcome, Registers, Thread};
 use crate::trace;
 use core::sync::atomic::{AtomicU64, Ordering};
 use file::Buffer;
 use linux_raw_sys::general as nr;
 
-/// The first stage: answers a system call that has nothing to wait for. After `None` nothing has
-/// happened.
+/// Completes a system call that has nothing to wait for. After `None` nothing has happened.
 ///
-/// The caller goes back to its program without a look at what has come for it. So nothing here
-/// sends a signal to the caller itself.
+/// The thread goes back to its program without a look at its signals. So nothing here sends a signal
+/// to the caller itself.
 #[inline(always)]
-pub fn at_once(thread: &Thread, number: usize, arguments: [usize; 6]) -> Option<usize> {
+pub fn fast_path(thread: &Thread, number: usize, arguments: [usize; 6]) -> Option<usize> {
     let [a, b, c, ..] = arguments;
     let result = match number as u32 {
+        nr::__NR_read => file::read_fast(thread, a, b, c)?,
+        nr::__NR_write => file::write_fast(thread, a, b, c)?,
+        _ => immediate(thread, number, [a, b])?,
+    };
+    let result = to_return(result);
+    trace::call(number, thread.process().pid.0, thread.tid().0).result = result as u64;
+    Some(result)
+}
+
+/// The calls that never wait, for both paths. (A program under the trap flag does not get the fast
+/// one.)
+#[inline(always)]
+fn immediate(thread: &Thread, number: usize, [a, b]: [usize; 2]) -> Option<SysResult> {
+    Some(match number as u32 {
         nr::__NR_getpid => process::getpid(thread),
         nr::__NR_gettid => process::gettid(thread),
         nr::__NR_getppid => process::getppid(thread),
@@ -46,20 +62,18 @@ pub fn at_once(thread: &Thread, number: usize, arguments: [usize; 6]) -> Option<
         nr::__NR_setsid => process::setsid(thread),
         nr::__NR_set_tid_address => process::set_tid_address(thread, a),
         nr::__NR_set_robust_list => futex::set_robust_list(thread, a, b),
-        nr::__NR_getuid | nr::__NR_geteuid | nr::__NR_getgid | nr::__NR_getegid => Ok(0),
-        nr::__NR_read => file::read_fast(thread, a, b, c)?,
-        nr::__NR_write => file::write_fast(thread, a, b, c)?,
+        nr::__NR_getuid => identity::id(thread, |who| who.uid.real),
+        nr::__NR_geteuid => identity::id(thread, |who| who.uid.effective),
+        nr::__NR_getgid => identity::id(thread, |who| who.gid.real),
+        nr::__NR_getegid => identity::id(thread, |who| who.gid.effective),
         _ => return None,
-    };
-    let result = to_return(result);
-    trace::call(number, thread.process().pid.0, thread.tid().0).result = result as u64;
-    Some(result)
+    })
 }
 
-/// The second stage: does the system call that the registers describe.
-pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
-    let [a, b, c, d, e, f] = user.arguments();
-    let number = user.syscall_number();
+/// The slow path: does the system call that the registers describe.
+pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
+    let [a, b, c, d, e, f] = registers.user.arguments();
+    let number = registers.user.syscall_number();
     let mut span = trace::call(number, thread.process().pid.0, thread.tid().0);
     let result = match number as u32 {
         // Ending and replacing the program.
@@ -79,7 +93,18 @@ pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_pwritev => file::pwrite(thread, a, Buffer::Segments(b, c), d).await,
         nr::__NR_lseek => file::lseek(thread, a, b, c).await,
         nr::__NR_getdents64 => file::getdents64(thread, a, b, c).await,
-        nr::__NR_fsync | nr::__NR_fdatasync => file::fsync(thread, a).await,
+        nr::__NR_fsync | nr::__NR_fdatasync => file::fsync(thread, a),
+        nr::__NR_sync => Ok(0),
+        nr::__NR_syncfs => file::syncfs(thread, a),
+        nr::__NR_sync_file_range => file::sync_file_range(thread, a, b, c, d),
+        nr::__NR_fadvise64 => file::fadvise64(thread, a, b, c, d),
+        nr::__NR_readahead => file::readahead(thread, a),
+        nr::__NR_fallocate => file::fallocate(thread, a, b, c, d).await,
+        nr::__NR_sendfile => file::sendfile(thread, a, b, c, d).await,
+        nr::__NR_copy_file_range => file::copy_file_range(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_splice => file::splice(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_tee => file::tee(thread, a, b, c, d).await,
+        nr::__NR_vmsplice => file::vmsplice(thread, a, b, c, d).await,
 
         // Descriptors.
         nr::__NR_open => file::open(thread, a, b, c).await,
@@ -101,6 +126,9 @@ pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_ppoll => file::ppoll(thread, a, b, c, d, e).await,
 
         // Names and attributes.
+        nr::__NR_statfs => file::statfs(thread, a, b).await,
+        nr::__NR_fstatfs => file::fstatfs(thread, a, b).await,
+        nr::__NR_ustat => file::ustat(),
         nr::__NR_stat => file::stat(thread, a, b).await,
         nr::__NR_lstat => file::lstat(thread, a, b).await,
         nr::__NR_fstat => file::fstat(thread, a, b).await,
@@ -154,21 +182,37 @@ pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_munlockall => memory::munlockall(thread).await,
 
         // Processes.
-        nr::__NR_fork => clone::fork(thread, user).await,
-        nr::__NR_vfork => clone::vfork(thread, user).await,
-        nr::__NR_clone => clone::clone(thread, user, a, b, c, d, e).await,
-        nr::__NR_clone3 => clone::clone3(thread, user, a, b).await,
+        nr::__NR_fork => clone::fork(thread, registers).await,
+        nr::__NR_vfork => clone::vfork(thread, registers).await,
+        nr::__NR_clone => clone::clone(thread, registers, a, b, c, d, e).await,
+        nr::__NR_clone3 => clone::clone3(thread, registers, a, b).await,
         nr::__NR_wait4 => wait::wait4(thread, a, b, c, d).await,
         nr::__NR_waitid => wait::waitid(thread, a, b, c, d, e).await,
         nr::__NR_get_robust_list => futex::get_robust_list(thread, a, b, c).await,
         nr::__NR_futex => futex::futex(thread, [a, b, c, d, e, f]).await,
         nr::__NR_getcpu => sched::getcpu(thread, a, b).await,
         nr::__NR_membarrier => sched::membarrier(thread, a, b).await,
-        nr::__NR_prctl => process::prctl(thread, a, b).await,
-        nr::__NR_arch_prctl => process::arch_prctl(thread, user, a, b).await,
+        nr::__NR_prctl => prctl::prctl(thread, a, [b, c, d, e]).await,
+        nr::__NR_arch_prctl => process::arch_prctl(thread, &mut registers.user, a, b).await,
         nr::__NR_sched_yield => sched::sched_yield().await,
         nr::__NR_sched_setaffinity => sched::sched_setaffinity(thread, a, b, c).await,
         nr::__NR_sched_getaffinity => sched::sched_getaffinity(thread, a, b, c).await,
+
+        // Identity.
+        nr::__NR_getresuid => identity::three_ids(thread, |who| who.uid, [a, b, c]).await,
+        nr::__NR_getresgid => identity::three_ids(thread, |who| who.gid, [a, b, c]).await,
+        nr::__NR_setuid => identity::set_users(thread, IdChange::one(a)),
+        nr::__NR_setgid => identity::set_groups_of(thread, IdChange::one(a)),
+        nr::__NR_setreuid => identity::set_users(thread, IdChange::two(a, b)),
+        nr::__NR_setregid => identity::set_groups_of(thread, IdChange::two(a, b)),
+        nr::__NR_setresuid => identity::set_users(thread, IdChange::three(a, b, c)),
+        nr::__NR_setresgid => identity::set_groups_of(thread, IdChange::three(a, b, c)),
+        nr::__NR_setfsuid => identity::set_files_id(thread, |who| who.set_files_user(a as u32)),
+        nr::__NR_setfsgid => identity::set_files_id(thread, |who| who.set_files_group(a as u32)),
+        nr::__NR_getgroups => identity::getgroups(thread, a, b).await,
+        nr::__NR_setgroups => identity::setgroups(thread, a, b).await,
+        nr::__NR_capget => identity::capget(thread, a, b).await,
+        nr::__NR_capset => identity::capset(thread, a, b).await,
 
         // Signals.
         nr::__NR_kill => signal::kill(thread, a, b),
@@ -176,8 +220,8 @@ pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_tgkill => signal::tgkill(thread, a, b, c),
         nr::__NR_rt_sigqueueinfo => signal::rt_sigqueueinfo(thread, a, b, c).await,
         nr::__NR_rt_tgsigqueueinfo => signal::rt_tgsigqueueinfo(thread, a, b, c, d).await,
-        nr::__NR_rt_sigreturn => return signal::rt_sigreturn(thread, user).await,
-        nr::__NR_sigaltstack => signal::sigaltstack(thread, user, a, b).await,
+        nr::__NR_rt_sigreturn => return signal::rt_sigreturn(thread, registers).await,
+        nr::__NR_sigaltstack => signal::sigaltstack(thread, &registers.user, a, b).await,
         nr::__NR_rt_sigaction => signal::rt_sigaction(thread, a, b, c, d).await,
         nr::__NR_rt_sigprocmask => signal::rt_sigprocmask(thread, a, b, c, d).await,
         nr::__NR_rt_sigpending => signal::rt_sigpending(thread, a, b).await,
@@ -207,7 +251,10 @@ pub async fn dispatch(thread: &Thread, user: &mut UserContext) -> Outcome {
         nr::__NR_setrlimit => system::prlimit64(thread, 0, a, b, 0).await,
         nr::__NR_getrusage => system::getrusage(thread, a, b).await,
 
-        _ => unknown(thread, number),
+        _ => match immediate(thread, number, [a, b]) {
+            Some(result) => result,
+            None => unknown(thread, number),
+        },
     };
     span.result = to_return(result) as u64;
     Outcome::Return(result)

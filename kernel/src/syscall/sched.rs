@@ -117,7 +117,7 @@ async fn everywhere() -> Result<(), Errno> {
         tasks.push(task.map_err(|_| Errno::ENOMEM)?);
     }
     for task in tasks {
-        // It cannot fail: nobody aborts it.
+        // It cannot fail: it is never aborted.
         let _ = task.await;
     }
     Ok(())

@@ -1,16 +1,25 @@
 //! Signals: sending them, and what is to be done with them.
 
+use super::words::{read_words, write_words};
 use super::{file, time};
 use crate::arch::{StackNote, UserContext};
 use crate::errno::{Errno, SysResult};
 use crate::process::{
-    self, Action, Continuation, Outcome, Pid, QueueFull, SigInfo, Signal, Thread, futex,
+    self, Action, Continuation, Outcome, Pid, Process, QueueFull, Registers, Sent, SigInfo, Signal,
+    Thread, futex,
 };
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as linux;
 
 /// The bytes of a set of signals, as the kernel has it.
 const SET_SIZE: usize = 8;
+
+fn check_set_size(size: usize) -> Result<(), Errno> {
+    match size {
+        SET_SIZE => Ok(()),
+        _ => Err(Errno::EINVAL),
+    }
+}
 
 impl From<QueueFull> for Errno {
     fn from(_: QueueFull) -> Errno {
@@ -29,46 +38,83 @@ fn checked(number: usize) -> Result<Option<Signal>, Errno> {
 /// kill(2).
 pub fn kill(thread: &Thread, pid: usize, signal: usize) -> SysResult {
     let own = thread.process();
-    let info = checked(signal)?.map(|signal| SigInfo::user(signal, own.pid));
-    let any = match pid as i32 {
-        0 => process::send_to_group(own.group.load(Ordering::Relaxed), info),
-        -1 => process::send_to_all(own.pid, info),
-        i32::MIN => false,
-        group if group < 0 => process::send_to_group(group.unsigned_abs(), info),
+    let uid = own.with_credentials(|own| own.uid.real);
+    let info = checked(signal)?.map(|signal| SigInfo::user(signal, own.pid, uid));
+    let sent = match pid as i32 {
+        0 => process::send_to_group(own.group.load(Ordering::Relaxed), info, Some(own)),
+        -1 => process::send_to_all(own, info),
+        i32::MIN => Sent::NoSuch,
+        group if group < 0 => process::send_to_group(group.unsigned_abs(), info, Some(own)),
         pid => {
             let process = process::find(Pid(pid as u32)).ok_or(Errno::ESRCH)?;
-            if let Some(info) = info {
-                process::send(&process, info)?;
-            }
-            true
+            send_to_process(thread, &process, info)?;
+            Sent::ToSome
         }
     };
-    if any { Ok(0) } else { Err(Errno::ESRCH) }
+    match sent {
+        Sent::ToSome => Ok(0),
+        Sent::NotAllowed => Err(Errno::EPERM),
+        Sent::NoSuch => Err(Errno::ESRCH),
+    }
+}
+
+/// Sends one process a signal, if any, and if the caller may.
+fn send_to_process(thread: &Thread, to: &Process, info: Option<SigInfo>) -> Result<(), Errno> {
+    if !process::may_signal(thread.process(), to, info) {
+        return Err(Errno::EPERM);
+    }
+    if let Some(info) = info {
+        process::send(to, info)?;
+    }
+    Ok(())
 }
 
 /// tkill(2).
 pub fn tkill(thread: &Thread, tid: usize, signal: usize) -> SysResult {
-    let info = checked(signal)?.map(|signal| SigInfo::thread(signal, thread.process().pid));
-    if (tid as i32) <= 0 {
-        return Err(Errno::EINVAL);
-    }
-    send_to_thread(None, tid, info)
+    check_number(tid)?;
+    send_to_thread(thread, None, tid, by_thread(thread, signal)?)
 }
 
 /// tgkill(2).
 pub fn tgkill(thread: &Thread, group: usize, tid: usize, signal: usize) -> SysResult {
-    let info = checked(signal)?.map(|signal| SigInfo::thread(signal, thread.process().pid));
-    if (group as i32) <= 0 || (tid as i32) <= 0 {
-        return Err(Errno::EINVAL);
+    check_number(group)?;
+    check_number(tid)?;
+    send_to_thread(
+        thread,
+        Some(Pid(group as u32)),
+        tid,
+        by_thread(thread, signal)?,
+    )
+}
+
+/// The number of a process or thread is positive.
+fn check_number(number: usize) -> Result<(), Errno> {
+    match number as i32 {
+        1.. => Ok(()),
+        _ => Err(Errno::EINVAL),
     }
-    send_to_thread(Some(Pid(group as u32)), tid, info)
+}
+
+/// What a thread is told by tkill and tgkill.
+fn by_thread(sender: &Thread, signal: usize) -> Result<Option<SigInfo>, Errno> {
+    let sender = sender.process();
+    let uid = sender.with_credentials(|own| own.uid.real);
+    Ok(checked(signal)?.map(|signal| SigInfo::thread(signal, sender.pid, uid)))
 }
 
 /// Sends a signal to a thread; its default actions are those of the whole process.
-fn send_to_thread(group: Option<Pid>, tid: usize, info: Option<SigInfo>) -> SysResult {
-    let (_, thread) = process::find_thread(Pid(tid as u32))
+fn send_to_thread(
+    sender: &Thread,
+    group: Option<Pid>,
+    tid: usize,
+    info: Option<SigInfo>,
+) -> SysResult {
+    let (process, thread) = process::find_thread(Pid(tid as u32))
         .filter(|(process, _)| group.is_none_or(|group| process.pid == group))
         .ok_or(Errno::ESRCH)?;
+    if !process::may_signal(sender.process(), &process, info) {
+        return Err(Errno::EPERM);
+    }
     // A leader that has left before the others still has its number.
     if let (Some(thread), Some(info)) = (thread, info) {
         thread.send(info)?;
@@ -85,9 +131,7 @@ pub async fn rt_sigqueueinfo(
 ) -> SysResult {
     let info = given(thread, pid, signal, address).await?;
     let process = process::find(Pid(pid as u32)).ok_or(Errno::ESRCH)?;
-    if let Some(info) = info {
-        process::send(&process, info)?;
-    }
+    send_to_process(thread, &process, info)?;
     Ok(0)
 }
 
@@ -99,11 +143,10 @@ pub async fn rt_tgsigqueueinfo(
     signal: usize,
     address: usize,
 ) -> SysResult {
-    if (group as i32) <= 0 || (tid as i32) <= 0 {
-        return Err(Errno::EINVAL);
-    }
+    check_number(group)?;
+    check_number(tid)?;
     let info = given(thread, group, signal, address).await?;
-    send_to_thread(Some(Pid(group as u32)), tid, info)
+    send_to_thread(thread, Some(Pid(group as u32)), tid, info)
 }
 
 /// What a program says about a signal. Only to itself may it pretend to be the kernel, or
@@ -114,7 +157,7 @@ async fn given(
     signal: usize,
     address: usize,
 ) -> Result<Option<SigInfo>, Errno> {
-    crate::memory::admit().map_err(|_| Errno::ENOMEM)?;
+    crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
     let mut bytes = [0; SigInfo::SIZE];
     thread.space().read_bytes(address, &mut bytes).await?;
     // Without a signal there is nothing to say, but the question is checked all the same.
@@ -134,16 +177,14 @@ pub async fn rt_sigaction(
     old: usize,
     set_size: usize,
 ) -> SysResult {
-    if set_size != SET_SIZE {
-        return Err(Errno::EINVAL);
-    }
+    check_set_size(set_size)?;
     let space = thread.space();
     let mut wanted = None;
     if new != 0 {
         let mut bytes = [0; Action::SIZE];
         space.read_bytes(new, &mut bytes).await?;
         // The table may have to be made, or copied.
-        crate::memory::admit().map_err(|_| Errno::ENOMEM)?;
+        crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
         wanted = Some(Action::from_bytes(&bytes));
     }
     let signal = Signal::new(signal as u32 as usize).ok_or(Errno::EINVAL)?;
@@ -160,8 +201,8 @@ pub async fn rt_sigaction(
 }
 
 /// rt_sigreturn(2): what a handler returns to.
-pub async fn rt_sigreturn(thread: &Thread, user: &mut UserContext) -> Outcome {
-    if thread.return_from_handler(user).await.is_err() {
+pub async fn rt_sigreturn(thread: &Thread, registers: &mut Registers) -> Outcome {
+    if thread.return_from_handler(registers).await.is_err() {
         thread.force(SigInfo::kernel(Signal::SEGV));
     }
     Outcome::Resume
@@ -170,26 +211,19 @@ pub async fn rt_sigreturn(thread: &Thread, user: &mut UserContext) -> Outcome {
 /// sigaltstack(2).
 pub async fn sigaltstack(thread: &Thread, user: &UserContext, new: usize, old: usize) -> SysResult {
     // stack_t: the base, the flags and a gap, the size.
-    let mut bytes = [0; 24];
-    let space = thread.space();
-    let wanted = match new {
-        0 => None,
-        address => {
-            space.read_bytes(address, &mut bytes).await?;
-            let [base, flags, size] = [0, 1, 2].map(|word| {
-                let word = bytes.get(8 * word..).and_then(|rest| rest.first_chunk());
-                word.copied().map_or(0, usize::from_ne_bytes)
-            });
-            let flags = flags as u32;
-            Some(StackNote { base, flags, size })
-        }
-    };
+    let mut wanted = None;
+    if new != 0 {
+        let [base, flags, size] = read_words(thread, new).await?;
+        wanted = Some(StackNote {
+            base: base as usize,
+            flags: flags as u32,
+            size: size as usize,
+        });
+    }
     let before = thread.change_stack(wanted, user.sp())?;
     if old != 0 {
-        bytes[..8].copy_from_slice(&before.base.to_ne_bytes());
-        bytes[8..16].copy_from_slice(&u64::from(before.flags).to_ne_bytes());
-        bytes[16..].copy_from_slice(&before.size.to_ne_bytes());
-        space.write_bytes(old, &bytes).await?;
+        let words = [before.base as u64, before.flags.into(), before.size as u64];
+        write_words(thread, old, words).await?;
     }
     Ok(0)
 }
@@ -202,13 +236,10 @@ pub async fn rt_sigprocmask(
     old: usize,
     set_size: usize,
 ) -> SysResult {
-    if set_size != SET_SIZE {
-        return Err(Errno::EINVAL);
-    }
-    let space = thread.space();
+    check_set_size(set_size)?;
     let before = thread.blocked();
     if new != 0 {
-        let set = space.read_word(new).await? as u64;
+        let [set] = read_words(thread, new).await?;
         thread.set_blocked(match how as u32 {
             linux::SIG_BLOCK => before | set,
             linux::SIG_UNBLOCK => before & !set,
@@ -217,7 +248,7 @@ pub async fn rt_sigprocmask(
         });
     }
     if old != 0 {
-        space.write_bytes(old, &before.to_le_bytes()).await?;
+        write_words(thread, old, [before]).await?;
     }
     Ok(0)
 }
@@ -237,10 +268,8 @@ pub async fn rt_sigpending(thread: &Thread, address: usize, set_size: usize) -> 
 
 /// rt_sigsuspend(2).
 pub async fn rt_sigsuspend(thread: &Thread, set: usize, set_size: usize) -> SysResult {
-    if set_size != SET_SIZE {
-        return Err(Errno::EINVAL);
-    }
-    let set = thread.space().read_word(set).await? as u64;
+    check_set_size(set_size)?;
+    let [set] = read_words(thread, set).await?;
     thread.set_blocked_for_call(set);
     Err(thread.pause().await)
 }
@@ -253,11 +282,8 @@ pub async fn rt_sigtimedwait(
     timeout: usize,
     set_size: usize,
 ) -> SysResult {
-    if set_size != SET_SIZE {
-        return Err(Errno::EINVAL);
-    }
-    let space = thread.space();
-    let set = space.read_word(set).await? as u64;
+    check_set_size(set_size)?;
+    let [set] = read_words(thread, set).await?;
     let time = match timeout {
         0 => None,
         address => Some(time::read_timespec(thread, address).await?),
@@ -266,7 +292,7 @@ pub async fn rt_sigtimedwait(
     if info != 0 {
         let mut bytes = [0; linux::SI_MAX_SIZE as usize];
         bytes[..SigInfo::SIZE].copy_from_slice(told.bytes());
-        space.write_bytes(info, &bytes).await?;
+        thread.space().write_bytes(info, &bytes).await?;
     }
     Ok(told.signal().number() as usize)
 }

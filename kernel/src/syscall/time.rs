@@ -1,10 +1,12 @@
 //! Clocks and sleep.
 
+use super::words::{read_words, write_words};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
-use crate::process::{Continuation, Thread};
+use crate::process::{self, Continuation, Pid, Thread};
 use crate::sched;
 use crate::wait::interruptible;
+use alloc::sync::Arc;
 use linux_raw_sys::general as linux;
 
 const SECOND: u64 = 1_000_000_000;
@@ -13,23 +15,11 @@ const TICKS: u64 = 100;
 
 /// A `struct timespec` in nanoseconds.
 pub(super) async fn read_timespec(thread: &Thread, address: usize) -> Result<u64, Errno> {
-    let space = thread.space();
-    let seconds = space.read_word(address).await? as i64;
-    let nanoseconds = space.read_word(address.wrapping_add(8)).await? as i64;
-    if seconds < 0 || !(0..SECOND as i64).contains(&nanoseconds) {
+    let [seconds, nanoseconds] = read_words(thread, address).await?;
+    if seconds > i64::MAX as u64 || nanoseconds >= SECOND {
         return Err(Errno::EINVAL);
     }
-    Ok((seconds as u64)
-        .saturating_mul(SECOND)
-        .saturating_add(nanoseconds as u64))
-}
-
-async fn write_pair(thread: &Thread, address: usize, first: u64, second: u64) -> SysResult {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&first.to_le_bytes());
-    bytes[8..].copy_from_slice(&second.to_le_bytes());
-    thread.space().write_bytes(address, &bytes).await?;
-    Ok(0)
+    Ok(seconds.saturating_mul(SECOND).saturating_add(nanoseconds))
 }
 
 /// The time on a clock, in nanoseconds.
@@ -42,8 +32,34 @@ fn read_clock(thread: &Thread, clock: usize) -> Result<u64, Errno> {
         | linux::CLOCK_MONOTONIC_RAW
         | linux::CLOCK_MONOTONIC_COARSE
         | linux::CLOCK_BOOTTIME => Ok(arch::clock()),
+        // Clocks of others: the number of a process or a thread, and which one (clock_getcpuclockid(3)).
+        _ if (clock as i32) < 0 => cpu_clock(thread, clock as i32),
         linux::CLOCK_PROCESS_CPUTIME_ID => Ok(thread.process().cpu_time()),
-        linux::CLOCK_THREAD_CPUTIME_ID => Ok(thread.tcb().cpu_time()),
+        linux::CLOCK_THREAD_CPUTIME_ID => Ok(thread.tcb().usage().time()),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// The CPU time that a clock of another process or thread counts.
+fn cpu_clock(thread: &Thread, clock: i32) -> Result<u64, Errno> {
+    const OF_THREAD: i32 = 4;
+    /// Which of the three clocks: the time in user mode with that in the kernel, or the first alone.
+    const WHICH: i32 = 3;
+    let pid = Pid(!(clock >> 3) as u32);
+    let (process, other) = match pid {
+        Pid(0) => (thread.process().clone(), Some(thread.tcb().clone())),
+        pid => process::find_thread(pid).ok_or(Errno::EINVAL)?,
+    };
+    let usage = match clock & OF_THREAD != 0 {
+        true => other
+            .filter(|other| Arc::ptr_eq(other.process(), thread.process()))
+            .ok_or(Errno::EINVAL)?
+            .usage(),
+        false => process.usage(),
+    };
+    match clock & WHICH {
+        0 | 2 => Ok(usage.time()),
+        1 => Ok(usage.user),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -51,7 +67,7 @@ fn read_clock(thread: &Thread, clock: usize) -> Result<u64, Errno> {
 /// clock_gettime(2).
 pub async fn clock_gettime(thread: &Thread, clock: usize, address: usize) -> SysResult {
     let now = read_clock(thread, clock)?;
-    write_pair(thread, address, now / SECOND, now % SECOND).await
+    write_words(thread, address, [now / SECOND, now % SECOND]).await
 }
 
 /// clock_getres(2): a nanosecond.
@@ -60,7 +76,7 @@ pub async fn clock_getres(thread: &Thread, clock: usize, address: usize) -> SysR
     if address == 0 {
         Ok(0)
     } else {
-        write_pair(thread, address, 0, 1).await
+        write_words(thread, address, [0, 1]).await
     }
 }
 
@@ -70,29 +86,27 @@ pub async fn gettimeofday(thread: &Thread, address: usize) -> SysResult {
     if address == 0 {
         Ok(0)
     } else {
-        write_pair(thread, address, now / SECOND, now % SECOND / 1000).await
+        write_words(thread, address, [now / SECOND, now % SECOND / 1000]).await
     }
 }
 
 /// time(2).
 pub async fn time(thread: &Thread, address: usize) -> SysResult {
-    let seconds = ((arch::clock() + arch::wall_clock_offset()) / SECOND) as usize;
+    let seconds = (arch::clock() + arch::wall_clock_offset()) / SECOND;
     if address != 0 {
-        thread
-            .space()
-            .write_bytes(address, &seconds.to_le_bytes())
-            .await?;
+        write_words(thread, address, [seconds]).await?;
     }
-    Ok(seconds)
+    Ok(seconds as usize)
 }
 
-/// times(2). All CPU time counts as the program's own.
+/// times(2).
 pub async fn times(thread: &Thread, address: usize) -> SysResult {
     let ticks = |nanoseconds: u64| nanoseconds / (SECOND / TICKS);
     let process = thread.process();
     if address != 0 {
-        write_pair(thread, address, ticks(process.cpu_time()), 0).await?;
-        write_pair(thread, address + 16, ticks(process.children_time()), 0).await?;
+        let (own, children) = (process.usage(), process.children_usage());
+        let times = [own.user, own.system, children.user, children.system];
+        write_words(thread, address, times.map(ticks)).await?;
     }
     Ok(ticks(arch::clock()) as usize)
 }
@@ -137,7 +151,7 @@ pub(super) async fn sleep(thread: &Thread, deadline: u64, remainder: usize) -> S
     }
     if remainder != 0 {
         let left = deadline.saturating_sub(arch::clock());
-        write_pair(thread, remainder, left / SECOND, left % SECOND).await?;
+        write_words(thread, remainder, [left / SECOND, left % SECOND]).await?;
     }
     Err(thread.interrupted_in(Continuation::Sleep {
         deadline,

@@ -1,6 +1,7 @@
 //! The interval timers of a process.
 
 use super::not_yet;
+use super::words::{read_words, write_words};
 use crate::errno::{Errno, SysResult};
 use crate::process::{Thread, TimerState};
 use core::sync::atomic::AtomicU64;
@@ -8,8 +9,6 @@ use linux_raw_sys::general as linux;
 
 const SECOND: u64 = 1_000_000_000;
 const MICROSECOND: u64 = 1000;
-/// `struct itimerval`: the interval and the time left, each in seconds and microseconds.
-const SIZE: usize = 32;
 
 /// alarm(2).
 pub fn alarm(thread: &Thread, seconds: usize) -> SysResult {
@@ -34,12 +33,8 @@ pub async fn setitimer(thread: &Thread, which: usize, new: usize, old: usize) ->
     check(which)?;
     let mut state = TimerState::default();
     if new != 0 {
-        let mut bytes = [0; SIZE];
-        thread.space().read_bytes(new, &mut bytes).await?;
-        let [seconds, micros, left_seconds, left_micros] = [0, 1, 2, 3].map(|word| {
-            let word = bytes.get(8 * word..).and_then(|rest| rest.first_chunk());
-            word.copied().map_or(0, i64::from_ne_bytes)
-        });
+        // struct itimerval: the interval and the time left, each in seconds and microseconds.
+        let [seconds, micros, left_seconds, left_micros] = read_words(thread, new).await?;
         state.interval = duration(seconds, micros)?;
         state.left = duration(left_seconds, left_micros)?;
     }
@@ -61,11 +56,11 @@ fn check(which: usize) -> Result<(), Errno> {
     }
 }
 
-fn duration(seconds: i64, micros: i64) -> Result<u64, Errno> {
-    match (u64::try_from(seconds), micros) {
-        (Ok(seconds), 0..1_000_000) => Ok(seconds
+fn duration(seconds: u64, micros: u64) -> Result<u64, Errno> {
+    match (i64::try_from(seconds), micros) {
+        (Ok(_), 0..1_000_000) => Ok(seconds
             .saturating_mul(SECOND)
-            .saturating_add(micros as u64 * MICROSECOND)),
+            .saturating_add(micros * MICROSECOND)),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -74,8 +69,5 @@ async fn write(thread: &Thread, address: usize, state: TimerState) -> SysResult 
     let pair = |time: u64| [time / SECOND, (time % SECOND).div_ceil(MICROSECOND)];
     let [a, b] = pair(state.interval);
     let [c, d] = pair(state.left);
-    let words = [a, b, c, d].map(u64::to_ne_bytes);
-    let space = thread.space();
-    space.write_bytes(address, words.as_flattened()).await?;
-    Ok(0)
+    write_words(thread, address, [a, b, c, d]).await
 }

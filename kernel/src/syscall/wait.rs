@@ -1,8 +1,10 @@
 //! Waiting for children. Both calls are one wait, which is told differently.
 
-use super::system::usage_of;
+use super::system::write_usage;
 use crate::errno::{Errno, SysResult};
-use crate::process::{self, News, Pid, Selector, SigInfo, Thread, Told};
+use crate::process::{
+    self, ChildKind, ChildReport, Pid, Selector, SigInfo, Signal, Thread, WaitOptions,
+};
 use crate::wait::Wait;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as linux;
@@ -30,10 +32,11 @@ pub async fn wait4(
         group if group < 0 => Selector::Group(group.unsigned_abs()),
         pid => Selector::One(Pid(pid as u32)),
     };
-    let news = News {
+    let news = WaitOptions {
         ended: true,
         stopped: options & linux::WUNTRACED != 0,
         continued: options & linux::WCONTINUED != 0,
+        children: children_of(options),
         stays: false,
     };
     let Some(told) = wait(thread, selector, news, options).await? else {
@@ -46,7 +49,7 @@ pub async fn wait4(
             .await?;
     }
     if usage != 0 {
-        space.write_bytes(usage, &usage_of(told.cpu_time)).await?;
+        write_usage(thread, usage, told.usage).await?;
     }
     Ok(told.pid.0 as usize)
 }
@@ -65,9 +68,9 @@ pub async fn waitid(
     let mut fields = [0; SigInfo::SIZE];
     if let Ok(Some(told)) = told {
         if usage != 0 {
-            space.write_bytes(usage, &usage_of(told.cpu_time)).await?;
+            write_usage(thread, usage, told.usage).await?;
         }
-        fields = *SigInfo::child(told.event, told.pid, told.cpu_time).bytes();
+        fields = *SigInfo::child(Signal::CHLD, told.event, told.pid, told.usage).bytes();
     }
     // As on Linux after a failure too, and no more than these fields.
     if info != 0 {
@@ -84,7 +87,7 @@ async fn wait_by_id(
     kind: u32,
     id: i32,
     options: u32,
-) -> Result<Option<Told>, Errno> {
+) -> Result<Option<ChildReport>, Errno> {
     const WHAT: u32 = linux::WEXITED | linux::WSTOPPED | linux::WCONTINUED;
     if options & !(COMMON | WHAT | linux::WNOWAIT) != 0 || options & WHAT == 0 {
         return Err(Errno::EINVAL);
@@ -97,10 +100,11 @@ async fn wait_by_id(
         // P_PIDFD as well: there are no such descriptors.
         _ => return Err(Errno::EINVAL),
     };
-    let news = News {
+    let news = WaitOptions {
         ended: options & linux::WEXITED != 0,
         stopped: options & linux::WSTOPPED != 0,
         continued: options & linux::WCONTINUED != 0,
+        children: children_of(options),
         stays: options & linux::WNOWAIT != 0,
     };
     wait(thread, selector, news, options).await
@@ -109,18 +113,25 @@ async fn wait_by_id(
 async fn wait(
     thread: &Thread,
     selector: Selector,
-    news: News,
+    news: WaitOptions,
     options: u32,
-) -> Result<Option<Told>, Errno> {
-    // __WCLONE asks for children that do not send SIGCHLD, which there are none of.
-    if options & (linux::__WCLONE | linux::__WALL) == linux::__WCLONE {
-        return Err(Errno::ECHILD);
-    }
+) -> Result<Option<ChildReport>, Errno> {
     let how = match options & linux::WNOHANG != 0 {
         true => Wait::Never,
         false => Wait::For(thread),
     };
     process::wait(thread.process(), selector, news, how).await
+}
+
+/// Which children the options are about.
+fn children_of(options: u32) -> ChildKind {
+    if options & linux::__WALL != 0 {
+        ChildKind::All
+    } else if options & linux::__WCLONE != 0 {
+        ChildKind::Clone
+    } else {
+        ChildKind::Usual
+    }
 }
 
 fn own_group(thread: &Thread) -> Selector {

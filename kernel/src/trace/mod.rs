@@ -40,7 +40,7 @@ kinds! {
     /// Tasks were taken from another CPU.
     Steal = "steal victim tasks",
     /// An interrupt was sent by the executor.
-    Kick = "kick cpu",
+    ReschedIpi = "resched_ipi cpu",
     /// A CPU waits for work: awake, or halted.
     IdleBegin = "idle_begin halted",
     /// It goes on.
@@ -57,14 +57,14 @@ kinds! {
     FaultBegin = "fault_begin address write",
     /// It has ended, or was given up.
     FaultEnd = "fault_end",
-    /// A page was copied because somebody else holds it too.
+    /// A page was copied because it has another holder.
     Copy = "copy address from to",
-    /// A page was taken over by its only holder.
-    TakeOver = "take_over address frame",
-    /// A table was copied because somebody else holds it too.
+    /// A page was reused by its only holder.
+    Reuse = "reuse address frame",
+    /// A table was copied because it has another holder.
     TableCopy = "table_copy level from to",
-    /// A table was taken over by its only holder.
-    TableTakeOver = "table_take_over level frame",
+    /// A table was reused by its only holder.
+    TableReuse = "table_reuse level frame",
     /// A fresh page was mapped.
     ZeroFill = "zero_fill address",
     /// Other CPUs are asked to forget translations.
@@ -132,7 +132,7 @@ fn parameter(command_line: &str) -> Option<&str> {
 /// names of what [`Kind::Total`] tells.
 ///
 /// # Safety
-/// Nobody else may use the memory, from now on for ever.
+/// Nothing else uses the memory, from now on for ever.
 pub unsafe fn init(aside: PhysRange, counters: &[&str]) {
     if aside.start == aside.end {
         return;
@@ -141,7 +141,7 @@ pub unsafe fn init(aside: PhysRange, counters: &[&str]) {
     // SAFETY: the caller's promise.
     AREA.init(unsafe { Area::new(aside, arch::cpu_count(), &lists) });
     ON.store(true, Ordering::Relaxed);
-    // Whoever wants to read it looks for this line.
+    // Tools that read the rings look for this line.
     crate::log::plain(format_args!(
         "trace: {} bytes at {:#x}",
         aside.end - aside.start,
@@ -149,7 +149,7 @@ pub unsafe fn init(aside: PhysRange, counters: &[&str]) {
     ));
 }
 
-/// Whether events are recorded: for those whose words take work to find.
+/// Whether events are recorded: for events whose words take work to find.
 #[inline(always)]
 pub fn is_on() -> bool {
     ON.load(Ordering::Relaxed)
@@ -281,7 +281,7 @@ pub fn report(to: &mut dyn fmt::Write, count: usize) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::sim;
+    use crate::testing::sim;
 
     #[test]
     fn the_last_parameter_before_the_words_of_init_counts() {

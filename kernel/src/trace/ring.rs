@@ -48,7 +48,7 @@ impl Area {
     /// The area in this memory, which is zeroed first. It has as many records as fit.
     ///
     /// # Safety
-    /// Nobody else may use the memory, from now on for ever.
+    /// Nothing else uses the memory, from now on for ever.
     pub unsafe fn new(memory: PhysRange, cpus: usize, lists: &[List<'_>]) -> Area {
         let base = arch::frame_ptr(Frame::containing(memory.start));
         let bytes = (memory.end - memory.start) as usize;
@@ -165,9 +165,9 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::sim;
+    use crate::testing::sim;
 
-    /// An area that nobody else uses, and how its text begins.
+    /// An area that nothing else uses, and how its text begins.
     fn area(cpus: usize, records: usize) -> (Area, String) {
         let start = 16 * FRAME_SIZE as u64;
         let end = start + Area::bytes(cpus, records) as u64;
@@ -175,7 +175,7 @@ mod tests {
         // SAFETY: the machine is the test's own, and nothing allocates its frames.
         let area = unsafe { Area::new(PhysRange { start, end }, cpus, lists) };
         let base = arch::frame_ptr(Frame::containing(start));
-        // SAFETY: the first page of the area, which nobody writes any more.
+        // SAFETY: the first page of the area, which nothing writes any more.
         let page = unsafe { core::slice::from_raw_parts(base.as_ptr(), FRAME_SIZE) };
         let text = page.split(|&byte| byte == 0).next().unwrap();
         (area, String::from_utf8(text.to_vec()).unwrap())

@@ -2,10 +2,10 @@
 //! APIC's line for the console (Intel SDM vol. 3, chapter 11).
 
 use super::features::Features;
-use super::interrupts::{APIC_ERROR, CONSOLE, KICK, SPURIOUS, TIMER};
-use super::machine::{IoApicLine, Machine};
+use super::topology::{IoApicLine, Topology};
+use super::vectors::{APIC_ERROR, CONSOLE, LEGACY, RESCHEDULE, SPURIOUS, TIMER};
 use super::{paging, percpu};
-use crate::arch::CpuId;
+use crate::arch::interface::CpuId;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use x86_64::instructions::port::Port;
 use x86_64::registers::model_specific::{ApicBase, ApicBaseFlags, Msr};
@@ -68,9 +68,9 @@ fn write(register: Register, value: u32) {
 }
 
 /// Finds the registers. Called once, by the boot CPU.
-pub fn find(machine: &Machine) {
+pub fn find(topology: &Topology) {
     if !Features::get().contains(Features::X2APIC) {
-        MAPPED.store(paging::device(machine.local_apic), Ordering::Relaxed);
+        MAPPED.store(paging::device(topology.local_apic), Ordering::Relaxed);
     }
 }
 
@@ -111,11 +111,11 @@ pub fn log_error() {
     log::error!("local APIC error {:#x}", read(Register::ErrorStatus));
 }
 
-/// Ends user mode or the halt on another CPU, soon. No effect on one that does
-/// not run.
-pub fn kick(cpu: CpuId) {
+/// Sends the reschedule IPI: another CPU leaves user mode or its halt, soon. No effect on one that
+/// does not run.
+pub fn send_ipi(cpu: CpuId) {
     if let Some(id) = percpu::apic_id(cpu) {
-        send(id, u32::from(KICK));
+        send(id, u32::from(RESCHEDULE));
     }
 }
 
@@ -201,18 +201,18 @@ pub fn mask_legacy() {
             data.write(0xff);
         }
     };
-    words(0x20, super::interrupts::LEGACY, 4);
-    words(0xa0, super::interrupts::LEGACY + 8, 2);
+    words(0x20, LEGACY, 4);
+    words(0xa0, LEGACY + 8, 2);
 }
 
 /// Masks all lines of the I/O APICs, and leads the console's to this CPU.
-pub fn route_console(machine: &Machine, destination: u32) {
-    for io_apic in machine.io_apics() {
+pub fn route_console(topology: &Topology, destination: u32) {
+    for io_apic in topology.io_apics() {
         let registers = IoApic(paging::device(io_apic.address));
         for line in 0..registers.lines() {
             registers.set(line, MASKED, 0);
         }
-        let IoApicLine { interrupt, mode } = machine.console;
+        let IoApicLine { interrupt, mode } = topology.console;
         let line = interrupt.wrapping_sub(io_apic.first_interrupt);
         if line < registers.lines() {
             registers.set(line, u32::from(CONSOLE) | mode, destination << 24);

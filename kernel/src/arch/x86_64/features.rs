@@ -1,7 +1,6 @@
 //! What the CPU can do, and turning it on. All CPUs of a machine are taken to be
 //! alike.
 
-use super::entry::BOOT_CR0;
 use core::arch::x86_64::__cpuid_count;
 use core::sync::atomic::{AtomicU32, Ordering};
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
@@ -45,6 +44,17 @@ bitflags::bitflags! {
         const PCID = 1 << 15;
     }
 }
+
+/// Paging on, no write to a read-only page, FPU exceptions as exceptions, alignment checks for
+/// programs that ask for them (QEMU's emulator never makes one).
+pub const CR0: u64 = Cr0Flags::PAGING
+    .union(Cr0Flags::WRITE_PROTECT)
+    .union(Cr0Flags::ALIGNMENT_MASK)
+    .union(Cr0Flags::NUMERIC_ERROR)
+    .union(Cr0Flags::EXTENSION_TYPE)
+    .union(Cr0Flags::MONITOR_COPROCESSOR)
+    .union(Cr0Flags::PROTECTED_MODE_ENABLE)
+    .bits();
 
 static FEATURES: AtomicU32 = AtomicU32::new(0);
 
@@ -135,7 +145,7 @@ pub fn enable() {
         Efer::update(|efer| {
             *efer |= EferFlags::NO_EXECUTE_ENABLE | EferFlags::SYSTEM_CALL_EXTENSIONS;
         });
-        Cr0::write(Cr0Flags::from_bits_truncate(BOOT_CR0));
+        Cr0::write(Cr0Flags::from_bits_truncate(CR0));
         Cr4::write(flags);
     }
 }

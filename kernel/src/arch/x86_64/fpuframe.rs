@@ -14,7 +14,8 @@
 
 use super::fpu::{COMPONENTS, FCW, FpuState, INITIAL_FCW, LEGACY, MXCSR, X87_SSE};
 use super::fpu::{image_layout, mxcsr_mask};
-use crate::arch::{BadFrame, FloatError};
+use super::vectors::X87_ERROR;
+use crate::arch::handler::{BadFrame, FloatError};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
@@ -40,8 +41,6 @@ const SSE: u64 = 2;
 /// Status, tag, opcode and pointers of the x87 unit, and its registers.
 const X87_PARTS: [core::ops::Range<usize>; 2] = [2..24, 32..160];
 const SSE_PART: core::ops::Range<usize> = 160..416;
-
-const X87_ERROR: u8 = 16;
 
 fn word<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes

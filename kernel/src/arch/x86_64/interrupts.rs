@@ -1,46 +1,27 @@
 //! The interrupt table, and what happens after each of its 256 vectors.
 //!
 //! * From ring 3: the frame goes straight into the running `UserContext` (RSP0
-//!   points there); the rest is in `crossing`.
+//!   points there); the rest is in `user_entry`.
 //! * From ring 0: an interrupt can only come while the CPU halts in [`idle`], and
 //!   is served on the spot. An exception is a defect of the kernel.
 //! * NMI, double fault and machine check have stacks of their own, and do not
-//!   trust the GS base: they may hit between a crossing and its `swapgs`.
+//!   trust the GS base: they may hit between an entry and its `swapgs`.
 
-use super::fault::{self, KernelException};
-use super::percpu::{IST_DOUBLE_FAULT, IST_MACHINE_CHECK, IST_NMI};
-use super::registers::TrapFrame;
+use super::exception::KernelException;
+use super::percpu::{self, IST_DOUBLE_FAULT, IST_MACHINE_CHECK, IST_NMI};
+use super::registers::{TrapFrame, pop_registers, push_registers};
+use super::stop::STOPPING;
+use super::vectors::{
+    APIC_ERROR, BREAKPOINT, CONSOLE, DOUBLE_FAULT, EXCEPTIONS, LEGACY, MACHINE_CHECK, NMI, SPURIOUS,
+};
 use super::{apic, serial};
+use crate::arch::upward::kernel_exception;
 use core::arch::{asm, global_asm};
-use core::sync::atomic::AtomicBool;
 use spin::Once;
 use x86_64::instructions::tables::lidt;
 use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::idt::{Entry, HandlerFunc};
 use x86_64::{PrivilegeLevel, VirtAddr};
-
-/// Vectors 0 to 31 are the CPU's exceptions.
-pub const EXCEPTIONS: u64 = 32;
-/// COM1.
-pub const CONSOLE: u8 = 0x40;
-/// The local APIC's timer.
-pub const TIMER: u8 = 0xe0;
-/// Another CPU wants attention.
-pub const KICK: u8 = 0xe1;
-/// The local APIC's own errors.
-pub const APIC_ERROR: u8 = 0xfe;
-/// An interrupt that went away before it was taken.
-pub const SPURIOUS: u8 = 0xff;
-/// Where the masked legacy controllers would put theirs.
-pub const LEGACY: u8 = 0x20;
-
-const BREAKPOINT: usize = 3;
-const NMI: usize = 2;
-const DOUBLE_FAULT: usize = 8;
-const MACHINE_CHECK: usize = 18;
-
-/// A panic is on its way: an NMI means "halt". Also read by the NMI stub.
-pub static STOPPING: AtomicBool = AtomicBool::new(false);
 
 static IDT: Once<[Entry<HandlerFunc>; 256]> = Once::new();
 
@@ -75,20 +56,6 @@ global_asm!(
     stub = const STUB,
     options(att_syntax),
 );
-
-macro_rules! push_registers {
-    () => {
-        "push rdi; push rsi; push rdx; push rcx; push rax; push r8; push r9; push r10;
-         push r11; push rbx; push rbp; push r12; push r13; push r14; push r15;"
-    };
-}
-macro_rules! pop_registers {
-    () => {
-        "pop r15; pop r14; pop r13; pop r12; pop rbp; pop rbx; pop r11; pop r10;
-         pop r9; pop r8; pop rax; pop rcx; pop rdx; pop rsi; pop rdi;"
-    };
-}
-pub(super) use {pop_registers, push_registers};
 
 global_asm!(
     "trap_common:",
@@ -173,20 +140,20 @@ fn fill() -> [Entry<HandlerFunc>; 256] {
 /// An exception or interrupt in ring 0.
 extern "C" fn from_kernel(frame: &TrapFrame) {
     if frame.vector < EXCEPTIONS {
-        fault::fatal(&KernelException::new(frame));
+        kernel_exception(&KernelException::new(frame));
     }
     serve(frame.vector as u8);
 }
 
 /// A double fault or machine check, wherever it came from.
 extern "C" fn fatal(frame: &TrapFrame) -> ! {
-    super::percpu::recover();
-    fault::fatal(&KernelException::new(frame))
+    percpu::recover();
+    kernel_exception(&KernelException::new(frame))
 }
 
 /// Serves an interrupt's device and acknowledges it.
 ///
-/// The timer and the kick only wanted to end user mode or the halt.
+/// The timer and the reschedule IPI only end user mode or the halt.
 pub fn serve(vector: u8) {
     match vector {
         // Neither was delivered as an interrupt in service: no acknowledgement.

@@ -11,7 +11,8 @@
 //! is copied once, when the root is made, and never changes. The image's code and
 //! constants are in the direct map too, and cannot be written there either.
 
-use crate::arch::{Frame, MAX_CPUS, PhysRange};
+use crate::arch::frame::Frame;
+use crate::arch::interface::{MAX_CPUS, PhysRange};
 use core::ptr::NonNull;
 
 /// Physical address 0 in the kernel's half.
@@ -89,6 +90,15 @@ impl Stack {
 pub fn frame_ptr(frame: Frame) -> NonNull<u8> {
     physical(frame.address())
 }
+
+/// The frame that [`frame_ptr`] has given a pointer to.
+pub fn frame_at(pointer: NonNull<u8>) -> Frame {
+    Frame::containing((pointer.addr().get() - DIRECT_MAP) as u64)
+}
+
+/// Called before an access to a table, where the simulated machine may switch CPUs. Nothing here.
+#[inline(always)]
+pub fn scheduling_point() {}
 
 /// Where the kernel can read and write physical memory at `address`.
 pub fn physical(address: u64) -> NonNull<u8> {

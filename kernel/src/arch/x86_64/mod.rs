@@ -2,34 +2,30 @@
 //!
 //! In reading order:
 //!
-//! * `layout`: the kernel's half of every address space. `entry`, `boot`: from
-//!   the loader to `kernel::start`. `early`, `ranges`, `machine`: what the loader
-//!   and ACPI tell.
-//! * `features`: what the CPU has. `paging`: the kernel's tables. `percpu`: each
-//!   CPU's own data.
-//! * `interrupts`: the way in from everywhere. `registers`, `crossing`, `user`, `fpu`:
+//! * `layout`: the kernel's half of every address space. `boot`: from the loader to the kernel
+//!   proper, with what the loader tells; `topology`: what ACPI tells; `ranges`: free memory.
+//! * `features`: what the CPU has. `paging`: the kernel's tables. `percpu`: each CPU's own data.
+//!   `bring_up`: what each CPU does first.
+//! * `vectors`, `interrupts`: the way in from everywhere. `registers`, `segments`, `user_entry`, `user`, `fpu`:
 //!   user mode; `sigframe`, `fpuframe`: what a signal handler finds on its stack.
 //! * `pages`: whole pages copied and zeroed, beside a program's vector registers.
 //! * `apic`, `smp`, `time`, `rtc`, `calendar`: controllers, other CPUs, clocks.
-//! * `serial`, `random`, `power`, `fault`: the world outside, and the end.
+//! * `serial`, `random`, `power`: the world outside. `exception`, `stop`: the end.
 //!
 //! Not done: separate tables for user mode (CPUs with the Meltdown defect are not
 //! protected).
 
 mod apic;
 mod boot;
+mod bring_up;
 mod calendar;
 mod cell;
-mod crossing;
-mod early;
-mod entry;
-mod fault;
+pub(super) mod exception;
 mod features;
 mod fpu;
 mod fpuframe;
 mod interrupts;
-mod layout;
-mod machine;
+pub(super) mod layout;
 mod pages;
 mod paging;
 mod percpu;
@@ -38,30 +34,35 @@ mod random;
 mod ranges;
 mod registers;
 mod rtc;
+mod segments;
 mod serial;
 mod sigframe;
 mod smp;
+mod stop;
 mod time;
+mod topology;
 mod user;
+mod user_entry;
+mod vectors;
 
-pub use apic::kick;
+pub use apic::send_ipi;
 pub use boot::wall_clock_offset;
 pub use cell::PerMachine;
-pub use fault::{KernelException, backtrace, halt, stop_other_cpus};
-pub use fpu::FpuState;
+pub use exception::{KernelException, backtrace};
+pub use fpu::{FpuState, save_loaded as save_loaded_fpu};
 pub use interrupts::idle;
-pub use layout::{HEAP, frame_ptr};
+pub use layout::{HEAP, frame_at, frame_ptr, scheduling_point};
 pub use pages::{copy_page, page_moves, zero_page};
 pub use paging::{
     clear_root, flush_all, flush_page, load_kernel_root, load_root, load_root_keeping,
-    load_root_tagged, map_kernel, new_root, pcids, scheduling_point,
+    load_root_tagged, map_kernel, new_root, pcids,
 };
 pub use percpu::{cpu, cpu_count};
 pub use power::power_off;
 pub use random::random;
-pub use registers::General;
 pub use serial::{console_write, log_write, resume_console_input, set_console_input};
 pub use sigframe::SavedFrame;
 pub use smp::start_cpus;
+pub use stop::{halt, stop_other_cpus};
 pub use time::{clock, set_timer};
 pub use user::UserContext;

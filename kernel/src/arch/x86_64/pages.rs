@@ -14,7 +14,7 @@
 
 use super::features::{Features, cpuid};
 use super::fpu;
-use crate::arch::FRAME_SIZE;
+use crate::arch::frame::FRAME_SIZE;
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
 use core::mem::MaybeUninit;

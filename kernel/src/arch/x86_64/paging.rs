@@ -4,12 +4,14 @@
 //! The kernel's half is built once, at boot, from 1 GiB, 2 MiB and 4 KiB pages as
 //! fit. Afterwards only [`map_kernel`] adds to it.
 
-use super::early::{MEMORY, Memory};
+use super::boot::memory::{MEMORY, Memory};
 use super::features::Features;
 use super::layout::{self, DEVICES, DIRECT_MAP, HEAP, KERNEL_BASE, STACKS, Stack};
+use crate::arch::entry::{Bits, ENTRIES, Entry};
+use crate::arch::frame::{FRAME_SIZE, Frame};
+use crate::arch::interface::{Pcid, PhysRange};
 use crate::arch::level::USER_END;
-use crate::arch::paging::{Bits, ENTRIES, Entry, Table};
-use crate::arch::{FRAME_SIZE, Frame, Pcid, PhysRange};
+use crate::arch::paging::Table;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -298,10 +300,6 @@ pub fn flush_all() {
         );
     }
 }
-
-/// A place where the simulated machine may switch CPUs. Nothing here.
-#[inline(always)]
-pub fn scheduling_point() {}
 
 /// Whether a jump to `address` stays in user space.
 pub fn is_user(address: usize) -> bool {

@@ -1,14 +1,13 @@
 //! What each CPU has for itself, found through the GS base.
 //!
 //! In the kernel the GS base points to the CPU's [`PerCpu`]; `swapgs` changes it
-//! for the user's at each crossing. Apart from the atomics, only the CPU itself
+//! for the user's at each entry and exit. Apart from the atomics, only the CPU itself
 //! touches its fields, with interrupts masked, and never across a call that could
 //! move to another CPU (kernel code between two awaits stays on one).
 
 use super::layout::Stack;
 use super::registers::TrapFrame;
-use super::{interrupts, user};
-use crate::arch::{CpuId, MAX_CPUS};
+use crate::arch::interface::{CpuId, MAX_CPUS};
 use core::arch::asm;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::offset_of;
@@ -26,7 +25,7 @@ use x86_64::{PrivilegeLevel, VirtAddr};
 pub struct PerCpu {
     /// The address of this structure.
     this: Cell<usize>,
-    /// Where `crossing::enter_user` left the kernel's stack.
+    /// Where `user_entry::enter_user` left the kernel's stack.
     kernel_stack: Cell<u64>,
     /// Where the registers of the program in user mode go; RSP0 is its end.
     frame: Cell<*mut TrapFrame>,
@@ -35,16 +34,18 @@ pub struct PerCpu {
     scratch: Cell<u64>,
     /// Which CPU this is.
     id: Cell<usize>,
-    /// The stamp of the user context whose FS and GS bases are in the registers.
+    /// The stamp of the user context whose segments are in the registers.
     pub segments: Cell<u64>,
     /// The stamp of the FPU state that is in the registers.
     pub fpu: Cell<u64>,
+    /// Where that state goes at the end of the poll in which it was loaded; null: nowhere.
+    pub fpu_area: Cell<*mut u8>,
     /// The last stamp given out here.
     last_stamp: Cell<u64>,
     /// Added to this CPU's TSC to get the boot CPU's; see `time`.
     pub tsc_offset: Cell<u64>,
     tss: UnsafeCell<TaskStateSegment>,
-    gdt: UnsafeCell<GlobalDescriptorTable<8>>,
+    gdt: UnsafeCell<GlobalDescriptorTable<10>>,
     /// The local APIC's id, written before the CPU is counted in [`COUNT`].
     apic_id: AtomicU32,
 }
@@ -60,16 +61,18 @@ pub const SCRATCH: usize = offset_of!(PerCpu, scratch);
 /// As [`KERNEL_STACK`].
 pub const FRAME: usize = offset_of!(PerCpu, frame);
 
-/// The selectors, in the order that SYSCALL and SYSRET want (Intel SDM vol. 3,
-/// 5.8.8).
-pub const KERNEL_CODE: SegmentSelector = SegmentSelector::new(1, PrivilegeLevel::Ring0);
+/// The selectors. SYSCALL and SYSRET want the code and stack segments of each ring in this order
+/// (Intel SDM vol. 3, 5.8.8). Programs see those of user mode, and some compare them with Linux's
+/// numbers (0x33 and 0x2b), so all are where Linux has them; what it has for 32-bit programs is left
+/// out.
+pub const KERNEL_CODE: SegmentSelector = SegmentSelector::new(2, PrivilegeLevel::Ring0);
 /// The stack segment of the kernel.
-pub const KERNEL_DATA: SegmentSelector = SegmentSelector::new(2, PrivilegeLevel::Ring0);
+pub const KERNEL_DATA: SegmentSelector = SegmentSelector::new(3, PrivilegeLevel::Ring0);
 /// The stack segment of user mode.
-pub const USER_DATA: SegmentSelector = SegmentSelector::new(3, PrivilegeLevel::Ring3);
+pub const USER_DATA: SegmentSelector = SegmentSelector::new(5, PrivilegeLevel::Ring3);
 /// The code segment of user mode.
-pub const USER_CODE: SegmentSelector = SegmentSelector::new(4, PrivilegeLevel::Ring3);
-const TASK: SegmentSelector = SegmentSelector::new(5, PrivilegeLevel::Ring0);
+pub const USER_CODE: SegmentSelector = SegmentSelector::new(6, PrivilegeLevel::Ring3);
+const TASK: SegmentSelector = SegmentSelector::new(8, PrivilegeLevel::Ring0);
 
 /// Indices in the interrupt stack table.
 pub const IST_NMI: u16 = 0;
@@ -91,6 +94,7 @@ impl PerCpu {
             id: Cell::new(0),
             segments: Cell::new(0),
             fpu: Cell::new(0),
+            fpu_area: Cell::new(ptr::null_mut()),
             last_stamp: Cell::new(0),
             tsc_offset: Cell::new(0),
             tss: UnsafeCell::new(TaskStateSegment::new()),
@@ -167,8 +171,8 @@ pub fn recover() {
     GsBase::write(VirtAddr::from_ptr(&raw const CPUS[cpu]));
 }
 
-/// Makes this CPU the one with the index: descriptors, stacks, interrupt table,
-/// entry points. The first thing that a CPU does in Rust.
+/// Makes this CPU the one with the index: its descriptors and stacks. The first thing that a CPU
+/// does in Rust.
 ///
 /// # Safety
 /// No other CPU may have this index, and it must be this CPU's first call.
@@ -190,12 +194,22 @@ pub unsafe fn init(index: usize) {
         tss.interrupt_stack_table[slot as usize] = VirtAddr::new(stack.top(index) as u64);
     }
     let mut gdt = GlobalDescriptorTable::empty();
-    gdt.append(Descriptor::kernel_code_segment());
-    gdt.append(Descriptor::kernel_data_segment());
-    gdt.append(Descriptor::user_data_segment());
-    gdt.append(Descriptor::user_code_segment());
+    let unused = || Descriptor::UserSegment(0);
     // SAFETY: the TSS is in a static, at its place for good.
-    gdt.append(unsafe { Descriptor::tss_segment_unchecked(cpu.tss.get()) });
+    let task = unsafe { Descriptor::tss_segment_unchecked(cpu.tss.get()) };
+    for (descriptor, selector) in [
+        (unused(), None),
+        (Descriptor::kernel_code_segment(), Some(KERNEL_CODE)),
+        (Descriptor::kernel_data_segment(), Some(KERNEL_DATA)),
+        (unused(), None),
+        (Descriptor::user_data_segment(), Some(USER_DATA)),
+        (Descriptor::user_code_segment(), Some(USER_CODE)),
+        (unused(), None),
+        (task, Some(TASK)),
+    ] {
+        let place = gdt.append(descriptor);
+        debug_assert!(selector.is_none_or(|selector| selector == place));
+    }
 
     // SAFETY: the caller promises that only this CPU uses this entry and that
     // neither table is loaded yet. The selectors are those of the table just
@@ -214,6 +228,4 @@ pub unsafe fn init(index: usize) {
     }
     GsBase::write(VirtAddr::from_ptr(cpu));
     KernelGsBase::write(VirtAddr::zero());
-    interrupts::load();
-    user::init();
 }

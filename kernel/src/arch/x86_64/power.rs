@@ -1,6 +1,6 @@
 //! The way out.
 
-use super::fault::halt;
+use super::stop::halt;
 use x86_64::instructions::port::Port;
 
 /// QEMU's isa-debug-exit, as `boot/` sets it up.

@@ -1,7 +1,7 @@
 //! A sorted list of ranges of physical memory with a fixed capacity: what is
 //! free, while there is no heap.
 
-use crate::arch::PhysRange;
+use crate::arch::interface::PhysRange;
 
 /// Memory maps of real machines have a few dozen entries.
 const CAPACITY: usize = 128;

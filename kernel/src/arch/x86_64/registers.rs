@@ -25,6 +25,21 @@ pub struct TrapFrame {
     pub ss: u64,
 }
 
+// For the entries: a frame's general registers, pushed and popped in the order of [`General`].
+macro_rules! push_registers {
+    () => {
+        "push rdi; push rsi; push rdx; push rcx; push rax; push r8; push r9; push r10;
+         push r11; push rbx; push rbp; push r12; push r13; push r14; push r15;"
+    };
+}
+macro_rules! pop_registers {
+    () => {
+        "pop r15; pop r14; pop r13; pop r12; pop rbp; pop rbx; pop r11; pop r10;
+         pop r9; pop r8; pop rax; pop rcx; pop rdx; pop rsi; pop rdi;"
+    };
+}
+pub(super) use {pop_registers, push_registers};
+
 /// The general registers but `rsp`, in the order in which the stubs push them
 /// (last first).
 #[repr(C)]

@@ -4,7 +4,8 @@
 //! done by the boot CPU's interrupt handler, and touches other registers than
 //! sending; so each has its own driver value, and only senders share a lock.
 
-use crate::arch::Wanted;
+use super::stop::STOPPING;
+use crate::arch::interface::Wanted;
 use core::hint::spin_loop;
 use core::sync::atomic::Ordering;
 use spin::{Mutex, Once};
@@ -72,7 +73,7 @@ fn write(lock: &Mutex<Port>, base: u16, bytes: &[u8]) {
         if let Some(mut port) = lock.try_lock() {
             return send(&mut port, bytes);
         }
-        if super::interrupts::STOPPING.load(Ordering::Relaxed) {
+        if STOPPING.load(Ordering::Relaxed) {
             // A panic: whoever holds the lock has been stopped and stays so.
             return send(&mut port(base), bytes);
         }

@@ -18,7 +18,8 @@ use super::fpu::FpuState;
 use super::percpu::{USER_CODE, USER_DATA};
 use super::registers::General;
 use super::user::UserContext;
-use crate::arch::{BadFrame, HandlerCall, HandlerFrame, StackNote};
+use super::vectors::EXCEPTIONS;
+use crate::arch::handler::{BadFrame, HandlerCall, HandlerFrame, StackNote};
 use alloc::vec::Vec;
 use x86_64::registers::rflags::RFlags;
 
@@ -83,9 +84,6 @@ const _: () = assert!(size_of::<Registers>() == 256 && SIZE == 440);
 const UC_FP_XSTATE: u64 = 1;
 const UC_SIGCONTEXT_SS: u64 = 2;
 const UC_STRICT_RESTORE_SS: u64 = 4;
-
-/// Exceptions, whose number and error code a frame tells.
-const EXCEPTIONS: u64 = 32;
 
 /// A handler starts with these flags clear.
 const CLEARED: RFlags = RFlags::DIRECTION_FLAG

@@ -7,13 +7,13 @@
 //! on it finds none and halts. Once up, each waits for its work in
 //! [`wait_for_entry`].
 
-use super::early::MEMORY;
-use super::entry::BOOT_CR0;
+use super::boot::memory::MEMORY;
+use super::features::CR0;
 use super::interrupts::idle;
 use super::layout::{Stack, physical};
-use super::machine::Machine;
-use super::{apic, boot, paging, percpu, time};
-use crate::arch::{CpuId, MAX_CPUS, PhysRange};
+use super::topology::Topology;
+use super::{apic, bring_up, paging, percpu, time};
+use crate::arch::interface::{CpuId, MAX_CPUS, PhysRange};
 use core::arch::global_asm;
 use core::hint::spin_loop;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -80,7 +80,7 @@ global_asm!(
     base = const TRAMPOLINE,
     cr4 = const Cr4Flags::PHYSICAL_ADDRESS_EXTENSION.bits(),
     efer = const EferFlags::LONG_MODE_ENABLE.union(EferFlags::NO_EXECUTE_ENABLE).bits(),
-    cr0 = const BOOT_CR0,
+    cr0 = const CR0,
     entry = sym started,
     options(att_syntax),
 );
@@ -136,9 +136,9 @@ impl Trampoline {
 
 /// Starts all other CPUs. Each counts itself when it is ready; the index of one
 /// that does not come is used for the next.
-pub fn start(machine: &Machine) {
+pub fn start(topology: &Topology) {
     let boot_id = percpu::apic_id(CpuId(0));
-    let others = || machine.cpus().iter().filter(|id| Some(**id) != boot_id);
+    let others = || topology.cpus().iter().filter(|id| Some(**id) != boot_id);
     if others().next().is_none() {
         return;
     }
@@ -205,8 +205,8 @@ fn wait_until(done: impl Fn() -> bool, patience: u64) {
 /// The first Rust code of a CPU that was started.
 extern "C" fn started(index: usize) -> ! {
     // SAFETY: this CPU alone was given the index, and does this first.
-    unsafe { percpu::init(index) };
-    boot::init_cpu();
+    unsafe { bring_up::descriptors(index) };
+    bring_up::features();
     // Leaves the tables that map the trampoline.
     paging::load_kernel_root();
     apic::init();
@@ -224,7 +224,7 @@ fn wait_for_entry() -> ! {
         if let Some(entry) = ENTRY.get() {
             entry();
         }
-        // The kick that follows the entry ends this halt, or is pending already.
+        // The IPI that follows the entry ends this halt, or is pending already.
         idle();
     }
 }
@@ -233,6 +233,6 @@ fn wait_for_entry() -> ! {
 pub fn start_cpus(entry: fn() -> !) {
     ENTRY.call_once(|| entry);
     for index in 1..percpu::cpu_count() {
-        apic::kick(CpuId(index));
+        apic::send_ipi(CpuId(index));
     }
 }

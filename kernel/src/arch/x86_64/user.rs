@@ -6,28 +6,23 @@
 //! What is not answered at once returns from [`enter_user`], on the kernel stack
 //! of its caller. So a thread that is not running needs no stack.
 //!
-//! Segment bases: user mode may change its FS and GS bases without the kernel's
-//! knowledge where the CPU has FSGSBASE; they are read back when `enter_user`
-//! returns. They are loaded only when the CPU holds another context's (see
-//! `PerCpu::stamp`).
+//! Segments (`segments.rs`) are read back when `enter_user` returns, and loaded only when
+//! the CPU holds another context's (see `PerCpu::stamp`).
 
-use super::crossing::{Entries, SYSCALL, enter_user, syscall_entry};
-use super::features::Features;
 use super::fpu::FpuState;
-use super::interrupts::{self, EXCEPTIONS};
+use super::interrupts;
 use super::paging::is_user;
 use super::percpu::{self, USER_CODE, USER_DATA};
 use super::registers::{General, TrapFrame};
-use crate::arch::{Access, AtOnce, Trap};
+use super::segments::Segments;
+use super::user_entry::{Entries, SYSCALL, enter_user, syscall_entry};
+use super::vectors::{EXCEPTIONS, GENERAL_PROTECTION, PAGE_FAULT};
+use crate::arch::interface::{Access, FastPath, Trap};
 use core::fmt;
 use x86_64::VirtAddr;
 use x86_64::registers::control::Cr2;
-use x86_64::registers::model_specific::{FsBase, KernelGsBase, LStar, SFMask, Star};
+use x86_64::registers::model_specific::{LStar, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
-use x86_64::registers::segmentation::{FS, GS, Segment64};
-
-const PAGE_FAULT: u64 = 14;
-const GENERAL_PROTECTION: u8 = 13;
 
 /// The flags that a program may choose.
 const USER_FLAGS: RFlags = RFlags::CARRY_FLAG
@@ -56,17 +51,16 @@ const MASKED_FLAGS: RFlags = RFlags::INTERRUPT_FLAG
 #[repr(C)]
 pub struct UserContext {
     pub(super) frame: TrapFrame,
-    fs_base: u64,
-    gs_base: u64,
+    segments: Segments,
     /// The address of the last page fault.
     pub(super) cr2: u64,
-    /// Says on which CPU, if any, the bases are in the registers; 0 is nowhere.
+    /// Says on which CPU, if any, the segments are in the registers; 0 is nowhere.
     stamp: u64,
 }
 
 impl Clone for UserContext {
     fn clone(&self) -> UserContext {
-        // The copy's bases are in no CPU's registers.
+        // The copy's segments are in no CPU's registers.
         UserContext { stamp: 0, ..*self }
     }
 }
@@ -84,8 +78,7 @@ impl UserContext {
                 rflags: RFlags::INTERRUPT_FLAG.bits() | 2,
                 ..TrapFrame::default()
             },
-            fs_base: 0,
-            gs_base: 0,
+            segments: Segments::default(),
             cr2: 0,
             stamp: 0,
         }
@@ -97,7 +90,7 @@ impl UserContext {
     /// The address space must be loaded, and `fpu` the thread's. A context that
     /// the CPU would not accept reports general protection, as if the program had
     /// jumped there.
-    pub fn run<A: AtOnce>(&mut self, fpu: &mut FpuState, answerer: &A) -> Trap {
+    pub fn run<F: FastPath>(&mut self, fpu: &mut FpuState, fast: &F) -> Trap {
         // SYSRET to a non-canonical address would fault in ring 0 on the user's
         // stack (Intel).
         if !is_user(self.frame.rip as usize) {
@@ -105,13 +98,9 @@ impl UserContext {
         }
         let cpu = percpu::this();
         if cpu.segments.get() != self.stamp {
-            let (Ok(fs), Ok(gs)) = (
-                VirtAddr::try_new(self.fs_base),
-                VirtAddr::try_new(self.gs_base),
-            ) else {
+            if !self.segments.load() {
                 return self.refused();
-            };
-            load_bases(fs, gs);
+            }
             self.stamp = cpu.stamp();
             cpu.segments.set(self.stamp);
         }
@@ -119,17 +108,15 @@ impl UserContext {
         let frame = &raw mut self.frame;
         cpu.set_frame(frame);
         let entries = Entries {
-            system_call: system_call_at_once::<A>,
-            trap: trap_at_once::<A>,
-            answerer: (&raw const *answerer).cast(),
+            system_call: system_call_fast::<F>,
+            trap: trap_fast::<F>,
+            fast: (&raw const *fast).cast(),
         };
         // SAFETY: the frame has user segments and flags that only this module
         // sets, a user `rip`, and is written by this CPU alone until `enter_user`
-        // returns: `self` is exclusive. The functions are those for an `A`.
+        // returns: `self` is exclusive. The functions are those for an `F`.
         unsafe { enter_user(frame, &raw const entries) };
-        if Features::get().contains(Features::FSGSBASE) {
-            self.save_bases();
-        }
+        self.segments.save();
         self.trap()
     }
 
@@ -161,17 +148,6 @@ impl UserContext {
                 error: self.frame.error,
             },
             _ => Trap::Interrupt,
-        }
-    }
-
-    fn save_bases(&mut self) {
-        self.fs_base = FS::read_base().as_u64();
-        // SAFETY: interrupts are masked, and nothing uses the GS base between the
-        // two swaps.
-        unsafe {
-            GS::swap();
-            self.gs_base = GS::read_base().as_u64();
-            GS::swap();
         }
     }
 
@@ -236,25 +212,25 @@ impl UserContext {
 
     /// The FS base: where thread-local storage is.
     pub fn tls(&self) -> usize {
-        self.fs_base as usize
+        self.segments.fs_base() as usize
     }
 
     /// Sets the FS base. With an address that is not canonical the program gets a
     /// general protection fault; whoever sets it for a program should refuse
     /// before.
     pub fn set_tls(&mut self, base: usize) {
-        self.fs_base = base as u64;
+        self.segments.set_fs_base(base as u64);
         self.stamp = 0;
     }
 
     /// The GS base.
     pub fn gs_base(&self) -> usize {
-        self.gs_base as usize
+        self.segments.gs_base() as usize
     }
 
     /// Sets the GS base, as [`set_tls`](Self::set_tls).
     pub fn set_gs_base(&mut self, base: usize) {
-        self.gs_base = base as u64;
+        self.segments.set_gs_base(base as u64);
         self.stamp = 0;
     }
 
@@ -274,18 +250,17 @@ impl fmt::Display for UserContext {
         write!(
             f,
             "{} fs {:016x} gs {:016x}",
-            self.frame, self.fs_base, self.gs_base
+            self.frame,
+            self.segments.fs_base(),
+            self.segments.gs_base()
         )
     }
 }
 
 /// Called by the system-call entry. It has filled in what is read here.
-extern "sysv64" fn system_call_at_once<A: AtOnce>(
-    frame: &mut TrapFrame,
-    answerer: *const (),
-) -> bool {
-    // SAFETY: `run` has put the two together, and borrows the answerer.
-    let answerer = unsafe { &*answerer.cast::<A>() };
+extern "sysv64" fn system_call_fast<F: FastPath>(frame: &mut TrapFrame, fast: *const ()) -> bool {
+    // SAFETY: `run` has put the two together, and borrows the fast of the fast path.
+    let fast = unsafe { &*fast.cast::<F>() };
     let General {
         rax,
         rdi,
@@ -297,7 +272,7 @@ extern "sysv64" fn system_call_at_once<A: AtOnce>(
         ..
     } = frame.general;
     let arguments = [rdi, rsi, rdx, r10, r8, r9].map(|value| value as usize);
-    match answerer.system_call(rax as usize, arguments) {
+    match fast.system_call(rax as usize, arguments) {
         Some(result) => {
             frame.general.rax = result as u64;
             true
@@ -307,15 +282,15 @@ extern "sysv64" fn system_call_at_once<A: AtOnce>(
 }
 
 /// Called by the entry of all other traps.
-extern "sysv64" fn trap_at_once<A: AtOnce>(frame: &mut TrapFrame, answerer: *const ()) -> bool {
+extern "sysv64" fn trap_fast<F: FastPath>(frame: &mut TrapFrame, fast: *const ()) -> bool {
     // SAFETY: as above.
-    let answerer = unsafe { &*answerer.cast::<A>() };
+    let fast = unsafe { &*fast.cast::<F>() };
     match frame.vector {
-        PAGE_FAULT => answerer.page_fault(Cr2::read_raw() as usize, access(frame.error)),
+        PAGE_FAULT => fast.page_fault(Cr2::read_raw() as usize, access(frame.error)),
         0..EXCEPTIONS => false,
         vector => {
             interrupts::serve(vector as u8);
-            answerer.interrupt()
+            fast.interrupt()
         }
     }
 }
@@ -328,23 +303,6 @@ fn access(error: u64) -> Access {
         _ if error & FETCH != 0 => Access::Execute,
         _ if error & WRITE != 0 => Access::Write,
         _ => Access::Read,
-    }
-}
-
-/// Loads the user's segment bases; the user's GS base is in wait for `swapgs`.
-fn load_bases(fs: VirtAddr, gs: VirtAddr) {
-    if Features::get().contains(Features::FSGSBASE) {
-        // SAFETY: the feature is on; the kernel does not use FS, and nothing uses
-        // the GS base between the two swaps.
-        unsafe {
-            FS::write_base(fs);
-            GS::swap();
-            GS::write_base(gs);
-            GS::swap();
-        }
-    } else {
-        FsBase::write(fs);
-        KernelGsBase::write(gs);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The reference count of a frame, and who finds itself alone (rules M1, M2).
 
-use super::super::count::{Dropped, RefCount};
 use super::{Contents, explore};
+use crate::memory::frame::count::{Dropped, RefCount};
 use loom::thread;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ fn held_by(holders: u32) -> Arc<(RefCount, Contents)> {
 ///
 /// Fault: `drop_one` counts down with `Relaxed`.
 #[test]
-fn a_take_over_comes_after_the_copy_of_the_other_holder() {
+fn a_reuse_comes_after_the_copy_of_the_other_holder() {
     explore(|| {
         let frame = held_by(2);
         let other = {

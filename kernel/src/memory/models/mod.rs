@@ -10,11 +10,11 @@
 //! guards against and how to plant that; each was seen to fail with the fault planted, and
 //! only then believed. Where the fault has a switch (`planted`) a second test plants it.
 
-mod activity;
-mod asking;
+mod active_cpus;
 mod count;
-mod kick;
-mod unshare;
+mod cow_break;
+mod ipi;
+mod mailbox;
 
 use loom::cell::UnsafeCell;
 

@@ -43,21 +43,21 @@ fn discarding_on_one_side_of_a_fork_leaves_the_other_alone() {
 fn discarded_pages_of_a_file_are_the_files_again() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(1);
-    let object = Object::new();
+    let object = Object::new().unwrap();
     object.write_at(0, &mut &b"a"[..], 1).unwrap();
     let rights = Protection::READ | Protection::WRITE;
     let (private, shared) = (BASE + 64 * PAGE, BASE + 96 * PAGE);
     let backing = Backing::Private(object.clone(), 0);
-    now(space.map(Place::Fixed(private), PAGE, rights, backing)).unwrap();
+    now(space.map(Placement::Fixed(private), PAGE, rights, backing)).unwrap();
     let backing = Backing::Shared(object.clone(), 0);
-    now(space.map(Place::Fixed(shared), PAGE, rights, backing)).unwrap();
+    now(space.map(Placement::Fixed(shared), PAGE, rights, backing)).unwrap();
     store(&space, private, b'b').unwrap();
     store(&space, shared, b'c').unwrap();
     now(space.advise(private, PAGE, Advice::Discard)).unwrap();
     now(space.advise(shared, PAGE, Advice::Discard)).unwrap();
     assert_eq!(load(&space, private), Ok(b'c'));
     assert_eq!(load(&space, shared), Ok(b'c'));
-    for advice in [Advice::DiscardAnonymous, Advice::KeepInChild(false)] {
+    for advice in [Advice::DiscardAnonymous, Advice::KeepOnFork(false)] {
         for at in [private, shared] {
             assert_eq!(now(space.advise(at, PAGE, advice)), Err(MapError::BadKind));
         }
@@ -112,9 +112,9 @@ fn a_child_does_not_get_what_is_not_for_it() {
     let parent = space(600);
     (0..600).for_each(|n| store(&parent, BASE + n * PAGE, 7).unwrap());
     let page = |n: usize| BASE + n * PAGE;
-    now(parent.advise(page(10), 2 * PAGE, Advice::Inherit(false))).unwrap();
-    now(parent.advise(page(500), 50 * PAGE, Advice::KeepInChild(false))).unwrap();
-    now(parent.advise(page(11), PAGE, Advice::Inherit(true))).unwrap();
+    now(parent.advise(page(10), 2 * PAGE, Advice::DoFork(false))).unwrap();
+    now(parent.advise(page(500), 50 * PAGE, Advice::KeepOnFork(false))).unwrap();
+    now(parent.advise(page(11), PAGE, Advice::DoFork(true))).unwrap();
     let child = now(parent.fork()).unwrap();
     activate(&child);
     assert_eq!(load(&child, page(9)), Ok(7));
@@ -129,8 +129,8 @@ fn a_child_does_not_get_what_is_not_for_it() {
     assert_eq!(load(&grandchild, page(500)), Ok(0));
     activate(&parent);
     assert!((0..600).all(|n| load(&parent, page(n)) == Ok(7)));
-    now(parent.advise(BASE, 600 * PAGE, Advice::KeepInChild(true))).unwrap();
-    now(parent.advise(BASE, 600 * PAGE, Advice::Inherit(true))).unwrap();
+    now(parent.advise(BASE, 600 * PAGE, Advice::KeepOnFork(true))).unwrap();
+    now(parent.advise(BASE, 600 * PAGE, Advice::DoFork(true))).unwrap();
     let whole = now(parent.fork()).unwrap();
     activate(&whole);
     assert!((0..600).all(|n| load(&whole, page(n)) == Ok(7)));
@@ -142,7 +142,7 @@ fn m10_a_fork_that_cannot_wipe_fails_and_leaves_nothing() {
     let _machine = sim::Machine::start(1, 1024);
     let parent = space(64);
     fill(&parent, 64);
-    now(parent.advise(BASE + PAGE, PAGE, Advice::KeepInChild(false))).unwrap();
+    now(parent.advise(BASE + PAGE, PAGE, Advice::KeepOnFork(false))).unwrap();
     let mut failed = 0;
     for nth in 1.. {
         fail_allocation(nth);

@@ -1,5 +1,5 @@
 //! A thread is killed while it waits for other CPUs, in the middle of a change of the
-//! layout, and others go on in the same memory (rules M3, M5): nobody gets the lock before
+//! mappings, and others go on in the same memory (rules M3, M5): nobody gets the lock before
 //! what was asked for is acknowledged, or gets an old page at a place that is handed out
 //! again.
 
@@ -30,7 +30,7 @@ fn give_up<T>(call: impl Future<Output = T>) {
 /// done, what CPU 1 reads there after the new page has been written.
 fn reuse(space: &Arc<AddressSpace>) -> (bool, u8) {
     let rights = Protection::READ | Protection::WRITE;
-    let mut mapping = pin!(space.map(Place::Fixed(BASE), PAGE, rights, Backing::Anonymous));
+    let mut mapping = pin!(space.map(Placement::Fixed(BASE), PAGE, rights, Backing::Anonymous));
     let waits = mapping.as_mut().now_or_never().is_none();
     if waits {
         sim::on(1, serve);
@@ -60,7 +60,7 @@ fn m5_a_range_is_not_handed_out_before_its_shootdown_is_complete() {
 #[test]
 fn m5_without_that_the_other_cpu_reads_the_old_page() {
     let (_machine, space) = stale_on_cpu_1();
-    plant(Some(Planted::ReusedBeforeAcks));
+    plant(Some(Planted::RangeReusedBeforeAcks));
     give_up(space.unmap(BASE, PAGE));
     let seen = reuse(&space);
     plant(None);
@@ -89,7 +89,7 @@ fn m5_the_old_place_of_a_move_is_not_handed_out_early() {
         start: BASE,
         old_length: PAGE,
         new_length: PAGE,
-        target: Target::At(Place::Fixed(elsewhere)),
+        target: Target::At(Placement::Fixed(elsewhere)),
         keeps_old: false,
     }));
     assert_eq!(reuse(&space), (true, 77));

@@ -1,18 +1,18 @@
 //! Stacks that grow, limits, and pages that are there before they are used.
 
 use super::*;
-use crate::memory::vma::GUARD_GAP;
+use crate::memory::vma::map::GUARD_GAP;
 
 const STACK: usize = 0x6000_0000;
 
-fn request(start: usize, pages: usize, traits: Traits) -> MapRequest {
+fn request(start: usize, pages: usize, flags: VmaFlags) -> MapRequest {
     MapRequest {
-        place: Place::Fixed(start),
+        place: Placement::Fixed(start),
         length: pages * PAGE,
         protection: Protection::READ | Protection::WRITE,
         allowed: Protection::all(),
         backing: Backing::Anonymous,
-        traits,
+        flags,
         populated: false,
     }
 }
@@ -20,14 +20,18 @@ fn request(start: usize, pages: usize, traits: Traits) -> MapRequest {
 /// An address space with a stack of one page that ends at `STACK`.
 fn with_stack(limits: Limits) -> Arc<AddressSpace> {
     let space = AddressSpace::limited(limits).unwrap();
-    now(space.map_as(request(STACK - PAGE, 1, Traits::GROWS_DOWN))).unwrap();
+    now(space.map_as(request(STACK - PAGE, 1, VmaFlags::GROWS_DOWN))).unwrap();
     activate(&space);
     space
 }
 
 fn areas(space: &AddressSpace) -> Vec<(usize, usize)> {
-    let areas = space.areas_now();
-    areas.iter().map(|area| (area.start, area.end)).collect()
+    let mut areas = Vec::new();
+    space.visit_vmas_now(0, |area| {
+        areas.push((area.start, area.end));
+        true
+    });
+    areas
 }
 
 #[test]
@@ -82,7 +86,7 @@ fn a_stack_keeps_its_distance_from_other_memory() {
     store(&space, too_near, 1).unwrap();
     // Nothing is put into the gap that does not insist on it.
     now(space.unmap(below - PAGE, PAGE)).unwrap();
-    let hint = Place::Hint(too_near - 10 * PAGE);
+    let hint = Placement::Hint(too_near - 10 * PAGE);
     let rights = Protection::READ;
     let placed = now(space.map(hint, PAGE, rights, Backing::Anonymous)).unwrap();
     assert!(
@@ -119,11 +123,11 @@ fn limits_are_kept_by_all_that_maps() {
         ..Limits::USUAL
     };
     let map_any = |pages, rights| {
-        let mapped = space.map(Place::Any, pages * PAGE, rights, Backing::Anonymous);
+        let mapped = space.map(Placement::Any, pages * PAGE, rights, Backing::Anonymous);
         now(mapped).map(|start| now(space.unmap(start, pages * PAGE)).unwrap())
     };
     let no_room = Err(MapError::OutOfMemory);
-    now(space.place_heap(BASE + 64 * PAGE));
+    now(space.set_heap_start(BASE + 64 * PAGE));
     now(space.set_limits(limited(12, 100)));
     assert_eq!(map_any(2, Protection::READ), Ok(()));
     assert_eq!(map_any(3, Protection::READ), no_room);
@@ -136,7 +140,7 @@ fn limits_are_kept_by_all_that_maps() {
             start: BASE,
             old_length: 10 * PAGE,
             new_length: pages * PAGE,
-            target: Target::At(Place::Any),
+            target: Target::At(Placement::Any),
             keeps_old,
         }))
     };
@@ -147,7 +151,7 @@ fn limits_are_kept_by_all_that_maps() {
     now(space.set_limits(limited(100, 10)));
     assert_eq!(map_any(1, rights), no_room);
     assert_eq!(map_any(50, Protection::READ), Ok(()));
-    let at = Place::Fixed(BASE + 32 * PAGE);
+    let at = Placement::Fixed(BASE + 32 * PAGE);
     now(space.map(at, PAGE, Protection::READ, Backing::Anonymous)).unwrap();
     let as_data = now(space.protect(BASE + 32 * PAGE, PAGE, rights));
     assert_eq!(as_data, no_room, "it would be data");
@@ -163,7 +167,7 @@ fn pages_are_there_when_they_are_asked_for_beforehand() {
     let at = BASE + 64 * PAGE;
     now(space.map_as(MapRequest {
         populated: true,
-        ..request(at, 3, Traits::empty())
+        ..request(at, 3, VmaFlags::empty())
     }))
     .unwrap();
     (0..3).for_each(|n| sim::store(at + n * PAGE, 1).unwrap());
@@ -188,11 +192,11 @@ fn pages_are_there_when_they_are_asked_for_beforehand() {
 fn a_page_that_an_object_has_counts_as_there() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(1);
-    let object = Object::with_len(3 * PAGE as u64);
+    let object = Object::with_len(3 * PAGE as u64).unwrap();
     object.write_at(PAGE as u64, &mut &b"x"[..], 1).unwrap();
     let at = BASE + 64 * PAGE;
     let backing = Backing::Shared(object.clone(), 0);
-    now(space.map(Place::Fixed(at), 3 * PAGE, Protection::READ, backing)).unwrap();
+    now(space.map(Placement::Fixed(at), 3 * PAGE, Protection::READ, backing)).unwrap();
     let mut pages = [9; 3];
     now(space.residence(at, &mut pages)).unwrap();
     assert_eq!(pages, [0, 1, 0]);

@@ -2,7 +2,8 @@
 //! they hold, and cite the rule.
 
 mod advising;
-mod ahead;
+mod eager_cow;
+mod exhaustion;
 mod given_up;
 mod growing;
 mod mapping;
@@ -15,7 +16,9 @@ mod sharing;
 mod simulation;
 
 use super::*;
-use crate::arch::{Access, sim};
+use crate::arch::Access;
+use crate::memory::reclaim::reclaimer;
+use crate::testing::sim;
 use alloc::sync::Arc;
 use futures_util::FutureExt;
 
@@ -39,7 +42,7 @@ fn space(pages: usize) -> Arc<AddressSpace> {
 fn map(space: &AddressSpace, start: usize, pages: usize) {
     let rights = Protection::READ | Protection::WRITE;
     now(space.map(
-        Place::Fixed(start),
+        Placement::Fixed(start),
         pages * PAGE,
         rights,
         Backing::Anonymous,
@@ -67,7 +70,7 @@ fn load(space: &AddressSpace, address: usize) -> Result<u8, FaultError> {
 
 /// Drops all that waits to be dropped on this CPU.
 fn reclaim_here() {
-    while reclaim::help(1) {}
+    while reclaimer::reclaim_here(1) {}
 }
 
 /// The audit over everything that is left, which must be clean.

@@ -17,7 +17,7 @@ fn remap(start: usize, old_pages: usize, new_pages: usize, target: Target) -> Re
 }
 
 fn to(place: usize) -> Target {
-    Target::At(Place::Fixed(place))
+    Target::At(Placement::Fixed(place))
 }
 
 fn fill(space: &AddressSpace, start: usize, pages: usize) {
@@ -151,10 +151,10 @@ fn whole_tables_move_when_both_places_allow_it() {
     map(&parent, target + 512 * PAGE, 8);
     store(&parent, target + 512 * PAGE, 1).unwrap();
     let child = now(parent.fork()).unwrap();
-    let taken = total(Counter::TablesUnshared);
+    let taken = total(Counter::CowTableCopies);
     now(parent.remap(remap(start, TABLES * 512 + 2, TABLES * 512 + 2, to(target)))).unwrap();
     assert!(
-        total(Counter::TablesUnshared) - taken < 2 * TABLES as u64,
+        total(Counter::CowTableCopies) - taken < 2 * TABLES as u64,
         "tables that move whole need no copy"
     );
     for space in [&parent, &child] {
@@ -180,7 +180,7 @@ fn moving_a_terabyte_of_nothing_costs_nothing() {
     let space = space(1);
     let (at, pages) = (1 << 40, 1 << 30);
     now(space.map(
-        Place::Fixed(at),
+        Placement::Fixed(at),
         pages * PAGE,
         Protection::READ,
         Backing::Anonymous,
@@ -199,11 +199,11 @@ fn moving_a_terabyte_of_nothing_costs_nothing() {
 fn a_shared_area_can_be_mapped_twice() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(1);
-    let object = Object::with_len(4 * PAGE as u64);
+    let object = Object::with_len(4 * PAGE as u64).unwrap();
     let rights = Protection::READ | Protection::WRITE;
     let backing = Backing::Shared(object.clone(), 0);
     let at = BASE + 64 * PAGE;
-    now(space.map(Place::Fixed(at), 4 * PAGE, rights, backing)).unwrap();
+    now(space.map(Placement::Fixed(at), 4 * PAGE, rights, backing)).unwrap();
     store(&space, at + PAGE, 5).unwrap();
     let twin = now(space.remap(remap(at + PAGE, 0, 2, Target::Anywhere))).unwrap();
     assert_eq!(load(&space, twin), Ok(5));
@@ -225,7 +225,7 @@ fn a_shared_area_can_be_mapped_twice() {
 fn a_private_file_keeps_its_offset() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(1);
-    let object = Object::new();
+    let object = Object::new().unwrap();
     (0..4u64).for_each(|n| {
         let byte = [n as u8 + 1];
         object.write_at(n * PAGE as u64, &mut &byte[..], 1).unwrap();
@@ -233,7 +233,7 @@ fn a_private_file_keeps_its_offset() {
     let rights = Protection::READ | Protection::WRITE;
     let at = BASE + 64 * PAGE;
     let backing = Backing::Private(object.clone(), 0);
-    now(space.map(Place::Fixed(at), 4 * PAGE, rights, backing)).unwrap();
+    now(space.map(Placement::Fixed(at), 4 * PAGE, rights, backing)).unwrap();
     store(&space, at + 2 * PAGE, 9).unwrap();
     now(space.remap(remap(at + PAGE, 3, 3, to(ELSEWHERE)))).unwrap();
     assert_eq!(load(&space, ELSEWHERE), Ok(2));
@@ -252,7 +252,7 @@ fn the_old_place_can_stay_mapped() {
         keeps_old: true,
         ..remap(BASE, 4, 4, target)
     };
-    let place = now(space.remap(keeps(Target::At(Place::Any)))).unwrap();
+    let place = now(space.remap(keeps(Target::At(Placement::Any)))).unwrap();
     assert!(holds(&space, place, 4));
     assert_eq!(load(&space, BASE), Ok(0));
     store(&space, BASE + PAGE, 50).unwrap();
@@ -272,9 +272,9 @@ fn what_cannot_be_moved_stays_as_it_is() {
     bad(remap(BASE, 1, 0, Target::Here), MapError::BadRange);
     bad(
         remap(BASE + 4 * PAGE, 1, 2, Target::Here),
-        MapError::NotOneArea,
+        MapError::NotOneVma,
     );
-    bad(remap(BASE, 5, 6, Target::Anywhere), MapError::NotOneArea);
+    bad(remap(BASE, 5, 6, Target::Anywhere), MapError::NotOneVma);
     bad(remap(BASE, 4, 4, to(BASE + PAGE)), MapError::BadRange);
     bad(remap(BASE, 4, 1, to(BASE + 3 * PAGE)), MapError::BadRange);
     bad(remap(BASE, 4, 4, to(ELSEWHERE + 1)), MapError::BadRange);

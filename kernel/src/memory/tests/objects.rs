@@ -1,7 +1,7 @@
 //! Objects that several CPUs use at once.
 
 use super::*;
-use crate::arch::sim::schedule;
+use crate::testing::sim::schedule;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -11,7 +11,7 @@ const SEEDS: u64 = 200;
 
 fn make_the_same_page(seed: u64) {
     let _machine = sim::Machine::start(CPUS, 512);
-    let object = Object::new();
+    let object = Object::new().unwrap();
     object.truncate(PAGE as u64);
     let bodies = (0..CPUS).map(|_| {
         let object = object.clone();

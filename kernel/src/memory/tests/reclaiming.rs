@@ -21,7 +21,7 @@ fn m11_everything_comes_back() {
     leave();
     drop(parent);
     reclaim_here();
-    assert!(is_settled());
+    assert!(is_quiescent());
     assert_eq!(free_frames(), start);
     assert_clean(&[], &[]);
 }
@@ -99,9 +99,9 @@ fn m10_a_table_that_cannot_be_copied_to_its_end_leaves_no_reference_behind() {
     let child = now(parent.fork()).unwrap();
     let last = parent.frame_at(BASE + 2 * PAGE).unwrap();
     activate(&child);
-    frames::set_holders(last, count::RefCount::MAX);
+    frame::set_holders(last, frame::count::RefCount::MAX);
     assert_eq!(store(&child, BASE, 2), Err(FaultError::OutOfMemory));
-    frames::set_holders(last, 1);
+    frame::set_holders(last, 1);
     assert_eq!(load(&child, BASE), Ok(1));
     assert_clean(&[parent, child], &[]);
 }
@@ -146,10 +146,10 @@ fn the_audit_finds_what_does_not_add_up() {
     let space = space(2);
     store(&space, BASE, 1).unwrap();
     let frame = space.frame_at(BASE).unwrap();
-    frames::set_holders(frame, 2);
+    frame::set_holders(frame, 2);
     let found = audit(from_ref(&space), &[]);
     assert_eq!((found.wrong, found.example), (1, Some((frame, 2, 1))));
-    frames::set_holders(frame, 1);
+    frame::set_holders(frame, 1);
     assert_clean(from_ref(&space), &[]);
     let leaked = FrameRef::zeroed(Purpose::User).unwrap().into_entry();
     assert_eq!(audit(&[space], &[]).example, Some((leaked, 1, 0)));

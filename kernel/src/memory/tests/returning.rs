@@ -27,7 +27,7 @@ fn m6_a_cpu_that_comes_back_keeps_what_nobody_has_changed() {
 fn m6_a_cpu_that_comes_back_forgets_what_was_changed_meanwhile() {
     for pcids in [0, 1, 3] {
         let _machine = sim::Machine::start(2, 1024);
-        tags::set_pcids(pcids);
+        tlb::asid::set_pcids(pcids);
         let ours = space(1);
         store(&ours, BASE, 1).unwrap();
         sim::on(1, || {
@@ -40,7 +40,7 @@ fn m6_a_cpu_that_comes_back_forgets_what_was_changed_meanwhile() {
             activate(&ours);
             assert!(sim::load(BASE).is_err(), "stale, with {pcids} PCIDs");
         });
-        assert!(!sim::take_kick(1), "it was not asked");
+        assert!(!sim::take_ipi(1), "it was not asked");
     }
 }
 
@@ -48,7 +48,7 @@ fn m6_a_cpu_that_comes_back_forgets_what_was_changed_meanwhile() {
 fn m6_more_address_spaces_than_pcids_do_not_see_each_other() {
     for pcids in [0, 1, 3] {
         let _machine = sim::Machine::start(1, 1024);
-        tags::set_pcids(pcids);
+        tlb::asid::set_pcids(pcids);
         let spaces: Vec<_> = (0..8).map(|_| space(1)).collect();
         for round in 0..3 {
             for (space, value) in spaces.iter().zip(0..) {
@@ -143,7 +143,7 @@ fn m4_a_first_write_waits_until_the_zeroes_are_gone_everywhere() {
 }
 
 #[test]
-fn m9_frames_that_were_zeroed_ahead_are_free_and_are_zero() {
+fn m9_prezeroed_frames_are_free_and_are_zero() {
     let _machine = sim::Machine::start(2, 4096);
     let free = free_frames();
     let dirty = space(300);
@@ -151,24 +151,24 @@ fn m9_frames_that_were_zeroed_ahead_are_free_and_are_zero() {
     leave();
     drop(dirty);
     reclaim_here();
-    while stock::fill_some() {}
+    while frame::zeroed_pool::fill_some() {}
     assert_eq!(free_frames(), free);
     let ours = space(100);
-    let ahead = total(Counter::ZeroedAhead);
+    let ahead = total(Counter::PrezeroedHits);
     for page in 0..50 {
         store(&ours, BASE + page * PAGE + 1, 1).unwrap();
         assert_eq!(load(&ours, BASE + page * PAGE), Ok(0));
     }
-    assert!(total(Counter::ZeroedAhead) > ahead + 10);
+    assert!(total(Counter::PrezeroedHits) > ahead + 10);
     assert_clean(&[ours], &[]);
 }
 
 #[test]
-fn m10_what_was_zeroed_ahead_is_used_before_memory_is_out() {
+fn m10_prezeroed_frames_are_used_before_memory_is_out() {
     let machine = sim::Machine::start(2, 4096);
     let taken_by_one = |fill: bool| {
         let ours = space(4096);
-        while fill && stock::fill_some() {}
+        while fill && frame::zeroed_pool::fill_some() {}
         let mut pages = 0;
         while store(&ours, BASE + pages * PAGE, 1).is_ok() {
             pages += 1;

@@ -27,7 +27,7 @@ fn m4_a_copy_is_not_writable_before_the_old_page_is_gone_everywhere() {
     let (_machine, parent, child) = on_two_cpus();
     let mut fault = pin!(parent.fault(BASE, Access::Write));
     assert!(waits(fault.as_mut()));
-    assert!(sim::take_kick(1), "the other CPU was not asked");
+    assert!(sim::take_ipi(1), "the other CPU was not asked");
     assert!(
         sim::store(BASE, 2).is_err(),
         "writable while another CPU reads the old page"
@@ -110,7 +110,7 @@ fn m2_a_shootdown_owns_what_it_releases_even_if_nobody_waits() {
         assert!(waits(fault.as_mut()));
         // The thread is killed here.
     }
-    assert!(!is_settled() || !shootdown::is_settled());
+    assert!(!is_quiescent() || !tlb::shootdown::is_quiescent());
     sim::on(1, || {
         serve();
         leave();
@@ -247,9 +247,9 @@ fn m5_mprotect_that_fails_at_a_gap_returns_when_the_other_cpu_has_forgotten() {
 fn m6_a_cpu_that_has_left_is_not_asked() {
     let (_machine, parent, _child) = on_two_cpus();
     sim::on(1, leave);
-    sim::take_kick(1);
+    sim::take_ipi(1);
     store(&parent, BASE, 2).unwrap();
-    assert!(!sim::take_kick(1));
+    assert!(!sim::take_ipi(1));
     sim::on(1, || {
         activate(&parent);
         assert_eq!(
@@ -267,9 +267,9 @@ fn m6_a_cpu_that_is_asked_between_polls_leaves_and_is_not_asked_again() {
     assert!(waits(fault.as_mut()));
     sim::on(1, between_polls);
     now(fault).unwrap();
-    assert!(sim::take_kick(1));
+    assert!(sim::take_ipi(1));
     now(parent.unmap(BASE, PAGE)).unwrap();
-    assert!(!sim::take_kick(1), "it has left");
+    assert!(!sim::take_ipi(1), "it has left");
     sim::on(1, || {
         activate(&parent);
         assert!(sim::load(BASE).is_err(), "stale");
@@ -284,13 +284,13 @@ fn m7_a_cpu_that_is_asked_already_gets_no_second_interrupt() {
     let (_machine, parent, _child) = on_two_cpus();
     let mut first = pin!(parent.unmap(BASE, PAGE));
     assert!(waits(first.as_mut()));
-    assert!(sim::take_kick(1));
+    assert!(sim::take_ipi(1));
     let other = space(1);
     sim::on(1, || activate(&other));
     store(&other, BASE, 1).unwrap();
     let mut second = pin!(other.unmap(BASE, PAGE));
     assert!(waits(second.as_mut()));
-    assert!(!sim::take_kick(1), "one interrupt for many requests");
+    assert!(!sim::take_ipi(1), "one interrupt for many requests");
     assert_eq!(total(Counter::ShootdownsMerged), 1);
     sim::on(1, serve);
     now(first).unwrap();
@@ -329,26 +329,26 @@ fn m2_a_cpu_whose_shootdowns_are_all_under_way_waits_and_changes_nothing() {
     now(last).unwrap();
     sim::on(1, reclaim_here);
     reclaim_here();
-    assert!(shootdown::is_settled() && is_settled());
+    assert!(tlb::shootdown::is_quiescent() && is_quiescent());
     assert_clean(&spaces, &[]);
 }
 
 #[test]
-fn m2_what_is_under_way_is_not_settled_though_it_is_in_no_inbox() {
+fn m2_what_is_under_way_is_not_quiescent_though_it_is_in_no_mailbox() {
     let (_machine, parent, child) = on_two_cpus();
     {
         let mut fault = pin!(parent.fault(BASE, Access::Write));
         assert!(waits(fault.as_mut()));
     }
-    assert!(!shootdown::is_settled());
+    assert!(!tlb::shootdown::is_quiescent());
     sim::on(1, serve);
-    assert!(shootdown::is_settled());
+    assert!(tlb::shootdown::is_quiescent());
     assert!(
-        !sim::on(1, is_settled),
+        !sim::on(1, is_quiescent),
         "what it released is still to be dropped"
     );
     sim::on(1, reclaim_here);
-    assert!(is_settled());
+    assert!(is_quiescent());
     drop(child);
 }
 
@@ -371,10 +371,11 @@ fn m5_a_munmap_that_is_given_up_leaves_no_page_without_an_area() {
     });
     for n in 0..200 {
         let page = BASE + n * PAGE;
-        let is_mapped = shared
-            .areas_now()
-            .iter()
-            .any(|area| (area.start..area.end).contains(&page));
+        let mut is_mapped = false;
+        shared.visit_vmas_now(page, |area| {
+            is_mapped = area.start <= page;
+            false
+        });
         assert_eq!(sim::load(page).is_ok(), is_mapped, "page {n}");
     }
     now(shared.unmap(BASE, 200 * PAGE)).unwrap();

@@ -134,11 +134,11 @@ fn three_generations_each_see_their_own() {
 fn shared_memory_stays_shared_across_fork() {
     let _machine = sim::Machine::start(1, 1024);
     let parent = space(1);
-    let object = Object::with_len(2 * PAGE as u64);
+    let object = Object::with_len(2 * PAGE as u64).unwrap();
     let at = BASE + 16 * PAGE;
     let rights = Protection::READ | Protection::WRITE;
     let backing = Backing::Shared(object.clone(), 0);
-    now(parent.map(Place::Fixed(at), 2 * PAGE, rights, backing)).unwrap();
+    now(parent.map(Placement::Fixed(at), 2 * PAGE, rights, backing)).unwrap();
     store(&parent, at, 1).unwrap();
     let child = now(parent.fork()).unwrap();
     activate(&child);
@@ -156,12 +156,12 @@ fn shared_memory_stays_shared_across_fork() {
 fn a_private_mapping_of_a_file_never_writes_the_file() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(1);
-    let object = Object::new();
+    let object = Object::new().unwrap();
     object.write_at(0, &mut &b"file"[..], 4).unwrap();
     let at = BASE + 16 * PAGE;
     let rights = Protection::READ | Protection::WRITE;
     let backing = Backing::Private(object.clone(), 0);
-    now(space.map(Place::Fixed(at), 2 * PAGE, rights, backing)).unwrap();
+    now(space.map(Placement::Fixed(at), 2 * PAGE, rights, backing)).unwrap();
     assert_eq!(load(&space, at), Ok(b'f'));
     store(&space, at, b'F').unwrap();
     let mut bytes = [0; 4];
@@ -177,9 +177,9 @@ fn m1_a_page_with_too_many_holders_fails_the_fork_and_nothing_else() {
     let parent = space(1);
     store(&parent, BASE, 1).unwrap();
     let table = parent.root_table().load(0).frame().unwrap();
-    frames::set_holders(table, count::RefCount::MAX);
+    frame::set_holders(table, frame::count::RefCount::MAX);
     assert_eq!(now(parent.fork()).err(), Some(OutOfMemory));
-    frames::set_holders(table, 1);
+    frame::set_holders(table, 1);
     store(&parent, BASE, 2).unwrap();
     assert_clean(&[parent], &[]);
 }

@@ -1,33 +1,34 @@
 //! Which word is meant: two programs, or two addresses of one, can mean the same.
 
-use super::Place;
+use super::FutexAddress;
 use crate::errno::Errno;
 use crate::memory::{AddressSpace, Object};
 use alloc::sync::Arc;
 
-/// Who can mean the same word.
+/// Which threads can name the same word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scope {
     /// The threads of the address space (`FUTEX_PRIVATE_FLAG`): the address says all, whatever
     /// is mapped there.
     Private,
-    /// All who have the memory.
+    /// All threads that have the memory mapped.
     Shared,
 }
 
-/// The name of a word. An address space is known by where it is: those who wait in it keep it.
+/// The identity of a word. An address space is identified by its address in the kernel, which stays
+/// valid because each waiter holds a reference to its address space.
 #[derive(Clone)]
 pub(super) enum Key {
-    /// An address, for those who wait privately.
+    /// An address, for private waits.
     Private(usize, usize),
-    /// An address in private memory, for the others. Linux keeps these two apart as well.
+    /// An address in private memory, for shared waits. Linux keeps these two apart as well.
     Anonymous(usize, usize),
-    /// A place in an object, which is kept as long as somebody waits.
+    /// A position in an object, which each waiter keeps alive.
     Shared(Arc<Object>, u64),
 }
 
 impl Key {
-    pub(super) async fn of(space: &AddressSpace, place: Place) -> Result<Key, Errno> {
+    pub(super) async fn of(space: &AddressSpace, place: FutexAddress) -> Result<Key, Errno> {
         let (identity, address) = (core::ptr::from_ref(space).addr(), place.address);
         if place.scope == Scope::Private {
             return Ok(Key::Private(identity, address));

@@ -1,16 +1,15 @@
 //! Waiting for a word of memory to change (futex(2)).
 //!
-//! Those who wait park in one lot for the whole machine, under a key that says which word
-//! they mean (`key`). Two things have to be one step, so that no wake-up is lost: seeing that
-//! the word still has the expected value, and parking; and so they are done with the lock of
-//! the lot's bucket held, which the waker takes too. No page can be faulted in there. If the
-//! word is not to be had at once, the lock is let go, the page made ready, and all begins
-//! again, for the address may mean something else by then.
+//! Waiters park in one lot for the whole machine, under a key that identifies the word (`key`).
+//! Comparing the word with the expected value and parking are one step under the lock of the lot's
+//! bucket. A waker takes the same lock, so no wake-up falls between the two. No page can be faulted
+//! in under that lock: if the page is not there, the lock is released, the page is faulted in, and
+//! the wait starts again, because the address may mean something else by then.
 //!
-//! A waiter whose time is up, who is called away, or who is killed, takes itself out of the lot, and passes a
-//! wake-up on that it was given and cannot use (`executor::sync::ParkingLot`).
+//! A waiter that times out, has a signal pending, or is killed, removes itself from the lot. If it
+//! had been given a wake-up, it passes that on (`executor::sync::ParkingLot`).
 //!
-//! `robust` is what the kernel does with locks whose holder has died.
+//! `robust` deals with locks whose holder has died.
 
 mod key;
 mod robust;
@@ -44,10 +43,10 @@ pub(super) fn init() {
 
 /// A word that a program names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct FutexAddress {
     /// Its address, a multiple of four.
     pub address: usize,
-    /// Who can mean the same word.
+    /// Which threads can name the same word.
     pub scope: Scope,
 }
 
@@ -63,22 +62,22 @@ enum Unseen {
 fn expect(space: &AddressSpace, address: usize, expected: u32) -> Result<(), Unseen> {
     // SeqCst, like all here: programs pair it with accesses of their own.
     let load = |word: &AtomicU32| word.load(Ordering::SeqCst);
-    match space.try_with_word(address, Access::Read, load) {
+    match space.try_with_futex_word(address, Access::Read, load) {
         None => Err(Unseen::NotThere),
         Some(value) if value != expected => Err(Unseen::Changed),
         Some(_) => Ok(()),
     }
 }
 
-/// Waits until somebody wakes those who wait for the word with a bit in common with `bits`,
-/// unless it has another value than the expected one.
+/// Waits until a wake-up of the word with a bit in common with `bits`, unless the word has another
+/// value than the expected one.
 ///
 /// # Errors
 /// `EAGAIN` when it has, `ETIMEDOUT` at the deadline (by `arch::clock`), `EFAULT`; and when the
-/// thread is called away.
+/// a signal is pending for the thread.
 pub async fn wait(
     thread: &Thread,
-    place: Place,
+    place: FutexAddress,
     expected: u32,
     bits: u32,
     deadline: Option<u64>,
@@ -118,19 +117,23 @@ pub async fn wait(
         match outcome {
             Ok(()) => return Ok(()),
             Err(Unseen::Changed) => return Err(Errno::EAGAIN),
-            Err(Unseen::NotThere) => space.make_word_ready(place.address, Access::Read).await?,
+            Err(Unseen::NotThere) => {
+                space
+                    .fault_in_futex_word(place.address, Access::Read)
+                    .await?
+            }
         }
     }
 }
 
-/// Wakes up to `count` of those who wait for the word with a bit in common with `bits`, and
-/// says how many.
+/// Wakes up to `count` waiters of the word that have a bit in common with `bits`, and returns how
+/// many.
 ///
 /// # Errors
 /// `EFAULT` for a shared word that is not there.
 pub async fn wake(
     space: &AddressSpace,
-    place: Place,
+    place: FutexAddress,
     count: usize,
     bits: u32,
 ) -> Result<usize, Errno> {
@@ -138,16 +141,15 @@ pub async fn wake(
     Ok(LOT.get().unpark(&key, count, bits))
 }
 
-/// Wakes up to `wake` of those who wait for `from`, and makes up to `requeue` more wait for
-/// `to` instead; only if `from` has the expected value, if there is one. Says how many those
-/// are together.
+/// Wakes up to `wake` waiters of `from`, and moves up to `requeue` more to `to`; only if `from` has
+/// the expected value, if one is given. Returns the sum.
 ///
 /// # Errors
 /// `EAGAIN` when it has another, `EFAULT`.
 pub async fn requeue(
     space: &AddressSpace,
-    from: Place,
-    to: Place,
+    from: FutexAddress,
+    to: FutexAddress,
     (wake, requeue): (usize, usize),
     expected: Option<u32>,
 ) -> Result<usize, Errno> {
@@ -160,21 +162,25 @@ pub async fn requeue(
         match LOT.get().requeue(&source, &target, wake, requeue, look) {
             Ok(done) => return Ok(done.woken + done.moved),
             Err(Unseen::Changed) => return Err(Errno::EAGAIN),
-            Err(Unseen::NotThere) => space.make_word_ready(from.address, Access::Read).await?,
+            Err(Unseen::NotThere) => {
+                space
+                    .fault_in_futex_word(from.address, Access::Read)
+                    .await?
+            }
         }
     }
 }
 
-/// Changes `second` by `operation`; then wakes up to `counts.0` of those who wait for
-/// `first`, and, if `condition` holds for the value that `second` had, up to `counts.1` of
-/// those who wait for that. Says how many together.
+/// Changes `second` by `operation`; then wakes up to `counts.0` waiters of `first`, and, if
+/// `condition` holds for the value that `second` had, up to `counts.1` waiters of `second`. Returns
+/// the sum.
 ///
 /// # Errors
 /// `EFAULT`.
 pub async fn wake_and_change(
     space: &AddressSpace,
-    first: Place,
-    second: Place,
+    first: FutexAddress,
+    second: FutexAddress,
     counts: (usize, usize),
     operation: impl Fn(u32) -> u32,
     condition: impl Fn(u32) -> bool,
@@ -189,7 +195,7 @@ pub async fn wake_and_change(
     loop {
         let keys = [Key::of(space, first).await?, Key::of(space, second).await?];
         let decide = || {
-            let old = space.try_with_word(second.address, Access::Write, change);
+            let old = space.try_with_futex_word(second.address, Access::Write, change);
             let old = old.ok_or(Unseen::NotThere)?;
             Ok([counts.0, if condition(old) { counts.1 } else { 0 }])
         };
@@ -197,37 +203,36 @@ pub async fn wake_and_change(
         match LOT.get().unpark_two([a, b], decide) {
             Ok(woken) => return Ok(woken),
             Err(Unseen::NotThere | Unseen::Changed) => {
-                space.make_word_ready(second.address, Access::Write).await?
+                space
+                    .fault_in_futex_word(second.address, Access::Write)
+                    .await?
             }
         }
     }
 }
 
 impl Thread {
-    /// To be called when the thread is about to leave its memory, by its end or for another
-    /// program: tells those who stay (set_robust_list(2), set_tid_address(2)). A bad address
-    /// is the program's own loss.
-    pub(super) async fn tell_it_leaves(&self) {
+    /// Called when the thread is about to leave its memory, by its end or for another program:
+    /// releases its robust locks and clears its tid address, for the threads that stay
+    /// (set_robust_list(2), set_tid_address(2)). A bad address is the program's own loss.
+    pub(super) async fn release_memory(&self) {
         self.give_up_locks().await;
         let address = self.clear_tid.swap(0, Ordering::Relaxed);
         let process = self.process();
-        let somebody_stays = process.threads.len() > 1 || process.shares_memory();
-        if address != 0
-            && somebody_stays
-            && self.space().write_bytes(address, &[0; 4]).await.is_ok()
-        {
+        let others_stay = process.threads.len() > 1 || process.shares_memory();
+        if address != 0 && others_stay && self.space().write_bytes(address, &[0; 4]).await.is_ok() {
             // A shared futex, as C libraries wait for it.
             self.wake_one(address).await;
         }
     }
 
-    /// Wakes one who waits for a word that this thread has given up, if it is one.
+    /// Wakes one waiter of a word that this thread has released, if the address is one of a word.
     async fn wake_one(&self, address: usize) {
-        let place = Place {
+        let place = FutexAddress {
             address,
             scope: Scope::Shared,
         };
-        if crate::memory::check_word(address).is_ok() {
+        if crate::memory::check_futex_word(address).is_ok() {
             let _ = wake(self.space(), place, 1, u32::MAX).await;
         }
     }

@@ -2,10 +2,9 @@
 //! robust-futex-ABI.rst).
 //!
 //! A thread keeps a list of the locks that it holds in its own memory, and has told the kernel
-//! where that begins. When it ends, the kernel walks the list, marks each lock that is still
-//! the thread's as one whose owner has died, and wakes one who waits for it. The list is the
-//! program's: it may be damaged, endless, or changed by others meanwhile. So nothing in it is
-//! trusted, and the walk is bounded.
+//! where the list begins. When the thread ends, the kernel walks the list, marks each lock that the
+//! thread still holds as one whose owner has died, and wakes one waiter of each. The list may be
+//! damaged, endless, or changed meanwhile. So nothing in it is trusted, and the walk is bounded.
 
 use crate::arch::Access;
 use crate::errno::Errno;
@@ -34,7 +33,7 @@ enum Entry {
 }
 
 impl Thread {
-    /// Marks the locks that the thread has left, and wakes who waits for them.
+    /// Marks the locks that the thread still holds, and wakes a waiter of each.
     pub(super) async fn give_up_locks(&self) {
         let head = self.tcb().take_robust_list();
         if head != 0 {
@@ -70,19 +69,22 @@ impl Thread {
 
     async fn give_up(&self, entry: usize, offset: usize, kind: Entry) -> Result<(), Errno> {
         let address = (entry & !INHERITS).wrapping_add(offset);
-        memory::check_word(address)?;
+        memory::check_futex_word(address)?;
         let mark = |word: &AtomicU32| mark(word, self.tid().0);
         let before = loop {
-            match self.space().try_with_word(address, Access::Write, mark) {
+            match self
+                .space()
+                .try_with_futex_word(address, Access::Write, mark)
+            {
                 Some(before) => break before,
                 None => {
                     let space = self.space();
-                    space.make_word_ready(address, Access::Write).await?;
+                    space.fault_in_futex_word(address, Access::Write).await?;
                 }
             }
         };
         let waits = match before {
-            // It was given back, and the thread died before it could wake anybody.
+            // The lock was released, and the thread died before it could wake a waiter.
             Err(0) => kind == Entry::Pending,
             Err(_) => false,
             Ok(value) => value & FUTEX_WAITERS != 0,

@@ -22,8 +22,8 @@ impl AltStack {
         flags: linux::SS_DISABLE,
     };
 
-    /// Whether this stack pointer is on it. With `SS_AUTODISARM` nobody ever is: while a handler
-    /// runs there is no alternative stack.
+    /// Whether this stack pointer is on it. With `SS_AUTODISARM` none ever is: while a handler runs
+    /// there is no alternative stack.
     pub(super) fn contains(&self, sp: usize) -> bool {
         self.flags & linux::SS_AUTODISARM == 0 && self.has(sp)
     }

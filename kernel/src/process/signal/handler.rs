@@ -8,7 +8,8 @@
 use super::action::{Action, Disposition};
 use super::altstack::AltStack;
 use super::info::SigInfo;
-use crate::arch::{BadFrame, FpuState, HandlerCall, SavedFrame, UserContext};
+use crate::arch::{BadFrame, FpuState, HandlerCall, SavedFrame};
+use crate::process::registers::Registers;
 use crate::process::thread::Thread;
 use alloc::vec::Vec;
 use linux_raw_sys::general as linux;
@@ -23,7 +24,7 @@ impl Thread {
     /// Puts the frame on the stack, and makes the program go on in its handler.
     pub(super) async fn call_handler(
         &self,
-        user: &mut UserContext,
+        registers: &mut Registers,
         info: &SigInfo,
         action: &Action,
     ) -> Result<(), NoFrame> {
@@ -35,6 +36,7 @@ impl Thread {
             return Err(NoFrame);
         }
         let stack = *self.signals().stack.lock();
+        let Registers { user, fpu } = registers;
         let (top, limit) = place(&stack, action, user.sp());
         let saved = *self.signals().saved_mask.lock();
         let call = HandlerCall {
@@ -46,7 +48,7 @@ impl Thread {
             stack: stack.note(),
             top,
         };
-        let frame = user.handler_frame(&mut self.fpu.lock(), &call);
+        let frame = user.handler_frame(fpu, &call);
         let frame = frame.ok_or(NoFrame)?;
         if limit.is_some_and(|stack| !stack.has(frame.address)) {
             return Err(NoFrame);
@@ -54,7 +56,7 @@ impl Thread {
         let written = self.space().write_bytes(frame.address, &frame.bytes).await;
         written.map_err(|_| NoFrame)?;
         user.enter_handler(&call, frame.address);
-        self.fpu.lock().reset();
+        fpu.reset();
         *self.signals().saved_mask.lock() = None;
         if stack.disarms() {
             *self.signals().stack.lock() = AltStack::NONE;
@@ -69,7 +71,8 @@ impl Thread {
     /// # Errors
     /// When the frame is not readable, or holds what a program may not have. The caller sends
     /// `SIGSEGV` then.
-    pub async fn return_from_handler(&self, user: &mut UserContext) -> Result<(), BadFrame> {
+    pub async fn return_from_handler(&self, registers: &mut Registers) -> Result<(), BadFrame> {
+        let Registers { user, fpu } = registers;
         let space = self.space();
         let mut bytes = [0; SavedFrame::SIZE];
         let read = space.read_bytes(user.frame_address(), &mut bytes).await;
@@ -81,8 +84,8 @@ impl Thread {
         let image = self.read_image(saved.fpu_address()).await?;
         user.restore(&saved)?;
         match image {
-            Some(image) => self.fpu.lock().restore_image(&image)?,
-            None => self.fpu.lock().reset(),
+            Some(image) => fpu.restore_image(&image)?,
+            None => fpu.reset(),
         }
         // One that cannot be is not set, as on Linux.
         let _ = self.change_stack(Some(saved.stack()), user.sp());

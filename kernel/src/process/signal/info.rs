@@ -1,13 +1,14 @@
-//! What is told about a signal (`siginfo_t`, sigaction(2)).
+//! `siginfo_t`: what comes with a signal (sigaction(2)).
 
 use super::number::Signal;
 use crate::process::exit::ExitStatus;
 use crate::process::ids::Pid;
+use crate::process::usage::Usage;
 use core::ops::Range;
 use linux_raw_sys::general as linux;
 
-/// The part of a `siginfo_t` that says something; what follows is zero. A program that sends a
-/// signal with a value may fill it as it likes (rt_sigqueueinfo(2)), so it is kept as bytes.
+/// The part of a `siginfo_t` that is used; the rest is zero. A program that sends a signal with a
+/// value may fill it freely (rt_sigqueueinfo(2)), so it is kept as bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SigInfo {
     signal: Signal,
@@ -21,6 +22,7 @@ const PID: usize = 16;
 const UID: usize = 20;
 const STATUS: usize = 24;
 const USER_TIME: usize = 32;
+const SYSTEM_TIME: usize = 40;
 const ADDRESS: usize = 16;
 
 /// Nanoseconds of a tick, in which `si_utime` counts.
@@ -51,9 +53,9 @@ impl ChildEvent {
 impl SigInfo {
     /// How many bytes of a `siginfo_t` are used.
     pub const SIZE: usize = 48;
-    /// Where all have their number, error and code.
+    /// Where every siginfo has its number, error and code.
     pub const HEAD: Range<usize> = NUMBER..CODE + 4;
-    /// Where that of a child has who it is, and its status.
+    /// Where a child's has its pid, uid and status.
     pub const OF_CHILD: Range<usize> = PID..STATUS + 4;
 
     fn new(signal: Signal, code: i32) -> SigInfo {
@@ -79,17 +81,24 @@ impl SigInfo {
         SigInfo::new(signal, linux::SI_KERNEL as i32)
     }
 
-    /// From a process, by kill(2).
-    pub fn user(signal: Signal, sender: Pid) -> SigInfo {
-        let mut info = SigInfo::new(signal, linux::SI_USER as i32);
-        info.put(PID, sender.0);
-        info
+    /// What is known of a signal that had no room for more: as by kill(2), from pid 0.
+    pub(super) fn without(signal: Signal) -> SigInfo {
+        SigInfo::new(signal, linux::SI_USER as i32)
+    }
+
+    /// From a process of the user `uid`, by kill(2).
+    pub fn user(signal: Signal, sender: Pid, uid: u32) -> SigInfo {
+        SigInfo::sent(SigInfo::new(signal, linux::SI_USER as i32), sender, uid)
     }
 
     /// From a process to one thread, by tgkill(2).
-    pub fn thread(signal: Signal, sender: Pid) -> SigInfo {
-        let mut info = SigInfo::new(signal, linux::SI_TKILL);
+    pub fn thread(signal: Signal, sender: Pid, uid: u32) -> SigInfo {
+        SigInfo::sent(SigInfo::new(signal, linux::SI_TKILL), sender, uid)
+    }
+
+    fn sent(mut info: SigInfo, sender: Pid, uid: u32) -> SigInfo {
         info.put(PID, sender.0);
+        info.put(UID, uid);
         info
     }
 
@@ -100,19 +109,20 @@ impl SigInfo {
         info
     }
 
-    /// `SIGCHLD`, with the child's CPU time in nanoseconds.
-    pub fn child(event: ChildEvent, child: Pid, cpu_time: u64) -> SigInfo {
+    /// `SIGCHLD` mostly: what happened to a child, with what it has used.
+    pub fn child(signal: Signal, event: ChildEvent, child: Pid, usage: Usage) -> SigInfo {
         let (code, status) = match event {
             ChildEvent::Ended(ExitStatus::Code(code)) => (linux::CLD_EXITED, u32::from(code)),
             ChildEvent::Ended(ExitStatus::Signal(signal)) => (linux::CLD_KILLED, signal.number()),
             ChildEvent::Stopped(signal) => (linux::CLD_STOPPED, signal.number()),
             ChildEvent::Continued => (linux::CLD_CONTINUED, linux::SIGCONT),
         };
-        let mut info = SigInfo::new(Signal::CHLD, code as i32);
+        let mut info = SigInfo::new(signal, code as i32);
         info.put(PID, child.0);
         info.put(UID, 0);
         info.put(STATUS, status);
-        info.put_long(USER_TIME, cpu_time / TICK);
+        info.put_long(USER_TIME, usage.user / TICK);
+        info.put_long(SYSTEM_TIME, usage.system / TICK);
         info
     }
 

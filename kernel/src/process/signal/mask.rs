@@ -1,4 +1,4 @@
-//! Holding signals back (sigprocmask(2)), and waiting for them.
+//! Blocking signals (sigprocmask(2)), and waiting for them.
 
 use super::info::SigInfo;
 use super::number::{Set, UNSTOPPABLE};
@@ -9,12 +9,12 @@ use crate::wait::interruptible;
 use core::future::pending;
 
 impl Thread {
-    /// Changes which signals are held back. Those that nobody can hold back are left out.
+    /// Changes which signals are blocked. `SIGKILL` and `SIGSTOP` are left out.
     pub fn set_blocked(&self, set: Set) {
         self.signals().set_blocked(set);
     }
 
-    /// Changes it until the system call has ended, or has been interrupted and the handler, if
+    /// Changes the mask until the system call has ended, or has been interrupted and the handler, if
     /// any, has returned (sigsuspend(2), ppoll(2)).
     pub fn set_blocked_for_call(&self, set: Set) {
         *self.signals().saved_mask.lock() = Some(self.blocked());
@@ -38,20 +38,20 @@ impl Thread {
 
     /// Waits for a handler (pause(2)).
     pub async fn pause(&self) -> Errno {
-        // It never ends but so.
+        // Only a signal ends it.
         let _ = interruptible(self, pending::<()>()).await;
         Errno::ERESTARTNOHAND
     }
 
-    /// Takes a signal of the set, held back or not, and waits for one, for so many nanoseconds or
-    /// for ever (sigtimedwait(2)).
+    /// Takes a signal of the set, blocked or not; waits for one, for so many nanoseconds or without
+    /// limit (sigtimedwait(2)).
     ///
     /// # Errors
     /// `EAGAIN` when the time is up, `EINTR` when another signal has come.
     pub async fn wait_for_signal(&self, set: Set, time: Option<u64>) -> Result<SigInfo, Errno> {
         let set = set & !UNSTOPPABLE;
         self.signals().set_awaited(set);
-        let come = self.tcb().attend(|| self.take_one_of(set));
+        let come = self.tcb().wait_for_signal_wake(|| self.take_one_of(set));
         let result = match time {
             None => interruptible(self, come).await.map_err(|_| Errno::EINTR),
             Some(0) => self.take_one_of(set).ok_or(Errno::EAGAIN),

@@ -21,6 +21,8 @@ impl Signal {
     pub const CHLD: Signal = Signal(linux::SIGCHLD as u8);
     pub const CONT: Signal = Signal(linux::SIGCONT as u8);
     pub const STOP: Signal = Signal(linux::SIGSTOP as u8);
+    pub const TTIN: Signal = Signal(linux::SIGTTIN as u8);
+    pub const TTOU: Signal = Signal(linux::SIGTTOU as u8);
 }
 
 /// A set of signals, one bit each, signal 1 the lowest.
@@ -36,9 +38,9 @@ const fn set(signals: &[u32]) -> Set {
     set
 }
 
-/// Nobody can hold these back, ignore or catch them.
+/// These cannot be blocked, ignored or caught.
 pub(super) const UNSTOPPABLE: Set = set(&[linux::SIGKILL, linux::SIGSTOP]);
-/// Those that stop by default, which `SIGCONT` takes back if they are still pending.
+/// Those that stop by default. `SIGCONT` removes them where they are pending.
 pub(super) const STOPPING: Set = set(&[
     linux::SIGSTOP,
     linux::SIGTSTP,
@@ -52,7 +54,7 @@ const HARMLESS: Set = set(&[
     linux::SIGWINCH,
     linux::SIGCONT,
 ]);
-/// What a program does to itself. These are taken before others.
+/// Those that a program causes by its own instruction. They are taken before others.
 pub(super) const SYNCHRONOUS: Set = set(&[
     linux::SIGSEGV,
     linux::SIGBUS,
@@ -93,7 +95,7 @@ impl Signal {
         usize::from(self.0 - 1)
     }
 
-    /// Whether each one sent counts: 32 to 64.
+    /// Whether each instance is queued: 32 to 64.
     pub(super) fn is_real_time(self) -> bool {
         self.number() >= linux::SIGRTMIN
     }
@@ -106,8 +108,8 @@ impl Signal {
         }
     }
 
-    /// The one of a set that is to be taken first: `SIGKILL`, then what the program has done
-    /// itself, then the lowest number.
+    /// The one of a set that is taken first: `SIGKILL`, then a synchronous one, then the lowest
+    /// number.
     pub(super) fn first_of(set: Set) -> Option<Signal> {
         let first = [set & Signal::KILL.bit(), set & SYNCHRONOUS, set]
             .into_iter()

@@ -1,9 +1,9 @@
-//! Process groups without anybody to continue them (setpgid(2)).
+//! Orphaned process groups (setpgid(2)).
 //!
-//! A shell that has put a command into a group of its own, by `^Z` say, is there to continue it.
-//! A group that nobody of that kind is left for is *orphaned*: the terminal's signals do not stop
-//! it, and if somebody in it is stopped at the moment when it becomes so, all of it gets
-//! `SIGHUP`, and `SIGCONT` to take notice.
+//! A group is under job control while a member has a parent in another group of the same session: a
+//! shell that can continue it. Without such a parent the group is *orphaned*: the terminal's stop
+//! signals do not stop it, and if a member is stopped at the moment when the group becomes orphaned,
+//! all of it gets `SIGHUP` and `SIGCONT`.
 
 use super::info::SigInfo;
 use super::number::Signal;
@@ -13,15 +13,15 @@ use crate::process::state::Process;
 use core::sync::atomic::Ordering;
 
 /// Whether the parent could continue the child's group: it is in another group of the same session.
-/// Init is nobody's shell.
+/// Init does not count.
 fn controls(parent: &Process, child: &Process) -> bool {
-    // Relaxed, like all here: who changes them at the same time may come before or after.
+    // Relaxed, as all loads here: a concurrent change may come before or after.
     let group = |process: &Process| process.group.load(Ordering::Relaxed);
     let session = |process: &Process| process.session.load(Ordering::Relaxed);
     parent.pid != Pid::INIT && group(parent) != group(child) && session(parent) == session(child)
 }
 
-/// Calls `visit` with those of a group that have not ended, until it says yes.
+/// Calls `visit` with the members of a group that have not ended, until it returns `true`.
 fn any_of(group: u32, visit: impl Fn(&Process) -> bool) -> bool {
     let mut last = Pid(0);
     while let Some(process) = ids::next(last) {
@@ -34,24 +34,24 @@ fn any_of(group: u32, visit: impl Fn(&Process) -> bool) -> bool {
     false
 }
 
-/// Whether somebody is there who could continue a process of this group.
-pub(super) fn has_job_control(group: u32) -> bool {
+/// Whether a parent of a member could continue this group.
+pub(in crate::process) fn has_job_control(group: u32) -> bool {
     any_of(group, |process| {
         let parent = process.parent();
         parent.is_some_and(|parent| controls(&parent, process))
     })
 }
 
-/// A process has lost this parent, or has ended itself: it may have been what kept its group
-/// from being orphaned.
-pub(in crate::process) fn have_parted(child: &Process, parent: &Process) {
+/// To be called when a process has lost this parent, or has ended: its group may have become
+/// orphaned by that.
+pub(in crate::process) fn check_orphaned_group(child: &Process, parent: &Process) {
     if !controls(parent, child) {
         return;
     }
     let group = child.group.load(Ordering::Relaxed);
     if !has_job_control(group) && any_of(group, Process::is_stopped) {
         for signal in [Signal::HUP, Signal::CONT] {
-            send_to_group(group, Some(SigInfo::kernel(signal)));
+            send_to_group(group, Some(SigInfo::kernel(signal)), None);
         }
     }
 }

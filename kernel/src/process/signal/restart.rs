@@ -1,8 +1,8 @@
-//! What a thread remembers of a wait that was interrupted, and goes on with if no handler was
-//! called: a stop, for instance, does not make a sleep longer (restart_syscall(2)).
+//! The rest of an interrupted wait, which the thread goes on with if no handler was called: a stop,
+//! for instance, does not make a sleep longer (restart_syscall(2)).
 
 use crate::errno::Errno;
-use crate::process::futex::Place;
+use crate::process::futex::FutexAddress;
 use crate::process::thread::Thread;
 
 /// The rest of a system call. Times are of `arch::clock`.
@@ -27,10 +27,10 @@ pub enum Continuation {
     /// futex(2), waiting.
     Futex {
         /// The word.
-        place: Place,
+        place: FutexAddress,
         /// Its value.
         expected: u32,
-        /// Who may wake.
+        /// Which wake-ups count.
         bits: u32,
         /// The end.
         deadline: u64,

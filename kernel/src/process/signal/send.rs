@@ -1,17 +1,19 @@
 //! Sending signals.
 //!
-//! A signal that would do nothing is not even queued, unless somebody holds it back: it may mean
-//! something by the time it is let in. `SIGCONT` continues a stopped process when it is sent, and
-//! takes back what would stop it; what stops takes back `SIGCONT`.
+//! A signal that would be ignored is not queued, unless a thread blocks it: it may have a handler by
+//! the time it is unblocked. `SIGCONT` continues a stopped process when it is sent, and removes
+//! pending stop signals; a stop signal removes a pending `SIGCONT`.
 
 use super::action::Disposition;
 use super::info::{ChildEvent, SigInfo};
 use super::number::{DefaultAction, STOPPING, Signal};
-use super::queue::{MAX_QUEUED, QueueFull};
-use super::state::State;
+use super::queue::{Limited, QueueFull};
+use super::state::SignalState;
+use crate::memory;
 use crate::process::ids::{self, Pid};
 use crate::process::state::Process;
 use crate::process::thread::{Tcb, Thread};
+use crate::process::user::Counted;
 use core::mem;
 use core::sync::atomic::{Ordering, fence};
 
@@ -24,36 +26,86 @@ pub fn send(process: &Process, info: SigInfo) -> Result<(), QueueFull> {
     process.post(None, info)
 }
 
-/// Sends a signal, if any, to all processes of a group, also to those that are being made.
-/// Says whether there were any.
-pub fn send_to_group(group: u32, info: Option<SigInfo>) -> bool {
-    send_to_many(info, |process| {
+/// A signal that was queued, for which threads are still to be woken.
+#[derive(Clone, Copy)]
+#[must_use = "its threads have to be woken"]
+pub(in crate::process) struct Queued {
+    signal: Signal,
+    /// It was not left out as one that would be ignored.
+    is_pending: bool,
+}
+
+/// Queues a signal for a process, without waking its threads: for a caller that holds locks.
+pub(in crate::process) fn queue(process: &Process, info: SigInfo) -> Result<Queued, QueueFull> {
+    process.queue(None, info)
+}
+
+/// Wakes the threads for what [`queue`] has queued.
+pub(in crate::process) fn wake_for(process: &Process, queued: Queued) {
+    process.wake_for(None, queued);
+}
+
+/// To which processes a signal was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// To one at least.
+    ToSome,
+    /// There are such processes, but the sender may send none of them a signal.
+    NotAllowed,
+    /// There are none.
+    NoSuch,
+}
+
+/// Whether a process may send another one this signal (kill(2)).
+pub fn may_signal(sender: &Process, to: &Process, info: Option<SigInfo>) -> bool {
+    let session = |process: &Process| process.session.load(Ordering::Relaxed);
+    let continues = info.is_some_and(|info| info.signal() == Signal::CONT);
+    core::ptr::eq(sender, to)
+        || (continues && session(sender) == session(to))
+        || sender.credentials().may_signal(&to.credentials())
+}
+
+/// Sends a signal, if any, to all processes of a group, also to those that are being made. Without a
+/// sender it is the kernel's.
+pub fn send_to_group(group: u32, info: Option<SigInfo>, sender: Option<&Process>) -> Sent {
+    send_to_many(info, sender, |process| {
         process.group.load(Ordering::Relaxed) == group
     })
 }
 
-/// The same for all processes but init and this one.
-pub fn send_to_all(but: Pid, info: Option<SigInfo>) -> bool {
-    send_to_many(info, |process| {
-        process.pid != but && process.pid != Pid::INIT
+/// The same for all processes but init and the sender.
+pub fn send_to_all(sender: &Process, info: Option<SigInfo>) -> Sent {
+    send_to_many(info, Some(sender), |process| {
+        process.pid != sender.pid && process.pid != Pid::INIT
     })
 }
 
-fn send_to_many(info: Option<SigInfo>, selected: impl Fn(&Process) -> bool) -> bool {
-    let mut any = false;
+fn send_to_many(
+    info: Option<SigInfo>,
+    sender: Option<&Process>,
+    selected: impl Fn(&Process) -> bool,
+) -> Sent {
+    let mut sent = Sent::NoSuch;
     ids::for_each(|process| {
-        if selected(process) {
-            any = true;
-            if let Some(info) = info {
-                // Without room the others get it all the same.
-                let _ = send(process, info);
+        if !selected(process) {
+            return;
+        }
+        if sender.is_some_and(|sender| !may_signal(sender, process, info)) {
+            if sent == Sent::NoSuch {
+                sent = Sent::NotAllowed;
             }
+            return;
+        }
+        sent = Sent::ToSome;
+        if let Some(info) = info {
+            // Without room the others get it all the same.
+            let _ = send(process, info);
         }
     });
-    any
+    sent
 }
 
-/// Ends everybody but init: the machine is about to stop.
+/// Kills all processes but init: the machine is about to stop.
 pub(in crate::process) fn kill_all() {
     ids::for_each(|process| {
         if process.pid != Pid::INIT {
@@ -64,19 +116,29 @@ pub(in crate::process) fn kill_all() {
 }
 
 impl Process {
-    /// Puts a signal into the queue of the process or of one of its threads, and wakes who may
-    /// take it.
+    /// Queues a signal, and wakes the threads that may take it.
     fn post(&self, to: Option<&Tcb>, info: SigInfo) -> Result<(), QueueFull> {
+        let queued = self.queue(to, info)?;
+        self.wake_for(to, queued);
+        Ok(())
+    }
+
+    /// Puts a signal into the queue of the process or of one of its threads. No thread is woken.
+    fn queue(&self, to: Option<&Tcb>, info: SigInfo) -> Result<Queued, QueueFull> {
         let signal = info.signal();
         let continues = signal == Signal::CONT;
-        let limit = self.limits.pending_signals();
+        let (user, limit) = (self.user(), self.limits.pending_signals());
+        let charge = |limited: Limited| {
+            memory::ensure_free().ok()?;
+            user.charge(Counted::Signal, limited.limit(limit))
+        };
         let queued = {
             let mut state = self.signals.state.lock();
             if continues {
                 state.forget(&self.threads, STOPPING);
                 if mem::take(&mut state.stopped) {
                     state.report = Some(ChildEvent::Continued);
-                    state.untold = state.report;
+                    state.unsent = state.report;
                 }
             } else if signal.bit() & STOPPING != 0 {
                 state.forget(&self.threads, Signal::CONT.bit());
@@ -85,45 +147,54 @@ impl Process {
                 _ if self.is_indifferent(&state, to, signal) => Ok(false),
                 Some(thread) => thread
                     .signals
-                    .change(&mut state, |queue| queue.push(info, limit))
+                    .change(&mut state, |queue| queue.push(info, charge))
                     .map(|()| true),
-                None => state.queue.push(info, limit).map(|()| true),
+                None => state.queue.push(info, charge).map(|()| true),
             };
             self.signals.publish(&state);
             queued?
         };
-        // Pairs with the stores of what a thread holds back and waits for.
+        Ok(Queued {
+            signal,
+            is_pending: queued,
+        })
+    }
+
+    /// Wakes the threads that may take a signal that was queued.
+    fn wake_for(&self, to: Option<&Tcb>, queued: Queued) {
+        let signal = queued.signal;
+        // Pairs with the SeqCst stores of `blocked` and `awaited` by a thread: either the loads in
+        // `wants` below observe them, or the thread's next look observes the queue.
         fence(Ordering::SeqCst);
         match to {
-            _ if continues => self.threads.alert(),
-            Some(thread) if queued => thread.alert(),
-            None if queued => self.threads.for_each(|thread| {
+            _ if signal == Signal::CONT => self.threads.signal_wake(),
+            Some(thread) if queued.is_pending => thread.signal_wake(),
+            None if queued.is_pending => self.threads.for_each(|thread| {
                 if thread.signals.wants(signal) {
-                    thread.alert();
+                    thread.signal_wake();
                 }
             }),
             _ => {}
         }
-        Ok(())
     }
 
-    /// Whether the signal would do nothing, now and later.
-    fn is_indifferent(&self, state: &State, to: Option<&Tcb>, signal: Signal) -> bool {
+    /// Whether the signal would be ignored, now and later.
+    fn is_indifferent(&self, state: &SignalState, to: Option<&Tcb>, signal: Signal) -> bool {
         let disposition = state.actions.get(signal).disposition();
         // Init gets only what it has asked for (signal(7), kill(2)).
         if self.pid == Pid::INIT && disposition == Disposition::Default {
             return true;
         }
-        let holds_back = |thread: &Tcb| thread.signals.blocked() & signal.bit() != 0;
-        let held_back = match to {
-            Some(thread) => holds_back(thread),
+        let blocks = |thread: &Tcb| thread.signals.blocked() & signal.bit() != 0;
+        let is_blocked = match to {
+            Some(thread) => blocks(thread),
             None => {
                 let mut any = false;
-                self.threads.for_each(|thread| any |= holds_back(thread));
+                self.threads.for_each(|thread| any |= blocks(thread));
                 any
             }
         };
-        if held_back {
+        if is_blocked {
             return false;
         }
         match disposition {
@@ -145,10 +216,12 @@ impl Tcb {
 }
 
 impl Thread {
-    /// Sends the thread a signal for what it has just done. It cannot hold that back or ignore it:
-    /// then it is its end (signal(7)).
+    /// Sends the thread a signal for its own fault. Blocked or ignored, such a signal ends the
+    /// process (signal(7)).
     pub fn force(&self, info: SigInfo) {
         let signals = &self.process().signals;
+        let user = self.process().user();
+        let charge = |_| user.charge(Counted::Signal, u64::MAX);
         let bit = info.signal().bit();
         let mut state = signals.state.lock();
         let blocked = self.blocked() & bit != 0;
@@ -159,11 +232,11 @@ impl Thread {
         // An ordinary signal always has room.
         let _ = self
             .signals()
-            .change(&mut state, |queue| queue.push(info, MAX_QUEUED));
+            .change(&mut state, |queue| queue.push(info, charge));
         signals.publish(&state);
     }
 
-    /// Whether the program has a handler for it, and lets it in.
+    /// Whether the program has a handler for it, and does not block it.
     pub fn catches(&self, signal: Signal) -> bool {
         self.process().handled() & !self.blocked() & signal.bit() != 0
     }

@@ -1,13 +1,13 @@
-//! What a process and its threads know of signals.
+//! The signal state of a process and of its threads.
 //!
-//! One lock for each process guards all of it: what is pending for the process, what is to be
-//! done with each signal, and whether it is stopped. What is pending for one thread alone is under
-//! a lock of the thread's own, which is only taken with the first one held. The list of threads
-//! (`thread_group`) is locked between the two. None is held while anybody is woken.
+//! One lock for each process guards its pending signals, its actions, and whether it is stopped.
+//! The signals that are pending for one thread alone have a lock of their own, which is only taken
+//! with the first one held. The list of threads (`thread_group`) is locked between the two. None is
+//! held while a thread is woken.
 //!
-//! Whoever only wants to know whether there is something to do looks at copies, which are
-//! atomics. Who changes something writes the copy under the lock (Release), and wakes afterwards;
-//! who looks reads it (Acquire), and takes the lock when it says that there is something.
+//! The question whether there is anything to do is answered by atomic copies, without a lock. A
+//! change stores the copy under the lock (Release) and wakes afterwards; a thread loads the copy
+//! (Acquire), and takes the lock only if the copy says that there is something.
 
 use super::action::{Action, Actions, Disposition};
 use super::altstack::AltStack;
@@ -16,7 +16,7 @@ use super::number::{DefaultAction, Set, Signal, TERMINATING, UNSTOPPABLE};
 use super::queue::Queue;
 use super::restart::Continuation;
 use super::timer::Timer;
-use crate::process::exit::News;
+use crate::process::exit::WaitOptions;
 use crate::process::state::Process;
 use crate::process::thread::{Tcb, Thread};
 use crate::process::thread_group::ThreadGroup;
@@ -27,7 +27,7 @@ use spin::Mutex;
 
 /// The signals of a process.
 pub(in crate::process) struct Signals {
-    pub(super) state: Mutex<State>,
+    pub(super) state: Mutex<SignalState>,
     /// Copy of `state.queue.set()`.
     pending: AtomicU64,
     /// Copies of what the actions say.
@@ -38,7 +38,7 @@ pub(in crate::process) struct Signals {
     pub(super) timer: Mutex<Timer>,
 }
 
-pub(super) struct State {
+pub(super) struct SignalState {
     /// Signals to the process as a whole: whichever thread comes first takes them.
     pub(super) queue: Queue,
     pub(super) actions: Actions,
@@ -46,15 +46,15 @@ pub(super) struct State {
     pub(super) stopped: bool,
     /// That it was stopped or continued, until the parent has asked for it (wait(2)).
     pub(super) report: Option<ChildEvent>,
-    /// The same, until a thread has told the parent.
-    pub(super) untold: Option<ChildEvent>,
+    /// The same, until a thread has notified the parent.
+    pub(super) unsent: Option<ChildEvent>,
 }
 
 /// The signals of a thread.
 pub(in crate::process) struct ThreadSignals {
-    /// Signals that are held back. Only the thread itself changes it.
+    /// Blocked signals. Only the thread itself changes it.
     blocked: AtomicU64,
-    /// Signals that it waits for by name although they are held back (sigtimedwait(2)).
+    /// Signals that it waits for by name although they are blocked (sigtimedwait(2)).
     awaited: AtomicU64,
     /// Signals to this thread alone.
     pub(super) queue: Mutex<Queue>,
@@ -81,12 +81,12 @@ impl Signals {
             handled: AtomicU64::new(actions.handled),
             stopped: AtomicBool::new(false),
             timer: Mutex::new(Timer::default()),
-            state: Mutex::new(State {
+            state: Mutex::new(SignalState {
                 queue: Queue::default(),
                 actions,
                 stopped: false,
                 report: None,
-                untold: None,
+                unsent: None,
             }),
         }
     }
@@ -104,7 +104,7 @@ impl Signals {
     }
 
     /// Writes the copies. To be called under the lock after a change.
-    pub(super) fn publish(&self, state: &State) {
+    pub(super) fn publish(&self, state: &SignalState) {
         self.pending.store(state.queue.set(), Ordering::Release);
         self.ignored.store(state.actions.ignored, Ordering::Release);
         self.handled.store(state.actions.handled, Ordering::Release);
@@ -139,7 +139,7 @@ impl Signals {
 
     /// Takes the news that it was stopped or continued, if there is such news and it is wanted;
     /// leaves it, if it is to stay.
-    pub(in crate::process) fn take_report(&self, news: News) -> Option<ChildEvent> {
+    pub(in crate::process) fn take_report(&self, news: WaitOptions) -> Option<ChildEvent> {
         let mut state = self.state.lock();
         let report = state.report.filter(|&event| news.includes(event))?;
         if !news.stays {
@@ -161,7 +161,7 @@ pub(in crate::process) struct InheritedSignals {
 }
 
 impl InheritedSignals {
-    /// Nothing held back, no alternative stack.
+    /// Nothing blocked, no alternative stack.
     pub(in crate::process) const NOTHING: InheritedSignals = InheritedSignals {
         blocked: 0,
         stack: AltStack::NONE,
@@ -189,15 +189,15 @@ impl ThreadSignals {
         }
     }
 
-    /// Signals that are held back.
+    /// Blocked signals.
     pub(in crate::process) fn blocked(&self) -> Set {
         self.blocked.load(Ordering::Relaxed)
     }
 
-    /// Changes that. Only by the thread itself, before it goes back to user mode: then it
-    /// looks what it may take.
+    /// Changes that. Only by the thread itself, before it goes back to user mode: there it looks for
+    /// deliverable signals.
     pub(super) fn set_blocked(&self, set: Set) {
-        // SeqCst: pairs with the fence of who sends.
+        // SeqCst: pairs with the fence in `Process::post`.
         self.blocked.store(set & !UNSTOPPABLE, Ordering::SeqCst);
     }
 
@@ -220,7 +220,7 @@ impl ThreadSignals {
     }
 
     /// Changes the thread's queue. With the process's lock held.
-    pub(super) fn change<T>(&self, _: &mut State, change: impl FnOnce(&mut Queue) -> T) -> T {
+    pub(super) fn change<T>(&self, _: &mut SignalState, change: impl FnOnce(&mut Queue) -> T) -> T {
         let mut queue = self.queue.lock();
         let result = change(&mut queue);
         self.pending.store(queue.set(), Ordering::Release);
@@ -229,8 +229,8 @@ impl ThreadSignals {
 
     /// What it waits for by name from now on.
     pub(super) fn set_awaited(&self, set: Set) {
-        // SeqCst: pairs with the fence of who sends. Either that sees it, or the thread's next
-        // look, which comes after this, sees what was sent.
+        // SeqCst, with the fence: pairs with the fence in `Process::post`. Either the sender loads
+        // this set, or the thread's next look at the queue observes the signal.
         self.awaited.store(set, Ordering::SeqCst);
         fence(Ordering::SeqCst);
     }
@@ -238,8 +238,8 @@ impl ThreadSignals {
     /// Whether the thread would take the signal, or waits for it. To be asked after the signal has
     /// been queued, and a fence.
     pub(super) fn wants(&self, signal: Signal) -> bool {
-        let held_back = self.blocked() & !self.awaited.load(Ordering::Acquire);
-        held_back & signal.bit() == 0
+        let not_wanted = self.blocked() & !self.awaited.load(Ordering::Acquire);
+        not_wanted & signal.bit() == 0
     }
 }
 
@@ -289,7 +289,7 @@ impl Process {
     }
 }
 
-impl State {
+impl SignalState {
     /// Forgets signals, wherever they are pending.
     pub(super) fn forget(&mut self, threads: &ThreadGroup, set: Set) {
         self.queue.remove(set);
@@ -327,20 +327,20 @@ impl Tcb {
         pending & !self.signals.blocked()
     }
 
-    /// Whether it has to end: somebody has decided so, or there is a signal to be taken that
-    /// ends the process.
-    pub(in crate::process) fn has_to_end(&self) -> bool {
-        self.is_doomed() || self.deliverable() & self.process().signals.ending() != 0
+    /// Whether it has to end: its exit is pending, or a signal that ends the process is deliverable.
+    pub(in crate::process) fn fatal_signal_pending(&self) -> bool {
+        self.exit_pending() || self.deliverable() & self.process().signals.ending() != 0
     }
 
     /// Waits until it has to end.
-    pub(in crate::process) async fn must_end(&self) {
-        self.attend(|| self.has_to_end().then_some(())).await;
+    pub(in crate::process) async fn wait_for_fatal_signal(&self) {
+        self.wait_for_signal_wake(|| self.fatal_signal_pending().then_some(()))
+            .await;
     }
 }
 
 impl Caller for Thread {
-    fn is_called_away(&self) -> bool {
+    fn signal_pending(&self) -> bool {
         self.has_signals()
     }
 }
@@ -355,12 +355,12 @@ impl Thread {
         self.tcb().deliverable() != 0 || self.process().is_stopped()
     }
 
-    /// Signals that have been sent and are held back.
+    /// Signals that have been sent and are blocked.
     pub fn pending(&self) -> u64 {
         (self.process().pending() | self.signals().pending()) & self.blocked()
     }
 
-    /// Signals that are held back.
+    /// Blocked signals.
     pub fn blocked(&self) -> u64 {
         self.signals().blocked()
     }

@@ -4,23 +4,23 @@ use super::action::{Action, Disposition};
 use super::info::{ChildEvent, SigInfo};
 use super::number::{DefaultAction, STOPPING, SYNCHRONOUS, Signal};
 use super::orphans;
-use crate::arch::UserContext;
 use crate::errno::Errno;
 use crate::process::exit::ExitStatus;
 use crate::process::ids::Pid;
+use crate::process::registers::Registers;
 use crate::process::thread::Thread;
 use crate::wait::Restart;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as linux;
 
 /// What a thread has to do.
-enum Next {
+enum Delivery {
     Call(SigInfo, Action),
     End(Signal),
     /// The process is stopped.
     Stop,
     /// The parent has to be told.
-    Tell(ChildEvent),
+    NotifyParent(ChildEvent),
     /// Nothing is left to do.
     GoOn,
 }
@@ -32,34 +32,38 @@ impl Thread {
     /// of a system call that was interrupted.
     pub(in crate::process) async fn take_signals(
         &self,
-        user: &mut UserContext,
+        registers: &mut Registers,
         mut interrupted: Option<Restart>,
     ) -> Option<ExitStatus> {
         loop {
             match self.next() {
                 // It has to end, which the caller sees.
-                _ if self.tcb().is_doomed() => return None,
-                Next::GoOn => break,
-                Next::End(signal) => return Some(ExitStatus::Signal(signal)),
-                Next::Stop => self.wait_while_stopped().await,
-                Next::Tell(event) => self.process().tell_parent(event),
-                Next::Call(info, action) => {
+                _ if self.tcb().exit_pending() => return None,
+                Delivery::GoOn => break,
+                Delivery::End(signal) => return Some(ExitStatus::Signal(signal)),
+                Delivery::Stop => self.wait_while_stopped().await,
+                Delivery::NotifyParent(event) => self.process().notify_parent(event),
+                Delivery::Call(info, action) => {
                     // Only the first handler was called in the middle of it.
                     if let Some(restart) = interrupted.take() {
                         match restart {
-                            Restart::IfAsked if action.has(linux::SA_RESTART) => user.repeat_call(),
-                            _ => user.set_result(Errno::EINTR.to_return()),
+                            Restart::IfAsked if action.has(linux::SA_RESTART) => {
+                                registers.user.repeat_call()
+                            }
+                            _ => registers.user.set_result(Errno::EINTR.to_return()),
                         }
                     }
-                    if self.call_handler(user, &info, &action).await.is_err() {
+                    if self.call_handler(registers, &info, &action).await.is_err() {
                         self.force_after(info.signal());
                     }
                 }
             }
         }
         match interrupted {
-            Some(Restart::IfAsked | Restart::WithoutHandler) => user.repeat_call(),
-            Some(Restart::GoOn) => user.call_instead(linux::__NR_restart_syscall as usize),
+            Some(Restart::IfAsked | Restart::WithoutHandler) => registers.user.repeat_call(),
+            Some(Restart::GoOn) => registers
+                .user
+                .call_instead(linux::__NR_restart_syscall as usize),
             None => {}
         }
         self.go_back_to_saved_mask();
@@ -67,9 +71,9 @@ impl Thread {
     }
 
     /// Takes the next signal. Taking one that stops, and stopping, are one step. One that ends the
-    /// process stays, so that the other threads see it, too, until they see that they are
-    /// doomed.
-    fn next(&self) -> Next {
+    /// process stays, so that the other threads see it, too, until they see that their exit is
+    /// pending.
+    fn next(&self) -> Delivery {
         let signals = &self.process().signals;
         // The numbers are locked before the signals.
         let from_terminal = STOPPING & !Signal::STOP.bit();
@@ -77,14 +81,14 @@ impl Thread {
             || orphans::has_job_control(self.process().group.load(Ordering::Relaxed));
         let mut state = signals.state.lock();
         let next = loop {
-            if let Some(event) = state.untold.take() {
-                return Next::Tell(event);
+            if let Some(event) = state.unsent.take() {
+                return Delivery::NotifyParent(event);
             }
             if state.stopped && self.tcb().deliverable() & Signal::KILL.bit() == 0 {
-                return Next::Stop;
+                return Delivery::Stop;
             }
             let Some(first) = state.first(self.signals(), !self.blocked()) else {
-                break Next::GoOn;
+                break Delivery::GoOn;
             };
             let signal = first.0;
             let action = state.actions.get(signal);
@@ -94,7 +98,7 @@ impl Thread {
                     if action.has(linux::SA_RESETHAND) {
                         state.actions.reset(signal);
                     }
-                    break Next::Call(info, action);
+                    break Delivery::Call(info, action);
                 }
                 (Disposition::Ignore, _) | (_, DefaultAction::Ignore) => {}
                 // What comes from outside is nothing to init, if it has no handler.
@@ -103,9 +107,9 @@ impl Thread {
                 (_, DefaultAction::Stop) => {
                     state.stopped = true;
                     state.report = Some(ChildEvent::Stopped(signal));
-                    state.untold = state.report;
+                    state.unsent = state.report;
                 }
-                (_, DefaultAction::Terminate) => break Next::End(signal),
+                (_, DefaultAction::Terminate) => break Delivery::End(signal),
             }
             state.take(self.signals(), first);
             // For the look at the top.
@@ -119,9 +123,9 @@ impl Thread {
         let tcb = self.tcb();
         let goes_on = || {
             let killed = tcb.deliverable() & Signal::KILL.bit() != 0;
-            (killed || tcb.is_doomed() || !self.process().is_stopped()).then_some(())
+            (killed || tcb.exit_pending() || !self.process().is_stopped()).then_some(())
         };
-        tcb.attend(goes_on).await;
+        tcb.wait_for_signal_wake(goes_on).await;
     }
 
     /// The frame of a handler could not be written: `SIGSEGV`, which for its own handler is the

@@ -1,8 +1,8 @@
 //! The interval timer that counts real time (setitimer(2), alarm(2)).
 //!
-//! A timer that is set is a task that sleeps, and that its process can end. It knows the process
-//! weakly, and looks when it wakes whether it is still the one that counts: who sets the timer
-//! anew may come at the same moment.
+//! A timer that is set is a task that sleeps, which its process can abort. The task holds a weak
+//! reference to the process. When it wakes it checks that it is still the current timer: another
+//! one may have been set at the same moment.
 
 use super::info::SigInfo;
 use super::number::Signal;
@@ -24,7 +24,7 @@ pub(super) struct Timer {
     interval: u64,
 }
 
-/// What a timer has before it, in nanoseconds.
+/// The state of a timer, in nanoseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TimerState {
     /// The time left until it goes off; 0: it does not.
@@ -95,7 +95,7 @@ impl Process {
             timer.next = None;
             return (true, None);
         }
-        // Those that nobody had time for are left out.
+        // Expirations that were missed are left out.
         let late = arch::clock().saturating_sub(at) / interval;
         *next = at.saturating_add(interval.saturating_mul(late + 1));
         (true, Some(*next))

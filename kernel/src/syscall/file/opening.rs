@@ -4,6 +4,7 @@ use super::{PathArgument, WORKING_DIRECTORY, check_flags, flags, permissions};
 use crate::errno::{Errno, SysResult};
 use crate::fs;
 use crate::fs::table::{Fd, OnExec};
+use crate::memory::AccessError;
 use crate::process::Thread;
 use linux_raw_sys::general as abi;
 
@@ -43,7 +44,7 @@ pub async fn memfd_create(thread: &Thread, name: usize, create_flags: usize) -> 
     let create_flags = flags(create_flags);
     check_flags(create_flags, abi::MFD_CLOEXEC | abi::MFD_EXEC)?;
     match thread.space().read_string(name, MAX_NAME + 1).await {
-        Err(Errno::ENAMETOOLONG) => return Err(Errno::EINVAL),
+        Err(AccessError::TooLong) => return Err(Errno::EINVAL),
         name => drop(name?),
     }
     let on_exec = match create_flags & abi::MFD_CLOEXEC {

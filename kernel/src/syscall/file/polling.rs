@@ -186,7 +186,7 @@ async fn poll_until(
     if count > thread.process().files().limit() {
         return Err(Errno::EINVAL);
     }
-    crate::memory::admit().map_err(|_| Errno::ENOMEM)?;
+    crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
     let mut array = Vec::new();
     array
         .try_reserve_exact(count * POLLFD)

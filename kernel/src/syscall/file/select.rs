@@ -139,7 +139,7 @@ async fn select_until(
         .map_err(|_| Errno::EINVAL)?
         .min(MAX);
     let [read, write, except] = addresses;
-    crate::memory::admit().map_err(|_| Errno::ENOMEM)?;
+    crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
     // In a box, because every thread's future has room for the largest of its calls.
     let mut sets = Box::new([FdSet::new(read), FdSet::new(write), FdSet::new(except)]);
     for set in sets.iter_mut() {

@@ -16,10 +16,10 @@ pub async fn madvise(thread: &Thread, start: usize, length: usize, advice: usize
         }
         linux::MADV_DONTNEED => Some(Advice::Discard),
         linux::MADV_FREE => Some(Advice::DiscardAnonymous),
-        linux::MADV_DONTFORK => Some(Advice::Inherit(false)),
-        linux::MADV_DOFORK => Some(Advice::Inherit(true)),
-        linux::MADV_WIPEONFORK => Some(Advice::KeepInChild(false)),
-        linux::MADV_KEEPONFORK => Some(Advice::KeepInChild(true)),
+        linux::MADV_DONTFORK => Some(Advice::DoFork(false)),
+        linux::MADV_DOFORK => Some(Advice::DoFork(true)),
+        linux::MADV_WIPEONFORK => Some(Advice::KeepOnFork(false)),
+        linux::MADV_KEEPONFORK => Some(Advice::KeepOnFork(true)),
         linux::MADV_NORMAL
         | linux::MADV_RANDOM
         | linux::MADV_SEQUENTIAL

@@ -167,7 +167,7 @@ fn report(counters: &Counters, nanoseconds: u64, before: &Vmstat, after: &Vmstat
     for (name, key) in [
         ("faults", "cow_faults"),
         ("copies", "cow_copies"),
-        ("take-overs", "cow_takeovers"),
+        ("reuses", "cow_reuses"),
     ] {
         match (before.get(key), after.get(key)) {
             (Some(before), Some(after)) => println!("{name} {}", after.wrapping_sub(before)),

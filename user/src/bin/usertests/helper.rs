@@ -73,6 +73,8 @@ pub fn main(arguments: Arguments) -> i32 {
         Some(b"closed") => descriptors(arguments).all(|fd| file::descriptor_flags(fd).is_err()),
         // `pid N`: that the number has not changed.
         Some(b"pid") => word(3).and_then(number::parse) == Some(process::getpid().0 as u64),
+        Some(b"no-segments") => super::segments::are_null(),
+        Some(b"no-x87-pointers") => super::segments::are_no_x87_pointers(),
         Some(b"signals") => signals(),
         // `limit RESOURCE SOFT`: that this is so.
         Some(b"limit") => {

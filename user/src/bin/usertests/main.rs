@@ -20,6 +20,7 @@ mod futexes;
 mod growth;
 mod helper;
 mod limits;
+mod many_areas;
 mod memory;
 mod moving;
 mod pipes;
@@ -29,7 +30,9 @@ mod processes;
 mod registers;
 mod rights;
 mod scratch;
+mod segments;
 mod signals;
+mod storage;
 mod threads;
 mod time;
 mod vectors;
@@ -62,17 +65,20 @@ fn main(arguments: Arguments) -> i32 {
             advice::CASES,
             vectors::CASES,
             registers::CASES,
+            segments::CASES,
             rights::CASES,
             growth::CASES,
             limits::CASES,
             presence::CASES,
             files::CASES,
             directories::CASES,
+            storage::CASES,
             proc_files::CASES,
             time::CASES,
             exec::CASES,
             elf::CASES,
             arguments::CASES,
+            many_areas::CASES,
             exhaustion::CASES,
         ],
     )

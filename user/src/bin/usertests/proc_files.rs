@@ -103,9 +103,9 @@ fn counters() -> Verdict {
         for key in [
             "cow_faults",
             "cow_copies",
-            "cow_takeovers",
-            "tables_unshared",
-            "tables_taken_over",
+            "cow_reuses",
+            "cow_table_copies",
+            "cow_table_reuses",
             "zero_fills",
             "shootdowns_asked",
             "shootdowns_sent",

@@ -2,8 +2,8 @@
 //! space just while another unmaps a page of it. Either it is asked, or it begins with the
 //! tables as they are afterwards.
 
-use super::super::super::planted::{Planted, plant};
 use super::*;
+use crate::memory::planted::{Planted, plant};
 use core::cell::Cell;
 
 /// Seeds that must find nothing.

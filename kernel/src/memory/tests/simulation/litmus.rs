@@ -3,12 +3,11 @@
 //! The great mix checks each load against the model; here each shape has its name, and the
 //! pages are where copy-on-write could break it.
 
-use super::super::super::planted::{Planted, plant};
 use super::*;
 use crate::arch::Frame;
-use crate::arch::sim::stores;
+use crate::memory::planted::{Planted, plant};
+use crate::testing::sim::stores;
 use core::cell::{Cell, RefCell};
-use core::pin::pin;
 
 /// Seeds of each shape, in each circumstance.
 const SEEDS: u64 = 300;
@@ -46,19 +45,6 @@ struct Common {
     children: RefCell<Vec<Arc<AddressSpace>>>,
     /// What each thread has loaded.
     loaded: Vec<RefCell<Vec<u64>>>,
-}
-
-/// Does something that may wait, while this CPU serves the others.
-fn drive<T>(future: impl Future<Output = T>) -> T {
-    stores::drain();
-    let mut future = pin!(future);
-    loop {
-        if let Some(result) = future.as_mut().now_or_never() {
-            return result;
-        }
-        shootdown::serve();
-        schedule::pause();
-    }
 }
 
 /// An interrupt may arrive now, and a store of this CPU's has to wait no longer then.

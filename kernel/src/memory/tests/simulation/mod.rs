@@ -7,24 +7,28 @@
 //! they see is compared with a `model`. Many seeds run on all CPUs of the host (`campaign`);
 //! one that finds something is printed with the command that repeats it, and made as small as
 //! it goes (`shrink`). Small workloads for single orders that the great mix seldom comes to:
-//! `entering`, `takeover`, `unsharing`, `litmus`. That the faults in `memory/planted.rs` are found:
+//! `entering`, `reuse`, `cow_break`, `litmus`. That the faults in `memory/planted.rs` are found:
 //! `planted`.
 
 mod campaign;
+mod cow_break;
 mod entering;
 mod litmus;
 mod model;
 mod plan;
 mod planted;
 mod program;
+mod reuse;
 mod shrink;
-mod takeover;
-mod unsharing;
 mod world;
 
-use super::super::{audit, free_frames, is_settled, reclaim, shootdown, tags};
 use super::*;
-use crate::arch::sim::schedule;
+use crate::memory::audit;
+use crate::memory::reclaim::reclaimer;
+use crate::memory::tlb::asid;
+use crate::memory::tlb::shootdown;
+use crate::memory::{free_frames, is_quiescent};
+use crate::testing::sim::schedule;
 use campaign::Campaign;
 use model::Model;
 use plan::Plan;
@@ -32,7 +36,7 @@ use program::Thread;
 use std::panic::catch_unwind;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
-use world::{Process, World};
+use world::{Process, World, drive};
 
 /// Scheduling points after which a run must have come to its end, for each operation.
 const POINTS: u64 = 4_000;
@@ -49,7 +53,7 @@ struct Run {
 /// Runs the workload, in the order that follows from `order`.
 fn simulate(plan: &Plan, order: u64, tells: bool) -> Run {
     let machine = sim::Machine::start(plan.cpus, plan.frames);
-    tags::set_pcids(plan.pcids);
+    asid::set_pcids(plan.pcids);
     let start = free_frames();
     let world = World::new(plan.clone(), tells);
     let space = AddressSpace::new().expect("a machine with memory for a root");
@@ -88,11 +92,11 @@ fn left_over(cpus: usize, start: usize) -> Option<String> {
     for cpu in 0..cpus {
         sim::on(cpu, || {
             shootdown::serve();
-            while reclaim::help(1) {}
+            while reclaimer::reclaim_here(1) {}
         });
     }
     let found = audit(&[], &[]);
-    if !is_settled() || !found.is_clean() || found.held != 0 || free_frames() != start {
+    if !is_quiescent() || !found.is_clean() || found.held != 0 || free_frames() != start {
         let free = free_frames();
         return Some(format!("M11: {found:?}, {free} free frames of {start}"));
     }

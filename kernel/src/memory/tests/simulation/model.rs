@@ -12,12 +12,12 @@
 //! the first time. And a private mapping of a file shows the file until a write makes a copy
 //! of it, at some moment between the attempt and the store.
 
-use super::super::super::FaultError;
-use super::super::super::area::Protection;
-use super::super::super::object::Object;
 use super::super::PAGE;
 use super::plan::{FILE_PAGES, Inherit};
 use crate::arch::Access;
+use crate::memory::FaultError;
+use crate::memory::object::Object;
+use crate::memory::vma::vm_area::Protection;
 use alloc::sync::Arc;
 use core::cell::RefCell;
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ impl File {
     pub fn new() -> Rc<File> {
         let zero = || vec![0];
         Rc::new(File {
-            object: Object::with_len((FILE_PAGES * PAGE) as u64),
+            object: Object::with_len((FILE_PAGES * PAGE) as u64).unwrap(),
             words: RefCell::new(vec![[zero(), zero(), zero()]; FILE_PAGES]),
         })
     }

@@ -1,10 +1,10 @@
 //! The workload of a run, as data: what each thread does. It follows from the seed before
 //! the run begins, so it can be printed, and shrunk when it has found something.
 
-use super::super::super::area::Protection;
 use super::super::PAGE;
 use super::model::WORDS;
-use crate::arch::sim::random::Random;
+use crate::memory::vma::vm_area::Protection;
+use crate::testing::sim::random::Random;
 use core::fmt;
 
 /// Files, and anonymous memory that is shared; and how many pages each of them has.

@@ -1,9 +1,9 @@
 //! The simulation finds each fault that is planted, within the seeds of every run of the
-//! tests. (Two need a rare order, and have workloads of their own: `takeover`, `entering`.)
+//! tests. (Two need a rare order, and have workloads of their own: `reuse`, `entering`.)
 
-use super::super::super::planted::{Planted, plant};
 use super::plan::Plan;
 use super::{OPERATIONS, simulate};
+use crate::memory::planted::{Planted, plant};
 
 /// Seeds after which a fault has to be found.
 const SEEDS: u64 = 1000;
@@ -63,7 +63,7 @@ fn m5_mprotect_without_a_flush() {
 
 #[test]
 fn m5_a_range_that_is_handed_out_before_its_acknowledgements() {
-    found_with(Planted::ReusedBeforeAcks, Plan::hasty);
+    found_with(Planted::RangeReusedBeforeAcks, Plan::hasty);
 }
 
 #[test]
@@ -78,13 +78,13 @@ fn m6_a_cpu_that_comes_back_and_compares_nothing() {
 
 #[test]
 fn m7_an_interrupt_that_is_lost() {
-    let wrong = found(Planted::LostKick);
+    let wrong = found(Planted::LostIpi);
     assert!(wrong.contains("M7"), "{wrong}");
 }
 
 #[test]
 fn m7_a_merged_request_that_is_lost() {
-    found(Planted::AskersClearedLate);
+    found(Planted::SendersClearedLate);
 }
 
 #[test]

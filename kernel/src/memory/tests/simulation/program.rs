@@ -2,14 +2,15 @@
 
 mod areas;
 
-use super::super::super::{FaultError, fail_allocation, shootdown};
 use super::super::PAGE;
 use super::model::{Change, Model, Wrong};
 use super::plan::{By, Operation, Place, Range, Source, Step};
 use super::world::{Pending, Process, World, between_instructions, is_asked, within, yield_once};
 use crate::arch::Access;
-use crate::arch::sim::{self, schedule, stores};
-use crate::errno::Errno;
+use crate::memory::AccessError;
+use crate::memory::tlb::shootdown;
+use crate::memory::{FaultError, fail_allocation};
+use crate::testing::sim::{self, schedule, stores};
 use core::cell::{RefCell, RefMut};
 use std::rc::Rc;
 
@@ -273,8 +274,8 @@ impl Thread {
         let space = &self.process.space;
         match space.read_bytes(page + LINE * word, &mut bytes).await {
             Ok(()) => self.loaded(place, u64::from_le_bytes(bytes)),
-            Err(Errno::ENOMEM) => self.out_of_memory("a copy from user memory"),
-            Err(Errno::EFAULT) => self.model().denied(page, Access::Read, before),
+            Err(AccessError::OutOfMemory) => self.out_of_memory("a copy from user memory"),
+            Err(AccessError::BadAddress) => self.model().denied(page, Access::Read, before),
             Err(error) => Err(format!("the kernel loads {place}: {error:?}")),
         }
     }
@@ -296,8 +297,8 @@ impl Thread {
                 self.model().may_store(page)?;
                 self.model().stored(page, word, value)
             }
-            Err(Errno::ENOMEM) => self.out_of_memory("a copy to user memory"),
-            Err(Errno::EFAULT) => self.model().denied(page, Access::Write, before),
+            Err(AccessError::OutOfMemory) => self.out_of_memory("a copy to user memory"),
+            Err(AccessError::BadAddress) => self.model().denied(page, Access::Write, before),
             Err(error) => Err(format!("the kernel stores in {place}: {error:?}")),
         }
     }

@@ -4,17 +4,21 @@
 //! The order is left to the scheduler's seed: which task a CPU takes, when it looks after
 //! its requests, when it idles (and leaves its address space), who reclaims.
 
-use super::super::super::{AddressSpace, active, reclaim, shootdown};
 use super::model::{File, Identity, Model};
 use super::plan::{FILES, Plan};
 use crate::arch;
-use crate::arch::sim::{self, schedule, stores};
+use crate::memory::AddressSpace;
+use crate::memory::reclaim::reclaimer;
+use crate::memory::space::current;
+use crate::memory::tlb::shootdown;
+use crate::testing::sim::{self, schedule, stores};
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll};
+use futures_util::FutureExt;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Wake, Waker};
@@ -124,7 +128,7 @@ impl World {
         let future = {
             let process = process.clone();
             poll_fn(move |context| {
-                active::activate(&process.space);
+                current::activate(&process.space);
                 if process.ending.get() {
                     // In the middle of whatever it waits for.
                     life = None;
@@ -168,17 +172,17 @@ impl World {
         while self.alive.get() != 0 {
             // What the executor does between two polls, or what an interrupt does in user mode.
             if schedule::random(2) == 0 {
-                shootdown::serve_between_polls();
+                current::serve_between_polls();
             } else {
                 shootdown::serve();
             }
             if schedule::random(4) == 0 {
-                reclaim::help(1 + schedule::random(8));
+                reclaimer::reclaim_here(1 + schedule::random(8));
             }
             let Some(mut task) = self.take_ready() else {
                 // A CPU that halts leaves its address space first (rule M6).
                 if schedule::random(4) == 0 {
-                    active::leave();
+                    current::leave();
                 }
                 schedule::pause();
                 continue;
@@ -201,8 +205,21 @@ impl World {
             }
             schedule::pause();
         }
-        active::leave();
+        current::leave();
         shootdown::serve();
+    }
+}
+
+/// Enters the kernel for a call that may wait, while this CPU serves the others.
+pub fn drive<T>(future: impl Future<Output = T>) -> T {
+    stores::drain();
+    let mut future = pin!(future);
+    loop {
+        if let Some(result) = future.as_mut().now_or_never() {
+            return result;
+        }
+        shootdown::serve();
+        schedule::pause();
     }
 }
 
@@ -250,5 +267,5 @@ pub async fn between_instructions() {
 
 /// Whether this CPU has been asked for something and has not looked yet.
 pub fn is_asked() -> bool {
-    shootdown::is_asked(arch::cpu().0)
+    shootdown::has_requests(arch::cpu().0)
 }

@@ -1,12 +1,12 @@
 //! Calls that change what is mapped, and what the model expects of them.
 
-use super::super::super::super::area::{Backing, Protection};
-use super::super::super::super::remap::{Remap, Target};
-use super::super::super::super::{Advice, MapError, Object, Place as Where};
 use super::super::super::PAGE;
 use super::super::model::{Change, Content, Wrong};
 use super::super::plan::{Inherit, Range, Source};
 use super::{HalfDone, Thread};
+use crate::memory::space::remap::{Remap, Target};
+use crate::memory::vma::vm_area::{Backing, Protection};
+use crate::memory::{Advice, MapError, Object, Placement as Where};
 
 impl Thread {
     pub(super) async fn map_missing(&self, n: usize, source: Source) -> Result<(), Wrong> {
@@ -67,7 +67,7 @@ impl Thread {
         let Range { start, end } = range;
         let space = &self.process.space;
         // What lies before the first gap is changed, and between its pages the model knows none.
-        let reached = space.layout.read().await.vmas.covered_until(start, end);
+        let reached = space.mmap_lock.read().await.vmas.covered_until(start, end);
         let before = pages.partition_point(|&page| page < reached);
         let (before, behind) = pages.split_at(before);
         let expected = if reached == end {
@@ -118,7 +118,7 @@ impl Thread {
         self.clean_up().await?;
         match outcome {
             Err(MapError::OutOfMemory) => self.out_of_memory("mremap"),
-            Err(MapError::NotOneArea) | Ok(_) => Ok(()),
+            Err(MapError::NotOneVma) | Ok(_) => Ok(()),
             Err(error) => Err(format!("mremap: {error:?}")),
         }
     }
@@ -147,11 +147,11 @@ impl Thread {
             return Ok(());
         };
         // Both marks off, then one of them on.
-        let mut advices = vec![Advice::Inherit(true), Advice::KeepInChild(true)];
+        let mut advices = vec![Advice::DoFork(true), Advice::KeepOnFork(true)];
         match what {
             Inherit::Contents => {}
-            Inherit::Zeroes => advices.push(Advice::KeepInChild(false)),
-            Inherit::Nothing => advices.push(Advice::Inherit(false)),
+            Inherit::Zeroes => advices.push(Advice::KeepOnFork(false)),
+            Inherit::Nothing => advices.push(Advice::DoFork(false)),
         }
         let (mut outcome, mut what) = (Ok(()), what);
         for advice in advices {

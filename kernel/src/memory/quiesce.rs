@@ -1,0 +1,18 @@
+//! Waiting until nothing is left to reclaim.
+
+use crate::memory::reclaim::reclaimer;
+use crate::memory::tlb::shootdown;
+
+/// Whether nothing is left to drop: in no queue and in no CPU's hands.
+pub fn is_quiescent() -> bool {
+    reclaimer::is_quiescent()
+}
+
+/// Waits until no shootdown is under way and nothing is left to drop.
+pub async fn quiesce() {
+    // In this order: what a shootdown releases is in a queue before it is over.
+    while !(shootdown::is_quiescent() && is_quiescent()) {
+        reclaimer::reclaim_slice();
+        executor::yield_now().await;
+    }
+}
