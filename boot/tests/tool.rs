@@ -137,6 +137,32 @@ fn a_tree_with_merged_usr_is_the_root_and_our_programs_stay_in_their_folder() {
     assert!(text.contains("forkbench\n"), "{text}");
 }
 
+/// Where the host's Debian packages can be had.
+#[test]
+fn debians_bash_runs_unmodified() {
+    let command = "bash -c 'printf %s- {1..3} | rev; echo'";
+    let arguments = [
+        "run",
+        "--timeout",
+        "120",
+        "--packages",
+        "bash",
+        "--exec",
+        command,
+    ];
+    let (output, errors) = output(&arguments);
+    if errors.contains("cannot be had") {
+        println!("not checked: there are no Debian packages to be had here");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0));
+    let version = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        version.starts_with("5.") || version.starts_with("6."),
+        "{version}"
+    );
+}
+
 #[test]
 fn an_overlay_with_merged_usr_takes_the_built_in_programs_along() {
     let overlay = new_folder("merged-overlay");
