@@ -29,7 +29,7 @@ pub fn run(request: Request) -> Result<u8> {
             let _ = io::stdout().write_all(text.as_bytes());
             Ok(0)
         }
-        Request::Do(command) => perform(command),
+        Request::Do(command) => perform(*command),
     }
 }
 

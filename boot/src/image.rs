@@ -11,6 +11,7 @@ use object::read::elf::FileHeader;
 use serde_json::Value;
 
 use crate::error::{Doing, Error, Result};
+use crate::memory::Need;
 use crate::rootfs::Tree;
 use crate::symbols;
 use crate::workspace::{TARGET, Workspace};
@@ -24,6 +25,8 @@ pub struct Image {
     pub initramfs: PathBuf,
     /// The same, not packed yet, to lay more over it.
     pub tree: Tree,
+    /// How much memory that needs.
+    pub need: Need,
 }
 
 /// A program that cargo has built.
@@ -44,8 +47,9 @@ pub fn build(workspace: &Workspace) -> Result<Image> {
         .ok_or_else(|| Error::Malformed("the package `kernel` has no program".into()))?;
     let tree = root_file_system(&kernel, &artifacts)?;
     let initramfs = workspace.output()?.join("initramfs.cpio");
-    pack_whole(&tree, &initramfs)?;
+    let need = Need::of(&tree, pack_whole(&tree, &initramfs)?);
     Ok(Image {
+        need,
         kernel,
         initramfs,
         tree,
@@ -165,10 +169,11 @@ fn segments_only(name: &str, mut elf: Vec<u8>) -> Result<Vec<u8>> {
 }
 
 /// Packs into a file that others may be reading: they see the old or the new one.
-fn pack_whole(tree: &Tree, path: &Path) -> Result<()> {
+fn pack_whole(tree: &Tree, path: &Path) -> Result<u64> {
     let new = path.with_extension("new");
-    tree.pack(&new)?;
-    fs::rename(&new, path).on("replace", path)
+    let length = tree.pack(&new)?;
+    fs::rename(&new, path).on("replace", path)?;
+    Ok(length)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! - [`setup`]: gets the Rust target and QEMU where they are missing.
 //! - [`image`]: has cargo build the kernel and the programs, and packs them;
 //!   [`symbols`] and [`rootfs`] are its parts.
-//! - [`session`]: one boot. [`qemu`] and [`command_line`] say how QEMU and the
+//! - [`session`]: one boot, in a machine with enough [`memory`]. [`qemu`] and [`command_line`] say how QEMU and the
 //!   kernel are called, [`console`] moves the guest's input and output,
 //!   [`follow`] shows its log, [`files`] are the files of a boot.
 //! - [`verdict`]: how it ended.
@@ -29,6 +29,9 @@
 //! - `console=terminal` or `console=stream` tells whether a person sits before
 //!   the console. What comes in by a stream is not echoed, and what goes out is
 //!   not changed (no `\r` before `\n`).
+//! - A root file system that the kernel cannot load whole is one line `the initramfs is not
+//!   complete: ...`, and no program is started. Its archive has the contents of larger files
+//!   on page boundaries; see `rootfs/archive.rs`.
 //! - With `trace=on` or `trace=N` the log has a line `trace: BYTES bytes at ADDRESS`. The
 //!   physical memory there has the events. See [`trace`].
 //! - The end: `0x10`, `0x11` or `0x12` to the port `0xf4`, when both serial ports
@@ -43,6 +46,7 @@ pub mod error;
 pub mod files;
 pub mod follow;
 pub mod image;
+pub mod memory;
 pub mod options;
 pub mod progress;
 pub mod qemu;

@@ -12,6 +12,14 @@ pub struct Options {
     /// The shell command to run; without one, an interactive shell.
     #[arg(skip)]
     pub exec: Option<String>,
+    /// Boot a whole distribution: a folder, or a tar archive, also by gzip, xz or zstd, as
+    /// mmdebstrap, docker export or Alpine's mini root make it
+    #[arg(long, value_name = "DIR|FILE", conflicts_with = "packages")]
+    pub rootfs: Option<PathBuf>,
+    /// Boot Debian with these packages and what they depend on; nothing is installed on the
+    /// host
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub packages: Vec<String>,
     /// Lay the files of DIR over the root file system, such as your own static Linux
     /// binaries; may be repeated
     #[arg(long = "overlay", value_name = "DIR")]

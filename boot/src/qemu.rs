@@ -6,14 +6,13 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::memory;
+
 /// The program's name in `PATH`.
 pub const PROGRAM: &str = "qemu-system-x86_64";
 
 /// Where gdb finds the machine with `--gdb`.
 pub const GDB_PORT: u16 = 1234;
-
-/// The machine's memory unless a person says otherwise.
-const DEFAULT_MEMORY: &str = "512M";
 
 /// A QEMU that is there.
 #[derive(Clone, Debug)]
@@ -39,6 +38,8 @@ pub struct Boot<'a> {
     pub memory: Option<&'a Path>,
     /// Wait for gdb before the first instruction.
     pub gdb: bool,
+    /// How much memory the machine has, in bytes, unless the person says otherwise.
+    pub size: u64,
     /// The person's own options. They win over the defaults here.
     pub options: &'a [String],
 }
@@ -105,8 +106,8 @@ impl Qemu {
         for dir in &self.firmware {
             command.arg("-L").arg(dir);
         }
-        for (option, value) in defaults(boot.options) {
-            command.args([option, value]);
+        for (option, value) in defaults(boot.options, boot.size) {
+            command.args([option, &value]);
         }
         command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
         command.args(["-chardev", "stdio,id=console,mux=on,signal=off"]);
@@ -123,7 +124,8 @@ impl Qemu {
         command.arg("-initrd").arg(boot.initramfs);
         command.arg("-append").arg(boot.command_line);
         if let Some(path) = boot.memory {
-            let size = memory_size(boot.options);
+            let size = chosen_memory(boot.options).and_then(memory::bytes);
+            let size = size.unwrap_or(boot.size);
             let object = format!("memory-backend-file,id=memory,share=on,size={size},mem-path=");
             command.arg("-object").arg(with_path(&object, path));
             command.args(["-machine", "memory-backend=memory"]);
@@ -140,16 +142,17 @@ impl Qemu {
 }
 
 /// Defaults for what the person's own options leave open.
-fn defaults(options: &[String]) -> Vec<(&'static str, &'static str)> {
+fn defaults(options: &[String], size: u64) -> Vec<(&'static str, String)> {
     let mut defaults = Vec::new();
-    if !gives(options, &["-smp"]) {
-        defaults.push(("-smp", "4"));
-    }
-    if !gives(options, &["-m"]) {
-        defaults.push(("-m", DEFAULT_MEMORY));
-    }
-    if !gives(options, &["-cpu"]) {
-        defaults.push(("-cpu", "max"));
+    let usual = [
+        ("-smp", "4".into()),
+        ("-m", memory::shown(size)),
+        ("-cpu", "max".into()),
+    ];
+    for (option, value) in usual {
+        if !gives(options, &[option]) {
+            defaults.push((option, value));
+        }
     }
     let machine_says = options.iter().any(|option| option.contains("accel="));
     if !machine_says && !gives(options, &["-accel", "-enable-kvm"]) {
@@ -158,23 +161,15 @@ fn defaults(options: &[String]) -> Vec<(&'static str, &'static str)> {
         } else {
             "tcg,thread=multi"
         };
-        defaults.push(("-accel", accel));
+        defaults.push(("-accel", accel.into()));
     }
     defaults
 }
 
-/// How much memory the machine has, as QEMU writes sizes for objects: there a number
-/// without a unit is bytes, while `-m` takes it for megabytes.
-fn memory_size(options: &[String]) -> String {
+/// The value of the last `-m`.
+pub(crate) fn chosen_memory(options: &[String]) -> Option<&str> {
     let last = options.windows(2).rfind(|pair| gives(&pair[..1], &["-m"]));
-    let value = last.map_or(DEFAULT_MEMORY, |pair| &pair[1]);
-    let size = value.split(',').next().unwrap_or(value);
-    let size = size.strip_prefix("size=").unwrap_or(size);
-    if size.bytes().all(|byte| byte.is_ascii_digit()) {
-        format!("{size}M")
-    } else {
-        size.to_owned()
-    }
+    last.map(|pair| pair[1].as_str())
 }
 
 /// Whether one of `names` is among `options`. QEMU takes one dash or two.
@@ -241,6 +236,7 @@ mod tests {
             reset_log: Path::new("reset.log"),
             memory: Some(Path::new("memory")),
             gdb: false,
+            size: 512 << 20,
             options: &options,
         });
         command
@@ -278,14 +274,14 @@ mod tests {
 
     #[test]
     fn the_file_of_the_memory_is_as_large_as_the_memory() {
-        for (options, size) in [
-            (&[][..], "512M"),
-            (&["-m", "64", "--m", "1G"], "1G"),
-            (&["-m", "256"], "256M"),
-            (&["-m", "size=2G,slots=2"], "2G"),
+        for (options, mib) in [
+            (&[][..], 512u64),
+            (&["-m", "64", "--m", "1G"], 1024),
+            (&["-m", "256"], 256),
+            (&["-m", "size=2G,slots=2"], 2048),
         ] {
             let object = &values(&arguments(options), "-object")[0];
-            assert!(object.contains(&format!("size={size},")), "{object}");
+            assert!(object.contains(&format!("size={},", mib << 20)), "{object}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! is handed to QEMU, which makes it raw; any other input goes through
 //! [`Console::feed`].
 
+use std::env;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 use crate::command_line::{self, SCRIPT};
 use crate::console::{Console, Output};
@@ -21,10 +22,11 @@ use crate::error::{Doing, Error, Result};
 use crate::files::Files;
 use crate::follow::Follower;
 use crate::image::Image;
+use crate::memory::{self, Need};
 use crate::options::Options;
 use crate::progress::Spinner;
-use crate::qemu::{Boot, Qemu};
-use crate::rootfs::Owners;
+use crate::qemu::{self, Boot, Qemu};
+use crate::rootfs::{Owners, system};
 use crate::trace::Trace;
 use crate::verdict::{Verdict, Word};
 use crate::workspace::Workspace;
@@ -91,7 +93,7 @@ impl Session {
         output: Output,
     ) -> Result<Self> {
         let files = Files::new(workspace)?;
-        let mut command = command(qemu, image, options, &input, &files)?;
+        let mut command = command(workspace, qemu, image, options, &input, &files)?;
         let terminal = match input {
             Input::Terminal => {
                 command.stdin(Stdio::inherit());
@@ -270,6 +272,7 @@ impl Drop for Session {
 
 /// The command that boots, with a root file system of its own where it needs one.
 fn command(
+    workspace: &Workspace,
     qemu: &Qemu,
     image: &Image,
     options: &Options,
@@ -287,10 +290,19 @@ fn command(
     if let Some(records) = options.trace {
         parameters.push(("trace".into(), records.to_string()));
     }
-    let line = command_line::build(&parameters, options.exec.as_deref())?;
-    let mut initramfs = &image.initramfs;
-    if !options.overlays.is_empty() || line.script.is_some() {
-        let mut tree = image.tree.clone();
+    let system = system::load(workspace, options, &image.tree)?;
+    let is_given = |key: &str| parameters.iter().any(|(given, _)| given == key);
+    let mut init = Vec::new();
+    if !is_given("rdinit") {
+        init = init_options(input, system.is_some());
+        if system.is_some() {
+            parameters.push(("rdinit".into(), format!("/{}/init", system::TOOLS)));
+        }
+    }
+    let line = command_line::build(&parameters, &init, options.exec.as_deref())?;
+    let (mut initramfs, mut need) = (&image.initramfs, image.need);
+    if !options.overlays.is_empty() || line.script.is_some() || system.is_some() {
+        let mut tree = system.unwrap_or_else(|| image.tree.clone());
         if let Some(script) = line.script {
             tree.program(SCRIPT, script)?;
         }
@@ -304,7 +316,10 @@ fn command(
             tree.lay_folder(dir, Owners::Root)?;
         }
         initramfs = &files.initramfs;
-        tree.pack(initramfs)?;
+        need = Need::of(&tree, tree.pack(initramfs)?);
+    }
+    if let Some(given) = qemu::chosen_memory(&options.qemu).and_then(memory::bytes) {
+        need.check(given)?;
     }
     let mut command = qemu.command(&Boot {
         kernel: &image.kernel,
@@ -314,10 +329,34 @@ fn command(
         reset_log: &files.reset_log,
         memory: options.trace.map(|_| files.memory.as_path()),
         gdb: options.gdb,
+        size: need.size(),
         options: &options.qemu,
     });
     end_with_parent(&mut command);
     Ok(command)
+}
+
+/// What the first process is told of the terminal, and of a distribution's folders.
+fn init_options(input: &Input, is_distribution: bool) -> Vec<String> {
+    let mut options = Vec::new();
+    let mut set = |name: &str, value: &str| {
+        options.extend(["--env".into(), format!("{name}={value}")]);
+    };
+    if is_distribution {
+        set("PATH", system::PATH);
+        set("HOME", "/root");
+    }
+    if matches!(input, Input::Terminal) {
+        match env::var("TERM") {
+            Ok(term) if !term.contains(['"', ' ']) => set("TERM", &term),
+            _ => {}
+        }
+        if let Ok(size) = tcgetwinsize(io::stdin()) {
+            let size = format!("{}x{}", size.ws_row, size.ws_col);
+            options.extend(["--size".into(), size]);
+        }
+    }
+    options
 }
 
 /// Lets the system end the child when the thread that starts it ends: a machine

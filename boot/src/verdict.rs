@@ -42,6 +42,8 @@ pub enum Verdict {
     OutputClosed,
     /// QEMU's exit status and the kernel's log do not fit together.
     Confused(String),
+    /// The kernel could not load the whole root file system and started nothing; its line.
+    NotLoaded(String),
     /// QEMU itself failed, or was killed.
     QemuFailed(ExitStatus),
 }
@@ -53,6 +55,9 @@ impl Verdict {
     pub fn of(status: ExitStatus, log: &str, word: Word) -> Self {
         let log = Ending::parse(log);
         match status.code() {
+            Some(POWERED_OFF) if log.not_loaded.is_some() => {
+                Self::NotLoaded(log.not_loaded.unwrap_or_default().to_owned())
+            }
             Some(POWERED_OFF) => match (log.audit, log.power_off) {
                 (Some(audit), Some(status)) if audit.starts_with("clean") => {
                     Self::PoweredOff(status)
@@ -90,7 +95,7 @@ impl Verdict {
             | Self::TripleFault
             | Self::CutOff
             | Self::Confused(_) => KERNEL_FAILED,
-            Self::QemuFailed(_) => 69,
+            Self::NotLoaded(_) | Self::QemuFailed(_) => 69,
         }
     }
 
@@ -116,6 +121,10 @@ impl fmt::Display for Verdict {
             }
             Self::OutputClosed => f.write_str("stopped: the standard output was closed"),
             Self::Confused(what) => write!(f, "the kernel {what}"),
+            Self::NotLoaded(why) => write!(
+                f,
+                "the kernel could not load the root file system: {why}; more memory (-- -m SIZE) may do"
+            ),
             Self::QemuFailed(status) => write!(f, "QEMU failed ({status})"),
         }
     }
@@ -141,6 +150,8 @@ struct Ending<'a> {
     power_off: Option<u8>,
     /// What follows `PANIC: `.
     panic: Option<&'a str>,
+    /// What follows `the initramfs is not complete: `.
+    not_loaded: Option<&'a str>,
 }
 
 impl<'a> Ending<'a> {
@@ -151,6 +162,8 @@ impl<'a> Ending<'a> {
                 ending.audit = Some(audit);
             } else if let Some(status) = text.strip_prefix("power-off: status ") {
                 ending.power_off = status.parse().ok();
+            } else if let Some(why) = text.strip_prefix("the initramfs is not complete: ") {
+                ending.not_loaded = Some(why);
             } else if let Some(panic) = text.strip_prefix("PANIC:") {
                 // The first panic is the cause of those after it.
                 ending.panic = ending.panic.or(Some(panic.trim()));
@@ -217,6 +230,13 @@ mod tests {
             );
         }
         assert_eq!(verdict(35, log).exit_code(), KERNEL_FAILED);
+    }
+
+    #[test]
+    fn a_root_file_system_that_is_not_whole_is_no_command_that_failed() {
+        let log = format!("[ 0.1 cpu0 ERROR] the initramfs is not complete: /big: ENOMEM\n{CLEAN}");
+        assert_eq!(verdict(33, &log), Verdict::NotLoaded("/big: ENOMEM".into()));
+        assert_eq!(verdict(33, &log).exit_code(), 69);
     }
 
     #[test]

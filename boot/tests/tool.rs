@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -104,6 +105,116 @@ fn a_reader_who_leaves_ends_the_machine() {
     assert_eq!(child.wait().expect("its end").code(), Some(141));
 }
 
+/// A folder that is not there yet.
+fn new_folder(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&root);
+    fs::create_dir_all(&root).expect("a folder");
+    root
+}
+
+/// The tree has no shell: ours is there beside what it has.
+#[test]
+fn a_tree_with_merged_usr_is_the_root_and_our_programs_stay_in_their_folder() {
+    let root = new_folder("rootfs");
+    fs::create_dir_all(root.join("usr/bin")).expect("a folder");
+    symlink("usr/bin", root.join("bin")).expect("a link");
+    fs::write(root.join("usr/bin/motd"), "merged\n").expect("a file");
+    let root = root.to_str().expect("a name");
+    let command = "cat /bin/motd; echo $HOME; ls /bin /usr/lib/cowfork/bin";
+    let (output, _) = output(&[
+        "run",
+        "--timeout",
+        "120",
+        "--rootfs",
+        root,
+        "--exec",
+        command,
+    ]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.starts_with("merged\n/root\n/bin:\nmotd\n"), "{text}");
+    assert!(text.contains("forkbench\n"), "{text}");
+}
+
+/// Where the host's Debian packages can be had.
+#[test]
+fn debians_bash_runs_unmodified() {
+    let command = "bash -c 'printf %s- {1..3} | rev; echo'";
+    let arguments = [
+        "run",
+        "--timeout",
+        "120",
+        "--packages",
+        "bash",
+        "--exec",
+        command,
+    ];
+    let (output, errors) = output(&arguments);
+    if errors.contains("cannot be had") {
+        println!("not checked: there are no Debian packages to be had here");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0));
+    let version = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        version.starts_with("5.") || version.starts_with("6."),
+        "{version}"
+    );
+}
+
+#[test]
+fn an_overlay_with_merged_usr_takes_the_built_in_programs_along() {
+    let overlay = new_folder("merged-overlay");
+    fs::create_dir_all(overlay.join("usr/bin")).expect("a folder");
+    symlink("usr/bin", overlay.join("bin")).expect("a link");
+    fs::write(overlay.join("usr/bin/motd"), "merged\n").expect("a file");
+    let overlay = overlay.to_str().expect("a name");
+    let command = "cat /bin/motd; /usr/bin/echo moved";
+    let arguments = [
+        "run",
+        "--timeout",
+        "120",
+        "--overlay",
+        overlay,
+        "--exec",
+        command,
+    ];
+    let (output, _) = output(&arguments);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout, b"merged\nmoved\n");
+}
+
+#[test]
+fn an_overlay_that_does_not_fit_is_an_error_with_the_memory_that_would_do() {
+    let overlay = new_folder("large-overlay");
+    let large = fs::File::create(overlay.join("large")).expect("a file");
+    large.set_len(200 << 20).expect("a size");
+    let overlay = overlay.to_str().expect("a name");
+    let run = [
+        "run",
+        "--timeout",
+        "120",
+        "--overlay",
+        overlay,
+        "--exec",
+        "wc -c /large",
+    ];
+    let (refused, errors) = output(&[&run[..], &["--", "-m", "128M"]].concat());
+    assert_eq!(refused.status.code(), Some(69));
+    assert!(refused.stdout.is_empty());
+    let advice = errors.lines().last().unwrap_or_default();
+    let size = advice.strip_prefix("Give the machine more: -- -m ");
+    let size = size.expect("the size that would do");
+
+    // Without a size the tool takes it by itself.
+    for options in [&[][..], &["--", "-m", size]] {
+        let (output, _) = output(&[&run[..], options].concat());
+        assert_eq!(output.status.code(), Some(0), "{options:?}");
+        assert_eq!(output.stdout, b"209715200 /large\n");
+    }
+}
+
 /// A kernel and a first program that are quickly built, and never started.
 const PROGRAM: &str = "\
 #![no_std]
@@ -122,8 +233,7 @@ extern \"C\" fn _start() -> ! {
 
 /// A small checkout in a folder of its own. The tool was compiled from another one.
 fn other_checkout(name: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&root);
+    let root = new_folder(name);
     let write = |path: &str, text: &str| {
         let path = root.join(path);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");

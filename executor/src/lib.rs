@@ -4,7 +4,7 @@
 //! # Principles
 //!
 //! - The machine comes in through one trait, [`Platform`]: which CPU is this,
-//!   what time is it, arm a timer, kick a CPU, halt.
+//!   what time is it, arm a timer, wake a CPU, halt.
 //! - A task is one allocation, and neither a wake-up nor waiting allocates:
 //!   queues, timers and the waiters of a lock are links inside tasks and
 //!   futures. No queue is ever full, and no wake-up fails for want of memory.
@@ -15,7 +15,7 @@
 //!   `lean` an executor may do without them.
 //! - Per-CPU first: a task is woken on the CPU where it last ran, and stolen
 //!   when a neighbour is idle.
-//! - A CPU without work halts. A halted CPU gets one kick, a busy one none, and
+//! - A CPU without work halts. A halted CPU gets one reschedule IPI, a busy one none, and
 //!   an idle one has no tick.
 //! - All that waits can be dropped while it waits: every primitive here is
 //!   cancellation-safe, and says what that means for it.
@@ -57,7 +57,7 @@
 //!   timers and each primitive's hand-over through all interleavings; see
 //!   there for the command, and for the fault that makes each model fail.
 //! - `tests/machine.rs`: the executor on a machine that is a script, which
-//!   notes what is asked of it: kicks, timers, halts.
+//!   notes what is asked of it: wake-ups of CPUs, timers, halts.
 //! - `tests/stress.rs`: 1, 2, 4 and 8 host threads. `tests/channels.rs` and
 //!   `time/tests.rs`: any sequence of operations against plain reference
 //!   models.

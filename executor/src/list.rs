@@ -1,5 +1,5 @@
 //! An intrusive doubly linked list: the nodes live in tasks and futures, so
-//! that enrolling never allocates and leaving takes constant time.
+//! that neither entering nor leaving allocates, and both take constant time.
 //!
 //! The list does not own its nodes and knows nothing of locks: each user says
 //! which lock guards its list and the links of its nodes.
@@ -44,7 +44,7 @@ pub(crate) unsafe trait Linked: Sized {
     unsafe fn links(node: NonNull<Self>) -> NonNull<Links<Self>>;
 }
 
-/// A list of nodes that somebody else owns.
+/// A list of nodes that it does not own.
 pub(crate) struct List<T: Linked> {
     head: Option<NonNull<T>>,
     tail: Option<NonNull<T>>,
@@ -139,11 +139,6 @@ impl<T: Linked> List<T> {
         }
     }
 
-    /// Calls `visit` on each node, from the first to the last.
-    pub(crate) fn for_each(&self, visit: impl FnMut(NonNull<T>)) {
-        self.iter().for_each(visit);
-    }
-
     /// The nodes, from the first to the last.
     pub(crate) fn iter(&self) -> impl Iterator<Item = NonNull<T>> + '_ {
         let mut cursor = self.head;
@@ -165,11 +160,6 @@ impl<T: Linked> List<T> {
         // SAFETY: the node is in this list, hence alive; a shared borrow of the list is only had
         // with the lock held.
         unsafe { (*pointers(node)).next }
-    }
-
-    /// Moves all nodes of this list into a new one.
-    pub(crate) fn take(&mut self) -> Self {
-        core::mem::replace(self, Self::new())
     }
 }
 

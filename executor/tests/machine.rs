@@ -127,7 +127,7 @@ fn an_idle_cpu_arms_its_timer_for_the_nearest_deadline_and_else_not() {
     script.asked();
 
     // Nothing to wait for: no timer is armed, and the machine sleeps until
-    // somebody comes.
+    // a notification comes.
     let notify = Arc::new(Notify::new());
     let come = notify.clone();
     script.without_timer(move || come.notify_one());
@@ -179,7 +179,7 @@ fn a_timer_that_goes_off_early_is_armed_again() {
 }
 
 #[test]
-fn a_halted_cpu_is_kicked_once_and_a_busy_one_not() {
+fn a_halted_cpu_is_woken_once_and_a_busy_one_not() {
     let (script, executor) = machine(2);
     let queue = Arc::new(Notify::new());
     // Two tasks that belong on CPU 1.
@@ -189,11 +189,11 @@ fn a_halted_cpu_is_kicked_once_and_a_busy_one_not() {
             executor.spawn_on(1, "task", async move { queue.notified().await })
         })
         .collect();
-    assert_eq!(script.asked(), [], "nobody is halted yet");
+    assert_eq!(script.asked(), [], "no CPU is halted yet");
     let (other, inner) = (queue.clone(), executor.clone());
     let wakes = script.clone();
     script.without_timer(move || {
-        // CPU 1 is halted now. CPU 0 wakes both tasks, and it is kicked once.
+        // CPU 1 is halted now. CPU 0 wakes both tasks, and it is woken once.
         CPU.set(0);
         wakes.asked();
         other.notify_waiters();
@@ -260,7 +260,7 @@ fn share_work_shows_a_woken_task_to_others() {
         inner.share_work();
         assert_eq!(played.asked(), [Asked::WakeCpu(1)]);
         inner.share_work();
-        assert_eq!(played.asked(), [], "one kick is enough");
+        assert_eq!(played.asked(), [], "one wake-up is enough");
         CPU.set(1);
         ended.notify_one();
     });
@@ -297,6 +297,120 @@ fn background_work_has_a_share_and_no_more() {
     }));
     let background = counts[1].load(SeqCst);
     assert!((100..200).contains(&background), "{background} of 1,000");
+}
+
+/// Spawns with `spawn`, and then from outside all CPUs; that one runs within two rounds of the
+/// worker's turns.
+fn an_outside_spawn_runs_beside(spawn: impl FnOnce(&Executor<Script>)) {
+    let (_, executor) = machine(1);
+    spawn(&executor);
+    play(&executor, 0);
+    CPU.set(usize::MAX);
+    let outside = executor.spawn("outside", async {});
+    CPU.set(0);
+    let before = executor.counters(0).unwrap().polls;
+    executor.block_on(poll_fn(|context| {
+        context.waker().wake_by_ref();
+        let polls = executor.counters(0).unwrap().polls - before;
+        if outside.is_finished() || polls > 1_000 {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }));
+    let polls = executor.counters(0).unwrap().polls - before;
+    assert!(polls <= 33, "after {polls} polls");
+}
+
+async fn yield_for_ever() {
+    loop {
+        yield_now().await;
+    }
+}
+
+#[test]
+fn an_outside_spawn_has_its_turn_beside_a_background_task() {
+    an_outside_spawn_runs_beside(|executor| {
+        executor.spawn("interactive", yield_for_ever()).detach();
+        executor
+            .spawn_background("background", yield_for_ever())
+            .detach();
+    });
+}
+
+#[test]
+fn an_outside_spawn_has_its_turn_beside_a_pinned_task() {
+    an_outside_spawn_runs_beside(|executor| {
+        executor.spawn("interactive", yield_for_ever()).detach();
+        executor.spawn_on(0, "pinned", yield_for_ever()).detach();
+    });
+}
+
+#[test]
+fn an_outside_spawn_has_its_turn_beside_more_tasks_than_the_ring_holds() {
+    an_outside_spawn_runs_beside(|executor| {
+        for _ in 0..1_500 {
+            executor.spawn("interactive", yield_for_ever()).detach();
+        }
+    });
+}
+
+#[test]
+fn an_outside_spawn_has_its_turn_beside_tasks_that_wake_each_other() {
+    an_outside_spawn_runs_beside(|executor| {
+        let ends = Arc::new([Notify::new(), Notify::new()]);
+        for index in 0..2 {
+            let ends = ends.clone();
+            let player = async move {
+                loop {
+                    ends[1 - index].notify_one();
+                    ends[index].notified().await;
+                }
+            };
+            executor.spawn("player", player).detach();
+        }
+    });
+}
+
+#[test]
+fn an_outside_spawn_has_its_turn_beside_all_of_them() {
+    an_outside_spawn_runs_beside(|executor| {
+        for _ in 0..1_500 {
+            executor.spawn("interactive", yield_for_ever()).detach();
+        }
+        executor.spawn_on(0, "pinned", yield_for_ever()).detach();
+        executor
+            .spawn_background("background", yield_for_ever())
+            .detach();
+    });
+}
+
+#[test]
+fn every_class_has_its_turn_beside_all_the_others() {
+    let (_, executor) = machine(1);
+    let polls = Arc::new([const { AtomicUsize::new(0) }; 3]);
+    let count = |class: usize| {
+        let polls = polls.clone();
+        async move {
+            loop {
+                polls[class].fetch_add(1, SeqCst);
+                yield_now().await;
+            }
+        }
+    };
+    executor.spawn("interactive", count(0)).detach();
+    executor.spawn_background("background", count(1)).detach();
+    executor.spawn_on(0, "pinned", count(2)).detach();
+    executor.block_on(poll_fn(|context| {
+        context.waker().wake_by_ref();
+        if executor.counters(0).unwrap().polls < 1_600 {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    }));
+    let counts: Vec<_> = polls.iter().map(|count| count.load(SeqCst)).collect();
+    assert!(counts.iter().all(|&count| count >= 150), "{counts:?}");
 }
 
 #[test]
@@ -444,7 +558,7 @@ fn missed_ticks_are_made_up_for_as_asked() {
         let ticks = executor.block_on(async move {
             let mut interval = inner.interval(100 * ms).with_missed_ticks(missed);
             let mut ticks = vec![interval.tick().await / ms];
-            // Nobody asks until 350 ms have passed.
+            // No task asks until 350 ms have passed.
             script.0.now.store(350 * ms, SeqCst);
             while ticks.len() < 5 {
                 ticks.push(interval.tick().await / ms);
@@ -511,7 +625,7 @@ fn a_task_that_is_kept_to_some_cpus_runs_on_no_other() {
         executor.spawn("kept", kept)
     };
     let ran = || std::mem::take(&mut *ran.lock().unwrap());
-    // It begins on CPU 0, which it leaves at once. Nobody may steal it.
+    // It begins on CPU 0, which it leaves at once. No CPU may steal it.
     play(&executor, 0);
     assert_eq!(ran(), []);
     play(&executor, 2);

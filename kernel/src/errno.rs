@@ -3,7 +3,7 @@
 //! Layers below the system calls have error enums of their own; they become an
 //! [`Errno`] at one place, the edge of the system call.
 
-use crate::memory::AccessError;
+use crate::memory::{AccessError, OutOfMemory, PageError};
 use linux_raw_sys::errno;
 
 /// A Linux error number (positive), as `errno(3)` lists them.
@@ -45,6 +45,22 @@ impl Errno {
     /// The value a system call returns in `rax` for this error.
     pub fn to_return(self) -> usize {
         (self.0 as usize).wrapping_neg()
+    }
+}
+
+impl From<OutOfMemory> for Errno {
+    fn from(_: OutOfMemory) -> Errno {
+        Errno::ENOMEM
+    }
+}
+
+impl From<PageError> for Errno {
+    fn from(error: PageError) -> Errno {
+        match error {
+            PageError::BeyondEnd => Errno::EINVAL,
+            PageError::OutOfMemory => Errno::ENOMEM,
+            PageError::NoSpace => Errno::ENOSPC,
+        }
     }
 }
 

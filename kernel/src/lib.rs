@@ -6,7 +6,7 @@
 //!    the end of its time slice returns to the poll. System calls are `async fn`s. There
 //!    is one kernel stack per CPU, none per thread.
 //! 2. **An address space is a persistent tree.** `fork` copies the root and takes one
-//!    reference on each table below. A write fault un-shares the path from the root to
+//!    reference on each table below. A write fault breaks COW on the path from the root to
 //!    the page, one level at a time.
 //! 3. **What can wait, waits outside the fault.** TLB shootdown and dropping of
 //!    references are queued; nobody spins for another CPU.

@@ -2,7 +2,7 @@
 //! clock: `selftest=executor` on the command line runs it before the first program.
 //!
 //! The crate's own tests have the same aims on host threads; here each part is about what
-//! only the machine has: halts that a kick has to end, timers of several CPUs, and per-CPU
+//! only the machine has: halts that an IPI has to end, timers of several CPUs, and per-CPU
 //! queues that rely on interrupts being masked. Each part counts what it does, so that what
 //! is lost shows (rule E2), and has a limit of time, so that a lost wake-up is a report and
 //! no hang. A property that does not hold is a panic that names it.

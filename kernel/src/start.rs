@@ -15,6 +15,9 @@ use alloc::vec::Vec;
 const EXIT_CLEAN: u8 = 0x10;
 const EXIT_AUDIT_FAILED: u8 = 0x11;
 
+/// The exit status where there was no first program.
+const NOT_STARTED: u8 = 127;
+
 /// Starts everything. `arch` declares it (`arch/upward.rs`) and calls it on the first CPU.
 #[unsafe(no_mangle)]
 fn kernel_start(boot: BootInfo) -> ! {
@@ -41,10 +44,12 @@ fn kernel_start(boot: BootInfo) -> ! {
         fs::tty::console().make_stream();
     }
     fs::tty::start(signal_group);
-    match fs::start(fs::tree(), boot.initramfs) {
-        Ok(()) => {}
-        Err(error) => log::error!("the initramfs is not complete: {error:?}"),
+    let loaded = fs::start(fs::tree(), boot.initramfs);
+    if let Err(error) = &loaded {
+        log::error!("the initramfs is not complete: {error}");
     }
+    let (size, nodes) = (line.get("tmpfs_size"), line.get("tmpfs_nodes"));
+    fs::limits::set(fs::tree(), size, nodes);
     if let Some(symbols) = symbols(boot.initramfs) {
         kernel_panic::set_symbols(symbols);
     }
@@ -57,8 +62,9 @@ fn kernel_start(boot: BootInfo) -> ! {
     for cpu in 0..arch::cpu_count() {
         drop(sched::executor().spawn_on(cpu, "reclaim", memory::run_reclaimer()));
     }
+    drop(sched::executor().spawn("dead maps", memory::run_dead_maps()));
     drop(sched::executor().spawn_background("zero", memory::run_zeroed_pool()));
-    drop(sched::executor().spawn("kernel", whole_life(line)));
+    drop(sched::executor().spawn("kernel", whole_life(line, loaded.is_ok())));
     arch::start_cpus(worker);
     worker()
 }
@@ -86,8 +92,12 @@ fn worker() -> ! {
     arch::halt()
 }
 
-/// From the first program to power-off.
-async fn whole_life(line: CommandLine) {
+/// From the first program to power-off. With half of its files missing no program is started.
+async fn whole_life(line: CommandLine, is_loaded: bool) {
+    if !is_loaded {
+        power_off(ExitStatus::Code(NOT_STARTED)).await;
+        return;
+    }
     match line.get("selftest") {
         Some("panic") => panic!("the parameter selftest=panic asks for a panic"),
         Some("stuck") => drop(sched::executor().spawn("stuck", stuck())),
@@ -97,6 +107,9 @@ async fn whole_life(line: CommandLine) {
     }
     if let Some(which) = line.get("fail_allocation") {
         fail_allocations(which);
+    }
+    if line.get("fail_heap").is_some() {
+        memory::reach_heap();
     }
     if line.get("fail_nth").is_some() {
         process::allow_failing();
@@ -108,7 +121,7 @@ async fn whole_life(line: CommandLine) {
         Ok(init) => init.wait_for_end().await,
         Err(error) => {
             log::error!("{path} cannot be started: {error:?}");
-            ExitStatus::Code(127)
+            ExitStatus::Code(NOT_STARTED)
         }
     };
     power_off(status).await

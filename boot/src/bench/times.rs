@@ -11,6 +11,7 @@ use crate::bench::results::{self, Results};
 use crate::bench::round::{Machine, fair_cpu};
 use crate::bench::{document, html, json};
 use crate::error::Result;
+use crate::memory;
 use crate::progress::step;
 use crate::qemu;
 use crate::workspace::Workspace;
@@ -180,10 +181,8 @@ fn qemu_options(own: &[String], memory: &str) -> Vec<String> {
 /// What is not free, from what is free and what the machine has: the kernel itself,
 /// its tables, the root file system, the shell.
 fn add_memory_in_use(report: &mut Report, qemu: &[String]) {
-    let total = qemu
-        .windows(2)
-        .rfind(|pair| pair[0].trim_start_matches('-') == "m");
-    let total = total.and_then(|pair| kibibytes(&pair[1]));
+    let total = qemu::chosen_memory(qemu).and_then(memory::bytes);
+    let total = total.map(|bytes| bytes as f64 / 1024.0);
     if let (Some(total), Some(free)) = (total, report.get("memory.free"))
         && total > free.median()
     {
@@ -197,17 +196,6 @@ fn add_memory_in_use(report: &mut Report, qemu: &[String]) {
             quantiles: vec![(500, used)],
         });
     }
-}
-
-/// A size as QEMU's `-m` takes it; `None` for what is more than that.
-fn kibibytes(size: &str) -> Option<f64> {
-    let digits = size.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-    let factor = match &size[digits.len()..] {
-        "" | "M" | "m" => 1024.0,
-        "G" | "g" => 1024.0 * 1024.0,
-        _ => return None,
-    };
-    Some(digits.parse::<f64>().ok()? * factor)
 }
 
 #[cfg(test)]
@@ -260,13 +248,5 @@ mod tests {
         let used = report.get("memory.used").expect("the metric");
         assert_eq!(used.median(), 576.0);
         assert!(report.get("memory.free").is_none());
-    }
-
-    #[test]
-    fn sizes_as_qemu_takes_them() {
-        assert_eq!(kibibytes("512"), Some(512.0 * 1024.0));
-        assert_eq!(kibibytes("64M"), Some(64.0 * 1024.0));
-        assert_eq!(kibibytes("2G"), Some(2.0 * 1024.0 * 1024.0));
-        assert_eq!(kibibytes("1G,slots=2"), None);
     }
 }

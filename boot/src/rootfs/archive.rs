@@ -39,14 +39,14 @@ const S_IFREG: u32 = 0o100_000;
 const S_IFLNK: u32 = 0o120_000;
 
 impl Tree {
-    /// Writes the archive into the file at `path`.
-    pub fn pack(&self, path: &Path) -> Result<()> {
+    /// Writes the archive into the file at `path`, and says how long it is.
+    pub fn pack(&self, path: &Path) -> Result<u64> {
         let file = File::create(path).on("create", path)?;
         self.write(BufWriter::new(file))
             .on("write the root file system into", path)
     }
 
-    fn write(&self, to: impl Write) -> io::Result<()> {
+    fn write(&self, to: impl Write) -> io::Result<u64> {
         let mut archive = Archive {
             to,
             offset: 0,
@@ -68,7 +68,8 @@ impl Tree {
             archive.put(self, path, entry).map_err(of_path)?;
         }
         cpio::newc::trailer(&mut archive.to)?;
-        archive.to.flush()
+        archive.to.flush()?;
+        Ok(archive.offset)
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::left_out::LeftOut;
 use super::tree::{Attributes, Contents, Entry, Tree};
 use crate::error::{Doing, Result};
 use crate::progress::note;
@@ -30,6 +31,7 @@ impl Tree {
             own_uid: rustix::process::geteuid().as_raw(),
             own_gid: rustix::process::getegid().as_raw(),
             names: HashMap::new(),
+            left_out: LeftOut::default(),
         };
         layer.lay("", dir)
     }
@@ -42,6 +44,7 @@ struct Layer<'a> {
     own_gid: u32,
     /// The first name of each file that has several, by device and number.
     names: HashMap<(u64, u64), String>,
+    left_out: LeftOut,
 }
 
 impl Layer<'_> {
@@ -91,7 +94,7 @@ impl Layer<'_> {
             };
             self.tree.put(&inside, Entry::file(contents, attributes))
         } else {
-            note(&format!("left out: {}: a special file", path.display()));
+            self.left_out.add(&inside);
             Ok(())
         }
     }

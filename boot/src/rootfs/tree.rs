@@ -5,7 +5,7 @@
 //! `bin/x` is put into `usr/bin`. Trees of distributions rely on that ("merged /usr"), and
 //! the kernel's loader does not have to: no path in a finished tree leads through a link.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(super) enum Kind {
 }
 
 /// What is in a file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Contents {
     Bytes(Vec<u8>),
     /// A part of a file of the host, which is read when the tree is packed.
@@ -123,6 +123,33 @@ impl Tree {
         self.put(path, Entry::file(contents, Attributes::of_root(0o755)))
     }
 
+    /// Puts a symbolic link at `path`.
+    pub fn link(&mut self, path: &str, target: &str) -> Result<()> {
+        self.put(path, Entry::link(target.into(), Attributes::of_root(0o777)))
+    }
+
+    /// Puts what is at `from` at `to` as well, as a file of its own. Nothing where there is
+    /// nothing.
+    pub fn copy(&mut self, from: &str, to: &str) -> Result<()> {
+        let place = self.resolve(from, Last::Follow)?;
+        match self.entries.get(&place).cloned() {
+            Some(Entry {
+                kind: Kind::File(contents),
+                attributes,
+            }) => self.put(to, Entry::file(Contents::clone(&contents), attributes)),
+            Some(entry) => self.put(to, entry),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes `path` an empty folder.
+    pub fn clear(&mut self, path: &str) -> Result<()> {
+        let place = self.resolve(path, Last::Keep)?;
+        self.take_inside(&place);
+        self.entries.remove(&place);
+        self.dir(&place)
+    }
+
     /// Whether `path` leads to a file or folder, through links or not.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
@@ -130,14 +157,21 @@ impl Tree {
         place.is_ok_and(|place| place.is_empty() || self.entries.contains_key(&place))
     }
 
-    /// The bytes of all files.
+    /// The bytes of all files; of those with several names, once.
     #[must_use]
     pub fn length(&self) -> u64 {
+        let mut seen = HashSet::new();
         let files = self.entries.values().filter_map(|entry| match &entry.kind {
-            Kind::File(contents) => Some(contents.length()),
+            Kind::File(contents) if seen.insert(Arc::as_ptr(contents)) => Some(contents.length()),
             _ => None,
         });
         files.sum()
+    }
+
+    /// How many files, folders and links there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.entries.len()
     }
 
     /// Puts `entry` at `path`, over what is there.

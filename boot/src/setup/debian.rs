@@ -108,6 +108,38 @@ impl Mirror {
         format!("{}-backports", self.codename)
     }
 
+    /// Downloads the packages `names` of this machine's suite, all that they depend on, and
+    /// the essential ones. `dir` is a folder of ours. `None` when they cannot be had.
+    pub fn download(&self, names: &[String], dir: &Path) -> Result<Option<Vec<PathBuf>>> {
+        let apt = Apt::new(self, &self.codename, dir)?;
+        if !apt.run("apt-get", &["update"])? {
+            return Ok(None);
+        }
+        let nothing = apt.dir.join("nothing-installed");
+        fs::write(&nothing, "").on("write", &nothing)?;
+        let empty = apt.dir.join("empty/partial");
+        fs::create_dir_all(&empty).on("create", &empty)?;
+        let status = format!("Dir::State::status={}", nothing.display());
+        let mut arguments = vec!["-o", &status, "-o", "Debug::NoLocking=true"];
+        arguments.extend(["install", "--yes", "--no-install-recommends"]);
+        arguments.extend(names.iter().map(String::as_str));
+        arguments.extend(ALWAYS);
+
+        // With a cache that has nothing it lists everything.
+        let empty = format!("Dir::Cache::archives={}", apt.dir.join("empty").display());
+        let mut list = apt.command("apt-get");
+        list.args(["-o", &empty, "--print-uris"]).args(&arguments);
+        let listed = list.stdout(Stdio::piped()).output().doing("run apt-get")?;
+        if !listed.status.success()
+            || !apt.run("apt-get", &[&["--download-only"], &*arguments].concat())?
+        {
+            return Ok(None);
+        }
+        let archives = apt.dir.join("cache/archives");
+        let files = file_names(&String::from_utf8_lossy(&listed.stdout));
+        Ok(Some(files.iter().map(|name| archives.join(name)).collect()))
+    }
+
     /// Unpacks the packages `names`, in versions that start with `version`, from
     /// the first of `suites` that has them all. `dir` is a folder of ours; the
     /// value is the root that they were unpacked under. `None` when they cannot
@@ -148,6 +180,10 @@ impl Mirror {
 fn is_debian(suite: &str, codename: &str) -> bool {
     suite == codename || ["stable", "testing", "unstable", "sid"].contains(&suite)
 }
+
+/// What a system has beside what is asked for: the essential packages, of which apt calls
+/// itself one, and the small one of two that say how `/usr` is laid out.
+const ALWAYS: [&str; 2] = ["?and(?essential,?not(?exact-name(apt)))", "usr-is-merged"];
 
 /// Apt with one suite, and lists of its own.
 struct Apt {
@@ -242,6 +278,14 @@ impl Apt {
     }
 }
 
+/// The names of the files in what `apt-get --print-uris` prints: lines of an address in
+/// quotes, the name, and more.
+fn file_names(uris: &str) -> Vec<String> {
+    let lines = uris.lines().filter(|line| line.starts_with('\''));
+    let names = lines.filter_map(|line| line.split_whitespace().nth(1));
+    names.map(String::from).collect()
+}
+
 /// The first version that starts with `version` in what `apt-cache madison`
 /// prints, which is sorted, newest first.
 fn newest(madison: &str, version: &str) -> Option<String> {
@@ -286,6 +330,17 @@ mod tests {
         assert_eq!(mirror.signed_by.as_deref(), Some("/k.gpg"));
         let plain = "deb http://mirror.example/debian stable main\n";
         assert!(Mirror::in_one_line_format(plain, "bookworm").is_some());
+    }
+
+    #[test]
+    fn files_are_named_beside_their_addresses() {
+        let text = "Reading package lists...\n\
+                    'http://m/pool/b/bash_5.2.15-2+b7_amd64.deb' bash_5.2.15-2+b7_amd64.deb 1 MD5Sum:0\n\
+                    'http://m/l_1%3a2_all.deb' l_1%3a2_all.deb 7 SHA256:1\n";
+        assert_eq!(
+            file_names(text),
+            ["bash_5.2.15-2+b7_amd64.deb", "l_1%3a2_all.deb"]
+        );
     }
 
     #[test]

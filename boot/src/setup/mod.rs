@@ -4,6 +4,7 @@ mod apt;
 mod c_compilers;
 mod debian;
 mod newer_qemu;
+pub mod packages;
 mod qemu;
 mod rust_target;
 

@@ -17,6 +17,7 @@
 
 mod channels;
 mod locks;
+mod observers;
 mod parking;
 mod queues;
 mod task;

@@ -1,4 +1,4 @@
-//! The parking lot's waiters against those who choose, move and lose them.
+//! The parking lot's waiters against tasks that choose, move and lose them.
 
 use super::{counting, explore};
 use crate::facade::atomic::{AtomicUsize, Ordering};
@@ -13,18 +13,18 @@ use std::sync::Arc;
 
 /// With two buckets, each of these is in one of its own.
 #[derive(Clone, PartialEq, Eq)]
-struct Place(usize);
+struct Address(usize);
 
-impl Key for Place {
+impl Key for Address {
     fn hash(&self) -> usize {
         self.0
     }
 }
 
-const HERE: Place = Place(0);
-const THERE: Place = Place(1);
+const HERE: Address = Address(0);
+const THERE: Address = Address(1);
 
-type Lot = Arc<ParkingLot<Place>>;
+type Lot = Arc<ParkingLot<Address>>;
 
 fn lot() -> Lot {
     Arc::new(ParkingLot::new(2))
@@ -35,15 +35,18 @@ fn nothing_against() -> Result<(), ()> {
 }
 
 /// A future that has enrolled.
-fn parked<'a>(lot: &'a Lot, place: &Place) -> Pin<Box<impl Future<Output = Result<(), ()>> + 'a>> {
+fn parked<'a>(
+    lot: &'a Lot,
+    address: &Address,
+) -> Pin<Box<impl Future<Output = Result<(), ()>> + 'a>> {
     let (_, waker) = counting();
-    let mut park = Box::pin(lot.park(place.clone(), !0, nothing_against));
+    let mut park = Box::pin(lot.park(address.clone(), !0, nothing_against));
     let polled = park.as_mut().poll(&mut Context::from_waker(&waker));
     assert!(polled.is_pending());
     park
 }
 
-/// Who parks unless a value has changed is woken by who changes it and then unparks.
+/// A task that parks unless a value has changed is woken by a change that is followed by an unpark.
 ///
 /// Fault: `Park::enrol` makes the check before it locks the bucket.
 #[test]
@@ -67,7 +70,7 @@ fn a_park_against_unpark_loses_no_wake_up() {
     });
 }
 
-/// A choice of somebody who goes away passes to the next.
+/// A choice of a waiter that is dropped passes to the next.
 ///
 /// Fault: `Park::drop` does not unpark.
 #[test]
@@ -86,7 +89,7 @@ fn a_leaver_passes_its_choice_on() {
     });
 }
 
-/// Who leaves while it is moved is found where it is, and is in no list after that.
+/// A waiter that leaves while it is moved is found where it is, and is in no list after that.
 ///
 /// Fault: `Park::take_out` does not look again which bucket it is (the list is torn, and the model
 /// crashes).
@@ -106,7 +109,7 @@ fn a_leaver_is_found_where_it_was_moved() {
     });
 }
 
-/// Who is moved there and who is moved back at the same time is woken all the same: two buckets
+/// A waiter that is moved there and back at the same time is woken all the same: two buckets
 /// are locked in one order.
 ///
 /// Fault: `with_two` locks the first first.
@@ -122,8 +125,8 @@ fn moves_to_and_fro_do_not_block_each_other() {
         let back = lot.requeue(&THERE, &HERE, 0, 1, nothing_against).unwrap();
         let there = mover.join().unwrap().unwrap();
         assert_eq!(there.moved, 1);
-        let place = if back.moved == 1 { &HERE } else { &THERE };
-        assert_eq!(lot.unpark(place, 1, !0), 1);
+        let address = if back.moved == 1 { &HERE } else { &THERE };
+        assert_eq!(lot.unpark(address, 1, !0), 1);
         block_on(waiter.as_mut()).unwrap();
     });
 }

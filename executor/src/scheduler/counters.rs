@@ -2,7 +2,7 @@
 
 use crate::facade::atomic::{AtomicU64, Ordering};
 
-/// A counter with one writer, its CPU; anybody may read it.
+/// A counter with one writer, its CPU, and any number of readers.
 pub(super) struct Counter(AtomicU64);
 
 impl Counter {
@@ -31,8 +31,7 @@ pub(super) struct Tally {
     /// makes it negative (see [`Tally::read`]).
     pub(super) idle: Counter,
     pub(super) timers: Counter,
-    /// Sent from this CPU; by several threads for the entry that stands for
-    /// all that is no CPU.
+    /// Sent from this CPU.
     pub(super) resched_ipis: AtomicU64,
 }
 
@@ -90,7 +89,7 @@ pub struct Counters {
     pub steals: u64,
     /// Tasks brought home by them.
     pub stolen: u64,
-    /// Kicks sent to other CPUs.
+    /// Reschedule IPIs sent to other CPUs.
     pub resched_ipis: u64,
     /// Times halted, the halt that goes on included.
     pub parks: u64,

@@ -15,8 +15,9 @@ impl<P: Platform> Shared<P> {
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        // In `rest` the fence in `park` comes before; elsewhere sooner or later
-        // is enough.
+        // Relaxed: in `rest` the fence in `park` comes before this load, and the one in `wake`
+        // behind the store, so the load observes the stop or the CPU gets an IPI. Elsewhere it
+        // is enough that the store is observed in the end.
         self.stopping.load(Ordering::Relaxed)
     }
 
@@ -34,11 +35,11 @@ impl<P: Platform> Shared<P> {
             let task = unsafe { self.next_task(worker).or_else(|| self.steal(cpu, worker)) };
             if let Some(task) = task {
                 self.drop_task(cpu, worker, task);
-            } else if self.workers.iter().all(|w| w.tasks.with(|t| t.is_empty())) {
+            } else if self.workers.iter().all(|w| w.tasks.is_empty()) {
                 break;
             } else {
-                // Others are still at it, or polled a task before they saw
-                // that the executor stops, and it waits now.
+                // Another CPU is not done yet, or it polled a task before its load of `stopping`
+                // observed the stop, and that task waits now.
                 self.cancel_all();
                 crate::facade::spin_hint();
             }
@@ -53,35 +54,33 @@ impl<P: Platform> Shared<P> {
         self.poll(cpu, worker, task, now);
     }
 
-    /// Cancels all tasks; those that wait go into queues of their homes.
+    /// Cancels all tasks; those that wait go into queues of their owner CPUs.
     fn cancel_all(&self) {
         for worker in &self.workers {
-            worker.tasks.with(|tasks| {
-                tasks.for_each(|task| {
-                    // SAFETY: a task in the list has not completed, so it
-                    // lives.
-                    let header = unsafe { task.as_ref() };
-                    if !header.state.is_cancelled() && header.state.cancel() == Wake::Submit {
-                        // SAFETY: the bit was just set on an idle task.
-                        let task = unsafe { Runnable::new(task) };
-                        match task.header().class {
-                            Class::Pinned => worker.pinned.push(task),
-                            Class::Interactive | Class::Background => worker.inbox.push(task),
-                        }
+            worker.for_each_task(|task| {
+                // SAFETY: a task in the list is alive: it leaves the list before the executor's
+                // reference, which is the last to fall, is given up.
+                let header = unsafe { task.as_ref() };
+                if !header.state.is_cancelled() && header.state.cancel() == Wake::Submit {
+                    // SAFETY: the bit was just set on an idle task.
+                    let task = unsafe { Runnable::new(task) };
+                    match task.header().class {
+                        Class::Pinned => worker.push(Class::Pinned, task),
+                        _ => worker.push(Class::Interactive, task),
                     }
-                });
+                }
             });
         }
     }
 
-    /// Drops what is left when nobody runs the executor any more.
+    /// Drops what is left when no CPU runs the executor any more.
     ///
     /// Pinned tasks may hold what only their CPU may drop. If their worker has
     /// never come to its end they are leaked rather than dropped elsewhere.
     pub(super) fn drop_rest(&self) {
         self.cancel_all();
         loop {
-            // SAFETY: the executor is being dropped, so nobody runs it, and
+            // SAFETY: the executor is being dropped, so no CPU runs it, and
             // this thread of execution has all workers to itself.
             let slot = self
                 .workers
@@ -93,6 +92,11 @@ impl<P: Platform> Shared<P> {
                 .or_else(|| self.workers.iter().find_map(|w| w.inbox.pop().task()))
                 .or_else(|| self.workers.iter().find_map(|w| w.background.pop().task()))
                 .or_else(|| self.workers.iter().find_map(|w| Self::unpinned(w)))
+                .or_else(|| {
+                    let may = |task: &Runnable| task.header().class != Class::Pinned;
+                    let mut fair = self.workers.iter().filter_map(|w| w.fair.as_ref());
+                    fair.find_map(|fair| fair.pop_unpinned(may))
+                })
                 .or_else(|| self.injection.pop().task());
             match next {
                 Some(task) => Self::discard(task),
@@ -120,17 +124,14 @@ impl<P: Platform> Shared<P> {
 
     /// Is there a task that any CPU may drop?
     fn has_unpinned(&self) -> bool {
-        self.workers.iter().any(|worker| {
-            worker.tasks.with(|tasks| {
-                let mut any = false;
-                tasks.for_each(|task| {
-                    // SAFETY: a task in the list has not completed, so it
-                    // lives.
-                    any |= unsafe { task.as_ref() }.class != Class::Pinned;
-                });
-                any
-            })
-        })
+        let mut any = false;
+        for worker in &self.workers {
+            worker.for_each_task(|task| {
+                // SAFETY: as in `cancel_all`.
+                any |= unsafe { task.as_ref() }.class != Class::Pinned;
+            });
+        }
+        any
     }
 
     /// Drops the future of a task that may be dropped here and has not been put

@@ -1,8 +1,10 @@
 //! Access to the queues, and tasks to put into them, for the models.
 
+pub(crate) use super::current::Current;
 pub(crate) use super::injector::{Injector, Taken};
 pub(crate) use super::parking::{Parking, Unparked};
 pub(crate) use super::ring::Ring;
+pub(crate) use super::task_list::TaskList;
 
 use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::task::{Class, Header, JoinHandle, Runnable, Schedule, TaskId, TaskSpec, allocate};
@@ -54,6 +56,10 @@ impl Token {
                 }
             })
             .collect()
+    }
+
+    pub(crate) fn header(&self) -> NonNull<Header> {
+        self.header
     }
 
     /// To be called once.

@@ -1,5 +1,22 @@
 //! Choosing the next task for a CPU.
+//!
+//! Interactive tasks (slot, ring, inbox, injection) come before background tasks, and take
+//! turns with pinned ones. So that none of these queues starves beside another that is never
+//! empty, each has picks of its own, in which it is looked at first. They repeat every
+//! [`ROUND`] picks, and no two queues share one:
+//!
+//! | pick of the round | goes first |
+//! |---|---|
+//! | 0, 8 | background |
+//! | the other even ones | pinned |
+//! | 7 | the inbox |
+//! | 15 | the injection queue |
+//! | the other odd ones | slot and ring |
+//!
+//! A queue whose turn finds it empty leaves the pick to the usual order.
 
+use super::fair::Fair;
+use super::injector::Injector;
 use super::ring::CAPACITY;
 use super::shared::Shared;
 use super::worker::Worker;
@@ -8,12 +25,11 @@ use crate::task::Runnable;
 
 /// Tasks out of the slot in a row before the ring has its turn.
 const SLOT_STREAK: u8 = 3;
+/// The picks after which the turns begin again.
+const ROUND: u32 = 16;
 /// Every so many picks a background task goes first, if there is one: a
 /// twelve percent share under load.
 const BACKGROUND_EVERY: u32 = 8;
-/// Every so many picks the injection queue goes first, and an inbox that a
-/// long ring keeps waiting.
-const OTHERS_EVERY: u32 = 16;
 /// How many tasks are taken out of a shared queue at once.
 const BATCH: usize = 32;
 
@@ -31,32 +47,47 @@ impl<P: Platform> Shared<P> {
                 local.tick
             })
         };
-        if tick.is_multiple_of(BACKGROUND_EVERY)
-            && !worker.background.is_empty()
-            && let Some(task) = worker.background.pop().task()
+        if let Some(fair) = &worker.fair {
+            return self.next_in_fairness(fair, tick);
+        }
+        if let Some(queue) = self.queue_of_turn(worker, tick)
+            && !queue.is_empty()
+            && let Some(task) = queue.pop().task()
         {
             return Some(task);
-        }
-        // Pinned tasks and the others take turns while both are there.
-        if tick % 2 == 0
-            && !worker.pinned.is_empty()
-            && let Some(task) = worker.pinned.pop().task()
-        {
-            return Some(task);
-        }
-        if tick.is_multiple_of(OTHERS_EVERY) {
-            for queue in [&self.injection, &worker.inbox] {
-                if !queue.is_empty()
-                    && let Some(task) = queue.pop().task()
-                {
-                    return Some(task);
-                }
-            }
         }
         // SAFETY: on our own CPU.
         unsafe { self.next_interactive(worker) }
             .or_else(|| worker.pinned.pop().task())
             .or_else(|| worker.background.pop().task())
+    }
+
+    /// The task that has had least. The injection queue, whose tasks have had nothing yet, goes first
+    /// once a round, and when there is no other task.
+    fn next_in_fairness(&self, fair: &Fair, tick: u32) -> Option<Runnable> {
+        let injected = || {
+            let task = self.injection.pop().task()?;
+            fair.push(task, false);
+            Some(())
+        };
+        if tick.is_multiple_of(ROUND) && !self.injection.is_empty() {
+            let _ = injected();
+        }
+        fair.pop().or_else(|| {
+            injected()?;
+            fair.pop()
+        })
+    }
+
+    /// The queue that goes first in this pick; `None` for slot and ring.
+    fn queue_of_turn<'a>(&'a self, worker: &'a Worker, tick: u32) -> Option<&'a Injector> {
+        match tick % ROUND {
+            turn if turn % BACKGROUND_EVERY == 0 => Some(&worker.background),
+            turn if turn % 2 == 0 => Some(&worker.pinned),
+            7 => Some(&worker.inbox),
+            15 => Some(&self.injection),
+            _ => None,
+        }
     }
 
     /// Slot, ring, inbox, injection.
@@ -84,13 +115,13 @@ impl<P: Platform> Shared<P> {
         };
         match slot {
             Ok(task) => return Some(task),
-            // It has been first often enough: now it waits its turn.
+            // The slot was first often enough: the task goes behind those in the ring.
             // SAFETY: on our own CPU.
             Err(Some(task)) => unsafe { worker.push_local(task) },
             Err(None) => {}
         }
-        // What others sent joins the ring before the ring is served, unless
-        // that is long, so that a remote wake-up does not wait for a round.
+        // Tasks that other CPUs sent join the ring before it is served, so that a remote wake-up
+        // does not wait for a full round; unless the ring is long.
         if !worker.inbox.is_empty() && worker.ring.len() <= CAPACITY / 2 {
             worker.inbox.pop_some(BATCH.min(CAPACITY / 2), |task| {
                 // SAFETY: on our own CPU. The ring has room for these.
@@ -125,7 +156,7 @@ impl<P: Platform> Shared<P> {
         }
     }
 
-    /// Looks at the other CPUs' queues, and brings home what it can.
+    /// Takes tasks from the queues of another CPU, the first that has any.
     ///
     /// # Safety
     ///
@@ -163,6 +194,13 @@ impl<P: Platform> Shared<P> {
     /// As for [`steal`](Self::steal).
     unsafe fn steal_from(&self, worker: &Worker, number: usize) -> Option<Runnable> {
         let victim = self.workers.get(number)?;
+        if let (Some(theirs), Some(ours)) = (&victim.fair, &worker.fair) {
+            let task = theirs.steal(ours)?;
+            worker.tally.steals.add(1);
+            worker.tally.stolen.add(1);
+            self.platform.stole(number, 1);
+            return Some(task);
+        }
         let before = worker.ring.len();
         // SAFETY: on our own CPU, with an empty ring.
         let mut first = unsafe { victim.ring.steal_into(&worker.ring) };

@@ -2,10 +2,9 @@
 
 use super::injector::Injector;
 use super::parking::Parking;
+use super::task_list::TaskList;
 use super::worker::Worker;
-use crate::facade::Lock;
 use crate::facade::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::list::List;
 use crate::platform::Platform;
 use crate::task::{Header, Runnable, Schedule};
 use crate::time::Timers;
@@ -28,16 +27,16 @@ pub(crate) struct Shared<P: Platform> {
     stats: bool,
     /// Numbers given to tasks so far.
     numbers: CachePadded<AtomicU64>,
-    /// Kicks sent from outside all CPUs.
+    /// Reschedule IPIs sent from outside all CPUs.
     foreign_ipis: AtomicU64,
 }
 
 impl<P: Platform> Shared<P> {
-    pub(super) fn new(platform: P, cpus: usize, stats: bool) -> Self {
+    pub(super) fn new(platform: P, cpus: usize, stats: bool, is_fair: bool) -> Self {
         Self {
             platform,
             workers: (0..cpus)
-                .map(|cpu| CachePadded::new(Worker::new(cpu)))
+                .map(|cpu| CachePadded::new(Worker::new(cpu, is_fair)))
                 .collect(),
             injection: Injector::new(),
             parking: Parking::new(cpus),
@@ -87,6 +86,20 @@ impl<P: Platform> Shared<P> {
         self.platform.wake_cpu(cpu);
     }
 
+    /// The task that runs on `cpu` has to give way.
+    pub(super) fn preempt(&self, cpu: usize) {
+        match self.here() {
+            Some((here, _)) if here == cpu => {}
+            Some((_, worker)) => {
+                worker.tally.resched_ipis.fetch_add(1, Ordering::Relaxed);
+            }
+            None => {
+                self.foreign_ipis.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.platform.preempt(cpu);
+    }
+
     /// Makes `cpu` look around, if it halts.
     pub(super) fn wake_if_parked(&self, cpu: usize) {
         if self.parking.wake(cpu) {
@@ -110,7 +123,7 @@ impl<P: Platform> OwnerCpu<P> {
     }
 
     /// The list of those whose home this is.
-    fn tasks(&self) -> Option<&Lock<List<Header>>> {
+    fn tasks(&self) -> Option<&TaskList> {
         self.shared
             .workers
             .get(self.cpu)
@@ -124,8 +137,8 @@ impl<P: Platform> OwnerCpu<P> {
     /// The task is alive, in no list, has this home, and `finished` will be called for it.
     pub(super) unsafe fn enter(&self, task: NonNull<Header>) {
         if let Some(tasks) = self.tasks() {
-            // SAFETY: the lock that guards the links is held; the task stays until `finished`.
-            tasks.with(|tasks| unsafe { tasks.push_back(task) });
+            // SAFETY: by the contract; `finished` removes it.
+            unsafe { tasks.enter(task) };
         }
     }
 }
@@ -137,9 +150,9 @@ impl<P: Platform> Schedule for Arc<CachePadded<OwnerCpu<P>>> {
 
     unsafe fn finished(&self, task: NonNull<Header>) {
         if let Some(tasks) = self.tasks() {
-            // SAFETY: it was entered there, leaves once, and lives until its completer gives up
-            // its reference.
-            tasks.with(|tasks| unsafe { tasks.remove(task) });
+            // SAFETY: it was entered there and leaves once; the completing CPU gives up the
+            // executor's reference after this.
+            unsafe { tasks.remove(task) };
         }
     }
 

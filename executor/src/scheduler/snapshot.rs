@@ -1,10 +1,13 @@
 //! Looking in from outside.
 
+use super::current::RunningTask;
 use super::shared::Shared;
+use super::task_list::CHUNK;
 use crate::platform::Platform;
 use crate::task::{Header, Phase, TaskId, TaskStats};
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::ptr::NonNull;
 
 /// A task, as it was a moment ago.
@@ -59,71 +62,48 @@ impl TaskInfo {
     }
 }
 
-/// A poll that goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunningTask {
-    /// The task's name; empty in an executor without stats (feature `lean`).
-    pub name: &'static str,
-    /// The task's number.
-    pub id: TaskId,
-    /// When the poll began.
-    pub since: u64,
-}
-
 impl<P: Platform> Shared<P> {
     /// The tasks that have not completed, `limit` of them at most.
     pub(super) fn snapshot(&self, limit: usize) -> Result<Vec<TaskInfo>, TryReserveError> {
-        let mut all = Vec::new();
+        // In a cell: memory is found without the lock of the list, and filled with it held.
+        let all = RefCell::new(Vec::new());
         for worker in &self.workers {
-            // Memory is found first: nothing is allocated with the lock held.
-            loop {
-                let wanted = limit - all.len();
-                let room = all.capacity() - all.len();
-                let missing = worker.tasks.with(|tasks| {
-                    let count = tasks.iter().take(wanted).count();
-                    if count > room {
-                        return count;
+            let walked = worker.tasks.walk(
+                || {
+                    let mut all = all.borrow_mut();
+                    let wanted = limit.saturating_sub(all.len()).min(CHUNK);
+                    all.try_reserve(wanted).map_err(End::NoMemory)
+                },
+                |task| {
+                    let mut all = all.borrow_mut();
+                    if all.len() >= limit {
+                        return Err(End::Enough);
                     }
-                    // SAFETY: a task in the list has not completed, so it
-                    // lives.
-                    let infos = tasks.iter().map(|task| unsafe { TaskInfo::new(task) });
-                    all.extend(infos.take(wanted));
-                    0
-                });
-                if missing == 0 {
-                    break;
-                }
-                all.try_reserve(missing + missing / 4)?;
+                    // SAFETY: a task in the list is alive: it leaves the list before the
+                    // executor's reference, which is the last to fall, is given up.
+                    all.push(unsafe { TaskInfo::new(task) });
+                    Ok(())
+                },
+            );
+            match walked {
+                Err(End::NoMemory(error)) => return Err(error),
+                Err(End::Enough) => break,
+                Ok(()) => {}
             }
         }
+        let mut all = all.into_inner();
         all.sort_unstable_by_key(|task: &TaskInfo| task.id);
         Ok(all)
     }
 
     /// The poll that goes on on `cpu`.
     pub(super) fn running_since(&self, cpu: usize) -> Option<RunningTask> {
-        let (id, since) = self.workers.get(cpu)?.current()?;
-        let id = TaskId(id);
-        // The name is in the task, which only its list keeps alive. `try`:
-        // whoever asks may be reporting a CPU that is stuck with the lock.
-        let name = self.workers.iter().find_map(|worker| {
-            worker.tasks.try_with(|tasks| {
-                let mut name = None;
-                tasks.for_each(|task| {
-                    // SAFETY: as in `snapshot`.
-                    unsafe {
-                        if Header::id(task) == id {
-                            name = Some(Header::name(task));
-                        }
-                    }
-                });
-                name
-            })?
-        });
-        Some(RunningTask {
-            name: name.unwrap_or("(gone)"),
-            id,
-            since,
-        })
+        self.workers.get(cpu)?.current.get()
     }
+}
+
+/// Why a walk ended early.
+enum End {
+    Enough,
+    NoMemory(TryReserveError),
 }

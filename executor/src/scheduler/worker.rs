@@ -1,13 +1,17 @@
 //! What belongs to one CPU.
 
 use super::counters::Tally;
+use super::current::Current;
+use super::fair::Fair;
 use super::injector::Injector;
 use super::ring::Ring;
-use crate::facade::atomic::{AtomicU64, Ordering};
-use crate::facade::{Lock, UnsafeCell};
-use crate::list::List;
-use crate::task::{Header, Runnable, TaskId};
+use super::task_list::TaskList;
+use crate::facade::UnsafeCell;
+use crate::task::{Class, Header, Runnable};
 use crate::time::Timers;
+use alloc::boxed::Box;
+use core::convert::Infallible;
+use core::ptr::NonNull;
 
 /// What only the CPU itself touches.
 pub(super) struct Local {
@@ -18,7 +22,7 @@ pub(super) struct Local {
     pub(super) slot_streak: u8,
     /// Counts picks; drives what is looked at now and then.
     pub(super) tick: u32,
-    /// The state of the generator that chooses whom to rob first.
+    /// The state of the generator that chooses the CPU to steal from first.
     pub(super) random: u32,
     /// What the hardware timer is armed for.
     pub(super) armed: Option<u64>,
@@ -33,15 +37,15 @@ pub(super) struct Worker {
     pub(super) inbox: Injector,
     pub(super) pinned: Injector,
     pub(super) background: Injector,
+    /// What stands in the place of slot, ring and the three queues above in an executor that
+    /// shares time.
+    pub(super) fair: Option<Box<Fair>>,
     pub(super) timers: Timers,
-    /// The tasks spawned here that have not completed. Guards their `owned`
-    /// links.
-    pub(super) tasks: Lock<List<Header>>,
+    /// The tasks spawned here that have not completed.
+    pub(super) tasks: TaskList,
     pub(super) tally: Tally,
-    /// The number of the task that is being polled, plus one; 0 for none.
-    current: AtomicU64,
-    /// Since when.
-    since: AtomicU64,
+    /// The poll that goes on.
+    pub(super) current: Current,
 }
 
 // SAFETY: `local` is touched by its CPU only (`Platform`'s contract); all else
@@ -51,7 +55,7 @@ unsafe impl Sync for Worker {}
 unsafe impl Send for Worker {}
 
 impl Worker {
-    pub(super) fn new(cpu: usize) -> Self {
+    pub(super) fn new(cpu: usize, is_fair: bool) -> Self {
         Self {
             local: UnsafeCell::new(Local {
                 slot: None,
@@ -65,11 +69,11 @@ impl Worker {
             inbox: Injector::new(),
             pinned: Injector::new(),
             background: Injector::new(),
+            fair: is_fair.then(|| Box::new(Fair::new())),
             timers: Timers::new(),
-            tasks: Lock::new(List::new()),
+            tasks: TaskList::new(),
             tally: Tally::new(),
-            current: AtomicU64::new(0),
-            since: AtomicU64::new(0),
+            current: Current::new(),
         }
     }
 
@@ -85,12 +89,16 @@ impl Worker {
         self.local.with_mut(|local| f(unsafe { &mut *local }))
     }
 
-    /// Puts a task into the ring, or when that is full into the inbox.
+    /// Puts a task that other CPUs may take into the ring, or when that is full into the inbox.
     ///
     /// # Safety
     ///
     /// This runs on the worker's own CPU.
     pub(super) unsafe fn push_local(&self, task: Runnable) {
+        if let Some(fair) = &self.fair {
+            fair.push(task, false);
+            return;
+        }
         // SAFETY: by the contract we are the ring's owner.
         if let Err(task) = unsafe { self.ring.push(task) } {
             self.inbox.push(task);
@@ -112,35 +120,70 @@ impl Worker {
         }
     }
 
-    /// Notes for the watchdog that a poll begins.
-    pub(super) fn begin_poll(&self, task: TaskId, now: u64) {
-        self.current.store(0, Ordering::Relaxed);
-        self.since.store(now, Ordering::Relaxed);
-        self.current
-            .store(task.get().wrapping_add(1), Ordering::Release);
+    /// Calls `visit` for each task spawned here, with the list's lock held: it neither allocates
+    /// nor wakes (rule E1).
+    pub(super) fn for_each_task(&self, mut visit: impl FnMut(NonNull<Header>)) {
+        let walked: Result<(), Infallible> = self.tasks.walk(
+            || Ok(()),
+            |task| {
+                visit(task);
+                Ok(())
+            },
+        );
+        match walked {
+            Ok(()) => {}
+            Err(never) => match never {},
+        }
     }
 
-    /// Notes that it has ended.
-    pub(super) fn end_poll(&self) {
-        self.current.store(0, Ordering::Relaxed);
+    /// Puts a task of that class into its queue. From any CPU.
+    pub(super) fn push(&self, class: Class, task: Runnable) {
+        if let Some(fair) = &self.fair {
+            fair.push(task, class == Class::Pinned);
+            return;
+        }
+        match class {
+            Class::Pinned => self.pinned.push(task),
+            Class::Background => self.background.push(task),
+            Class::Interactive => self.inbox.push(task),
+        }
     }
 
-    /// The poll that goes on: the task's number, and since when.
-    pub(super) fn current(&self) -> Option<(u64, u64)> {
-        let before = self.current.load(Ordering::Acquire);
-        let since = self.since.load(Ordering::Acquire);
-        let after = self.current.load(Ordering::Relaxed);
-        // If both looks find the same task, the time is of one of its polls.
-        (before != 0 && before == after).then(|| (before - 1, since))
+    /// Puts a task of that class, which was woken during its poll, behind the others.
+    ///
+    /// # Safety
+    ///
+    /// This runs on the worker's own CPU.
+    pub(super) unsafe fn push_again(&self, class: Class, task: Runnable) {
+        match (&self.fair, class) {
+            (Some(fair), _) => fair.push_again(task, class == Class::Pinned),
+            // SAFETY: passed on.
+            (None, Class::Interactive) => unsafe { self.requeue(task) },
+            (None, _) => self.push(class, task),
+        }
+    }
+
+    /// Is there more than this CPU can run at once?
+    pub(super) fn has_surplus(&self) -> bool {
+        match &self.fair {
+            Some(fair) => fair.has_stealable(),
+            None => !self.ring.is_empty(),
+        }
     }
 
     /// Is there work that any CPU may take?
     pub(super) fn has_stealable(&self) -> bool {
-        !self.ring.is_empty() || !self.inbox.is_empty() || !self.background.is_empty()
+        match &self.fair {
+            Some(fair) => fair.has_stealable(),
+            None => !self.ring.is_empty() || !self.inbox.is_empty() || !self.background.is_empty(),
+        }
     }
 
     /// Is there work in the queues that are this CPU's?
     pub(super) fn has_queued(&self) -> bool {
-        self.has_stealable() || !self.pinned.is_empty()
+        match &self.fair {
+            Some(fair) => fair.has_queued(),
+            None => self.has_stealable() || !self.pinned.is_empty(),
+        }
     }
 }

@@ -9,25 +9,21 @@ use core::task::Waker;
 
 /// Where in the wheel a timer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Slot {
-        level: u8,
-        slot: u8,
-    },
-    /// In the slot that is being worked off.
-    Opened,
+pub(super) struct Position {
+    pub(super) level: u8,
+    pub(super) slot: u8,
 }
 
 /// Part of every future that waits for a time, so its fields lie close.
-pub(crate) struct Entry {
-    links: Links<Entry>,
-    /// This and the place are guarded by the wheel's lock while the entry is in a wheel.
+pub(crate) struct TimerEntry {
+    links: Links<TimerEntry>,
+    /// This and the position are guarded by the wheel's lock while the entry is in a wheel.
     waker: UnsafeCell<Option<Waker>>,
     /// When it is to go off. Changes only while the entry is in no wheel.
     deadline: u64,
-    place: UnsafeCell<Place>,
-    /// Set, with the lock held, as the last touch of an entry that has gone
-    /// off: who sees it (Acquire) has the entry for itself.
+    position: UnsafeCell<Position>,
+    /// The last store to an entry that has gone off (Release), with the lock held. The future
+    /// that observes it (Acquire) owns the entry.
     fired: AtomicBool,
     /// The CPU in whose wheel it is or was, or [`NO_CPU`]. Changes as the deadline.
     cpu: u16,
@@ -37,13 +33,13 @@ pub(crate) struct Entry {
 /// More than any CPU's number.
 const NO_CPU: u16 = u16::MAX;
 
-// SAFETY: what is inside is guarded by the wheel's lock or owned by one.
-unsafe impl Send for Entry {}
+// SAFETY: what is inside is guarded by the wheel's lock, or belongs to the future.
+unsafe impl Send for TimerEntry {}
 // SAFETY: as above.
-unsafe impl Sync for Entry {}
+unsafe impl Sync for TimerEntry {}
 
 // SAFETY: always the same field, by address arithmetic alone.
-unsafe impl Linked for Entry {
+unsafe impl Linked for TimerEntry {
     unsafe fn links(node: NonNull<Self>) -> NonNull<Links<Self>> {
         // SAFETY: the caller promises a live node; a field's address is not
         // null.
@@ -51,13 +47,13 @@ unsafe impl Linked for Entry {
     }
 }
 
-impl Entry {
+impl TimerEntry {
     pub(super) fn new(deadline: u64) -> Self {
         Self {
             links: Links::new(),
             waker: UnsafeCell::new(None),
             deadline,
-            place: UnsafeCell::new(Place::Opened),
+            position: UnsafeCell::new(Position { level: 0, slot: 0 }),
             fired: AtomicBool::new(false),
             cpu: NO_CPU,
             _pinned: PhantomPinned,
@@ -88,33 +84,33 @@ impl Entry {
     pub(super) fn rearm(&mut self, deadline: u64) {
         self.deadline = deadline;
         self.cpu = NO_CPU;
-        // Relaxed: nobody else looks at an entry that is in no wheel.
+        // Relaxed: only its future reaches an entry that is in no wheel.
         self.fired.store(false, Ordering::Relaxed);
     }
 
-    /// The caller has the entry for itself, or so it believes.
+    /// Fails in a model in which the caller does not own the entry.
     #[cfg(all(test, loom))]
     pub(super) fn assert_own(&self) {
         self.waker.with_mut(|_| ());
-        self.place.with_mut(|_| ());
+        self.position.with_mut(|_| ());
     }
 
     /// # Safety
     ///
     /// For this and all below: the entry is alive, and the caller holds the
     /// wheel's lock or has the entry for itself.
-    pub(super) unsafe fn relocate(entry: NonNull<Self>, place: Place) {
+    pub(super) unsafe fn set_position(entry: NonNull<Self>, position: Position) {
         // SAFETY: by the contract.
         unsafe { entry.as_ref() }
-            .place
-            .with_mut(|now| unsafe { *now = place });
+            .position
+            .with_mut(|now| unsafe { *now = position });
     }
 
-    pub(super) unsafe fn place(entry: NonNull<Self>) -> Place {
+    pub(super) unsafe fn position(entry: NonNull<Self>) -> Position {
         // SAFETY: by the contract.
         unsafe { entry.as_ref() }
-            .place
-            .with(|place| unsafe { *place })
+            .position
+            .with(|position| unsafe { *position })
     }
 
     unsafe fn with_waker<R>(entry: NonNull<Self>, f: impl FnOnce(&mut Option<Waker>) -> R) -> R {

@@ -20,7 +20,7 @@ use crate::facade::atomic::{AtomicU64, Ordering};
 use core::pin::Pin;
 use core::ptr::NonNull;
 use core::task::Waker;
-use entry::Entry;
+use entry::TimerEntry;
 use wheel::{Due, Turned, Wheel};
 
 /// What the models look at.
@@ -65,8 +65,8 @@ impl Timers {
 
     /// When the wheel wants to be turned next.
     pub(crate) fn next(&self) -> Option<u64> {
-        // Relaxed: the owner sees its own stores; who inserts from elsewhere
-        // goes through the parking protocol afterwards.
+        // Relaxed: the owner CPU observes its own stores. A CPU that inserts here from elsewhere
+        // goes through the parking protocol afterwards, whose fences order its store.
         Some(self.next.load(Ordering::Relaxed)).filter(|&next| next != NEVER)
     }
 
@@ -81,10 +81,10 @@ impl Timers {
     ///
     /// The entry is in no wheel. It is given to [`cancel`](Self::cancel) before
     /// it is dropped, unless it has fired.
-    unsafe fn insert(&self, entry: Pin<&Entry>, waker: &Waker) -> Inserted {
+    unsafe fn insert(&self, entry: Pin<&TimerEntry>, waker: &Waker) -> Inserted {
         let entry = NonNull::from(entry.get_ref());
         // SAFETY: in no wheel yet, so it is the caller's alone.
-        let old = unsafe { Entry::set_waker(entry, waker) };
+        let old = unsafe { TimerEntry::set_waker(entry, waker) };
         drop(old);
         self.wheel.with(|wheel| {
             let before = self.next.load(Ordering::Relaxed);
@@ -93,7 +93,7 @@ impl Timers {
             match unsafe { wheel.insert(entry) } {
                 Err(Due) => {
                     // SAFETY: it is in no wheel.
-                    unsafe { Entry::mark_fired(entry) };
+                    unsafe { TimerEntry::mark_fired(entry) };
                     Inserted::Due
                 }
                 Ok(()) => {
@@ -114,7 +114,7 @@ impl Timers {
     /// # Safety
     ///
     /// The entry was inserted here.
-    unsafe fn poll(&self, entry: Pin<&Entry>, waker: &Waker) -> bool {
+    unsafe fn poll(&self, entry: Pin<&TimerEntry>, waker: &Waker) -> bool {
         if entry.has_fired() {
             return true;
         }
@@ -123,7 +123,7 @@ impl Timers {
                 return (true, None);
             }
             // SAFETY: the lock is held.
-            let old = unsafe { Entry::set_waker(NonNull::from(entry.get_ref()), waker) };
+            let old = unsafe { TimerEntry::set_waker(NonNull::from(entry.get_ref()), waker) };
             (false, old)
         });
         drop(old);
@@ -135,7 +135,7 @@ impl Timers {
     /// # Safety
     ///
     /// The entry was inserted here.
-    unsafe fn cancel(&self, entry: Pin<&Entry>) {
+    unsafe fn cancel(&self, entry: Pin<&TimerEntry>) {
         if entry.has_fired() {
             return;
         }
@@ -147,15 +147,15 @@ impl Timers {
             // SAFETY: the lock is held, and an entry that was inserted and has
             // not fired is in the wheel.
             unsafe {
-                wheel.remove(pointer, Entry::place(pointer));
+                wheel.remove(pointer, TimerEntry::position(pointer));
                 self.publish(wheel);
-                Entry::take_waker(pointer)
+                TimerEntry::take_waker(pointer)
             }
         });
         drop(waker);
     }
 
-    /// Turns the wheel to `now` and wakes whose time has come. Returns how
+    /// Turns the wheel to `now` and wakes the tasks whose deadlines have passed. Returns how
     /// many.
     pub(crate) fn fire(&self, now: u64) -> u64 {
         let mut count = 0;
@@ -169,8 +169,8 @@ impl Timers {
                             count += 1;
                             // SAFETY: the lock is held; the flag is set last.
                             unsafe {
-                                batch.push(Entry::take_waker(entry));
-                                Entry::mark_fired(entry);
+                                batch.push(TimerEntry::take_waker(entry));
+                                TimerEntry::mark_fired(entry);
                             }
                         }
                         Some(Turned::MovedDown) => {}

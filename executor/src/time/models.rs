@@ -1,6 +1,6 @@
 //! A timer without an executor, for the models.
 
-use super::{Entry, Inserted, Timers};
+use super::{Inserted, TimerEntry, Timers};
 use alloc::boxed::Box;
 use core::pin::Pin;
 use core::task::Waker;
@@ -13,12 +13,12 @@ pub(crate) fn timers() -> Timers {
 /// What [`Sleep`](super::Sleep) does, with the wheel at hand.
 pub(crate) struct Timer {
     timers: Arc<Timers>,
-    entry: Pin<Box<Entry>>,
+    entry: Pin<Box<TimerEntry>>,
 }
 
 impl Timer {
     pub(crate) fn insert(timers: &Arc<Timers>, deadline: u64, waker: &Waker) -> Self {
-        let entry = Box::pin(Entry::new(deadline));
+        let entry = Box::pin(TimerEntry::new(deadline));
         // SAFETY: the entry is new, and cancelled when it is dropped.
         let inserted = unsafe { timers.insert(entry.as_ref(), waker) };
         assert!(matches!(inserted, Inserted::Nearest(_)));
@@ -42,7 +42,7 @@ impl Drop for Timer {
     fn drop(&mut self) {
         // SAFETY: the entry was inserted there.
         unsafe { self.timers.cancel(self.entry.as_ref()) };
-        // Now it is ours alone: `loom` looks for anybody who still uses it.
+        // Now it is ours alone: `loom` looks for any other use of it.
         self.entry.assert_own();
     }
 }

@@ -1,6 +1,6 @@
 //! The futures over timers.
 
-use super::entry::Entry;
+use super::entry::TimerEntry;
 use super::{Inserted, Timers};
 use crate::platform::Platform;
 use crate::scheduler::Shared;
@@ -21,14 +21,14 @@ static LABEL: Label = Label("timer");
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep<'a, P: Platform> {
     shared: &'a Shared<P>,
-    entry: Entry,
+    entry: TimerEntry,
 }
 
 impl<'a, P: Platform> Sleep<'a, P> {
     pub(crate) fn new(shared: &'a Shared<P>, deadline: u64) -> Self {
         Self {
             shared,
-            entry: Entry::new(deadline),
+            entry: TimerEntry::new(deadline),
         }
     }
 
@@ -49,7 +49,7 @@ impl<'a, P: Platform> Sleep<'a, P> {
         unsafe { self.get_unchecked_mut() }.entry.rearm(deadline);
     }
 
-    fn entry(self: Pin<&Self>) -> Pin<&Entry> {
+    fn entry(self: Pin<&Self>) -> Pin<&TimerEntry> {
         // SAFETY: the entry is pinned with the future.
         unsafe { self.map_unchecked(|this| &this.entry) }
     }
@@ -197,7 +197,7 @@ impl<'a, P: Platform> Interval<'a, P> {
         }
     }
 
-    /// Sets what happens to ticks that nobody waited for.
+    /// Sets what happens to ticks that no task waited for.
     pub fn with_missed_ticks(mut self, missed: MissedTicks) -> Self {
         self.missed = missed;
         self

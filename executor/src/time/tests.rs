@@ -1,6 +1,6 @@
 //! The wheel against a plain reference model.
 
-use super::entry::Entry;
+use super::entry::TimerEntry;
 use super::wheel::{TICK_NS, tick_of};
 use super::{Inserted, Timers};
 use core::pin::Pin;
@@ -23,7 +23,7 @@ impl Wake for Count {
 /// One timer, in the wheel and in the model.
 struct Timer {
     deadline: u64,
-    entry: Pin<Box<Entry>>,
+    entry: Pin<Box<TimerEntry>>,
     wakes: Arc<Count>,
     /// The model's opinion.
     waiting: bool,
@@ -63,7 +63,7 @@ impl World {
         let wakes = Arc::new(Count(AtomicUsize::new(0)));
         let waker = Waker::from(wakes.clone());
         let deadline = self.now.saturating_add(span);
-        let entry = Box::pin(Entry::new(deadline));
+        let entry = Box::pin(TimerEntry::new(deadline));
         // SAFETY: the entry is new; `drop` cancels it.
         let inserted = unsafe { self.timers.insert(entry.as_ref(), &waker) };
         let due = inserted == Inserted::Due;
@@ -89,7 +89,7 @@ impl World {
             // SAFETY: it was inserted there.
             unsafe { self.timers.cancel(timer.entry.as_ref()) };
             assert_eq!(timer.wakes.0.load(Ordering::SeqCst), 0);
-            // It has left at once: nobody else holds its waker.
+            // It has left at once: only the test holds its waker.
             assert_eq!(Arc::strong_count(&timer.wakes), 1);
         }
     }

@@ -11,7 +11,7 @@
 //!
 //! The wheel is not shared: the lock around it is in [`Timers`](super::Timers).
 
-use super::entry::{Entry, Place};
+use super::entry::{Position, TimerEntry};
 use crate::list::List;
 use alloc::boxed::Box;
 use core::ptr::NonNull;
@@ -26,7 +26,7 @@ const SLOTS: usize = 1 << DIGIT_BITS;
 /// 50 bits of ticks, six bits a level.
 const LEVELS: usize = (64 - TICK_SHIFT).div_ceil(DIGIT_BITS) as usize;
 
-/// The first tick at which the deadline has passed.
+/// The first tick at which the deadline is over.
 pub(super) fn tick_of(deadline: u64) -> u64 {
     deadline.div_ceil(TICK_NS)
 }
@@ -34,18 +34,18 @@ pub(super) fn tick_of(deadline: u64) -> u64 {
 struct Level {
     /// One bit per slot that is not empty.
     occupied: u64,
-    slots: [List<Entry>; SLOTS],
+    slots: [List<TimerEntry>; SLOTS],
 }
 
 pub(super) struct Wheel {
-    /// All timers up to and including this tick have gone off, or are in
-    /// `opened`.
+    /// All timers up to and including this tick have gone off, or are in the slot `opened`.
     elapsed: u64,
     levels: Box<[Level]>,
-    /// The timers of the slot that the wheel's time has reached, each of which
-    /// goes off or moves down. They are not done with in one go, because the
-    /// lock is held meanwhile.
-    opened: List<Entry>,
+    /// The slot that the wheel's time has reached, if it is not empty yet. Each of its timers
+    /// goes off or moves down, one step at a time, because the lock is held during a step
+    /// (rule E1). No timer is put into it: one whose tick has this digit differs from the
+    /// wheel's time in a lower digit, or is due.
+    opened: Option<Position>,
 }
 
 /// The deadline has passed already: nothing was inserted.
@@ -62,7 +62,7 @@ impl Wheel {
                     slots: core::array::from_fn(|_| List::new()),
                 })
                 .collect(),
-            opened: List::new(),
+            opened: None,
         }
     }
 
@@ -72,7 +72,7 @@ impl Wheel {
     ///
     /// `entry` is in no wheel, and stays where it is and alive until it is
     /// removed or goes off.
-    pub(super) unsafe fn insert(&mut self, entry: NonNull<Entry>) -> Result<(), Due> {
+    pub(super) unsafe fn insert(&mut self, entry: NonNull<TimerEntry>) -> Result<(), Due> {
         // SAFETY: the entry is alive, and its deadline stays as it is while it is in here.
         let tick = tick_of(unsafe { entry.as_ref() }.deadline());
         if tick <= self.elapsed {
@@ -82,12 +82,12 @@ impl Wheel {
         let differs = (self.elapsed ^ tick) | (SLOTS as u64 - 1);
         let level = (63 - differs.leading_zeros()) / DIGIT_BITS;
         let slot = (tick >> (level * DIGIT_BITS)) as usize % SLOTS;
-        let place = Place::Slot {
+        let position = Position {
             level: level as u8,
             slot: slot as u8,
         };
         // SAFETY: the entry is alive, and the wheel's lock is held.
-        unsafe { Entry::relocate(entry, place) };
+        unsafe { TimerEntry::set_position(entry, position) };
         if let Some(level) = self.levels.get_mut(level as usize) {
             level.occupied |= 1 << slot;
             if let Some(list) = level.slots.get_mut(slot) {
@@ -102,28 +102,36 @@ impl Wheel {
     ///
     /// # Safety
     ///
-    /// `entry` is in this wheel, at `place`.
-    pub(super) unsafe fn remove(&mut self, entry: NonNull<Entry>, place: Place) {
-        match place {
-            // SAFETY: by the contract it is in that list.
-            Place::Opened => unsafe { self.opened.remove(entry) },
-            Place::Slot { level, slot } => {
-                let Some(level) = self.levels.get_mut(level as usize) else {
-                    return;
-                };
-                if let Some(list) = level.slots.get_mut(slot as usize) {
-                    // SAFETY: as above.
-                    unsafe { list.remove(entry) };
-                    if list.is_empty() {
-                        level.occupied &= !(1 << slot);
-                    }
-                }
+    /// `entry` is in this wheel, at `position`.
+    pub(super) unsafe fn remove(&mut self, entry: NonNull<TimerEntry>, position: Position) {
+        let Position { level, slot } = position;
+        let Some(level) = self.levels.get_mut(level as usize) else {
+            return;
+        };
+        let Some(list) = level.slots.get_mut(slot as usize) else {
+            return;
+        };
+        // SAFETY: by the contract it is in that list.
+        unsafe { list.remove(entry) };
+        if list.is_empty() {
+            level.occupied &= !(1 << slot);
+            if self.opened == Some(position) {
+                self.opened = None;
             }
         }
     }
 
-    /// The next slot in use: its level, its number and its first tick.
-    fn next_slot(&self) -> Option<(usize, usize, u64)> {
+    /// Takes the first timer out of a slot, which is not empty.
+    fn pop(&mut self, position: Position) -> Option<NonNull<TimerEntry>> {
+        let level = self.levels.get_mut(usize::from(position.level))?;
+        let entry = level.slots.get_mut(usize::from(position.slot))?.front()?;
+        // SAFETY: it is in that list of this wheel.
+        unsafe { self.remove(entry, position) };
+        Some(entry)
+    }
+
+    /// The next slot in use, and its first tick.
+    fn next_slot(&self) -> Option<(Position, u64)> {
         let (number, level) = self
             .levels
             .iter()
@@ -136,16 +144,20 @@ impl Wheel {
             64 => 0,
             bits => self.elapsed >> bits << bits,
         };
-        Some((number, slot as usize, above | (u64::from(slot) << shift)))
+        let position = Position {
+            level: number as u8,
+            slot: slot as u8,
+        };
+        Some((position, above | (u64::from(slot) << shift)))
     }
 
     /// When the wheel wants to be turned next, in nanoseconds. For a timer far
     /// away that is when it moves down a level, which is before it is due.
     pub(super) fn next_event(&self) -> Option<u64> {
-        if !self.opened.is_empty() {
+        if self.opened.is_some() {
             return Some(self.elapsed << TICK_SHIFT);
         }
-        self.next_slot().map(|(_, _, tick)| tick << TICK_SHIFT)
+        self.next_slot().map(|(_, tick)| tick << TICK_SHIFT)
     }
 
     /// Turns the wheel to `now` (nanoseconds) by one step: a timer that goes
@@ -153,7 +165,8 @@ impl Wheel {
     pub(super) fn turn(&mut self, now: u64) -> Option<Turned> {
         let now = now >> TICK_SHIFT;
         loop {
-            if let Some(entry) = self.opened.pop_front() {
+            if let Some(position) = self.opened {
+                let entry = self.pop(position)?;
                 // SAFETY: it was in this wheel, so it is alive, and has just
                 // been taken out; the lock is held.
                 return Some(match unsafe { self.insert(entry) } {
@@ -162,15 +175,9 @@ impl Wheel {
                 });
             }
             match self.next_slot() {
-                Some((number, slot, tick)) if tick <= now => {
+                Some((position, tick)) if tick <= now => {
                     self.elapsed = tick;
-                    let level = self.levels.get_mut(number)?;
-                    level.occupied &= !(1 << slot);
-                    self.opened = level.slots.get_mut(slot)?.take();
-                    self.opened.for_each(|entry| {
-                        // SAFETY: it is in this wheel, and the lock is held.
-                        unsafe { Entry::relocate(entry, Place::Opened) };
-                    });
+                    self.opened = Some(position);
                 }
                 _ => {
                     self.elapsed = self.elapsed.max(now);
@@ -186,7 +193,7 @@ impl Wheel {
 #[derive(Debug)]
 pub(super) enum Turned {
     /// This timer has gone off and is out of the wheel.
-    Fired(NonNull<Entry>),
+    Fired(NonNull<TimerEntry>),
     /// A timer moved to a lower level.
     MovedDown,
 }

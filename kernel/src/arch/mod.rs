@@ -68,4 +68,4 @@ pub use machine::{
 };
 // The kernel's own memory, and its end. The simulated machine leaves both to the host.
 #[cfg(target_os = "none")]
-pub use machine::{HEAP, KernelException, backtrace, halt, map_kernel, stop_other_cpus};
+pub use machine::{HEAP, KernelException, backtrace, frame_at, halt, map_kernel, stop_other_cpus};

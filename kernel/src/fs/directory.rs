@@ -12,10 +12,10 @@
 //! at any time. The holder of the change lock can therefore look at several directories one after
 //! the other, and none of them changes meanwhile.
 
-use super::fallible;
 use super::metadata::Name;
 use super::node::Node;
 use crate::errno::Errno;
+use crate::memory::fallible;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeAtomicLink, intrusive_adapter};
@@ -37,13 +37,14 @@ pub(super) struct DirectoryEntry {
 impl DirectoryEntry {
     /// An entry that is in no directory yet.
     pub fn new(name: Name, node: Arc<Node>) -> Result<Arc<DirectoryEntry>, Errno> {
-        fallible::arc(DirectoryEntry {
+        let entry = DirectoryEntry {
             by_name: RBTreeAtomicLink::new(),
             by_position: RBTreeAtomicLink::new(),
             position: AtomicU64::new(0),
             name,
             node,
-        })
+        };
+        Ok(fallible::arc(entry)?)
     }
 
     /// The name.

@@ -46,7 +46,7 @@ impl OpenFile {
         let mut whole = before;
         let mut count = 0;
         loop {
-            let start = to.clone();
+            let start = to.mark();
             let error = match put(node, *position, end, to) {
                 Put::Whole(next) => {
                     whole = to.done();
@@ -59,7 +59,7 @@ impl OpenFile {
                 Put::NotReady => {
                     let result = to.fault_in(Access::Write).await;
                     // The entry may be gone by then: begin with it again.
-                    *to = start;
+                    to.rewind(start);
                     result.err().map(Errno::from)
                 }
             };

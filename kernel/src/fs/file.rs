@@ -8,18 +8,19 @@
 //! lock is held across an `.await` (rule E1).
 
 use super::device::Device;
-use super::fallible;
 use super::generated::{MOST_WRITTEN, Window};
 use super::metadata::{Attributes, FileType, MAX_SIZE, Status};
 use super::node::{Node, NodeKind};
-use super::pipe::{self, Reader, Writer};
+use super::pipe::{self, Pipe, Reader, Writer};
 use super::transfer::{deliver, store, whole};
 use super::tty::{self, Tty};
 use crate::errno::{Errno, SysResult};
-use crate::memory::{Object, UserBuf};
+use crate::memory::fallible;
+use crate::memory::{self, FRAME_SIZE, Object, PageError, Sink, Source, UserBuf};
 use crate::wait::{Caller, Wait};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use executor::sync::Mutex as TaskMutex;
 use linux_raw_sys::general as abi;
@@ -111,7 +112,7 @@ impl OpenFile {
     }
 
     /// Whether a caller may wait.
-    fn wait<'a>(&self, caller: &'a dyn Caller) -> Wait<'a> {
+    pub(super) fn wait<'a>(&self, caller: &'a dyn Caller) -> Wait<'a> {
         match self.flags() & abi::O_NONBLOCK {
             0 => Wait::For(caller),
             _ => Wait::Never,
@@ -152,7 +153,24 @@ impl OpenFile {
     /// Whether it is an end of a pipe: a write that fails with `EPIPE` is then
     /// to be followed by `SIGPIPE`.
     pub fn is_pipe(&self) -> bool {
-        matches!(self.opened, Opened::Reader(_) | Opened::Writer(_))
+        self.as_pipe().is_some()
+    }
+
+    /// The pipe, if it is an end of one.
+    pub fn as_pipe(&self) -> Option<&Pipe> {
+        match &self.opened {
+            Opened::Reader(reader) => Some(reader.pipe()),
+            Opened::Writer(writer) => Some(writer.pipe()),
+            _ => None,
+        }
+    }
+
+    /// Pages that would come back with it: those of what is in a pipe, counted at its reading end.
+    pub(super) fn held_pages(&self) -> usize {
+        match &self.opened {
+            Opened::Reader(reader) => reader.pipe().readable().div_ceil(FRAME_SIZE),
+            _ => 0,
+        }
     }
 
     /// Whether it is only a name for a node (`O_PATH`).
@@ -330,19 +348,126 @@ impl OpenFile {
             Whence::Start => Some(offset),
             Whence::Current => (*position as i64).checked_add(offset),
             Whence::End => (size.ok_or(Errno::EINVAL)? as i64).checked_add(offset),
-            // All of a file is data, and the only hole is behind its end.
             Whence::Data | Whence::Hole => {
-                let size = size.ok_or(Errno::EINVAL)? as i64;
-                if offset < 0 || offset >= size {
+                let size = size.ok_or(Errno::EINVAL)?;
+                let start = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
+                if start >= size {
                     return Err(Errno::ENXIO);
                 }
-                Some(if whence == Whence::Data { offset } else { size })
+                let found = match (self.object(), whence) {
+                    (Some(object), Whence::Data) => object
+                        .next_data(start)
+                        .filter(|&found| found < size)
+                        .ok_or(Errno::ENXIO)?,
+                    // There is one behind the end.
+                    (Some(object), _) => object.next_hole(start).min(size),
+                    // All of a text is data.
+                    (None, Whence::Data) => start,
+                    (None, _) => size,
+                };
+                i64::try_from(found).ok()
             }
         };
         let target = target.ok_or(Errno::EOVERFLOW)?;
         let target = u64::try_from(target).map_err(|_| Errno::EINVAL)?;
         *position = target;
         Ok(target as usize)
+    }
+
+    /// The position.
+    pub async fn tell(&self) -> u64 {
+        *self.position.lock().await
+    }
+
+    pub(super) async fn set_position(&self, position: u64) {
+        *self.position.lock().await = position;
+    }
+
+    /// Gives `sink` contents from `offset` on, without waiting, and says how many bytes it took.
+    pub(super) fn give(&self, offset: u64, count: usize, sink: &mut dyn Sink) -> SysResult {
+        match (&self.opened, self.object()) {
+            (Opened::Regular, Some(object)) => Ok(object.read_at(offset, sink, count)),
+            (Opened::Text(text), _) => {
+                let start = usize::try_from(offset)
+                    .unwrap_or(usize::MAX)
+                    .min(text.len());
+                let end = start.saturating_add(count).min(text.len());
+                Ok(sink.put(&text[start..end]))
+            }
+            (Opened::Directory(_), _) => Err(Errno::EISDIR),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Takes bytes from `source` and puts them at `offset`, without waiting.
+    pub(super) fn accept(&self, offset: u64, count: usize, source: &mut dyn Source) -> SysResult {
+        match (&self.opened, self.object()) {
+            (Opened::Regular, Some(object)) => {
+                let room = usize::try_from(MAX_SIZE.saturating_sub(offset)).unwrap_or(usize::MAX);
+                if room == 0 {
+                    return Err(Errno::EFBIG);
+                }
+                let result = object.write_at(offset, source, count.min(room));
+                if let Some(node) = &self.node {
+                    node.touch();
+                }
+                // As for a write: memory is what the file system is made of.
+                result.map_err(|_| Errno::ENOSPC)
+            }
+            (Opened::Device(device), _) => Ok(device.accept(source, count)?),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Makes a range of the file take memory, and the file as long unless its size is kept
+    /// (fallocate(2)).
+    pub async fn allocate(&self, range: Range<u64>, keep_size: bool) -> Result<(), Errno> {
+        let Some(NodeKind::Regular(file)) = self.node.as_ref().map(|node| node.kind()) else {
+            return Err(Errno::EOPNOTSUPP);
+        };
+        let _writing = file.writing.lock().await;
+        let object = &file.object;
+        let page = FRAME_SIZE as u64;
+        let (first, last) = (range.start / page, range.end.div_ceil(page));
+        let old_pages = object.len().div_ceil(page);
+        for index in first..last {
+            if let Err(error) = object.allocate(index) {
+                // What was added behind the end goes again.
+                object.punch(first.max(old_pages) * page..index.max(old_pages) * page);
+                return Err(match error {
+                    PageError::OutOfMemory => Errno::ENOSPC,
+                    error => error.into(),
+                });
+            }
+            if index % 64 == 63 {
+                executor::yield_now().await;
+            }
+        }
+        if !keep_size {
+            object.extend_to(range.end);
+        }
+        if let Some(node) = &self.node {
+            node.touch();
+        }
+        Ok(())
+    }
+
+    /// Makes a range of the file a hole (fallocate(2)).
+    pub async fn punch(&self, range: Range<u64>) -> Result<(), Errno> {
+        let Some(NodeKind::Regular(file)) = self.node.as_ref().map(|node| node.kind()) else {
+            return Err(Errno::EOPNOTSUPP);
+        };
+        let _writing = file.writing.lock().await;
+        let end = range
+            .end
+            .min(file.object.len().next_multiple_of(FRAME_SIZE as u64));
+        if range.start < end {
+            file.object.punch(range.start..end);
+        }
+        if let Some(node) = &self.node {
+            node.touch();
+        }
+        Ok(())
     }
 
     /// Cuts the file or makes it longer (ftruncate(2)).
@@ -361,11 +486,7 @@ impl OpenFile {
         if let Some(node) = &self.node {
             return node.status();
         }
-        let number = match &self.opened {
-            Opened::Reader(reader) => reader.number(),
-            Opened::Writer(writer) => writer.number(),
-            _ => 0,
-        };
+        let number = self.as_pipe().map_or(0, Pipe::number);
         let attributes = Attributes {
             permissions: 0o600,
             user: 0,
@@ -380,6 +501,7 @@ impl OpenFile {
             attributes,
             links: 1,
             size: 0,
+            blocks: 0,
             device: 0,
         }
     }
@@ -420,8 +542,8 @@ impl OpenFile {
     /// How many bytes can be read without waiting (`FIONREAD`).
     pub async fn readable(&self) -> Result<u64, Errno> {
         match &self.opened {
-            Opened::Reader(reader) => Ok(reader.readable() as u64),
-            Opened::Writer(writer) => Ok(writer.readable() as u64),
+            Opened::Reader(reader) => Ok(reader.pipe().readable() as u64),
+            Opened::Writer(writer) => Ok(writer.pipe().readable() as u64),
             Opened::Device(device) => match device.tty() {
                 Some(tty) => Ok(tty.readable() as u64),
                 None => Err(Errno::ENOTTY),
@@ -446,6 +568,7 @@ pub async fn truncate(node: &Node, length: u64) -> Result<(), Errno> {
         NodeKind::Regular(file) => {
             let _writing = file.writing.lock().await;
             file.object.truncate(length);
+            memory::unmap_beyond_end(&file.object).await;
             node.touch();
             Ok(())
         }

@@ -104,7 +104,9 @@ fn holes_read_as_zeros_and_sizes_are_limited() {
     write(&program, &file, b"end").unwrap();
     seek(&file, 9_998, Whence::Start).unwrap();
     assert_eq!(read(&program, &file, 9), Ok(b"\0\0end".to_vec()));
-    assert_eq!(seek(&file, 0, Whence::Hole), Ok(10_003));
+    assert_eq!(seek(&file, 0, Whence::Hole), Ok(0));
+    assert_eq!(seek(&file, 0, Whence::Data), Ok(8192));
+    assert_eq!(seek(&file, 9000, Whence::Hole), Ok(10_003));
     assert_eq!(seek(&file, 10_003, Whence::Data), Err(Errno::ENXIO));
 
     seek(&file, i64::MAX, Whence::Start).unwrap();
@@ -156,7 +158,7 @@ fn a_cancelled_write_leaves_the_file_usable() {
     {
         // Long enough to yield half-way.
         let mut from = program.buffer(0, 256 * 1024);
-        let mut twice = UserBuf::clone(&from);
+        let mut twice = program.buffer(0, 256 * 1024);
         let mut writing = pin!(file.write(&mut from, &Undisturbed));
         assert!(writing.as_mut().poll(&mut context).is_pending());
         let mut waiting = pin!(file.write(&mut twice, &Undisturbed));

@@ -71,7 +71,7 @@ impl Loader<'_> {
         let kind = match entry.mode & abi::S_IFMT {
             abi::S_IFDIR => return self.add_directory(entry, permissions),
             abi::S_IFREG if entry.links > 1 => return self.add_linked(entry, permissions),
-            abi::S_IFREG => regular(entry.contents)?,
+            abi::S_IFREG => self.regular(entry.contents)?,
             abi::S_IFLNK => NodeKind::link(entry.contents)?,
             // Device nodes are made by the kernel; sockets and pipes have no meaning yet.
             _ => return Ok(()),
@@ -98,7 +98,7 @@ impl Loader<'_> {
         let node = match self.hard_links.get(&entry.identity) {
             Some(node) => node.clone(),
             None => {
-                let node = Arc::new(Node::with_permissions(regular(&[])?, permissions));
+                let node = Arc::new(Node::with_permissions(self.regular(&[])?, permissions));
                 self.hard_links.insert(entry.identity, node.clone());
                 node
             }
@@ -107,6 +107,12 @@ impl Loader<'_> {
             fill(object, entry.contents)?;
         }
         self.put(entry, node)
+    }
+
+    fn regular(&self, contents: &[u8]) -> Result<NodeKind, Errno> {
+        let object = self.tree.new_object()?;
+        fill(&object, contents)?;
+        Ok(NodeKind::regular(object))
     }
 
     /// Gives the node its name, over what had it.
@@ -145,12 +151,6 @@ fn set(node: &Node, entry: &ArchiveEntry<'_>, permissions: u32) {
         attributes.permissions = permissions;
         attributes.modified = u64::from(entry.modified) * 1_000_000_000;
     });
-}
-
-fn regular(contents: &[u8]) -> Result<NodeKind, Errno> {
-    let object = Object::new();
-    fill(&object, contents)?;
-    Ok(NodeKind::regular(object))
 }
 
 /// Writes all of `contents` to the start of `object`.

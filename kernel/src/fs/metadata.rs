@@ -77,6 +77,8 @@ pub struct Status {
     pub links: u64,
     /// Its size in bytes.
     pub size: u64,
+    /// How many blocks of 512 bytes of memory it takes.
+    pub blocks: u64,
     /// The number of the device that it is, or 0.
     pub device: u64,
 }

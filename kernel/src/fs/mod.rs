@@ -26,21 +26,22 @@
 //! **Memory.** Every object of which a program can make many, or a large one, is allocated fallibly
 //! or reserved before (rule M10).
 
+pub mod copy;
 pub mod cpio;
 pub mod device;
 pub mod directory;
 mod entries;
-pub mod fallible;
 pub mod file;
 pub mod generated;
+pub mod limits;
 pub mod load;
 pub mod metadata;
 pub mod node;
 pub mod open;
 pub mod pipe;
+mod pipe_buffer;
 pub mod poll;
 pub mod rename;
-mod ring;
 pub mod table;
 #[cfg(test)]
 mod testing;

@@ -7,11 +7,11 @@
 
 use super::device::Device;
 use super::directory::Directory;
-use super::fallible;
 use super::generated::{Generate, Listing, Window};
 use super::metadata::{Attributes, FileType, Name, Status, next_number, now};
 use crate::errno::Errno;
-use crate::memory::Object;
+use crate::memory::fallible;
+use crate::memory::{FRAME_SIZE, Object};
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU64, Ordering};
 use executor::sync::Mutex as TaskMutex;
@@ -60,7 +60,7 @@ impl NodeKind {
 
     /// A symbolic link to `target`.
     pub fn link(target: &[u8]) -> Result<NodeKind, Errno> {
-        fallible::bytes(target).map(NodeKind::Link)
+        Ok(NodeKind::Link(fallible::bytes(target)?))
     }
 
     /// The kind without its contents.
@@ -182,6 +182,10 @@ impl Node {
 
     /// Everything that `stat` tells.
     pub fn status(&self) -> Status {
+        let blocks = match self.object() {
+            Some(object) => object.frames_held() as u64 * (FRAME_SIZE / 512) as u64,
+            None => 0,
+        };
         let (size, device) = match &self.kind {
             NodeKind::Regular(file) => (file.object.len(), 0),
             NodeKind::Link(target) => (target.len() as u64, 0),
@@ -194,6 +198,7 @@ impl Node {
             attributes: *self.attributes.lock(),
             links: self.links.load(Ordering::Relaxed),
             size,
+            blocks,
             device,
         }
     }

@@ -1,12 +1,12 @@
 //! Opening files by path (open(2)).
 
-use super::fallible;
 use super::file::{CHANGEABLE, OpenFile, Opened, truncate};
 use super::node::{Node, NodeKind};
 use super::tree::Tree;
 use super::walk::{Follow, PathTarget, PathWalk, Start};
 use crate::errno::Errno;
 use crate::memory::Object;
+use crate::memory::fallible;
 use alloc::sync::Arc;
 use core::sync::atomic::AtomicU64;
 use linux_raw_sys::general as abi;
@@ -46,7 +46,11 @@ pub async fn open(
         return Err(Errno::ENOTDIR);
     }
     if flags & abi::O_PATH != 0 {
-        return fallible::arc(OpenFile::new(Opened::Path, Some(node), flags));
+        return Ok(fallible::arc(OpenFile::new(
+            Opened::Path,
+            Some(node),
+            flags,
+        ))?);
     }
     let opened = opened(&node, flags)?;
     if flags & abi::O_TRUNC != 0 && !made && node.object().is_some() {
@@ -54,7 +58,8 @@ pub async fn open(
     }
     let kept = flags & (abi::O_ACCMODE | CHANGEABLE | abi::O_DIRECTORY | abi::O_SYNC);
     // Programs for 64-bit Linux always see this one.
-    fallible::arc(OpenFile::new(opened, Some(node), kept | abi::O_LARGEFILE))
+    let file = OpenFile::new(opened, Some(node), kept | abi::O_LARGEFILE);
+    Ok(fallible::arc(file)?)
 }
 
 fn find_or_make(
@@ -75,7 +80,7 @@ fn find_or_make(
     };
     let (node, made) = tree.find_or_make(start, path, follow, || {
         Ok(Node::with_permissions(
-            NodeKind::regular(Object::new()),
+            NodeKind::regular(tree.new_object()?),
             permissions,
         ))
     })?;
@@ -110,10 +115,14 @@ fn opened(node: &Node, flags: u32) -> Result<Opened, Errno> {
 /// A regular file that has no name and gets none (memfd_create(2)), open for reading and
 /// writing.
 pub fn unnamed() -> Result<Arc<OpenFile>, Errno> {
-    let node = Node::with_permissions(NodeKind::regular(Object::new()), 0o777);
+    let node = Node::with_permissions(NodeKind::regular(Object::new()?), 0o777);
     let flags = abi::O_RDWR | abi::O_LARGEFILE;
     let node = fallible::arc(node)?;
-    fallible::arc(OpenFile::new(Opened::Regular, Some(node), flags))
+    Ok(fallible::arc(OpenFile::new(
+        Opened::Regular,
+        Some(node),
+        flags,
+    ))?)
 }
 
 /// The program at `path`, for `execve`, and where it was found. `EACCES` for what is no regular file

@@ -1,7 +1,7 @@
 //! Pipes (pipe(7)).
 //!
-//! A pipe is a ring of bytes under a spin lock; bytes go straight between the
-//! ring (`ring.rs`) and the user's memory.
+//! A pipe is a buffer of bytes under a spin lock; bytes go straight between the
+//! pages of its buffer (`pipe_buffer.rs`) and the user's memory.
 //!
 //! **What is waited for.** Readers wait for bytes, or for the last writer to close. Writers wait
 //! for room, each for at most [`ATOMIC`] bytes of it. One wake-up when the room grows to [`ATOMIC`]
@@ -13,11 +13,11 @@
 //! queue has waiters. Either the attempt sees the change, or the other end sees the waiter. Wake-ups
 //! are sent after the lock is released.
 
-use super::fallible;
-use super::ring::ByteRing;
-pub use super::ring::CAPACITY;
+pub use super::pipe_buffer::CAPACITY;
+use super::pipe_buffer::PipeBuffer;
 use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
+use crate::memory::fallible;
 use crate::memory::{Sink, Source, UserBuf};
 use crate::wait::{Wait, interruptible};
 use alloc::sync::Arc;
@@ -29,7 +29,8 @@ use spin::{Mutex, MutexGuard};
 /// Writes up to this size are not mixed with others (`PIPE_BUF`).
 pub const ATOMIC: usize = abi::PIPE_BUF as usize;
 
-struct Pipe {
+/// A pipe, which both ends have.
+pub struct Pipe {
     number: u64,
     state: Mutex<PipeState>,
     readers: WaitQueue,
@@ -39,7 +40,7 @@ struct Pipe {
 }
 
 struct PipeState {
-    ring: ByteRing,
+    buffer: PipeBuffer,
     reader_open: bool,
     writer_open: bool,
 }
@@ -55,7 +56,7 @@ pub fn pipe() -> Result<(Reader, Writer), Errno> {
     let pipe = fallible::arc(Pipe {
         number: super::metadata::next_number(),
         state: Mutex::new(PipeState {
-            ring: ByteRing::new(),
+            buffer: PipeBuffer::new()?,
             reader_open: true,
             writer_open: true,
         }),
@@ -64,6 +65,33 @@ pub fn pipe() -> Result<(Reader, Writer), Errno> {
         pollers: WaitQueue::labelled(&Label("poll: pipe")),
     })?;
     Ok((Reader(pipe.clone()), Writer(pipe)))
+}
+
+impl Pipe {
+    /// The pipe's number, for `stat`.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How many bytes can be read (`FIONREAD`).
+    pub fn readable(&self) -> usize {
+        self.state.lock().buffer.len()
+    }
+
+    /// How many bytes it holds at most (`F_GETPIPE_SZ`).
+    pub fn capacity(&self) -> usize {
+        self.state.lock().buffer.capacity()
+    }
+
+    /// Changes how many bytes it holds (`F_SETPIPE_SZ`), and returns how many that are.
+    pub fn resize(&self, bytes: usize) -> SysResult {
+        let result = self.state.lock().buffer.resize(bytes);
+        if result.is_ok() {
+            self.writers.wake_all();
+            self.pollers.wake_all();
+        }
+        result
+    }
 }
 
 /// What came of one attempt, which never waits.
@@ -77,7 +105,7 @@ enum Attempt {
     Blocked,
     /// The other end is closed.
     Closed,
-    /// The ring could not grow.
+    /// There is no page for the bytes.
     NoMemory,
 }
 
@@ -117,7 +145,7 @@ impl Reader {
                 // Bytes that are left are for the next reader. A reader whose attempt failed before
                 // ours is seen here, since this call has held the lock after it; a later attempt
                 // finds the bytes.
-                if self.0.readers.has_waiters() && self.readable() > 0 {
+                if self.0.readers.has_waiters() && self.pipe().readable() > 0 {
                     self.0.readers.wake_one();
                 }
             }
@@ -138,7 +166,7 @@ impl Reader {
     #[inline]
     fn attempt<S: Sink + Limited>(&self, to: &mut S) -> Attempt {
         let state = self.0.state.lock();
-        match (state.ring.is_empty(), state.writer_open) {
+        match (state.buffer.is_empty(), state.writer_open) {
             (false, _) => self.give(state, to),
             (true, true) => Attempt::Blocked,
             (true, false) => Attempt::Closed,
@@ -150,10 +178,10 @@ impl Reader {
     #[inline(never)]
     fn give<S: Sink + Limited>(&self, mut state: MutexGuard<'_, PipeState>, to: &mut S) -> Attempt {
         let pipe = &*self.0;
-        let room_before = state.ring.room();
-        let wanted = state.ring.len().min(to.limit());
-        let moved = state.ring.give(to, wanted);
-        let enough = room_before < ATOMIC && state.ring.room() >= ATOMIC;
+        let room_before = state.buffer.room();
+        let wanted = state.buffer.len().min(to.limit());
+        let moved = state.buffer.give(to, wanted);
+        let enough = room_before < ATOMIC && state.buffer.room() >= ATOMIC;
         let wake_writer = enough && pipe.writers.has_waiters();
         let wake_pollers = enough && pipe.pollers.has_waiters();
         drop(state);
@@ -170,16 +198,11 @@ impl Reader {
         }
     }
 
-    /// How many bytes can be read (`FIONREAD`).
-    pub fn readable(&self) -> usize {
-        self.0.state.lock().ring.len()
-    }
-
     /// What `poll` reports.
     pub fn ready(&self) -> u32 {
         let state = self.0.state.lock();
         let mut ready = 0;
-        if !state.ring.is_empty() {
+        if !state.buffer.is_empty() {
             ready |= abi::POLLIN | abi::POLLRDNORM;
         }
         if !state.writer_open {
@@ -194,9 +217,29 @@ impl Reader {
         self.0.pollers.wait_until(ready).await;
     }
 
-    /// The pipe's number, for `stat`.
-    pub fn number(&self) -> u64 {
-        self.0.number
+    /// The pipe.
+    pub fn pipe(&self) -> &Pipe {
+        &self.0
+    }
+
+    /// Copies bytes behind the oldest `skip` ones, which stay in the pipe; says how many.
+    pub(super) fn peek(&self, skip: usize, buffer: &mut [u8]) -> usize {
+        self.0.state.lock().buffer.peek(skip, buffer)
+    }
+
+    /// Takes the oldest bytes away.
+    pub(super) fn discard(&self, count: usize) {
+        // As a read, which wakes whoever waits for room.
+        self.attempt(&mut Discard(count));
+    }
+
+    /// Waits until there are bytes, or no writer.
+    pub(super) async fn wait_for_bytes(&self, wait: Wait<'_>) -> Result<(), Errno> {
+        let filled = || {
+            let state = self.0.state.lock();
+            (!state.buffer.is_empty() || !state.writer_open).then_some(())
+        };
+        wait_until(&self.0.readers, filled, wait).await
     }
 }
 
@@ -224,7 +267,7 @@ impl Writer {
         }
         let atomic = from.done() + from.remaining() <= ATOMIC;
         // Where to begin again if a page of an atomic write is not ready.
-        let start = atomic.then(|| from.clone());
+        let start = atomic.then(|| from.mark());
         let result = loop {
             let mut step = self.attempt(from, atomic, matches!(wait, Wait::Never));
             if step == Attempt::Blocked {
@@ -240,7 +283,7 @@ impl Writer {
                     Err(interrupted) => break Err(interrupted.into()),
                 };
                 // As for readers.
-                if self.0.writers.has_waiters() && self.0.state.lock().ring.room() >= ATOMIC {
+                if self.0.writers.has_waiters() && self.0.state.lock().buffer.room() >= ATOMIC {
                     self.0.writers.wake_one();
                 }
             }
@@ -250,8 +293,8 @@ impl Writer {
                 Attempt::NotReady => {
                     let result = from.fault_in(Access::Read).await;
                     // Nothing of an atomic write is in the pipe until all of it is.
-                    if let Some(start) = &start {
-                        *from = start.clone();
+                    if let Some(start) = start {
+                        from.rewind(start);
                     }
                     if let Err(error) = result {
                         break Err(error.into());
@@ -281,25 +324,25 @@ impl Writer {
                 (false, true) => 1,
                 (false, false) => remaining.min(ATOMIC),
             };
-            let room = state.ring.room();
+            let room = state.buffer.room();
             if room < enough {
                 return Attempt::Blocked;
             }
-            let wanted = match state.ring.grow_for(remaining.min(room)) {
+            let wanted = match state.buffer.grow_for(remaining.min(room)) {
                 size if size < enough => return Attempt::NoMemory,
                 size => size.min(remaining),
             };
-            let was_empty = state.ring.is_empty();
-            let taken = state.ring.take(from, wanted);
+            let was_empty = state.buffer.is_empty();
+            let taken = state.buffer.take(from, wanted);
             if taken == wanted || !atomic {
-                state.ring.commit(taken);
+                state.buffer.commit(taken);
             }
             let step = if taken < wanted {
                 Attempt::NotReady
             } else {
                 Attempt::Done
             };
-            let filled = was_empty && !state.ring.is_empty();
+            let filled = was_empty && !state.buffer.is_empty();
             let wake_reader = filled && pipe.readers.has_waiters();
             (step, wake_reader, filled && pipe.pollers.has_waiters())
         };
@@ -316,7 +359,7 @@ impl Writer {
     pub fn ready(&self) -> u32 {
         let state = self.0.state.lock();
         let mut ready = 0;
-        if state.ring.room() >= ATOMIC {
+        if state.buffer.room() >= ATOMIC {
             ready |= abi::POLLOUT | abi::POLLWRNORM;
         }
         if !state.reader_open {
@@ -325,20 +368,36 @@ impl Writer {
         ready
     }
 
-    /// How many bytes can be read at the other end (`FIONREAD`).
-    pub fn readable(&self) -> usize {
-        self.0.state.lock().ring.len()
-    }
-
     /// Waits until one of these `POLL*` bits is reported.
     pub async fn wait_ready(&self, events: u32) {
         let ready = || (self.ready() & events != 0).then_some(());
         self.0.pollers.wait_until(ready).await;
     }
 
-    /// The pipe's number, for `stat`.
-    pub fn number(&self) -> u64 {
-        self.0.number
+    /// The pipe.
+    pub fn pipe(&self) -> &Pipe {
+        &self.0
+    }
+
+    /// Puts as many of the bytes into the pipe as there is room for; `EAGAIN` if there is none.
+    pub(super) fn put(&self, bytes: &[u8]) -> SysResult {
+        let mut source = bytes;
+        match self.attempt(&mut source, false, true) {
+            Attempt::Closed => Err(Errno::EPIPE),
+            Attempt::NoMemory => Err(Errno::ENOMEM),
+            Attempt::Blocked => Err(Errno::EAGAIN),
+            Attempt::Done | Attempt::NotReady => Ok(bytes.len() - source.len()),
+        }
+    }
+
+    /// Waits until there is room, or no reader.
+    pub(super) async fn wait_for_room(&self, wait: Wait<'_>) -> Result<(), Errno> {
+        let emptied = || {
+            let state = self.0.state.lock();
+            let least = ATOMIC.min(state.buffer.capacity());
+            (state.buffer.room() >= least || !state.reader_open).then_some(())
+        };
+        wait_until(&self.0.writers, emptied, wait).await
     }
 }
 
@@ -348,7 +407,7 @@ impl Drop for Reader {
         let bytes = {
             let mut state = self.0.state.lock();
             state.reader_open = false;
-            core::mem::replace(&mut state.ring, ByteRing::new())
+            core::mem::replace(&mut state.buffer, PipeBuffer::closed())
         };
         drop(bytes);
         self.0.writers.wake_all();
@@ -367,6 +426,41 @@ impl Drop for Writer {
 /// How many bytes a sink can still take, or a source give.
 trait Limited {
     fn limit(&self) -> usize;
+}
+
+impl Limited for &[u8] {
+    fn limit(&self) -> usize {
+        self.len()
+    }
+}
+
+/// A sink that takes so many bytes and forgets them.
+struct Discard(usize);
+
+impl Sink for Discard {
+    fn put(&mut self, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(self.0);
+        self.0 -= count;
+        count
+    }
+}
+
+impl Limited for Discard {
+    fn limit(&self) -> usize {
+        self.0
+    }
+}
+
+/// Waits in a queue for something that may be there already.
+async fn wait_until(
+    queue: &WaitQueue,
+    ready: impl Fn() -> Option<()>,
+    wait: Wait<'_>,
+) -> Result<(), Errno> {
+    match wait {
+        Wait::Never => ready().ok_or(Errno::EAGAIN),
+        Wait::For(caller) => Ok(interruptible(caller, queue.wait_until(ready)).await?),
+    }
 }
 
 impl Limited for UserBuf<'_> {

@@ -67,7 +67,7 @@ fn bytes_come_out_as_they_went_in() {
                 seen += bytes.len();
             }
         }
-        assert_eq!(reader.readable(), written - seen);
+        assert_eq!(reader.pipe().readable(), written - seen);
     }
     assert!(seen > 1_000_000);
 }
@@ -76,7 +76,7 @@ fn bytes_come_out_as_they_went_in() {
 fn a_pipe_takes_64_kib_and_memory_only_as_needed() {
     let program = Program::start();
     let (reader, writer) = pipe().unwrap();
-    let allocated = |writer: &Writer| writer.0.state.lock().ring.allocated();
+    let allocated = |writer: &Writer| writer.0.state.lock().buffer.allocated();
     assert_eq!(allocated(&writer), 0);
     for _ in 0..1000 {
         assert_eq!(write(&program, &writer, &[1; PAGE]), Ok(PAGE));
@@ -118,7 +118,7 @@ fn a_small_write_goes_in_whole_or_not_at_all() {
         now(writer.write(&mut half, Wait::Never)),
         Err(Errno::EFAULT)
     );
-    assert_eq!(reader.readable(), 0);
+    assert_eq!(reader.pipe().readable(), 0);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_large_write_counts_up_to_the_bad_address() {
     let (reader, writer) = pipe().unwrap();
     let mut from = program.running_out(3 * PAGE, PAGE);
     assert_eq!(now(writer.write(&mut from, Wait::Never)), Ok(3 * PAGE));
-    assert_eq!(reader.readable(), 3 * PAGE);
+    assert_eq!(reader.pipe().readable(), 3 * PAGE);
 }
 
 #[test]

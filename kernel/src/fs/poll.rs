@@ -3,9 +3,9 @@
 //! Each file on which a call can wait has a separate queue for pollers, so that they never consume a
 //! wake-up that was meant for a reader or writer.
 
-use super::fallible;
 use super::file::OpenFile;
 use crate::errno::Errno;
+use crate::memory::fallible;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -4,12 +4,12 @@
 //! if they refer to other nodes by then, it begins anew.
 
 use super::directory::DirectoryEntry;
-use super::fallible;
 use super::metadata::Name;
 use super::node::{Location, Node, NodeKind};
 use super::tree::{Tree, changeable, check_empty, detach, is_inside};
 use super::walk::{Last, PathTarget, PathWalk, Start};
 use crate::errno::Errno;
+use crate::memory::fallible;
 use alloc::sync::Arc;
 
 /// What `rename` does when the new name is taken.
@@ -71,6 +71,10 @@ impl Tree {
             }
             let removed = rename_locked((&from, moved), (&to, old, returned))?;
             drop(change);
+            if removed[0].is_some() && removed[1].is_some() && replace == Replace::Yes {
+                // A name took the place of another.
+                self.names().give(1);
+            }
             drop(removed);
             return Ok(());
         }

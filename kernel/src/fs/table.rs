@@ -9,9 +9,9 @@
 //! that may wake tasks, or free a file that was unlinked. What is taken out is returned to the
 //! caller, or dropped after the lock.
 
-use super::fallible;
 use super::file::OpenFile;
 use crate::errno::Errno;
+use crate::memory::fallible;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
@@ -96,7 +96,10 @@ impl Descriptors {
                 .map(|(slot, number)| slot.as_ref().filter(|slot| keep(Fd(number), slot)).cloned()),
         );
         let free = copy.iter().position(Option::is_none).unwrap_or(copy.len());
-        fallible::arc_from_reserve(Descriptors { slots: copy, free })
+        Ok(fallible::arc_from_reserve(Descriptors {
+            slots: copy,
+            free,
+        })?)
     }
 
     fn lowest_free(&mut self, lowest: Fd) -> Fd {
@@ -119,7 +122,7 @@ impl Descriptors {
         if index >= self.slots.len() {
             let more = index + 1 - self.slots.len();
             if let Err(error) = fallible::reserve(&mut self.slots, more) {
-                return Err((error, slot));
+                return Err((error.into(), slot));
             }
             self.slots.resize(index + 1, None);
         }
@@ -154,6 +157,14 @@ impl FdTable {
             slots: Mutex::new(self.slots.lock().clone()),
             limit: AtomicUsize::new(self.limit()),
         }
+    }
+
+    /// Pages that would come back if the open files were closed, as far as that is easy to tell: what
+    /// is in pipes.
+    pub fn held_pages(&self) -> u64 {
+        let slots = self.slots.lock().clone();
+        let files = slots.slots.iter().flatten();
+        files.map(|slot| slot.file.held_pages() as u64).sum()
     }
 
     /// One more than the largest descriptor that can be had (`RLIMIT_NOFILE`).

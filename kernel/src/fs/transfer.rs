@@ -7,7 +7,7 @@
 use super::metadata::MAX_SIZE;
 use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
-use crate::memory::{Object, Sink, Source, UserBuf};
+use crate::memory::{self, Object, PageError, Sink, Source, UserBuf};
 
 /// How many bytes are moved before others on this CPU have their chance.
 const STRETCH: usize = 256 * 1024;
@@ -82,6 +82,8 @@ pub(super) async fn whole<'a>(
 /// Takes all bytes from the user and puts them into the object from `offset` on.
 pub(super) async fn store(from: &mut UserBuf<'_>, offset: u64, object: &Object) -> SysResult {
     let before = from.done();
+    // Pages of a file that was just removed may still have to be freed.
+    let mut tries = 16;
     let mut pause = Pause { last: before };
     let error = loop {
         let at = offset.saturating_add((from.done() - before) as u64);
@@ -94,6 +96,9 @@ pub(super) async fn store(from: &mut UserBuf<'_>, offset: u64, object: &Object) 
             break Some(Errno::EFBIG);
         }
         match object.write_at(at, from, max) {
+            Err(PageError::OutOfMemory) if tries > 0 && memory::direct_reclaim().await => {
+                tries -= 1;
+            }
             // The file system is the memory: it is full.
             Err(_) => break Some(Errno::ENOSPC),
             Ok(n) if n < max => {

@@ -10,11 +10,11 @@
 //! reference to a big file.
 
 use super::directory::{Directory, DirectoryEntry};
-use super::fallible;
 use super::metadata::Name;
 use super::node::{Location, Node, NodeKind};
 use super::walk::{Follow, Last, MAX_PATH, PathWalk, Start};
 use crate::errno::Errno;
+use crate::memory::{Object, Quota, fallible};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use spin::Mutex;
@@ -22,6 +22,9 @@ use spin::Mutex;
 /// A tree of names.
 pub struct Tree {
     root: Arc<Node>,
+    /// How many pages its files may have, and how many names there may be.
+    pages: Arc<Quota>,
+    names: Quota,
     pub(super) change: Mutex<()>,
 }
 
@@ -33,8 +36,26 @@ impl Tree {
         root.add_links(2);
         Tree {
             root,
+            pages: Arc::new(Quota::new(u64::MAX)),
+            names: Quota::new(u64::MAX),
             change: Mutex::new(()),
         }
+    }
+
+    /// How many pages the files have and may have.
+    pub fn pages(&self) -> &Quota {
+        &self.pages
+    }
+
+    /// How many names there are and may be. Each takes memory of the kernel until it is removed,
+    /// so names count, as on Linux's tmpfs, and not nodes.
+    pub fn names(&self) -> &Quota {
+        &self.names
+    }
+
+    /// The contents of a new file.
+    pub fn new_object(&self) -> Result<Arc<Object>, Errno> {
+        Ok(Object::counted(self.pages.clone())?)
     }
 
     /// The root directory.
@@ -176,8 +197,22 @@ impl Tree {
         if entries.get(name).is_some() {
             return Err(Errno::EEXIST);
         }
-        let name = fallible::bytes(name)?;
-        let entry = DirectoryEntry::new(name.clone(), node.clone())?;
+        let entry = DirectoryEntry::new(fallible::bytes(name)?, node)?;
+        self.names.take(1).map_err(|_| Errno::ENOSPC)?;
+        let added = self.add_entry(directory, entries, entry);
+        if added.is_err() {
+            self.names.give(1);
+        }
+        added
+    }
+
+    fn add_entry(
+        &self,
+        directory: &Arc<Node>,
+        entries: &Directory,
+        entry: Arc<DirectoryEntry>,
+    ) -> Result<(), Errno> {
+        let (name, node) = (entry.name().clone(), entry.node().clone());
         let _change = self.change.lock();
         if matches!(directory.location(), Location::Nowhere) {
             return Err(Errno::ENOENT);
@@ -217,6 +252,7 @@ impl Tree {
             target.directory.touch();
             (node, entries.remove(name))
         };
+        self.names.give(1);
         removed.0.change(|_| ());
         Ok(())
     }
@@ -240,6 +276,7 @@ impl Tree {
             target.directory.touch();
             (node, entries.remove(name))
         };
+        self.names.give(1);
         drop(removed);
         Ok(())
     }
@@ -258,6 +295,7 @@ impl Tree {
                 node.set_location(Location::Nowhere);
             }
             while let Some(entry) = entries.pop() {
+                self.names.give(1);
                 if entry.node().is_directory() {
                     pending.push(entry.node().clone());
                 }

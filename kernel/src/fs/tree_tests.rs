@@ -20,7 +20,7 @@ fn directory(tree: &Tree, path: &str) -> Result<Arc<Node>, Errno> {
 }
 
 fn file(tree: &Tree, path: &str) -> Result<Arc<Node>, Errno> {
-    let object = crate::memory::Object::new();
+    let object = crate::memory::Object::new().unwrap();
     tree.make(
         start(tree),
         path.as_bytes(),
@@ -155,7 +155,11 @@ fn creating_follows_a_dangling_link() {
     let _machine = machine();
     let tree = sample();
     link(&tree, "/a/made", "/link");
-    let make = || Ok(Node::new(NodeKind::regular(crate::memory::Object::new())));
+    let make = || {
+        Ok(Node::new(NodeKind::regular(
+            crate::memory::Object::new().unwrap(),
+        )))
+    };
     let (node, made) = tree
         .find_or_make(start(&tree), b"/link", Follow::Yes, make)
         .unwrap();

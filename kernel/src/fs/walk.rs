@@ -7,11 +7,11 @@
 //! one depends on the system call. Symbolic links are kept on a stack of texts still to
 //! be read, so the depth of a path never shows on the kernel's own stack.
 
-use super::fallible;
 use super::metadata::Name;
 use super::node::{Location, Node, NodeKind};
 use super::tree::Tree;
 use crate::errno::Errno;
+use crate::memory::fallible;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::{Deref, Range};
@@ -207,7 +207,7 @@ impl<'a> PathWalk<'a> {
                 let Some(kind) = listing.lookup(name, self.caller)? else {
                     return Ok(None);
                 };
-                fallible::arc(Node::computed(kind, directory, name)?).map(Some)
+                Ok(Some(fallible::arc(Node::computed(kind, directory, name)?)?))
             }
             _ => Err(Errno::ENOTDIR),
         }

@@ -50,14 +50,18 @@ mod tests;
 pub use crate::arch::level::{Level, USER_END, USER_ENTRIES, page_of};
 pub use crate::arch::{FRAME_SIZE, Frame};
 pub use audit::{Audit, audit};
-pub use fault_injection::{ALL_FAIL, fail_allocation, fail_allocation_here, fail_allocations};
+pub use fault_injection::{
+    ALL_FAIL, fail_allocation, fail_allocation_here, fail_allocations, reach_heap,
+};
+pub use frame::kernel_page::KernelPage;
 pub use frame::zeroed_pool::run as run_zeroed_pool;
 pub use frame::{
     FrameRef, OutOfMemory, Purpose, ensure_free, ensure_free_bytes, free_frames, heap_frames,
     holders, managed_frames,
 };
+pub use heap::fallible;
 pub use object::transfer::{Sink, Source};
-pub use object::{Object, PageError};
+pub use object::{Object, PageError, Quota};
 pub use quiesce::{is_quiescent, quiesce};
 pub use reclaim::reclaimer::{direct_reclaim, release_and_reclaim, run as run_reclaimer};
 pub use space::address_space::AddressSpace;
@@ -69,12 +73,15 @@ pub use space::map::MapRequest;
 pub use space::placement::Placement;
 pub use space::populate::Populate;
 pub use space::remap::{Remap, Target};
+pub use space::unmap_file::{set_next_space, unmap_beyond_end};
+pub use space::usage::Footprint;
 pub use statistics::statistics;
 pub use stats::counters::{Counter, count, total};
 pub use tlb::shootdown::serve;
 pub use user::error::AccessError;
 pub use user::futex_word::check_futex_word;
 pub use user::user_buf::UserBuf;
+pub use vma::dead_maps::run as run_dead_maps;
 pub use vma::limits::Limits;
 pub use vma::map::VmaMap;
 pub use vma::vm_area::{Backing, Protection, Vma, VmaFlags};
@@ -93,12 +100,12 @@ pub fn between_polls() {
 /// `aside` bytes of physical memory, in whole frames, are left to the caller for good;
 /// returns where they are.
 pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
+    stats::counters::init();
     fault_injection::init();
     let aside = frame::init(boot, aside);
     frame::init_caches();
     #[cfg(target_os = "none")]
     heap::global::init(reclaim::reclaimer::reclaim_all_cpus);
-    stats::counters::init();
     frame::zeroed_pool::init();
     ipi::init();
     space::current::init();
@@ -109,5 +116,6 @@ pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
     tlb::asid::init(if without { 0 } else { arch::pcids() });
     reclaim::reclaimer::init();
     tlb::shootdown::init();
+    vma::dead_maps::init();
     aside
 }

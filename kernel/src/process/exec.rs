@@ -18,9 +18,9 @@ use super::state::{Names, Process};
 use super::thread::Thread;
 use crate::errno::Errno;
 use crate::fs;
-use crate::fs::fallible;
 use crate::fs::node::Node;
 use crate::fs::walk::{Last, Start};
+use crate::memory::fallible;
 use crate::memory::{
     self, AccessError, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, MapRequest, Object,
     OutOfMemory, Placement, Protection, USER_END, VmaFlags,

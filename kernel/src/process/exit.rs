@@ -3,17 +3,17 @@
 //! A process ends when its last thread has left it (`thread_group`).
 //!
 //! A process that has ended gives its memory and files back at once, and stays as a
-//! zombie until its parent has asked for its status. Its own children go to init. Each
-//! process has one lock for its family ties. A parent's may be held when a child's is
-//! taken, never the other way round.
+//! zombie until its parent has asked for its status. Its own children go to init, or to the nearest
+//! ancestor that asks for orphans. Each process has one lock for its family ties. A parent's may be
+//! held when a child's is taken, or the lock of its signals, never the other way round.
 //!
-//! A child that ends while its parent hands it over is told of by both, to the parent that
-//! it saw and to init. Whoever takes it out of a list of children is the one that forgets
-//! it.
+//! A child that ends while its parent hands it over is announced twice, to the parent that it saw
+//! and to the new one. The wait that takes it out of a list of children removes it from the table.
 
 use super::ids::{self, Pid};
 use super::signal::{self, ChildEvent, SigInfo, Signal};
 use super::state::Process;
+use super::usage::Usage;
 use crate::errno::Errno;
 use crate::memory;
 use crate::trace::{self, Kind};
@@ -61,14 +61,14 @@ pub enum End {
     Thread(ExitStatus),
     /// With all others (exit_group(2), a signal).
     Process(ExitStatus),
-    /// Because somebody else has decided so.
+    /// Because its exit was pending.
     ExitPending,
 }
 
 /// A process's ties to others.
 pub(super) struct Family {
-    /// The number of the parent, for those who want no more; 0 is nobody's. Relaxed: it stands
-    /// for itself.
+    /// The number of the parent, to be read without the lock; 0 for none. Relaxed: it stands for
+    /// itself.
     parent: AtomicU32,
     ties: Mutex<Ties>,
     /// Woken when a child has ended, was stopped or continued.
@@ -143,13 +143,14 @@ impl Process {
         });
         let children = mem::take(&mut self.family.ties.lock().children);
         self.hand_over(children);
-        self.family.ties.lock().ended = Some(status);
+        let parent = self.parent();
+        match &parent {
+            Some(parent) => parent.child_ended(self, Some(status)),
+            None => self.family.ties.lock().ended = Some(status),
+        }
         self.family.ended.wake_all();
-        match self.parent() {
-            Some(parent) => {
-                signal::check_orphaned_group(self, &parent);
-                parent.child_ended(self);
-            }
+        match parent {
+            Some(parent) => signal::check_orphaned_group(self, &parent),
             // The kernel's own child (init), or one whose parent ended at the same moment.
             None if self.pid != Pid::INIT => ids::remove(self),
             None => {}
@@ -160,19 +161,24 @@ impl Process {
         if children.is_empty() {
             return;
         }
-        let init = ids::find(Pid::INIT).filter(|_| self.pid != Pid::INIT);
+        let heir = self.heir();
         for child in children {
-            match &init {
-                Some(init) => {
-                    child.family.set_parent(Some(init));
-                    init.family.add_child(child.clone());
+            if let Some(signal) = child.attributes.death_signal() {
+                // It has no value that could be too much.
+                let _ = signal::send(&child, SigInfo::user(signal, self.pid, 0));
+            }
+            match &heir {
+                Some(heir) => {
+                    child.attributes.set_usual_exit_signal();
+                    child.family.set_parent(Some(heir));
+                    heir.family.add_child(child.clone());
                     signal::check_orphaned_group(&child, self);
                     // After it is in the list: if it ended before, it did not find itself there.
                     if child.exit_status().is_some() {
-                        init.child_ended(&child);
+                        heir.child_ended(&child, None);
                     }
                 }
-                // Without init nobody will ask: the dead are forgotten now, the others when they
+                // Without init no process will ask: zombies are forgotten now, the others when they
                 // end.
                 None => {
                     child.family.set_parent(None);
@@ -184,6 +190,20 @@ impl Process {
         }
     }
 
+    /// Which process gets the children of this one when it ends: the nearest ancestor that asks for
+    /// orphans, or init.
+    fn heir(&self) -> Option<Arc<Process>> {
+        let mut ancestor = self.parent();
+        while let Some(process) = ancestor {
+            let reaps = process.attributes.reaps_orphans.load(Ordering::Relaxed);
+            if reaps && process.exit_status().is_none() {
+                return Some(process);
+            }
+            ancestor = process.parent();
+        }
+        ids::find(Pid::INIT).filter(|_| self.pid != Pid::INIT)
+    }
+
     /// Tells the parent that the process was stopped or continued.
     pub(super) fn notify_parent(&self, event: ChildEvent) {
         let Some(parent) = self.parent() else {
@@ -191,32 +211,50 @@ impl Process {
         };
         parent.family.children_changed.wake_all();
         if !parent.signals.action(Signal::CHLD).has(linux::SA_NOCLDSTOP) {
-            let info = SigInfo::child(event, self.pid, self.cpu_time());
+            let info = SigInfo::child(Signal::CHLD, event, self.pid, self.threads.usage());
             // As in `child_ended`.
             let _ = signal::send(&parent, info);
         }
     }
 
-    fn child_ended(&self, child: &Arc<Process>) {
-        if self.signals.reaps_children() {
-            // SIGCHLD is ignored: no zombie is kept (wait(2), notes). One that is handed over, or
-            // that a wait has taken, is theirs to forget.
+    /// A child has ended: with this status, or, if it was handed over, before.
+    ///
+    /// That a wait finds the child, and that its signal is pending, become true in one hold of the
+    /// lock of the ties, which a wait takes too. So a parent whose wait returns has the signal
+    /// pending, and a handler of the signal finds the child.
+    fn child_ended(&self, child: &Arc<Process>, status: Option<ExitStatus>) {
+        let signal = child.attributes.exit_signal();
+        let reaps = signal == Some(Signal::CHLD) && self.signals.reaps_children();
+        let mut taken = None;
+        let mut queued = None;
+        {
             let mut ties = self.family.ties.lock();
-            let mut children = ties.children.iter();
-            let place = children.position(|other| Arc::ptr_eq(other, child));
-            let taken = place.map(|place| ties.children.remove(place));
-            drop(ties);
-            if taken.is_some() {
-                ids::remove(child);
+            let ended = {
+                let mut of_child = child.family.ties.lock();
+                of_child.ended = of_child.ended.or(status);
+                of_child.ended
+            };
+            if reaps {
+                // SIGCHLD is ignored: no zombie is kept (wait(2), notes). One that is handed over, or
+                // that a wait has taken, is theirs to forget.
+                let mut children = ties.children.iter();
+                let place = children.position(|other| Arc::ptr_eq(other, child));
+                taken = place.map(|place| ties.children.remove(place));
+            }
+            if let (Some(signal), Some(ended)) = (signal, ended) {
+                let event = ChildEvent::Ended(ended);
+                let info = SigInfo::child(signal, event, child.pid, child.threads.usage());
+                // One that is pending already tells of children too: nothing is lost.
+                queued = signal::queue(self, info).ok();
             }
         }
+        if taken.is_some() {
+            ids::remove(child);
+        }
         self.family.children_changed.wake_all();
-        let Some(status) = child.exit_status() else {
-            return;
-        };
-        let info = SigInfo::child(ChildEvent::Ended(status), child.pid, child.cpu_time());
-        // One that is pending already tells of children too: nothing is lost.
-        let _ = signal::send(self, info);
+        if let Some(queued) = queued {
+            signal::wake_for(self, queued);
+        }
     }
 }
 
@@ -249,6 +287,28 @@ impl Selector {
     }
 }
 
+/// Children by the signal with which they end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChildKind {
+    /// Those with `SIGCHLD`.
+    Usual,
+    /// The others (`__WCLONE`).
+    Clone,
+    /// All (`__WALL`).
+    All,
+}
+
+impl ChildKind {
+    fn include(self, child: &Process) -> bool {
+        let is_usual = child.attributes.exit_signal() == Some(Signal::CHLD);
+        match self {
+            ChildKind::Usual => is_usual,
+            ChildKind::Clone => !is_usual,
+            ChildKind::All => true,
+        }
+    }
+}
+
 /// Of what news of a child a wait wants to be told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WaitOptions {
@@ -258,6 +318,8 @@ pub struct WaitOptions {
     pub stopped: bool,
     /// That it was continued (`WCONTINUED`).
     pub continued: bool,
+    /// Which children it is for, by the signal with which they end.
+    pub children: ChildKind,
     /// The news stays for another wait (`WNOWAIT`).
     pub stays: bool,
 }
@@ -280,14 +342,14 @@ pub struct ChildReport {
     pub pid: Pid,
     /// What happened to it.
     pub event: ChildEvent,
-    /// Nanoseconds of CPU time, its own children's included.
-    pub cpu_time: u64,
+    /// What it has used, with its own children.
+    pub usage: Usage,
 }
 
 /// Waits until there is news of a child that the selector matches. `None`, if it may not wait.
 ///
 /// # Errors
-/// `ECHILD` when there is no such child; and when the caller is called away.
+/// `ECHILD` when there is no such child; and when a signal interrupts the wait.
 pub async fn wait(
     parent: &Process,
     selector: Selector,
@@ -314,7 +376,7 @@ fn look(
     let mut any = false;
     let mut found = None;
     for (index, child) in ties.children.iter().enumerate() {
-        if selector.matches(child) {
+        if selector.matches(child) && news.children.include(child) {
             if let Some(status) = child.exit_status() {
                 if news.ended {
                     found = Some((index, status));
@@ -328,7 +390,7 @@ fn look(
                 return Ok(Some(ChildReport {
                     pid: child.pid,
                     event,
-                    cpu_time: child.cpu_time(),
+                    usage: child.usage(),
                 }));
             }
         }
@@ -341,14 +403,15 @@ fn look(
         false => ties.children.remove(index),
     };
     drop(ties);
-    let cpu_time = child.cpu_time() + child.children_time();
+    let usage = child.usage() + child.children_usage();
     if !news.stays {
         ids::remove(&child);
-        parent.children_time.fetch_add(cpu_time, Ordering::Relaxed);
+        let mut sum = parent.children_usage.lock();
+        *sum = *sum + usage;
     }
     Ok(Some(ChildReport {
         pid: child.pid,
         event: ChildEvent::Ended(status),
-        cpu_time,
+        usage,
     }))
 }

@@ -86,12 +86,15 @@ pub(super) fn polled<T>(thread: &Thread, cause: Cause, poll: impl FnOnce() -> T)
     result
 }
 
-/// The system call or the fault is over, tried again or not: what has failed fails no more.
-pub(super) fn ended(thread: &Thread, cause: Cause) {
+/// The system call or the fault is over, tried again or not: what has failed fails no more. Returns
+/// whether it was made to fail.
+pub(super) fn ended(thread: &Thread, cause: Cause) -> bool {
     let left_of = thread.process().fail_nth.of(cause);
-    if left_of.load(Ordering::Relaxed) == memory::ALL_FAIL {
+    let has_failed = left_of.load(Ordering::Relaxed) == memory::ALL_FAIL;
+    if has_failed {
         left_of.store(0, Ordering::Relaxed);
     }
+    has_failed
 }
 
 /// One of the files.

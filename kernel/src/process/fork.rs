@@ -4,6 +4,7 @@
 use super::credentials::Credentials;
 use super::ids::{self, NotEntered, Pid};
 use super::registers::Registers;
+use super::signal::Signal;
 use super::spawn_guard::{Beginning, SpawnGuard};
 use super::state::{Parts, Process};
 use super::thread::Thread;
@@ -22,6 +23,8 @@ pub struct ForkRequest {
     /// The calling thread waits until the child has a program of its own, or has ended
     /// (`CLONE_VFORK`).
     pub waits: bool,
+    /// The signal that the parent gets when it ends; 0 is none.
+    pub exit_signal: u32,
     /// It has none of its parent's signal handlers (`CLONE_CLEAR_SIGHAND`).
     pub clears_handlers: bool,
     /// How its thread begins.
@@ -97,6 +100,7 @@ pub async fn fork(
         group: None,
         session: Some(parent.session.load(Ordering::Relaxed)),
         limits: parent.limits.fork(request.borrows_memory),
+        exit_signal: Signal::new(request.exit_signal as usize),
         credentials,
         charge,
         signals,
@@ -104,6 +108,7 @@ pub async fn fork(
         names: parent.names(),
         executable: parent.executable(),
         uses_barriers: parent.may_use_barriers(),
+        oom_score_adj: parent.oom_score_adj.load(Ordering::Relaxed),
     };
     let signals = thread.tcb().signals.inherited();
     let signals = match request.borrows_memory && !request.waits {

@@ -37,7 +37,7 @@ impl fmt::Display for Pid {
 }
 
 /// Numbers go round at this one, as Linux's default pid_max.
-const LIMIT: u32 = 32768;
+pub(super) const LIMIT: u32 = 32768;
 
 /// What a number stands for.
 enum Numbered {
@@ -249,6 +249,20 @@ pub(super) fn by_task(limit: usize) -> Result<Vec<(u64, Arc<Tcb>)>, TryReserveEr
 /// How many numbers are taken, by processes, zombies and threads.
 pub fn count() -> usize {
     TABLE.lock().numbers.len()
+}
+
+/// How many processes have a thread that runs or is ready to.
+pub(super) fn running() -> usize {
+    let table = TABLE.lock();
+    let running = table.processes();
+    running
+        .filter(|process| process.exit_status().is_none() && !process.is_waiting())
+        .count()
+}
+
+/// The number that was given out last.
+pub(super) fn last() -> u32 {
+    TABLE.lock().last
 }
 
 /// How many processes and threads there have been since the start.

@@ -6,7 +6,7 @@ use super::ids::{self, Pid};
 use super::limits::Limits;
 use super::registers::Registers;
 use super::run;
-use super::signal::{self, InheritedSignals, Signals};
+use super::signal::{self, InheritedSignals, Signal, Signals};
 use super::state::{Names, Parts, Process};
 use super::thread::Thread;
 use crate::errno::Errno;
@@ -36,6 +36,7 @@ pub async fn start_init(path: &[u8], arguments: Vec<Vec<u8>>) -> Result<Arc<Proc
         group: None,
         session: None,
         limits: Limits::usual(),
+        exit_signal: Some(Signal::CHLD),
         charge: charge.ok_or(ExecError::OutOfMemory)?,
         credentials,
         signals: Signals::new(),
@@ -43,6 +44,7 @@ pub async fn start_init(path: &[u8], arguments: Vec<Vec<u8>>) -> Result<Arc<Proc
         names: Arc::new(Names::default()),
         executable: None,
         uses_barriers: false,
+        oom_score_adj: 0,
     };
     let tcb = ids::enter(
         || true,

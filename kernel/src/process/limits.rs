@@ -111,6 +111,11 @@ impl Limits {
         self.table.lock()[linux::RLIMIT_NPROC as usize].soft
     }
 
+    /// Whether the address space is the parent's (vfork).
+    pub(super) fn borrows_memory(&self) -> bool {
+        self.borrows_memory.load(Ordering::Relaxed)
+    }
+
     /// Those that the memory system keeps.
     pub(super) fn of_memory(&self) -> MemoryLimits {
         let table = self.table.lock();

@@ -6,8 +6,11 @@
 //! process; `fork` (with `spawn_guard`) makes processes and threads, `exec` (with `elf` and `stack`)
 //! replaces programs, `exit` ends processes and waits for them; `futex` is how threads wait for each
 //! other; `signal` is how they are notified and ended; `ids` is the table of pids; `limits` are
-//! their resource limits, `user` counts for those of a user, `credentials` says which user that is; `procfs` is `/proc`; `fail_nth` injects allocation failures for tests.
+//! their resource limits, `user` counts for those of a user, `credentials` says which user that is, `attributes`
+//! are small properties; `job_control` keeps the background off the terminal; `usage` is what threads have used;
+//! `oom` chooses what is killed when memory runs out, `overcommit` how much is promised; `procfs` is `/proc`; `fail_nth` injects allocation failures for tests.
 
+mod attributes;
 mod credentials;
 mod elf;
 mod exception;
@@ -19,7 +22,10 @@ mod fork;
 pub mod futex;
 mod ids;
 mod init;
+mod job_control;
 mod limits;
+mod oom;
+pub mod overcommit;
 mod procfs;
 mod registers;
 mod run;
@@ -29,15 +35,17 @@ mod stack;
 mod state;
 mod thread;
 mod thread_group;
+mod usage;
 mod user;
 
 pub use credentials::{ALL_CAPABILITIES, Capabilities, Capability, Credentials, IdChange, IdSet};
 pub use exec::{ExecError, Program, exec};
-pub use exit::{ChildReport, End, ExitStatus, Selector, WaitOptions, wait};
+pub use exit::{ChildKind, ChildReport, End, ExitStatus, Selector, WaitOptions, wait};
 pub use fail_nth::allow_failing;
 pub use fork::{ForkError, ForkRequest, add_thread, fork};
 pub use ids::{Pid, any, count as process_count, find, find_thread};
 pub use init::{end_all, start_init};
+pub use job_control::{TerminalUse, check_foreground};
 pub use limits::Limit;
 pub use procfs::attach as attach_procfs;
 pub use registers::Registers;
@@ -49,8 +57,14 @@ pub use signal::{
 pub use spawn_guard::Beginning;
 pub use state::Process;
 pub use thread::{Name as ThreadName, Tcb, Thread};
+pub use usage::Usage;
 
 /// Makes what all processes share. Called once, when there is a heap.
 pub fn init() {
     futex::init();
+    crate::memory::set_next_space(|after| {
+        let process = ids::next(Pid(after))?;
+        Some((process.pid.0, process.space()))
+    });
+    usage::init();
 }

@@ -1,25 +1,27 @@
 //! What `/proc` shows of processes, memory and the system, in Linux's formats (proc(5)).
 
 mod executor;
+mod process;
+mod sys;
+mod system;
 mod task;
+mod text;
 
 use super::fail_nth::{self, Cause};
 use super::ids::{self, Pid};
 use super::state::Process;
-use crate::arch;
 use crate::errno::Errno;
 use crate::fs;
 use crate::fs::generated::{Generate, Listing, Window, fixed_entry};
 use crate::fs::metadata::FileType;
 use crate::fs::node::NodeKind;
-use crate::memory::{self, FRAME_SIZE, Protection, Sink, USER_END};
-use alloc::format;
-use alloc::string::{String, ToString};
+use crate::memory::fallible;
+use crate::memory::{self, FRAME_SIZE, Sink, USER_END};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use arrayvec::ArrayString;
-use core::fmt::Write;
-use core::sync::atomic::Ordering;
+use core::fmt::{self, Write};
+use text::Text;
 
 /// Hangs `/proc` into the tree.
 pub fn attach() {
@@ -29,30 +31,24 @@ pub fn attach() {
 }
 
 /// A file whose text a function makes.
-struct Text(fn() -> String);
+struct SystemText(system::Describe);
 
-impl Generate for Text {
+impl Generate for SystemText {
     fn generate(&self) -> Result<Vec<u8>, Errno> {
-        Ok((self.0)().into_bytes())
+        text::text(self.0)
     }
 }
 
 /// A name, and what makes the text.
 type File<F> = (&'static [u8], F);
 /// What makes a text about a process.
-type Describe = fn(&Process) -> Result<Vec<u8>, Errno>;
-
-/// The files of `/proc` itself.
-const FILES: [File<fn() -> String>; 5] = [
-    (b"vmstat", vmstat),
-    (b"meminfo", meminfo),
-    (b"uptime", uptime),
-    (b"version", version),
-    (b"stat", stat),
-];
+type Describe = fn(&Process, &mut Text) -> fmt::Result;
 
 /// The links of `/proc` itself, to what asks.
 const LINKS: [&[u8]; 2] = [b"self", b"thread-self"];
+
+/// The directory of settings.
+const SYS: &[u8] = b"sys";
 
 struct Root;
 
@@ -61,34 +57,51 @@ impl Listing for Root {
         if LINKS.contains(&name) {
             let tid = Pid(caller as u32);
             // The kernel's own walks have no caller.
-            let link = ids::find_thread(tid).map(|(process, _)| match name {
-                b"self" => process.pid.to_string(),
-                _ => format!("{}/task/{tid}", process.pid),
-            });
-            return link.map(|link| NodeKind::link(link.as_bytes())).transpose();
+            let Some((process, _)) = ids::find_thread(tid) else {
+                return Ok(None);
+            };
+            let mut link = ArrayString::<32>::new();
+            // Two numbers and a word fit.
+            let _ = match name {
+                b"self" => write!(link, "{}", process.pid),
+                _ => write!(link, "{}/task/{tid}", process.pid),
+            };
+            return NodeKind::link(link.as_bytes()).map(Some);
         }
-        if let Some(&(_, text)) = FILES.iter().find(|(file, _)| *file == name) {
-            return Ok(Some(NodeKind::Generated(Arc::new(Text(text)))));
+        if name == SYS {
+            return Ok(Some(NodeKind::Computed(fallible::arc_from_reserve(
+                sys::Sys,
+            )?)));
+        }
+        if let Some(&(_, text)) = system::FILES.iter().find(|(file, _)| *file == name) {
+            let file = fallible::arc_from_reserve(SystemText(text))?;
+            return Ok(Some(NodeKind::Generated(file)));
         }
         if let Some(&(_, file)) = executor::FILES.iter().find(|(file, _)| *file == name) {
-            return Ok(Some(NodeKind::Generated(Arc::new(file))));
+            return Ok(Some(NodeKind::Generated(fallible::arc_from_reserve(file)?)));
         }
         let pid = core::str::from_utf8(name)
             .ok()
             .and_then(|name| name.parse().ok())
             .map(Pid);
         let process = pid.and_then(ids::find);
-        Ok(process.map(|process| NodeKind::Computed(Arc::new(Directory(process)))))
+        let directory = process.map(|process| fallible::arc_from_reserve(Directory(process)));
+        Ok(directory
+            .transpose()?
+            .map(|directory| NodeKind::Computed(directory)))
     }
 
     fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
-        let names = FILES.iter().map(|(name, _)| (*name, FileType::Regular));
+        let names = system::FILES
+            .iter()
+            .map(|(name, _)| (*name, FileType::Regular));
         let names = names.chain(
             executor::FILES
                 .iter()
                 .map(|(name, _)| (*name, FileType::Regular)),
         );
         let names = names.chain(LINKS.iter().map(|name| (*name, FileType::Link)));
+        let names = names.chain([(SYS, FileType::Directory)]);
         let count = names.clone().count() as u64;
         if position < count {
             return fixed_entry(names, position, show);
@@ -116,30 +129,29 @@ struct About(Arc<Process>, Describe);
 
 impl Generate for About {
     fn generate(&self) -> Result<Vec<u8>, Errno> {
-        (self.1)(&self.0)
+        text::text(|text| (self.1)(&self.0, text))
     }
 }
-
-const PROCESS_FILES: [File<Describe>; 6] = [
-    (b"status", process_status),
-    (b"stat", process_stat),
-    (b"statm", process_statm),
-    (b"cmdline", |process| Ok(process.names().arguments.clone())),
-    (b"comm", |process| Ok([&process.name()[..], b"\n"].concat())),
-    (b"maps", process_maps),
-];
 
 impl Listing for Directory {
     fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
         Ok(match name {
-            b"pagemap" => Some(NodeKind::Window(Arc::new(PageMap(self.0.clone())))),
-            b"task" => Some(NodeKind::Computed(Arc::new(task::Tasks(self.0.clone())))),
-            b"fail-nth" if fail_nth::is_allowed() => Some(NodeKind::Window(Arc::new(
-                fail_nth::File(self.0.clone(), Cause::Call),
-            ))),
-            b"fail-fault" if fail_nth::is_allowed() => Some(NodeKind::Window(Arc::new(
-                fail_nth::File(self.0.clone(), Cause::Fault),
-            ))),
+            b"pagemap" => Some(NodeKind::Window(fallible::arc_from_reserve(PageMap(
+                self.0.clone(),
+            ))?)),
+            b"oom_score_adj" => {
+                let file = fallible::arc_from_reserve(process::OomScoreAdj(self.0.clone()))?;
+                Some(NodeKind::Window(file))
+            }
+            b"task" => Some(NodeKind::Computed(fallible::arc_from_reserve(
+                task::Tasks(self.0.clone()),
+            )?)),
+            b"fail-nth" if fail_nth::is_allowed() => Some(NodeKind::Window(
+                fallible::arc_from_reserve(fail_nth::File(self.0.clone(), Cause::Call))?,
+            )),
+            b"fail-fault" if fail_nth::is_allowed() => Some(NodeKind::Window(
+                fallible::arc_from_reserve(fail_nth::File(self.0.clone(), Cause::Fault))?,
+            )),
             b"exe" => match self.0.executable() {
                 Some(executable) => Some(NodeKind::link(&executable.path()?)?),
                 None => None,
@@ -150,21 +162,24 @@ impl Listing for Directory {
                 .map(|path| NodeKind::link(&path))
                 .transpose()?,
             _ => {
-                let file = PROCESS_FILES.iter().find(|(file, _)| *file == name);
-                file.map(|&(_, text)| NodeKind::Generated(Arc::new(About(self.0.clone(), text))))
+                let file = process::FILES.iter().find(|(file, _)| *file == name);
+                let file =
+                    file.map(|&(_, text)| fallible::arc_from_reserve(About(self.0.clone(), text)));
+                file.transpose()?.map(|file| NodeKind::Generated(file))
             }
         })
     }
 
     fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
-        let files = PROCESS_FILES
+        let files = process::FILES
             .iter()
             .map(|(name, _)| (*name, FileType::Regular));
         let failing: &[&[u8]] = match fail_nth::is_allowed() {
             true => &[b"fail-nth", b"fail-fault"],
             false => &[],
         };
-        let others: [(&[u8], _); 4] = [
+        let others: [(&[u8], _); 5] = [
+            (b"oom_score_adj", FileType::Regular),
             (b"pagemap", FileType::Regular),
             (b"task", FileType::Directory),
             (b"exe", FileType::Link),
@@ -210,178 +225,4 @@ impl Window for PageMap {
         }
         Ok(done)
     }
-}
-
-fn kib(frames: usize) -> usize {
-    frames * FRAME_SIZE / 1024
-}
-
-fn state(process: &Process) -> (char, &'static str) {
-    state_of(process, process.is_running())
-}
-
-/// The state of a process, or of a thread of it, that is polled right now or is not.
-fn state_of(process: &Process, is_running: bool) -> (char, &'static str) {
-    if process.exit_status().is_some() {
-        ('Z', "zombie")
-    } else if process.is_stopped() {
-        ('T', "stopped")
-    } else if is_running {
-        ('R', "running")
-    } else {
-        // Whether a task is queued or waits is the executor's to know.
-        ('S', "sleeping")
-    }
-}
-
-fn process_status(process: &Process) -> Result<Vec<u8>, Errno> {
-    let (letter, word) = state(process);
-    let parent = process.parent().map_or(0, |parent| parent.pid.0);
-    let (mapped, resident) = process.space().map_or((0, 0), |space| space.usage_now());
-    let mut text = String::new();
-    // A String takes everything.
-    let _ = write!(
-        text,
-        "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\n\
-         TracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t{}\nVmSize:\t{:8} kB\nVmRSS:\t{:8} kB\nThreads:\t{}\n\
-         ShdPnd:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\nCpus_allowed:\t{:x}\n",
-        String::from_utf8_lossy(&process.name()),
-        process.umask.load(Ordering::Relaxed),
-        process.files().limit(),
-        mapped / 1024,
-        resident / 1024,
-        process.thread_count(),
-        process.pending(),
-        process.ignored(),
-        process.handled(),
-        process.affinity(),
-        pid = process.pid,
-    );
-    Ok(text.into_bytes())
-}
-
-fn process_stat(process: &Process) -> Result<Vec<u8>, Errno> {
-    let (letter, _) = state(process);
-    let parent = process.parent().map_or(0, |parent| parent.pid.0);
-    let (mapped, resident) = process.space().map_or((0, 0), |space| space.usage_now());
-    let ticks = |nanoseconds: u64| nanoseconds / 10_000_000;
-    // The 52 fields of proc(5); those that there is nothing to say about are 0.
-    let text = format!(
-        "{} ({}) {letter} {parent} {} {} 0 -1 0 0 0 0 0 {} 0 {} 0 20 0 {} 0 {} {mapped} {} {}\n",
-        process.pid,
-        String::from_utf8_lossy(&process.name()),
-        process.group.load(Ordering::Relaxed),
-        process.session.load(Ordering::Relaxed),
-        ticks(process.cpu_time()),
-        ticks(process.children_time()),
-        process.thread_count(),
-        ticks(process.started),
-        resident / FRAME_SIZE,
-        ["0"; 28].join(" "),
-    );
-    Ok(text.into_bytes())
-}
-
-fn process_statm(process: &Process) -> Result<Vec<u8>, Errno> {
-    let (mapped, resident) = process.space().map_or((0, 0), |space| space.usage_now());
-    let text = format!(
-        "{} {} 0 0 0 0 0\n",
-        mapped / FRAME_SIZE,
-        resident / FRAME_SIZE
-    );
-    Ok(text.into_bytes())
-}
-
-/// The longest line about an area, in bytes.
-const AREA_LINE: usize = 64;
-
-fn process_maps(process: &Process) -> Result<Vec<u8>, Errno> {
-    let Some(space) = process.space() else {
-        return Ok(Vec::new());
-    };
-    let areas = space.vmas_now();
-    // A program can have tens of thousands of areas (rule M10).
-    let length = areas.count() * AREA_LINE;
-    memory::ensure_free_bytes(length).map_err(|_| Errno::ENOMEM)?;
-    let mut text = String::new();
-    text.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
-    for vma in areas.iter() {
-        let flag = |right, letter| {
-            if vma.protection.contains(right) {
-                letter
-            } else {
-                '-'
-            }
-        };
-        // A String takes everything.
-        let _ = writeln!(
-            text,
-            "{:08x}-{:08x} {}{}{}{} {:08x} 00:00 0",
-            vma.start,
-            vma.end,
-            flag(Protection::READ, 'r'),
-            flag(Protection::WRITE, 'w'),
-            flag(Protection::EXECUTE, 'x'),
-            if vma.backing.is_shared() { 's' } else { 'p' },
-            vma.backing.offset(),
-        );
-    }
-    Ok(text.into_bytes())
-}
-
-fn vmstat() -> String {
-    let mut text = String::new();
-    // A String takes everything.
-    let _ = writeln!(text, "nr_free_pages {}", memory::free_frames());
-    for (name, value) in memory::statistics() {
-        let _ = writeln!(text, "{name} {value}");
-    }
-    text
-}
-
-fn meminfo() -> String {
-    let free = memory::free_frames();
-    format!(
-        "MemTotal:       {:8} kB\nMemFree:        {free:8} kB\nMemAvailable:   {free:8} kB\nSlab:           {:8} kB\n",
-        kib(memory::managed_frames()),
-        kib(memory::heap_frames()),
-        free = kib(free),
-    )
-}
-
-fn uptime() -> String {
-    let hundredths = |nanoseconds: u64| {
-        format!(
-            "{}.{:02}",
-            nanoseconds / 1_000_000_000,
-            nanoseconds / 10_000_000 % 100
-        )
-    };
-    let idle = (0..arch::cpu_count())
-        .filter_map(|cpu| crate::sched::executor().counters(cpu))
-        .map(|counters| counters.idle_ns)
-        .sum();
-    format!("{} {}\n", hundredths(arch::clock()), hundredths(idle))
-}
-
-fn version() -> String {
-    format!(
-        "Linux version 6.1.0-cowfork (cowfork {})\n",
-        env!("CARGO_PKG_VERSION")
-    )
-}
-
-/// As far as programs count CPUs with it.
-fn stat() -> String {
-    let mut text = String::from("cpu  0 0 0 0 0 0 0 0 0 0\n");
-    for cpu in 0..arch::cpu_count() {
-        let _ = writeln!(text, "cpu{cpu} 0 0 0 0 0 0 0 0 0 0");
-    }
-    let _ = writeln!(
-        text,
-        "btime {}\nprocesses {}",
-        arch::wall_clock_offset() / 1_000_000_000,
-        ids::total()
-    );
-    text
 }

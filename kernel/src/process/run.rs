@@ -19,12 +19,13 @@ use super::exception;
 use super::exec::Program;
 use super::exit::{End, ExitStatus};
 use super::fail_nth::{self, Cause};
+use super::oom;
 use super::registers::Registers;
 use super::signal::Signal;
 use super::thread::Thread;
 use crate::arch::{self, Access, FastPath, Trap};
 use crate::errno::SysResult;
-use crate::memory::{self, Counter, FaultError};
+use crate::memory::{self, FaultError};
 use crate::wait::Restart;
 use crate::{sched, syscall};
 use alloc::boxed::Box;
@@ -118,7 +119,7 @@ async fn poll_as<T>(thread: &Thread, mut work: Pin<&mut impl Future<Output = T>>
         }
         let begin = arch::clock();
         thread.activate();
-        thread.tcb().begin_poll();
+        thread.tcb().begin_poll(begin);
         sched::begin_slice(begin);
         let result = work.as_mut().poll(context);
         // The next poll may be on another CPU.
@@ -142,7 +143,10 @@ async fn run(thread: &Thread, registers: &mut Registers) -> AfterProgram {
         if thread.tcb().exit_pending() {
             return AfterProgram::End(End::ExitPending);
         }
+        let usage = &thread.tcb().usage;
+        usage.enter_user();
         let trap = registers.user.run(&mut registers.fpu, thread);
+        usage.leave_user();
         let killed = match trap {
             Trap::Syscall => match system_call(thread, registers).await {
                 CallEnd::Resume => None,
@@ -153,9 +157,11 @@ async fn run(thread: &Thread, registers: &mut Registers) -> AfterProgram {
                 CallEnd::Left(after) => return after,
             },
             Trap::PageFault { address, access } => {
+                usage.slow_fault();
                 page_fault(thread, registers.user.ip(), address, access).await
             }
             Trap::Interrupt => {
+                usage.involuntary_switch();
                 // The executor looks at its timers, and polls this task again if no other is ready.
                 executor::yield_now().await;
                 None
@@ -176,12 +182,20 @@ async fn run(thread: &Thread, registers: &mut Registers) -> AfterProgram {
 impl FastPath for Thread {
     #[inline(always)]
     fn system_call(&self, number: usize, arguments: [usize; 6]) -> Option<usize> {
-        syscall::fast_path(self, number, arguments)
+        let result = syscall::fast_path(self, number, arguments);
+        if result.is_some() {
+            self.tcb().usage.fast_call();
+        }
+        result
     }
 
     fn page_fault(&self, address: usize, access: Access) -> bool {
         // An allocation that is to fail is counted on the slow path.
-        !fail_nth::awaits_fault(self) && self.space().fault_fast(address, access)
+        let done = !fail_nth::awaits_fault(self) && self.space().fault_fast(address, access);
+        if done {
+            self.tcb().usage.fast_fault();
+        }
+        done
     }
 
     fn interrupt(&self) -> bool {
@@ -217,6 +231,7 @@ async fn system_call(thread: &Thread, registers: &mut Registers) -> CallEnd {
                 let tcb = thread.tcb();
                 tcb.set_signal_waker(context.waker());
                 if !thread.has_signals() && !tcb.exit_pending() {
+                    tcb.begin_wait();
                     return Poll::Pending;
                 }
                 if tcb.fatal_signal_pending() {
@@ -259,28 +274,45 @@ async fn page_fault(
     address: usize,
     access: Access,
 ) -> Option<ExitStatus> {
-    let error = {
-        let mut fault = pin!(thread.space().fault_slow(address, access).resolve());
-        let fault = poll_fn(|context| {
-            fail_nth::polled(thread, Cause::Fault, || fault.as_mut().poll(context))
-        });
+    let mut outcome = try_page_fault(thread, address, access).await;
+    // A failure on purpose is not repaired.
+    let on_purpose = fail_nth::ended(thread, Cause::Fault);
+    if outcome == Some(FaultError::OutOfMemory) && !on_purpose {
         let killed = pin!(thread.tcb().wait_for_fatal_signal());
-        let resolved = select(fault, killed).await;
-        fail_nth::ended(thread, Cause::Fault);
-        match resolved {
-            Either::Left((Ok(()), _)) | Either::Right(_) => return None,
-            Either::Left((Err(error), _)) => error,
-        }
-    };
-    if error == FaultError::OutOfMemory {
-        memory::count(Counter::OutOfMemoryKills);
-        log::warn!(
-            "out of memory: process {} is killed, {} frames are free",
-            thread.process().pid,
-            memory::free_frames()
-        );
-        return Some(ExitStatus::Signal(Signal::KILL));
+        let with_kills = pin!(async {
+            let lock = oom::lock().await;
+            loop {
+                // The victim of another fault may have ended while this one waited for the lock.
+                let outcome = try_page_fault(thread, address, access).await;
+                if outcome != Some(FaultError::OutOfMemory) || !oom::kill_one(thread, &lock).await {
+                    return outcome;
+                }
+                memory::direct_reclaim().await;
+            }
+        });
+        outcome = match select(with_kills, killed).await {
+            Either::Left((outcome, _)) => outcome,
+            // `run` takes the signal and ends.
+            Either::Right(_) => None,
+        };
     }
-    exception::bad_access(thread, ip, (address, access), error);
-    None
+    match outcome? {
+        FaultError::OutOfMemory => Some(ExitStatus::Signal(Signal::KILL)),
+        error => {
+            exception::bad_access(thread, ip, (address, access), error);
+            None
+        }
+    }
+}
+
+/// Makes the access possible, unless a fatal signal comes first. Returns why it is not possible.
+async fn try_page_fault(thread: &Thread, address: usize, access: Access) -> Option<FaultError> {
+    let mut fault = pin!(thread.space().fault_slow(address, access).resolve());
+    let fault =
+        poll_fn(|context| fail_nth::polled(thread, Cause::Fault, || fault.as_mut().poll(context)));
+    let killed = pin!(thread.tcb().wait_for_fatal_signal());
+    match select(fault, killed).await {
+        Either::Left((Err(error), _)) => Some(error),
+        Either::Left((Ok(()), _)) | Either::Right(_) => None,
+    }
 }

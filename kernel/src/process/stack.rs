@@ -11,7 +11,7 @@ use super::credentials::Credentials;
 use super::exec::ExecError;
 use crate::arch;
 use crate::errno::Errno;
-use crate::fs::fallible;
+use crate::memory::fallible;
 use crate::memory::{AddressSpace, FRAME_SIZE};
 use alloc::vec::Vec;
 use linux_raw_sys::auxvec;

@@ -1,22 +1,24 @@
 //! What a process consists of: what its threads have in common.
 
+use super::attributes::Attributes;
 use super::credentials::{Credentials, IdChange};
 use super::executable::Executable;
 use super::exit::{ExitStatus, Family};
 use super::fail_nth::FailNth;
 use super::ids::Pid;
 use super::limits::Limits;
-use super::signal::Signals;
+use super::signal::{Signal, Signals};
 use super::thread::{Name as ThreadName, Tcb};
 use super::thread_group::ThreadGroup;
+use super::usage::Usage;
 use super::user::{Charge, Counted, User};
 use crate::errno::Errno;
 use crate::fs::node::Node;
 use crate::fs::table::FdTable;
-use crate::memory::AddressSpace;
+use crate::memory::{AddressSpace, FRAME_SIZE};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use executor::Label;
 use executor::sync::WaitQueue;
 use spin::Mutex;
@@ -36,6 +38,7 @@ pub struct Process {
     /// The session.
     pub session: AtomicU32,
     pub(super) limits: Limits,
+    pub(super) attributes: Attributes,
     /// Who it is. A lock of its own, under which no other is taken.
     credentials: Mutex<Credentials>,
     /// Counts it among its user's processes, until it is forgotten.
@@ -53,10 +56,14 @@ pub struct Process {
     names: Mutex<Arc<Names>>,
     /// The program's file; none before the first program, and after the end.
     executable: Mutex<Option<Arc<Executable>>>,
-    /// Nanoseconds of CPU time of all children that were waited for.
-    pub(super) children_time: AtomicU64,
+    /// What all children have used that were waited for.
+    pub(super) children_usage: Mutex<Usage>,
+    /// The most pages that were seen in memory.
+    peak: AtomicU64,
     /// The clock when it was made.
     pub started: u64,
+    /// Shifts what the process counts for when memory runs out (`oom`).
+    pub(super) oom_score_adj: AtomicI32,
     /// See [`super::fail_nth`].
     pub(super) fail_nth: FailNth,
 }
@@ -118,6 +125,7 @@ impl Process {
             group: AtomicU32::new(parts.group.unwrap_or(pid.0)),
             session: AtomicU32::new(parts.session.unwrap_or(pid.0)),
             limits: parts.limits,
+            attributes: Attributes::new(parts.exit_signal),
             credentials: Mutex::new(parts.credentials),
             charge: Mutex::new(parts.charge),
             signals: parts.signals,
@@ -128,8 +136,10 @@ impl Process {
             uses_barriers: AtomicBool::new(parts.uses_barriers),
             names: Mutex::new(parts.names),
             executable: Mutex::new(parts.executable),
-            children_time: AtomicU64::new(0),
+            children_usage: Mutex::new(Usage::NONE),
+            peak: AtomicU64::new(0),
             started: crate::arch::clock(),
+            oom_score_adj: AtomicI32::new(parts.oom_score_adj),
             fail_nth: FailNth::default(),
         }
     }
@@ -191,6 +201,16 @@ impl Process {
     pub fn set_cwd(&self, directory: Arc<Node>) {
         let old = core::mem::replace(&mut *self.cwd.lock(), directory);
         drop(old);
+    }
+
+    /// What prctl(2) sets.
+    pub fn attributes(&self) -> &Attributes {
+        &self.attributes
+    }
+
+    /// Whether it has called `execve` since it was made.
+    pub fn has_executed(&self) -> bool {
+        self.attributes.has_executed.load(Ordering::Relaxed)
     }
 
     /// Who it is.
@@ -292,14 +312,35 @@ impl Process {
         self.threads.len()
     }
 
-    /// Nanoseconds of CPU time so far, of all its threads.
-    pub fn cpu_time(&self) -> u64 {
-        self.threads.cpu_time()
+    /// Whether all its threads wait for something.
+    pub fn is_waiting(&self) -> bool {
+        self.threads.find(|thread| !thread.is_waiting()).is_none()
     }
 
-    /// The same of all children that were waited for.
-    pub fn children_time(&self) -> u64 {
-        self.children_time.load(Ordering::Relaxed)
+    /// What its threads have used so far.
+    pub fn usage(&self) -> Usage {
+        let usage = self.threads.usage();
+        let resident = match self.space() {
+            Some(space) => space.usage_now().1 / FRAME_SIZE,
+            // A fault brings one page mostly.
+            None => usage.faults as usize,
+        };
+        // Relaxed: each number stands for itself.
+        let before = self.peak.fetch_max(resident as u64, Ordering::Relaxed);
+        Usage {
+            peak: before.max(resident as u64),
+            ..usage
+        }
+    }
+
+    /// Nanoseconds of CPU time of its threads so far.
+    pub fn cpu_time(&self) -> u64 {
+        self.threads.usage().time()
+    }
+
+    /// What all children have used that were waited for, with theirs.
+    pub fn children_usage(&self) -> Usage {
+        *self.children_usage.lock()
     }
 
     /// The status with which it ended, when it has.
@@ -317,6 +358,7 @@ pub(super) struct Parts {
     pub(super) group: Option<u32>,
     pub(super) session: Option<u32>,
     pub(super) limits: Limits,
+    pub(super) exit_signal: Option<Signal>,
     pub(super) credentials: Credentials,
     pub(super) charge: Charge,
     pub(super) signals: Signals,
@@ -324,4 +366,5 @@ pub(super) struct Parts {
     pub(super) names: Arc<Names>,
     pub(super) executable: Option<Arc<Executable>>,
     pub(super) uses_barriers: bool,
+    pub(super) oom_score_adj: i32,
 }

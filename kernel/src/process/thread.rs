@@ -11,6 +11,7 @@ use super::ids::{self, Pid};
 use super::registers::Registers;
 use super::signal::{InheritedSignals, ThreadSignals};
 use super::state::Process;
+use super::usage::{ThreadUsage, Usage};
 use super::user::Charge;
 use crate::arch::{self, CpuId};
 use crate::memory::{self, AddressSpace};
@@ -54,9 +55,10 @@ pub struct Tcb {
     name: Mutex<Option<Name>>,
     /// The CPU that polls it, or [`NO_CPU`].
     cpu: AtomicUsize,
-    /// Nanoseconds that it was polled, in user mode or for it in the kernel. Only its own
-    /// poll writes it.
-    cpu_time: AtomicU64,
+    /// What it has used.
+    pub(super) usage: ThreadUsage,
+    /// It waits for something.
+    is_waiting: AtomicBool,
     /// The number of the executor's task that it is, or [`NO_TASK`].
     task: AtomicU64,
 }
@@ -79,7 +81,8 @@ impl Tcb {
             affinity: AtomicU64::new(sched::all_cpus()),
             name: Mutex::new(None),
             cpu: AtomicUsize::new(NO_CPU),
-            cpu_time: AtomicU64::new(0),
+            usage: ThreadUsage::default(),
+            is_waiting: AtomicBool::new(false),
             task: AtomicU64::new(NO_TASK),
         }
     }
@@ -100,9 +103,20 @@ impl Tcb {
         self.tid() == self.process.pid
     }
 
-    /// Nanoseconds of CPU time so far.
-    pub fn cpu_time(&self) -> u64 {
-        self.cpu_time.load(Ordering::Relaxed)
+    /// What it has used so far.
+    pub fn usage(&self) -> Usage {
+        self.usage.get()
+    }
+
+    /// Whether it waits for something: it is neither running nor ready to.
+    pub fn is_waiting(&self) -> bool {
+        self.is_waiting.load(Ordering::Relaxed)
+    }
+
+    /// It is about to wait.
+    pub(super) fn begin_wait(&self) {
+        self.is_waiting.store(true, Ordering::Relaxed);
+        self.usage.voluntary_switch();
     }
 
     /// The task that it is; none for a moment after it was made.
@@ -233,7 +247,9 @@ impl Tcb {
     }
 
     /// A poll of the thread begins on this CPU.
-    pub(super) fn begin_poll(&self) {
+    pub(super) fn begin_poll(&self, now: u64) {
+        self.usage.begin_poll(now);
+        self.is_waiting.store(false, Ordering::Relaxed);
         self.cpu.store(arch::cpu().0, Ordering::Relaxed);
         // Pairs with the fence in `signal_wake`.
         fence(Ordering::SeqCst);
@@ -242,9 +258,7 @@ impl Tcb {
     /// It has ended, and has taken that long.
     pub(super) fn end_poll(&self, nanoseconds: u64) {
         self.cpu.store(NO_CPU, Ordering::Relaxed);
-        // No read-modify-write: this is the only writer.
-        let before = self.cpu_time.load(Ordering::Relaxed);
-        self.cpu_time.store(before + nanoseconds, Ordering::Relaxed);
+        self.usage.end_poll(nanoseconds);
     }
 
     /// The thread becomes the leader. It is the only one.
@@ -329,6 +343,7 @@ impl Thread {
         process.set_executable(Some(program.executable));
         process.set_credentials(program.credentials);
         let ours = process.set_space(Some(program.space.clone()));
+        process.attributes.exec();
         process.stops_sharing_memory();
         process.forget_barriers();
         self.tcb.set_name(None);

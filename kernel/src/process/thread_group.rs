@@ -14,8 +14,10 @@
 
 use super::exit::{End, ExitStatus};
 use super::thread::Tcb;
+use super::usage::Usage;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Add;
 use executor::Label;
 use executor::sync::WaitQueue;
 use spin::Mutex;
@@ -33,8 +35,8 @@ struct Members {
     verdict: Option<ExitStatus>,
     /// A thread is about to be the only one (execve(2)).
     is_closing: bool,
-    /// Nanoseconds of CPU time of the threads that have left.
-    time_of_the_left: u64,
+    /// What the threads have used that have left.
+    used_by_left: Usage,
 }
 
 /// Why a thread cannot join.
@@ -53,7 +55,7 @@ impl ThreadGroup {
                 threads: Vec::new(),
                 verdict: None,
                 is_closing: false,
-                time_of_the_left: 0,
+                used_by_left: Usage::NONE,
             }),
             left: WaitQueue::labelled(&Label("end of threads")),
         }
@@ -97,7 +99,7 @@ impl ThreadGroup {
             let mut threads = members.threads.iter();
             let place = threads.position(|other| core::ptr::eq(&**other, thread));
             let gone = place.map(|place| members.threads.swap_remove(place));
-            members.time_of_the_left += thread.cpu_time();
+            members.used_by_left = members.used_by_left + thread.usage();
             // The status of an exiting thread counts only without a decision, as on Linux since 6.0.
             let status = members.verdict.unwrap_or(match end {
                 End::Thread(status) | End::Process(status) => status,
@@ -143,11 +145,11 @@ impl ThreadGroup {
         self.members.lock().threads.len()
     }
 
-    /// Nanoseconds of CPU time of all threads, also of those that have left.
-    pub(super) fn cpu_time(&self) -> u64 {
+    /// What all threads have used, also those that have left.
+    pub(super) fn usage(&self) -> Usage {
         let members = self.members.lock();
-        let of_each = members.threads.iter().map(|thread| thread.cpu_time());
-        members.time_of_the_left + of_each.sum::<u64>()
+        let of_each = members.threads.iter().map(|thread| thread.usage());
+        of_each.fold(members.used_by_left, Usage::add)
     }
 
     /// Makes all threads look for signals.

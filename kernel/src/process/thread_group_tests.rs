@@ -25,6 +25,7 @@ fn process() -> (Machine, Arc<Process>) {
         group: None,
         session: None,
         limits: Limits::usual(),
+        exit_signal: Some(Signal::CHLD),
         charge: User::alone().charge(Counted::Task, 1).unwrap(),
         credentials: Credentials::root().unwrap(),
         signals: Signals::new(),
@@ -32,6 +33,7 @@ fn process() -> (Machine, Arc<Process>) {
         names: Arc::new(Names::default()),
         executable: None,
         uses_barriers: false,
+        oom_score_adj: 0,
     };
     (machine, Arc::new(Process::new(Pid(10), parts)))
 }
@@ -122,15 +124,15 @@ fn whoever_wants_to_be_the_only_one_may_have_to_end_too() {
 }
 
 #[test]
-fn the_time_of_those_who_left_counts() {
+fn the_time_of_threads_that_left_counts() {
     let (_machine, process) = process();
     let [leader, other] = [10, 11].map(|tid| thread(&process, tid));
     leader.end_poll(3);
     other.end_poll(4);
     other.end_poll(5);
-    assert_eq!(process.threads.cpu_time(), 12);
+    assert_eq!(process.threads.usage().time(), 12);
     let _ = process.threads.leave(&other, End::Thread(SEVEN));
-    assert_eq!(process.threads.cpu_time(), 12);
+    assert_eq!(process.threads.usage().time(), 12);
     let _ = process.threads.leave(&leader, End::Thread(SEVEN));
-    assert_eq!(process.threads.cpu_time(), 12);
+    assert_eq!(process.threads.usage().time(), 12);
 }

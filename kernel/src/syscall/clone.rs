@@ -10,7 +10,11 @@ use linux_raw_sys::general as linux;
 
 /// fork(2).
 pub async fn fork(thread: &Thread, registers: &mut Registers) -> SysResult {
-    made(process::fork(thread, registers, ForkRequest::default()).await)
+    let request = ForkRequest {
+        exit_signal: Signal::CHLD.number(),
+        ..ForkRequest::default()
+    };
+    made(process::fork(thread, registers, request).await)
 }
 
 /// vfork(2).
@@ -18,6 +22,7 @@ pub async fn vfork(thread: &Thread, registers: &mut Registers) -> SysResult {
     let request = ForkRequest {
         borrows_memory: true,
         waits: true,
+        exit_signal: Signal::CHLD.number(),
         ..ForkRequest::default()
     };
     made(process::fork(thread, registers, request).await)
@@ -154,6 +159,7 @@ impl CloneArguments {
         let request = ForkRequest {
             borrows_memory: self.has(linux::CLONE_VM),
             waits: self.has(linux::CLONE_VFORK),
+            exit_signal: self.exit_signal as u32,
             clears_handlers: self.flags & CLONE_CLEAR_SIGHAND != 0,
             beginning,
         };
@@ -173,11 +179,11 @@ impl CloneArguments {
             return Err(Errno::EINVAL);
         }
         let is_thread = self.has(linux::CLONE_THREAD);
-        let known_signal = match self.exit_signal as u32 {
+        let known_signal = match self.exit_signal {
             0 => true,
-            signal => !is_thread && signal == Signal::CHLD.number(),
+            signal => !is_thread && Signal::new(signal as usize).is_some(),
         };
-        if !known_signal || self.exit_signal > u64::from(u32::MAX) {
+        if !known_signal {
             return Err(Errno::EINVAL);
         }
         let (known, needed) = if is_thread {

@@ -7,6 +7,7 @@
 //! Everyone is the superuser, so of all permissions only the one to execute can be refused.
 
 mod attributes;
+mod copying;
 mod descriptors;
 mod ioctl;
 mod names;
@@ -14,17 +15,22 @@ mod opening;
 mod plain;
 mod polling;
 mod select;
+mod statfs;
 mod status;
+mod sync;
 mod transfer;
 
 pub use attributes::*;
+pub use copying::*;
 pub use descriptors::*;
 pub use ioctl::ioctl;
 pub use names::*;
 pub use opening::*;
 pub use polling::{go_on_polling, poll, ppoll};
 pub use select::{pselect6, select};
+pub use statfs::*;
 pub use status::*;
+pub use sync::*;
 pub use transfer::*;
 
 use crate::errno::Errno;
@@ -32,7 +38,6 @@ use crate::fs::file::OpenFile;
 use crate::fs::node::Node;
 use crate::fs::table::Fd;
 use crate::fs::walk::{Follow, MAX_PATH, Start};
-use crate::memory;
 use crate::process::Thread;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -71,8 +76,6 @@ fn check_flags(flags: u32, known: u32) -> Result<(), Errno> {
 
 /// A path in the caller's memory.
 async fn path(thread: &Thread, address: usize) -> Result<Vec<u8>, Errno> {
-    // For the path, and for the small things that are made of it.
-    memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
     Ok(thread.space().read_string(address, MAX_PATH + 1).await?)
 }
 

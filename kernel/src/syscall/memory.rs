@@ -11,7 +11,7 @@ use crate::memory::{
     Backing, FRAME_SIZE, MapError, MapRequest, Object, Placement, Protection, Remap, Target,
     VmaFlags,
 };
-use crate::process::Thread;
+use crate::process::{Thread, overcommit};
 use linux_raw_sys::general as linux;
 
 impl From<MapError> for Errno {
@@ -49,11 +49,12 @@ pub async fn mmap(
     if length > isize::MAX as usize {
         return Err(Errno::ENOMEM);
     }
-    // As Linux's heuristic has it: what could never be there at once is refused, the rest is
-    // overcommitted.
-    let counted = flags & linux::MAP_NORESERVE == 0 && protection.contains(Protection::WRITE);
-    if counted && length / FRAME_SIZE > crate::memory::managed_frames() {
-        return Err(Errno::ENOMEM);
+    let unreserved = flags & linux::MAP_NORESERVE != 0 && overcommit::honours_noreserve();
+    let shares = flags & linux::MAP_TYPE != linux::MAP_PRIVATE;
+    let counted =
+        protection.contains(Protection::WRITE) && (!shares || flags & linux::MAP_ANONYMOUS != 0);
+    if counted && !unreserved {
+        overcommit::check(length)?;
     }
     let place = if flags & linux::MAP_FIXED_NOREPLACE != 0 {
         Placement::FixedNoReplace(address)
@@ -84,7 +85,7 @@ pub async fn mmap(
         (true, true) => {
             crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
             Backing::Shared(
-                Object::with_len(length.next_multiple_of(FRAME_SIZE) as u64),
+                Object::with_len(length.next_multiple_of(FRAME_SIZE) as u64)?,
                 0,
             )
         }

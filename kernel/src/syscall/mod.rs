@@ -12,6 +12,7 @@ mod file;
 mod futex;
 mod identity;
 mod memory;
+mod prctl;
 mod process;
 mod sched;
 mod signal;
@@ -37,6 +38,20 @@ use linux_raw_sys::general as nr;
 pub fn fast_path(thread: &Thread, number: usize, arguments: [usize; 6]) -> Option<usize> {
     let [a, b, c, ..] = arguments;
     let result = match number as u32 {
+        nr::__NR_read => file::read_fast(thread, a, b, c)?,
+        nr::__NR_write => file::write_fast(thread, a, b, c)?,
+        _ => immediate(thread, number, [a, b])?,
+    };
+    let result = to_return(result);
+    trace::call(number, thread.process().pid.0, thread.tid().0).result = result as u64;
+    Some(result)
+}
+
+/// The calls that never wait, for both paths. (A program under the trap flag does not get the fast
+/// one.)
+#[inline(always)]
+fn immediate(thread: &Thread, number: usize, [a, b]: [usize; 2]) -> Option<SysResult> {
+    Some(match number as u32 {
         nr::__NR_getpid => process::getpid(thread),
         nr::__NR_gettid => process::gettid(thread),
         nr::__NR_getppid => process::getppid(thread),
@@ -51,13 +66,8 @@ pub fn fast_path(thread: &Thread, number: usize, arguments: [usize; 6]) -> Optio
         nr::__NR_geteuid => identity::id(thread, |who| who.uid.effective),
         nr::__NR_getgid => identity::id(thread, |who| who.gid.real),
         nr::__NR_getegid => identity::id(thread, |who| who.gid.effective),
-        nr::__NR_read => file::read_fast(thread, a, b, c)?,
-        nr::__NR_write => file::write_fast(thread, a, b, c)?,
         _ => return None,
-    };
-    let result = to_return(result);
-    trace::call(number, thread.process().pid.0, thread.tid().0).result = result as u64;
-    Some(result)
+    })
 }
 
 /// The slow path: does the system call that the registers describe.
@@ -83,7 +93,18 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_pwritev => file::pwrite(thread, a, Buffer::Segments(b, c), d).await,
         nr::__NR_lseek => file::lseek(thread, a, b, c).await,
         nr::__NR_getdents64 => file::getdents64(thread, a, b, c).await,
-        nr::__NR_fsync | nr::__NR_fdatasync => file::fsync(thread, a).await,
+        nr::__NR_fsync | nr::__NR_fdatasync => file::fsync(thread, a),
+        nr::__NR_sync => Ok(0),
+        nr::__NR_syncfs => file::syncfs(thread, a),
+        nr::__NR_sync_file_range => file::sync_file_range(thread, a, b, c, d),
+        nr::__NR_fadvise64 => file::fadvise64(thread, a, b, c, d),
+        nr::__NR_readahead => file::readahead(thread, a),
+        nr::__NR_fallocate => file::fallocate(thread, a, b, c, d).await,
+        nr::__NR_sendfile => file::sendfile(thread, a, b, c, d).await,
+        nr::__NR_copy_file_range => file::copy_file_range(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_splice => file::splice(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_tee => file::tee(thread, a, b, c, d).await,
+        nr::__NR_vmsplice => file::vmsplice(thread, a, b, c, d).await,
 
         // Descriptors.
         nr::__NR_open => file::open(thread, a, b, c).await,
@@ -105,6 +126,9 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_ppoll => file::ppoll(thread, a, b, c, d, e).await,
 
         // Names and attributes.
+        nr::__NR_statfs => file::statfs(thread, a, b).await,
+        nr::__NR_fstatfs => file::fstatfs(thread, a, b).await,
+        nr::__NR_ustat => file::ustat(),
         nr::__NR_stat => file::stat(thread, a, b).await,
         nr::__NR_lstat => file::lstat(thread, a, b).await,
         nr::__NR_fstat => file::fstat(thread, a, b).await,
@@ -168,7 +192,7 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_futex => futex::futex(thread, [a, b, c, d, e, f]).await,
         nr::__NR_getcpu => sched::getcpu(thread, a, b).await,
         nr::__NR_membarrier => sched::membarrier(thread, a, b).await,
-        nr::__NR_prctl => process::prctl(thread, a, b).await,
+        nr::__NR_prctl => prctl::prctl(thread, a, [b, c, d, e]).await,
         nr::__NR_arch_prctl => process::arch_prctl(thread, &mut registers.user, a, b).await,
         nr::__NR_sched_yield => sched::sched_yield().await,
         nr::__NR_sched_setaffinity => sched::sched_setaffinity(thread, a, b, c).await,
@@ -227,7 +251,10 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_setrlimit => system::prlimit64(thread, 0, a, b, 0).await,
         nr::__NR_getrusage => system::getrusage(thread, a, b).await,
 
-        _ => unknown(thread, number),
+        _ => match immediate(thread, number, [a, b]) {
+            Some(result) => result,
+            None => unknown(thread, number),
+        },
     };
     span.result = to_return(result) as u64;
     Outcome::Return(result)

@@ -4,11 +4,11 @@ use super::not_yet;
 use crate::arch::UserContext;
 use crate::errno::{Errno, SysResult};
 use crate::memory::USER_END;
-use crate::process::{self, End, ExitStatus, Outcome, Pid, Process, Program, Thread, ThreadName};
+use crate::process::{self, End, ExitStatus, Outcome, Pid, Process, Program, Thread};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
-use linux_raw_sys::{general as linux, prctl};
+use linux_raw_sys::general as linux;
 
 /// The longest path, zero byte included.
 const PATH_MAX: usize = 4096;
@@ -107,6 +107,9 @@ pub fn setpgid(thread: &Thread, pid: usize, group: usize) -> SysResult {
     if !Arc::ptr_eq(&process, own) && !is_child {
         return Err(Errno::ESRCH);
     }
+    if is_child && process.has_executed() {
+        return Err(Errno::EACCES);
+    }
     let session = own.session.load(Ordering::Relaxed);
     if process.session.load(Ordering::Relaxed) != session || process.pid.0 == session {
         return Err(Errno::EPERM);
@@ -174,36 +177,6 @@ pub async fn arch_prctl(
                 .space()
                 .write_bytes(address, &user.gs_base().to_le_bytes())
                 .await?
-        }
-        _ => return Err(Errno::EINVAL),
-    }
-    Ok(0)
-}
-
-/// prctl(2): the name of the thread.
-pub async fn prctl(thread: &Thread, option: usize, address: usize) -> SysResult {
-    let (space, tcb) = (thread.space(), thread.tcb());
-    match option as u32 {
-        prctl::PR_SET_NAME => {
-            let capacity = ThreadName::new().capacity();
-            // Byte by byte: what follows the end need not be there.
-            let mut name = ThreadName::new();
-            while name.len() < capacity {
-                let mut byte = [0];
-                let at = address.checked_add(name.len()).ok_or(Errno::EFAULT)?;
-                space.read_bytes(at, &mut byte).await?;
-                match byte {
-                    [0] => break,
-                    [byte] => name.push(byte),
-                }
-            }
-            tcb.set_name(Some(name));
-        }
-        prctl::PR_GET_NAME => {
-            let mut bytes = [0; 16];
-            let name = tcb.name();
-            bytes[..name.len()].copy_from_slice(&name);
-            space.write_bytes(address, &bytes).await?;
         }
         _ => return Err(Errno::EINVAL),
     }

@@ -4,8 +4,7 @@ use super::words::{read_words, write_words};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::memory::{self, FRAME_SIZE, Sink, UserBuf};
-use crate::process::{self, Limit, Pid, Thread};
-use alloc::vec::Vec;
+use crate::process::{self, Limit, Pid, Thread, Usage};
 use linux_raw_sys::general as linux;
 
 /// uname(2). The name and release are those of the ABI; the version names this kernel.
@@ -94,24 +93,32 @@ pub async fn prlimit64(
     Ok(0)
 }
 
-/// getrusage(2): CPU time.
+/// getrusage(2).
 pub async fn getrusage(thread: &Thread, who: usize, address: usize) -> SysResult {
     let process = thread.process();
-    let time = match who as i32 {
-        0 => process.cpu_time(),
-        1 => thread.tcb().cpu_time(),
-        -1 => process.children_time(),
+    let usage = match who as i32 {
+        0 => process.usage(),
+        1 => Usage {
+            peak: process.usage().peak,
+            ..thread.tcb().usage()
+        },
+        -1 => process.children_usage(),
         _ => return Err(Errno::EINVAL),
     };
-    thread.space().write_bytes(address, &usage_of(time)).await?;
-    Ok(0)
+    write_usage(thread, address, usage).await
 }
 
-/// A `struct rusage` with this CPU time, all of it as the program's own, and nothing else
-/// known.
-pub fn usage_of(nanoseconds: u64) -> Vec<u8> {
-    let mut bytes = alloc::vec![0; size_of::<linux::rusage>()];
-    bytes[..8].copy_from_slice(&(nanoseconds / 1_000_000_000).to_le_bytes());
-    bytes[8..16].copy_from_slice(&(nanoseconds % 1_000_000_000 / 1000).to_le_bytes());
-    bytes
+/// Writes a `struct rusage`.
+pub(super) async fn write_usage(thread: &Thread, address: usize, usage: Usage) -> SysResult {
+    // ru_utime and ru_stime, each in seconds and microseconds, then 14 numbers.
+    let mut words = [0; 18];
+    for (place, time) in [(0, usage.user), (2, usage.system)] {
+        words[place] = time / 1_000_000_000;
+        words[place + 1] = time % 1_000_000_000 / 1000;
+    }
+    words[4] = usage.peak * (FRAME_SIZE as u64 / 1024);
+    words[8] = usage.faults;
+    words[16] = usage.voluntary;
+    words[17] = usage.involuntary;
+    write_words(thread, address, words).await
 }

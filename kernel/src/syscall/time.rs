@@ -3,9 +3,10 @@
 use super::words::{read_words, write_words};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
-use crate::process::{Continuation, Thread};
+use crate::process::{self, Continuation, Pid, Thread};
 use crate::sched;
 use crate::wait::interruptible;
+use alloc::sync::Arc;
 use linux_raw_sys::general as linux;
 
 const SECOND: u64 = 1_000_000_000;
@@ -31,8 +32,34 @@ fn read_clock(thread: &Thread, clock: usize) -> Result<u64, Errno> {
         | linux::CLOCK_MONOTONIC_RAW
         | linux::CLOCK_MONOTONIC_COARSE
         | linux::CLOCK_BOOTTIME => Ok(arch::clock()),
+        // Clocks of others: the number of a process or a thread, and which one (clock_getcpuclockid(3)).
+        _ if (clock as i32) < 0 => cpu_clock(thread, clock as i32),
         linux::CLOCK_PROCESS_CPUTIME_ID => Ok(thread.process().cpu_time()),
-        linux::CLOCK_THREAD_CPUTIME_ID => Ok(thread.tcb().cpu_time()),
+        linux::CLOCK_THREAD_CPUTIME_ID => Ok(thread.tcb().usage().time()),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// The CPU time that a clock of another process or thread counts.
+fn cpu_clock(thread: &Thread, clock: i32) -> Result<u64, Errno> {
+    const OF_THREAD: i32 = 4;
+    /// Which of the three clocks: the time in user mode with that in the kernel, or the first alone.
+    const WHICH: i32 = 3;
+    let pid = Pid(!(clock >> 3) as u32);
+    let (process, other) = match pid {
+        Pid(0) => (thread.process().clone(), Some(thread.tcb().clone())),
+        pid => process::find_thread(pid).ok_or(Errno::EINVAL)?,
+    };
+    let usage = match clock & OF_THREAD != 0 {
+        true => other
+            .filter(|other| Arc::ptr_eq(other.process(), thread.process()))
+            .ok_or(Errno::EINVAL)?
+            .usage(),
+        false => process.usage(),
+    };
+    match clock & WHICH {
+        0 | 2 => Ok(usage.time()),
+        1 => Ok(usage.user),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -72,13 +99,14 @@ pub async fn time(thread: &Thread, address: usize) -> SysResult {
     Ok(seconds as usize)
 }
 
-/// times(2). All CPU time counts as the program's own.
+/// times(2).
 pub async fn times(thread: &Thread, address: usize) -> SysResult {
     let ticks = |nanoseconds: u64| nanoseconds / (SECOND / TICKS);
     let process = thread.process();
     if address != 0 {
-        let (own, children) = (ticks(process.cpu_time()), ticks(process.children_time()));
-        write_words(thread, address, [own, 0, children, 0]).await?;
+        let (own, children) = (process.usage(), process.children_usage());
+        let times = [own.user, own.system, children.user, children.system];
+        write_words(thread, address, times.map(ticks)).await?;
     }
     Ok(ticks(arch::clock()) as usize)
 }

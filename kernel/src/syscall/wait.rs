@@ -1,8 +1,10 @@
 //! Waiting for children. Both calls are one wait, which is told differently.
 
-use super::system::usage_of;
+use super::system::write_usage;
 use crate::errno::{Errno, SysResult};
-use crate::process::{self, ChildReport, Pid, Selector, SigInfo, Thread, WaitOptions};
+use crate::process::{
+    self, ChildKind, ChildReport, Pid, Selector, SigInfo, Signal, Thread, WaitOptions,
+};
 use crate::wait::Wait;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as linux;
@@ -34,6 +36,7 @@ pub async fn wait4(
         ended: true,
         stopped: options & linux::WUNTRACED != 0,
         continued: options & linux::WCONTINUED != 0,
+        children: children_of(options),
         stays: false,
     };
     let Some(told) = wait(thread, selector, news, options).await? else {
@@ -46,7 +49,7 @@ pub async fn wait4(
             .await?;
     }
     if usage != 0 {
-        space.write_bytes(usage, &usage_of(told.cpu_time)).await?;
+        write_usage(thread, usage, told.usage).await?;
     }
     Ok(told.pid.0 as usize)
 }
@@ -65,9 +68,9 @@ pub async fn waitid(
     let mut fields = [0; SigInfo::SIZE];
     if let Ok(Some(told)) = told {
         if usage != 0 {
-            space.write_bytes(usage, &usage_of(told.cpu_time)).await?;
+            write_usage(thread, usage, told.usage).await?;
         }
-        fields = *SigInfo::child(told.event, told.pid, told.cpu_time).bytes();
+        fields = *SigInfo::child(Signal::CHLD, told.event, told.pid, told.usage).bytes();
     }
     // As on Linux after a failure too, and no more than these fields.
     if info != 0 {
@@ -101,6 +104,7 @@ async fn wait_by_id(
         ended: options & linux::WEXITED != 0,
         stopped: options & linux::WSTOPPED != 0,
         continued: options & linux::WCONTINUED != 0,
+        children: children_of(options),
         stays: options & linux::WNOWAIT != 0,
     };
     wait(thread, selector, news, options).await
@@ -112,15 +116,22 @@ async fn wait(
     news: WaitOptions,
     options: u32,
 ) -> Result<Option<ChildReport>, Errno> {
-    // __WCLONE asks for children that do not send SIGCHLD, which there are none of.
-    if options & (linux::__WCLONE | linux::__WALL) == linux::__WCLONE {
-        return Err(Errno::ECHILD);
-    }
     let how = match options & linux::WNOHANG != 0 {
         true => Wait::Never,
         false => Wait::For(thread),
     };
     process::wait(thread.process(), selector, news, how).await
+}
+
+/// Which children the options are about.
+fn children_of(options: u32) -> ChildKind {
+    if options & linux::__WALL != 0 {
+        ChildKind::All
+    } else if options & linux::__WCLONE != 0 {
+        ChildKind::Clone
+    } else {
+        ChildKind::Usual
+    }
 }
 
 fn own_group(thread: &Thread) -> Selector {

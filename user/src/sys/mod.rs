@@ -12,6 +12,7 @@ pub mod memory;
 pub mod process;
 pub mod raw;
 pub mod signal;
+pub mod storage;
 pub mod system;
 pub mod terminal;
 pub mod thread;

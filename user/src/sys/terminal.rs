@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use linux_raw_sys::general::{
     __NR_ioctl, ECHO, ICANON, ISIG, VMIN, VTIME, termios as Termios, winsize,
 };
-use linux_raw_sys::ioctl::{TCGETS, TCSETS, TIOCGWINSZ};
+use linux_raw_sys::ioctl::{TCGETS, TCSETS, TIOCGWINSZ, TIOCSWINSZ};
 
 use super::Result;
 use super::file::Fd;
@@ -61,4 +61,15 @@ pub fn size(fd: Fd) -> Result<Size> {
         rows: usize::from(size.ws_row),
         columns: usize::from(size.ws_col),
     })
+}
+
+/// Says how large the terminal is.
+pub fn set_size(fd: Fd, size: Size) -> Result<()> {
+    let size = winsize {
+        ws_row: u16::try_from(size.rows).unwrap_or(u16::MAX),
+        ws_col: u16::try_from(size.columns).unwrap_or(u16::MAX),
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    syscall!(__NR_ioctl, fd.0, TIOCSWINSZ, &raw const size).map(drop)
 }

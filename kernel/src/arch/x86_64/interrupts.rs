@@ -153,7 +153,7 @@ extern "C" fn fatal(frame: &TrapFrame) -> ! {
 
 /// Serves an interrupt's device and acknowledges it.
 ///
-/// The timer and the kick only wanted to end user mode or the halt.
+/// The timer and the reschedule IPI only end user mode or the halt.
 pub fn serve(vector: u8) {
     match vector {
         // Neither was delivered as an interrupt in service: no acknowledgement.

@@ -91,6 +91,11 @@ pub fn frame_ptr(frame: Frame) -> NonNull<u8> {
     physical(frame.address())
 }
 
+/// The frame that [`frame_ptr`] has given a pointer to.
+pub fn frame_at(pointer: NonNull<u8>) -> Frame {
+    Frame::containing((pointer.addr().get() - DIRECT_MAP) as u64)
+}
+
 /// Called before an access to a table, where the simulated machine may switch CPUs. Nothing here.
 #[inline(always)]
 pub fn scheduling_point() {}

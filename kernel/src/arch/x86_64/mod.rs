@@ -51,7 +51,7 @@ pub use cell::PerMachine;
 pub use exception::{KernelException, backtrace};
 pub use fpu::{FpuState, save_loaded as save_loaded_fpu};
 pub use interrupts::idle;
-pub use layout::{HEAP, frame_ptr, scheduling_point};
+pub use layout::{HEAP, frame_at, frame_ptr, scheduling_point};
 pub use pages::{copy_page, page_moves, zero_page};
 pub use paging::{
     clear_root, flush_all, flush_page, load_kernel_root, load_root, load_root_keeping,

@@ -246,7 +246,7 @@ impl Tty {
     }
 
     /// Prints up to `max` bytes, `CHUNK` at most, and says how many it got.
-    fn print(&self, from: &mut impl Source, max: usize) -> usize {
+    pub(super) fn print(&self, from: &mut (impl Source + ?Sized), max: usize) -> usize {
         let mut chunk = [0; CHUNK];
         let taken = from.take(&mut chunk[..max.min(CHUNK)]);
         let chunk = &chunk[..taken];
@@ -306,6 +306,11 @@ impl Tty {
     pub fn foreground(&self) -> i32 {
         // Relaxed: a number that stands for itself.
         self.foreground.load(Ordering::Relaxed)
+    }
+
+    /// The session that has this terminal and its foreground group, each 0 for none.
+    pub fn owner(&self) -> (i32, i32) {
+        (self.session(), self.foreground())
     }
 
     /// Puts a process group into the foreground.

@@ -7,8 +7,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use super::{
     metadata,
     pool::{OutOfMemory, Purpose},
-    reference::{FrameRef, free_frames},
+    reference::{FrameRef, allocate, free_frames},
 };
+#[cfg(target_os = "none")]
+use crate::arch::Frame;
 
 static TAKEN: PerMachine<AtomicUsize> = PerMachine::new();
 
@@ -23,11 +25,29 @@ pub fn heap_frames() -> usize {
 
 /// Takes a frame for the kernel's heap, for good, and marks it as such.
 #[cfg(target_os = "none")]
-pub(in crate::memory) fn take_for_heap() -> Result<crate::arch::Frame, OutOfMemory> {
+pub(in crate::memory) fn take_for_heap() -> Result<Frame, OutOfMemory> {
     let frame = FrameRef::zeroed(Purpose::Kernel)?.into_entry();
     metadata::mark_heap(frame);
     TAKEN.get().fetch_add(1, Ordering::Relaxed);
     Ok(frame)
+}
+
+/// Takes a frame with any contents for a slab of the kernel's heap, and marks it as such.
+#[cfg(target_os = "none")]
+pub(in crate::memory) fn take_for_slab() -> Result<Frame, OutOfMemory> {
+    let frame = allocate(Purpose::Kernel)?;
+    metadata::mark_heap(frame);
+    TAKEN.get().fetch_add(1, Ordering::Relaxed);
+    Ok(frame)
+}
+
+/// Gives a frame back that [`take_for_slab`] has given.
+#[cfg(target_os = "none")]
+pub(in crate::memory) fn give_back_slab(frame: Frame) {
+    TAKEN.get().fetch_sub(1, Ordering::Relaxed);
+    // SAFETY: the caller owns the reference that `take_for_slab` made, and no page table of a
+    // program has the frame.
+    drop(unsafe { FrameRef::from_entry(frame) });
 }
 
 /// Whether the kernel's heap can grow by so many frames, and the tables for them.

@@ -8,6 +8,7 @@
 //! | `count` | the reference count of a frame |
 //! | `metadata` | the array with the count of each frame |
 //! | `chain` | lists of frames that nothing holds |
+//! | `kernel_page` | a page of the kernel's that a program pays for |
 //! | `pool` | the free frames: per-CPU caches, the common pool, the reserve |
 //! | `page_copy` | reading, writing and clearing the bytes of a frame |
 //! | `zeroed_pool` | free frames that are zeroed already |
@@ -17,6 +18,7 @@
 mod chain;
 pub(in crate::memory) mod count;
 mod heap_frames;
+pub mod kernel_page;
 mod metadata;
 pub(in crate::memory) mod page_copy;
 mod pool;
@@ -26,7 +28,9 @@ pub(in crate::memory) mod zeroed_pool;
 pub(in crate::memory) use chain::Chain;
 pub use heap_frames::heap_frames;
 #[cfg(target_os = "none")]
-pub(in crate::memory) use heap_frames::{has_for_heap, take_for_heap};
+pub(in crate::memory) use heap_frames::{
+    give_back_slab, has_for_heap, take_for_heap, take_for_slab,
+};
 #[cfg(all(test, not(loom)))]
 pub(in crate::memory) use metadata::set_holders;
 pub(in crate::memory) use metadata::{

@@ -11,7 +11,7 @@ use crate::memory::stats::counters::{Counter, count};
 use core::mem;
 
 /// A fresh frame with the caller as its only holder. Nothing is known of its bytes.
-fn allocate(purpose: Purpose) -> Result<Frame, OutOfMemory> {
+pub(super) fn allocate(purpose: Purpose) -> Result<Frame, OutOfMemory> {
     let found = pool::allocate(purpose).or_else(take_last);
     if found.is_none() {
         count(Counter::AllocationsFailed);
@@ -68,6 +68,13 @@ impl FrameRef {
             unsafe { page_copy::zero(frame) };
         }
         Ok(FrameRef(frame))
+    }
+
+    /// A fresh frame with anything in it: for what gives no byte of it away before it has written it
+    /// (rule M9).
+    pub(super) fn unfilled(purpose: Purpose) -> Result<FrameRef, OutOfMemory> {
+        fault_injection::check()?;
+        allocate(purpose).map(FrameRef)
     }
 
     /// The frame of zeroes, which is never written and has many holders.

@@ -1,18 +1,20 @@
-//! The kernel's heap: the allocator crate `talc` over a range of kernel addresses that
-//! grows a chunk at a time.
+//! The kernel's heap.
 //!
-//! It grows into the frames' reserve, and does not shrink. When there is not one frame
-//! left an allocation fails, which ends the kernel; `ensure_free` in `frame` is there so
-//! that programs get `ENOMEM` long before.
+//! Small objects are in slabs of one frame each (`slabs.rs`), which go back when they are empty. Larger
+//! ones come from the allocator crate `talc` over a range of kernel addresses that grows a chunk
+//! at a time and does not shrink. In front of both each CPU keeps some of the small objects that it
+//! has freed (`slab_cache.rs`).
 //!
-//! Each CPU keeps some of the small objects that it has freed (`slab_cache.rs`).
+//! The heap grows into the frames' reserve. An allocation that finds no frame fails.
 
+use super::slab_cache::SlabCache;
+use super::slabs::{Pages, Slabs};
 use crate::arch::paging::Bits;
 use crate::arch::{self, FRAME_SIZE, HEAP as HEAP_START, PerMachine};
-use crate::memory::frame;
-use crate::memory::heap::slab_cache::SlabCache;
+use crate::memory::fault_injection;
+use crate::memory::frame::{self, OutOfMemory};
 use core::alloc::{GlobalAlloc, Layout};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use talc::base::Talc;
 use talc::base::binning::{Binning, DefaultBinning};
 use talc::source::Source;
@@ -24,16 +26,44 @@ const RECLAIM_STEPS: usize = 256;
 const STEP: usize = 16 * FRAME_SIZE;
 
 #[global_allocator]
-static HEAP: Heap = Heap(SlabCache::new(TalcLock::new(Growing {
-    end: None,
-    mapped: HEAP_START,
-})));
+static HEAP: Heap = Heap(SlabCache::new(Slabs::new(
+    Frames,
+    TalcLock::new(Growing {
+        end: None,
+        mapped: HEAP_START,
+    }),
+)));
 
-struct Heap(SlabCache<TalcLock<spin::Mutex<()>, Growing, DefaultBinning>>);
+type Large = TalcLock<spin::Mutex<()>, Growing, DefaultBinning>;
+
+struct Heap(SlabCache<Slabs<Frames, Large>>);
+
+/// The frames of slabs, by way of the direct map.
+struct Frames;
+
+// SAFETY: a frame that was taken is the heap's alone until it is given back, and the direct map
+// has all of it.
+unsafe impl Pages for Frames {
+    fn take(&self) -> Option<NonNull<u8>> {
+        let frame = frame::take_for_slab();
+        let frame = frame.or_else(|_| match reclaim() {
+            true => frame::take_for_slab(),
+            false => Err(OutOfMemory),
+        });
+        frame.ok().map(arch::frame_ptr)
+    }
+
+    fn give(&self, page: NonNull<u8>) {
+        frame::give_back_slab(arch::frame_at(page));
+    }
+}
 
 // SAFETY: all three are those of `SlabCache`, whose contracts are the same.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if fault_injection::check_heap().is_err() {
+            return ptr::null_mut();
+        }
         // SAFETY: passed on.
         unsafe { self.0.allocate(arch::cpu().0, layout) }
     }
@@ -44,6 +74,9 @@ unsafe impl GlobalAlloc for Heap {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if size > layout.size() && fault_injection::check_heap().is_err() {
+            return ptr::null_mut();
+        }
         // SAFETY: passed on.
         unsafe { self.0.resize(arch::cpu().0, pointer, layout, size) }
     }
@@ -60,6 +93,13 @@ static RECLAIM: PerMachine<Reclaim> = PerMachine::new();
 pub(in crate::memory) fn init(reclaim: Reclaim) {
     HEAP.0.init(arch::cpu_count());
     RECLAIM.init(reclaim);
+}
+
+/// Reclaims some references, on all CPUs. Returns whether there were any.
+fn reclaim() -> bool {
+    RECLAIM
+        .try_get()
+        .is_some_and(|reclaim| reclaim(RECLAIM_STEPS))
 }
 
 /// Maps further frames behind the heap when it is full.
@@ -85,10 +125,7 @@ unsafe impl Source for Growing {
                 .find(|wanted| frame::has_for_heap(wanted / FRAME_SIZE))
         };
         let wanted = fits()
-            .or_else(|| {
-                let reclaim = RECLAIM.try_get()?;
-                reclaim(RECLAIM_STEPS).then(fits).flatten()
-            })
+            .or_else(|| reclaim().then(fits).flatten())
             .ok_or(())?;
         let start = talc.source.mapped;
         for address in (start..start + wanted).step_by(FRAME_SIZE) {

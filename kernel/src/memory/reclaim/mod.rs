@@ -19,10 +19,12 @@
 //!
 //! | file | what is in it |
 //! |---|---|
+//! | `dead_pages` | pages of files that were cut or closed, a chunk a step |
 //! | `retired` | a reference on its way out, and the receipt that it needs |
 //! | `reclaimer` | per-CPU queues, dead tables, the background tasks, direct reclaim |
 //!
 //! The layer stands on `frame` and `table`, and knows nothing of shootdowns or address spaces.
 
+pub(in crate::memory) mod dead_pages;
 pub(in crate::memory) mod reclaimer;
 pub(in crate::memory) mod retired;

@@ -1,5 +1,6 @@
 //! The queues of released references, the dead tables, and the tasks that work them off.
 
+use super::dead_pages::{DeadPages, InList, PageChunk};
 use super::retired::{Receipt, Retired};
 use crate::arch::Frame;
 use crate::arch::level::Level;
@@ -10,6 +11,7 @@ use crate::memory::frame::{self, Chain};
 use crate::memory::stats::counters::{Counter, count};
 use crate::memory::table::occupancy;
 use crate::trace::{self, Kind};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -95,6 +97,8 @@ struct Reclaimer {
     queues: Vec<CachePadded<CpuQueue>>,
     /// Dead tables, a chain for each level.
     dead: Mutex<[Chain; Level::TABLES.len()]>,
+    /// Pages of objects that are gone.
+    dead_pages: Mutex<DeadPages>,
 }
 
 static RECLAIMER: PerMachine<Reclaimer> = PerMachine::new();
@@ -113,6 +117,7 @@ pub(in crate::memory) fn init() {
             .map(|_| CachePadded::new(queue()))
             .collect(),
         dead: Mutex::new([const { Chain::new() }; Level::TABLES.len()]),
+        dead_pages: Mutex::new(DeadPages::new(InList::NEW)),
     });
 }
 
@@ -145,7 +150,7 @@ impl Reclaimer {
                 released.drop_reference();
                 true
             }
-            None => self.dismantle_one(),
+            None => self.dismantle_one() || self.drop_pages(),
         };
         own.steps.fetch_add(1, Ordering::SeqCst);
         found
@@ -177,6 +182,12 @@ impl Reclaimer {
         true
     }
 
+    /// Drops the frames of one dead chunk of pages. Says whether there was one.
+    fn drop_pages(&self) -> bool {
+        let chunk = self.dead_pages.lock().pop_front();
+        chunk.is_some()
+    }
+
     fn is_quiescent(&self) -> bool {
         // Nothing in the queues and no step begun, going on or ended while we looked.
         let steps = || {
@@ -188,6 +199,7 @@ impl Reclaimer {
         before.iter().all(|n| n % 2 == 0)
             && self.queues.iter().all(|queue| queue.released.is_empty())
             && self.dead.lock().iter().all(|chain| chain.is_empty())
+            && self.dead_pages.lock().is_empty()
             && steps().eq(before.iter().copied())
     }
 }
@@ -238,6 +250,17 @@ fn nobody_holds(frame: Frame, level: Level) {
     }
 }
 
+/// Hands a chunk of pages that no object has any more to the reclaimer. [`wake_for_pages`] is to
+/// follow when all are there.
+pub(in crate::memory) fn retire_pages(chunk: Box<PageChunk>) {
+    RECLAIMER.get().dead_pages.lock().push_front(chunk);
+}
+
+/// Wakes this CPU's task for the chunks that were retired.
+pub(in crate::memory) fn wake_for_pages() {
+    RECLAIMER.get().here().wake();
+}
+
 /// The background task of one CPU. Never ends.
 pub async fn run() {
     loop {
@@ -246,7 +269,8 @@ pub async fn run() {
         own.work
             .wait_until(|| {
                 let work = !own.released.is_empty()
-                    || reclaimer.dead.lock().iter().any(|chain| !chain.is_empty());
+                    || reclaimer.dead.lock().iter().any(|chain| !chain.is_empty())
+                    || !reclaimer.dead_pages.lock().is_empty();
                 work.then_some(())
             })
             .await;

@@ -4,10 +4,10 @@
 //! and complains of the holes afterwards; so does this.
 
 use super::address_space::AddressSpace;
+use super::change_vmas::change_vmas;
 use super::clear::Vmas;
 use super::error::MapError;
 use super::mmap_lock::Mappings;
-use super::placement::may_change;
 use crate::memory::vma::map::checked_end;
 use crate::memory::vma::vm_area::{Backing, Vma, VmaFlags};
 
@@ -73,10 +73,8 @@ impl AddressSpace {
             Advice::DoFork(inherit) => (VmaFlags::DONT_FORK, !inherit),
             Advice::KeepOnFork(keep) => (VmaFlags::WIPE_ON_FORK, !keep),
         };
-        may_change(&mappings)?;
-        mappings
-            .vmas
-            .change(start, end, |vma| vma.flags.set(which, value));
+        let change = |vma: &mut Vma| vma.flags.set(which, value);
+        change_vmas(&mut mappings, start, end, change).await?;
         outcome
     }
 }

@@ -2,7 +2,6 @@
 
 use super::address_space::AddressSpace;
 use super::clear::Vmas;
-use super::placement::may_change;
 use super::populate::Populate;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::USER_END;
@@ -34,7 +33,7 @@ impl AddressSpace {
             };
             // One page stays free, so that what follows is not joined.
             let free = mappings.vmas.has_place(old_page, new_page + FRAME_SIZE)
-                && may_change(&mappings).is_ok()
+                && mappings.vmas.may_add().is_ok()
                 && frame::ensure_free().is_ok()
                 && mappings
                     .limits
@@ -43,8 +42,11 @@ impl AddressSpace {
             if !free {
                 return old;
             }
+            let Ok(mut nodes) = mappings.vmas.reserve_insert(old_page, new_page) else {
+                return old;
+            };
             let locked = area.flags.contains(VmaFlags::LOCKED);
-            mappings.vmas.insert(area);
+            mappings.vmas.insert(area, &mut nodes);
             mappings.heap_end = new;
             if locked {
                 drop(mappings);
@@ -53,9 +55,6 @@ impl AddressSpace {
             }
             return new;
         } else if new_page < old_page {
-            if may_change(&mappings).is_err() {
-                return old;
-            }
             // First, so that a wait which is given up leaves no end beyond what is mapped.
             mappings.heap_end = new;
             let cleared = self.clear(&mut mappings, new_page, old_page, Vmas::Remove);

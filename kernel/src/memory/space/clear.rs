@@ -1,6 +1,7 @@
 //! Taking pages, and the VMAs that they belong to, out of a range (rules M2, M5, M10).
 //!
-//! First comes everything that can fail: the paths to both ends of the range are made private.
+//! First comes everything that can fail: nodes of the VMA map are reserved, and the paths to both
+//! ends of the range are made private.
 //! The change itself cannot fail.
 
 use super::address_space::AddressSpace;
@@ -39,6 +40,10 @@ impl AddressSpace {
         if mappings.vmas.is_free(start, end) {
             return Ok(());
         }
+        let mut nodes = match areas {
+            Vmas::Remove => Some(mappings.vmas.reserve_removal(start, end)?),
+            Vmas::Keep => None,
+        };
         let range = FlushRange { start, end };
         let mut ready = shootdown::ready().await;
         let mut retired = RetiredBatch::new();
@@ -56,8 +61,10 @@ impl AddressSpace {
             self.forget(mappings, ready, range, &mut retired);
             // The VMAs go with their pages: a thread that is killed in a wait leaves no page without
             // a VMA to the other threads of this memory.
-            while areas == Vmas::Remove && at < done {
-                at = mappings.vmas.remove_some(at, done, VMAS_AT_ONCE);
+            while let Some(nodes) = &mut nodes
+                && at < done
+            {
+                at = mappings.vmas.remove_some(at, done, VMAS_AT_ONCE, nodes);
                 if at < done {
                     executor::spend_budget().await;
                 }
@@ -65,10 +72,14 @@ impl AddressSpace {
             at = done;
             mappings.finish_outstanding().await;
             if at == end {
-                return Ok(());
+                break;
             }
             ready = shootdown::ready().await;
         }
+        if let Some(nodes) = nodes {
+            mappings.vmas.give_back(nodes);
+        }
+        Ok(())
     }
 
     /// Makes all CPUs forget the range and releases `retired` then; the mappings knows what

@@ -64,6 +64,19 @@ pub fn leave() {
     finish_leaving(old, cpu);
 }
 
+/// Runs `look` with another address space active on this CPU, whose tables stay meanwhile as those of
+/// the current one do. Then the CPU is again where it was.
+pub fn visit<T>(space: &Arc<AddressSpace>, look: impl FnOnce() -> T) -> T {
+    let before = CURRENT.get()[arch::cpu().0].lock().clone();
+    activate(space);
+    let result = look();
+    match before {
+        Some(before) => activate(&before),
+        None => leave(),
+    }
+    result
+}
+
 fn finish_leaving(old: Option<Arc<AddressSpace>>, cpu: CpuId) {
     if let Some(old) = old {
         old.active_cpus.leave(cpu);
@@ -86,9 +99,11 @@ pub fn is_current(space: &AddressSpace) -> bool {
     space.active_cpus.cpus().contains(arch::cpu())
 }
 
-/// The kernel touches user memory only where this CPU is asked for every change of it.
+/// Panics unless this CPU is active in the address space. The kernel touches user memory only then:
+/// a frame that leaves the tables meanwhile is not dropped before this CPU acknowledges (rule M2).
+#[inline]
 pub(in crate::memory) fn assert_active(space: &AddressSpace) {
-    debug_assert!(
+    assert!(
         is_current(space),
         "user memory of an address space that is not active here"
     );

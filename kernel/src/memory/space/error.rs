@@ -2,7 +2,6 @@
 
 use crate::memory::frame::OutOfMemory;
 use crate::memory::object::PageError;
-use crate::memory::vma::map::TooManyVmas;
 
 /// Why an access is not possible.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +25,8 @@ impl From<OutOfMemory> for FaultError {
 impl From<PageError> for FaultError {
     fn from(error: PageError) -> FaultError {
         match error {
-            PageError::BeyondEnd => FaultError::BeyondEnd,
+            // A full file system is a bus error too, as on Linux.
+            PageError::BeyondEnd | PageError::NoSpace => FaultError::BeyondEnd,
             PageError::OutOfMemory => FaultError::OutOfMemory,
         }
     }
@@ -53,12 +53,6 @@ pub enum MapError {
 
 impl From<OutOfMemory> for MapError {
     fn from(_: OutOfMemory) -> MapError {
-        MapError::OutOfMemory
-    }
-}
-
-impl From<TooManyVmas> for MapError {
-    fn from(_: TooManyVmas) -> MapError {
         MapError::OutOfMemory
     }
 }

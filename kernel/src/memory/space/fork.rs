@@ -22,7 +22,8 @@ impl AddressSpace {
     pub async fn fork(&self) -> Result<Arc<AddressSpace>, OutOfMemory> {
         frame::ensure_free()?;
         let mut mappings = self.mmap_lock.write().await;
-        let child = AddressSpace::with_mappings(mappings.for_child())?;
+        let vmas = mappings.vmas.for_child()?;
+        let child = AddressSpace::with_mappings(mappings.for_child(vmas))?;
         let ready = shootdown::ready().await;
         let likely = self.likely_writes();
         let shared = self.share_with(&child);
@@ -43,8 +44,11 @@ impl AddressSpace {
         if !planted(Planted::EagerCowBeforeAcks) {
             self.eager_cow(&child, &likely);
         }
+        let is_advised = mappings.vmas.concern_fork();
         drop(mappings);
-        child.apply_fork_advice().await?;
+        if is_advised {
+            child.apply_fork_advice().await?;
+        }
         count(Counter::Forks);
         Ok(child)
     }

@@ -8,18 +8,13 @@
 use super::address_space::AddressSpace;
 use super::clear::Vmas;
 use crate::arch::level::USER_END;
-use crate::memory::frame::{self, OutOfMemory};
-use crate::memory::vma::vm_area::VmaFlags;
+use crate::memory::frame::OutOfMemory;
+use crate::memory::vma::vm_area::{Vma, VmaFlags};
 
 impl AddressSpace {
-    /// To be called by a fork, for the child.
+    /// To be called by a fork, for the child, if [`concern_fork`](crate::memory::VmaMap::concern_fork).
     pub(in crate::memory) async fn apply_fork_advice(&self) -> Result<(), OutOfMemory> {
         let mut mappings = self.mmap_lock.write().await;
-        if !mappings.vmas.concern_fork() {
-            return Ok(());
-        }
-        // They are about to be copied.
-        frame::ensure_free_bytes(mappings.vmas.cost_of_change())?;
         let mut at = 0;
         while let Some(area) = mappings.vmas.first_with(VmaFlags::FORK_MASK, at, USER_END) {
             let (start, end, flags) = (area.start, area.end, area.flags);
@@ -28,9 +23,9 @@ impl AddressSpace {
             } else if flags.contains(VmaFlags::WIPE_ON_FORK) {
                 self.clear(&mut mappings, start, end, Vmas::Keep).await?;
             }
-            mappings
-                .vmas
-                .change(start, end, |vma| vma.flags.remove(VmaFlags::LOCKED));
+            let unlock = |vma: &mut Vma| vma.flags.remove(VmaFlags::LOCKED);
+            let mut nodes = mappings.vmas.reserve_change(start, end)?;
+            mappings.vmas.change(start, end, unlock, &mut nodes);
             at = end;
         }
         Ok(())

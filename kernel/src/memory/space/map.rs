@@ -12,7 +12,7 @@
 use super::address_space::AddressSpace;
 use super::clear::Vmas;
 use super::error::MapError;
-use super::placement::{Placement, may_change, place_for};
+use super::placement::{Placement, place_for};
 use super::populate::Populate;
 use crate::memory::frame;
 use crate::memory::vma::map::{Totals, checked_end};
@@ -64,7 +64,7 @@ impl AddressSpace {
             return Err(MapError::NotAllowed);
         }
         let mut mappings = self.mmap_lock.write().await;
-        may_change(&mappings)?;
+        mappings.vmas.may_add()?;
         frame::ensure_free()?;
         let (start, end) = match request.place {
             Placement::Fixed(start) => {
@@ -87,8 +87,12 @@ impl AddressSpace {
         if !mappings.limits.allow(there, Totals::of(&area)) {
             return Err(MapError::OutOfMemory);
         }
+        let mut nodes = mappings.vmas.reserve_insert(start, end)?;
         self.clear(&mut mappings, start, end, Vmas::Remove).await?;
-        mappings.vmas.insert(area);
+        if let Backing::Private(object, _) | Backing::Shared(object, _) = &area.backing {
+            object.note_mapping();
+        }
+        mappings.vmas.insert(area, &mut nodes);
         drop(mappings);
         if populated {
             // Only an offer (mmap(2)).
@@ -102,7 +106,6 @@ impl AddressSpace {
     pub async fn unmap(&self, start: usize, length: usize) -> Result<(), MapError> {
         let end = checked_end(start, length).ok_or(MapError::BadRange)?;
         let mut mappings = self.mmap_lock.write().await;
-        may_change(&mappings)?;
         Ok(self.clear(&mut mappings, start, end, Vmas::Remove).await?)
     }
 }

@@ -59,9 +59,9 @@ impl Mappings {
     }
 
     /// The mappings of a child, which is active nowhere: nothing is outstanding there.
-    pub(in crate::memory) fn for_child(&self) -> Mappings {
+    pub(in crate::memory) fn for_child(&self, vmas: VmaMap) -> Mappings {
         Mappings {
-            vmas: self.vmas.clone(),
+            vmas,
             new_flags: VmaFlags::empty(),
             outstanding: None,
             ..*self

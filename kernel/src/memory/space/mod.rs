@@ -27,9 +27,10 @@
 //! | `cow_break` | makes the path to a page private | M1, M2 |
 //! | `fault`, `first_touch`, `leaf`, `stack_growth` | the page fault | M4, M8, M9 |
 //! | `fork`, `first_writes`, `eager_cow`, `fork_advice` | fork | M1, M3 |
-//! | `clear`, `placement`, `map`, `protect`, `brk`, `advise` | the calls that change what is mapped | M5, M10 |
+//! | `clear`, `change_vmas`, `placement`, `map`, `protect`, `brk`, `advise` | the calls that change what is mapped | M5, M10 |
 //! | `move_tables`, `remap` | mremap | M2, M5, M10 |
 //! | `populate` | pages before they are used: populate, mlock, mincore | |
+//! | `unmap_file` | truncate: pages beyond the end of a file go out of every map | M5 |
 //! | `barrier` | a memory barrier on the CPUs that run the program | M6 |
 //! | `usage` | what `/proc` tells | |
 //!
@@ -39,6 +40,7 @@ pub(in crate::memory) mod address_space;
 pub(in crate::memory) mod advise;
 pub(in crate::memory) mod barrier;
 pub(in crate::memory) mod brk;
+mod change_vmas;
 pub(in crate::memory) mod clear;
 pub(in crate::memory) mod cow_break;
 pub(in crate::memory) mod current;
@@ -58,4 +60,5 @@ pub(in crate::memory) mod populate;
 pub(in crate::memory) mod protect;
 pub(in crate::memory) mod remap;
 pub(in crate::memory) mod stack_growth;
-mod usage;
+pub(in crate::memory) mod unmap_file;
+pub mod usage;

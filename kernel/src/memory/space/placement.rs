@@ -1,9 +1,8 @@
-//! Where a mapping may go, and whether the VMA map may be changed at all.
+//! Where a mapping may go.
 
 use super::error::MapError;
 use super::mmap_lock::Mappings;
 use crate::arch::FRAME_SIZE;
-use crate::memory::frame;
 use crate::memory::vma::map::{LOWEST, checked_end};
 
 /// Where a mapping shall go.
@@ -17,16 +16,6 @@ pub enum Placement {
     Fixed(usize),
     /// There; what is in the way is an error.
     FixedNoReplace(usize),
-}
-
-/// Whether VMAs can be cut and added: their number, and, where the map has to be copied
-/// first, memory for that. A program can drive that copy to megabytes (rule M10).
-pub(in crate::memory) fn may_change(mappings: &Mappings) -> Result<(), MapError> {
-    mappings.vmas.has_room()?;
-    match mappings.vmas.cost_of_change() {
-        0 => Ok(()),
-        bytes => Ok(frame::ensure_free_bytes(bytes)?),
-    }
 }
 
 /// A free range for a mapping; one at a fixed place must be free already.

@@ -5,9 +5,9 @@
 //! to fault it in. The trait is kept because other calls ask for it.
 
 use super::address_space::AddressSpace;
+use super::change_vmas::change_vmas;
 use super::error::FaultError;
 use super::error::MapError;
-use super::placement::may_change;
 use crate::arch::Access;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::USER_END;
@@ -87,11 +87,9 @@ impl AddressSpace {
     ) -> Result<(), MapError> {
         let end = checked_end(start, length).ok_or(MapError::NotMapped)?;
         let mut mappings = self.mmap_lock.write().await;
-        may_change(&mappings)?;
         let reached = mappings.vmas.covered_until(start, end);
-        mappings.vmas.change(start, reached, |vma| {
-            vma.flags.set(VmaFlags::LOCKED, locked);
-        });
+        let change = |vma: &mut Vma| vma.flags.set(VmaFlags::LOCKED, locked);
+        change_vmas(&mut mappings, start, reached, change).await?;
         match reached == end {
             true => Ok(()),
             false => Err(MapError::NotMapped),
@@ -103,10 +101,8 @@ impl AddressSpace {
     pub async fn set_all_locked(&self, now: Option<bool>, later: bool) -> Result<(), MapError> {
         let mut mappings = self.mmap_lock.write().await;
         if let Some(locked) = now {
-            may_change(&mappings)?;
-            mappings
-                .vmas
-                .change(0, USER_END, |vma| vma.flags.set(VmaFlags::LOCKED, locked));
+            let change = |vma: &mut Vma| vma.flags.set(VmaFlags::LOCKED, locked);
+            change_vmas(&mut mappings, 0, USER_END, change).await?;
         }
         mappings.new_flags.set(VmaFlags::LOCKED, later);
         Ok(())

@@ -4,7 +4,6 @@ use super::address_space::AddressSpace;
 use super::error::MapError;
 use super::leaf::leaf_bits;
 use super::mmap_lock::Mappings;
-use super::placement::may_change;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::{LEAF_REACH, Level};
 use crate::arch::paging::Bits;
@@ -86,7 +85,8 @@ impl AddressSpace {
         if start == end {
             return outcome;
         }
-        may_change(mappings)?;
+        let change = |vma: &mut Vma| vma.protection = protection;
+        mappings.vmas.may_change(start, end, change)?;
         if protection.contains(Protection::WRITE) && !may_become_data(mappings, start, end) {
             return Err(MapError::OutOfMemory);
         }
@@ -113,8 +113,11 @@ impl AddressSpace {
         let mut at = start;
         while at < end {
             let ready = shootdown::ready().await;
-            let last = mappings.vmas.end_of_nth(VMAS_AT_ONCE, at, end);
-            let (done, lost) = self.change_rights(at, last, protection);
+            let done = self.end_of_step(mappings, at, end);
+            // What fails for lack of memory has changed nothing, or, as on Linux, the areas before
+            // some one of many.
+            let mut nodes = mappings.vmas.reserve_change(at, done)?;
+            let lost = self.change_rights(at, done, protection);
             if lost && !planted(Planted::ProtectWithoutFlush) {
                 let range = FlushRange {
                     start: at,
@@ -125,9 +128,7 @@ impl AddressSpace {
             }
             // The VMAs change with their pages: a thread that is killed in the wait leaves no page
             // with more rights than its VMA has.
-            mappings
-                .vmas
-                .change(at, done, |vma| vma.protection = protection);
+            mappings.vmas.change(at, done, change, &mut nodes);
             // Rule M5: a right that goes is gone everywhere when the call returns.
             mappings.finish_outstanding().await;
             executor::spend_budget().await;
@@ -136,17 +137,31 @@ impl AddressSpace {
         outcome
     }
 
+    /// Up to where a range is changed without a wait: some VMAs, and some tables.
+    fn end_of_step(&self, mappings: &Mappings, start: usize, end: usize) -> usize {
+        let end = mappings.vmas.end_of_nth(VMAS_AT_ONCE, start, end);
+        // Not more tables than that, however they lie.
+        if end - start <= (TABLES_AT_ONCE - 1) * LEAF_REACH {
+            return end;
+        }
+        let mut at = start;
+        for _ in 0..TABLES_AT_ONCE {
+            let Some((from, _)) = self.next_leaf_table(at, end) else {
+                return end;
+            };
+            at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
+        }
+        at.min(end)
+    }
+
     /// Sets the rights of leaf entries in the range, whose tables are private. The right to
-    /// write is only taken; a page that may be written gets it by a fault. Returns how far it came,
-    /// and whether any entry lost a right.
-    fn change_rights(&self, start: usize, end: usize, protection: Protection) -> (usize, bool) {
+    /// write is only taken; a page that may be written gets it by a fault. Returns whether any
+    /// entry lost a right.
+    fn change_rights(&self, start: usize, end: usize, protection: Protection) -> bool {
         let wanted = leaf_bits(protection);
         let mut lost = false;
         let mut at = start;
-        for _ in 0..TABLES_AT_ONCE {
-            let Some((from, table)) = self.next_leaf_table(at, end) else {
-                return (end, lost);
-            };
+        while let Some((from, table)) = self.next_leaf_table(at, end) {
             at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
             let first = Level::LEAF_TABLE.index(from);
             let last = Level::LEAF_TABLE.index(at.min(end) - FRAME_SIZE);
@@ -163,7 +178,7 @@ impl AddressSpace {
                     || (!had.contains(Bits::NO_EXECUTE) && wanted.contains(Bits::NO_EXECUTE));
             }
         }
-        (at.min(end), lost)
+        lost
     }
 }
 

@@ -8,7 +8,7 @@ use super::clear::Vmas;
 use super::error::MapError;
 use super::mmap_lock::Mappings;
 use super::move_tables::Move;
-use super::placement::{Placement, may_change, place_for};
+use super::placement::{Placement, place_for};
 use super::populate::Populate;
 use crate::arch::FRAME_SIZE;
 use crate::memory::frame;
@@ -82,8 +82,6 @@ impl AddressSpace {
             .find(start)
             .ok_or(MapError::NotOneVma)?
             .clone();
-        may_change(&mappings)?;
-        frame::ensure_free()?;
         if let Target::At(place) = remap.target {
             return self
                 .move_to(&mut mappings, remap, place, old_length, new_length)
@@ -97,18 +95,21 @@ impl AddressSpace {
             }
             return Ok(start);
         }
+        frame::ensure_free()?;
         may_be_longer(&mappings, &area, start, old_length, new_length)?;
         let old_end = start + old_length;
         if old_end == area.end
             && let Some(end) = checked_end(start, new_length)
             && mappings.vmas.is_free(old_end, end)
         {
-            mappings.vmas.insert(area.part(old_end, end));
+            let mut nodes = mappings.vmas.reserve_insert(old_end, end)?;
+            mappings.vmas.insert(area.part(old_end, end), &mut nodes);
             return Ok(start);
         }
         if remap.target == Target::Here {
             return Err(MapError::OutOfMemory);
         }
+        mappings.vmas.may_move(0)?;
         let (to, _) = place_for(&mappings, Placement::Any, new_length)?;
         let route = Move {
             from: start,
@@ -128,6 +129,9 @@ impl AddressSpace {
         mut old_length: usize,
         new_length: usize,
     ) -> Result<usize, MapError> {
+        // As many may be cut.
+        mappings.vmas.may_move(2)?;
+        frame::ensure_free()?;
         let start = remap.start;
         let old_end = start.checked_add(old_length).ok_or(MapError::BadRange)?;
         if let Placement::Fixed(to) | Placement::Hint(to) = place {
@@ -185,6 +189,10 @@ impl AddressSpace {
             reclaimer::direct_reclaim().await;
             self.prepare_move(mappings, route).await?;
         }
+        let (from, to) = (route.from, route.to);
+        let mut nodes = mappings
+            .vmas
+            .reserve_move((from, from + route.length), (to, to + new_length))?;
         let mut done = 0;
         while done < route.length {
             let step = route.after(done);
@@ -195,9 +203,10 @@ impl AddressSpace {
             // without its VMA.
             let piece = area.part(step.from, step.from + moved);
             if old_areas == Vmas::Remove {
-                mappings.vmas.remove_some(step.from, step.from + moved, 1);
+                let end = step.from + moved;
+                mappings.vmas.remove_some(step.from, end, 1, &mut nodes);
             }
-            mappings.vmas.insert(piece.moved_to(step.to));
+            mappings.vmas.insert(piece.moved_to(step.to), &mut nodes);
             if any {
                 let range = FlushRange {
                     start: step.from,
@@ -219,15 +228,13 @@ impl AddressSpace {
             let grown = area.part(end, end + rest);
             mappings
                 .vmas
-                .insert(grown.moved_to(route.to + route.length));
+                .insert(grown.moved_to(to + route.length), &mut nodes);
         }
         if old_areas == Vmas::Keep {
             // As Linux has it: what stays is empty, so there is nothing to keep in memory.
-            mappings
-                .vmas
-                .change(route.from, route.from + route.length, |vma| {
-                    vma.flags.remove(VmaFlags::LOCKED)
-                });
+            let unlock = |vma: &mut Vma| vma.flags.remove(VmaFlags::LOCKED);
+            let end = from + route.length;
+            mappings.vmas.change(from, end, unlock, &mut nodes);
         }
         Ok(route.to)
     }

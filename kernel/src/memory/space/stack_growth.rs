@@ -8,7 +8,6 @@
 use super::address_space::AddressSpace;
 use super::error::FaultError;
 use super::mmap_lock::Mappings;
-use super::placement::may_change;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::page_of;
 use crate::memory::frame;
@@ -50,9 +49,10 @@ pub(in crate::memory) fn grow(mappings: &mut Mappings, address: usize) -> Result
     if start < LOWEST || too_long || too_near || !allowed {
         return Err(FaultError::NotMapped);
     }
-    may_change(mappings).map_err(|_| FaultError::OutOfMemory)?;
     frame::ensure_free()?;
-    mappings.vmas.insert(grown);
+    // It adds no area, and so the limit on their number is none for a stack.
+    let mut nodes = mappings.vmas.reserve_insert(start, grown.end)?;
+    mappings.vmas.insert(grown, &mut nodes);
     Ok(())
 }
 

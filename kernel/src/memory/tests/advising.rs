@@ -43,7 +43,7 @@ fn discarding_on_one_side_of_a_fork_leaves_the_other_alone() {
 fn discarded_pages_of_a_file_are_the_files_again() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(1);
-    let object = Object::new();
+    let object = Object::new().unwrap();
     object.write_at(0, &mut &b"a"[..], 1).unwrap();
     let rights = Protection::READ | Protection::WRITE;
     let (private, shared) = (BASE + 64 * PAGE, BASE + 96 * PAGE);

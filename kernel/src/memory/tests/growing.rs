@@ -26,8 +26,12 @@ fn with_stack(limits: Limits) -> Arc<AddressSpace> {
 }
 
 fn areas(space: &AddressSpace) -> Vec<(usize, usize)> {
-    let areas = space.vmas_now();
-    areas.iter().map(|area| (area.start, area.end)).collect()
+    let mut areas = Vec::new();
+    space.visit_vmas_now(0, |area| {
+        areas.push((area.start, area.end));
+        true
+    });
+    areas
 }
 
 #[test]
@@ -188,7 +192,7 @@ fn pages_are_there_when_they_are_asked_for_beforehand() {
 fn a_page_that_an_object_has_counts_as_there() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(1);
-    let object = Object::with_len(3 * PAGE as u64);
+    let object = Object::with_len(3 * PAGE as u64).unwrap();
     object.write_at(PAGE as u64, &mut &b"x"[..], 1).unwrap();
     let at = BASE + 64 * PAGE;
     let backing = Backing::Shared(object.clone(), 0);

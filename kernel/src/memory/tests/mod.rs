@@ -3,6 +3,7 @@
 
 mod advising;
 mod eager_cow;
+mod exhaustion;
 mod given_up;
 mod growing;
 mod mapping;

@@ -199,7 +199,7 @@ fn moving_a_terabyte_of_nothing_costs_nothing() {
 fn a_shared_area_can_be_mapped_twice() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(1);
-    let object = Object::with_len(4 * PAGE as u64);
+    let object = Object::with_len(4 * PAGE as u64).unwrap();
     let rights = Protection::READ | Protection::WRITE;
     let backing = Backing::Shared(object.clone(), 0);
     let at = BASE + 64 * PAGE;
@@ -225,7 +225,7 @@ fn a_shared_area_can_be_mapped_twice() {
 fn a_private_file_keeps_its_offset() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(1);
-    let object = Object::new();
+    let object = Object::new().unwrap();
     (0..4u64).for_each(|n| {
         let byte = [n as u8 + 1];
         object.write_at(n * PAGE as u64, &mut &byte[..], 1).unwrap();

@@ -134,7 +134,7 @@ fn three_generations_each_see_their_own() {
 fn shared_memory_stays_shared_across_fork() {
     let _machine = sim::Machine::start(1, 1024);
     let parent = space(1);
-    let object = Object::with_len(2 * PAGE as u64);
+    let object = Object::with_len(2 * PAGE as u64).unwrap();
     let at = BASE + 16 * PAGE;
     let rights = Protection::READ | Protection::WRITE;
     let backing = Backing::Shared(object.clone(), 0);
@@ -156,7 +156,7 @@ fn shared_memory_stays_shared_across_fork() {
 fn a_private_mapping_of_a_file_never_writes_the_file() {
     let _machine = sim::Machine::start(1, 1024);
     let space = space(1);
-    let object = Object::new();
+    let object = Object::new().unwrap();
     object.write_at(0, &mut &b"file"[..], 4).unwrap();
     let at = BASE + 16 * PAGE;
     let rights = Protection::READ | Protection::WRITE;

@@ -120,10 +120,10 @@ impl AddressSpace {
             let text = &chunk[..length];
             match text.iter().position(|&byte| byte == 0) {
                 Some(end) => {
-                    string.extend_from_slice(&text[..end]);
+                    append(&mut string, &text[..end])?;
                     return Ok(string);
                 }
-                None => string.extend_from_slice(text),
+                None => append(&mut string, text)?,
             }
         }
         Err(AccessError::TooLong)
@@ -170,4 +170,13 @@ pub(in crate::memory) fn check_range(address: usize, length: usize) -> Result<()
         Some(end) if end <= USER_END => Ok(()),
         _ => Err(AccessError::BadAddress),
     }
+}
+
+/// Adds bytes to a string. It may be the name of a file that is to be removed, so it may use the
+/// reserve (rule M10): it is short, and is gone when the call is over.
+fn append(string: &mut Vec<u8>, bytes: &[u8]) -> Result<(), AccessError> {
+    let reserved = string.try_reserve(bytes.len());
+    reserved.map_err(|_| AccessError::OutOfMemory)?;
+    string.extend_from_slice(bytes);
+    Ok(())
 }

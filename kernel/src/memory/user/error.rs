@@ -1,5 +1,6 @@
 //! Why the kernel cannot reach user memory.
 
+use crate::memory::frame::OutOfMemory;
 use crate::memory::space::error::FaultError;
 
 /// Why the kernel cannot read or write user memory.
@@ -14,6 +15,12 @@ pub enum AccessError {
     TooLong,
     /// No memory is left (`ENOMEM`).
     OutOfMemory,
+}
+
+impl From<OutOfMemory> for AccessError {
+    fn from(_: OutOfMemory) -> AccessError {
+        AccessError::OutOfMemory
+    }
 }
 
 impl From<FaultError> for AccessError {

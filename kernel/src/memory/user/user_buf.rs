@@ -4,6 +4,7 @@ use super::copy::check_range;
 use super::error::AccessError;
 use crate::arch::{Access, FRAME_SIZE, Frame};
 use crate::memory::frame::page_copy;
+use crate::memory::heap::fallible;
 use crate::memory::object::transfer::{Sink, Source};
 use crate::memory::space::address_space::AddressSpace;
 use crate::memory::space::current::assert_active;
@@ -17,12 +18,19 @@ pub const MAX_SEGMENTS: usize = 1024;
 ///
 /// As [`Sink`] or [`Source`] it does what is possible at once. When it stops early, let
 /// go of all locks, call [`fault_in`](UserBuf::fault_in), and go on.
-#[derive(Clone)]
 pub struct UserBuf<'a> {
     space: &'a AddressSpace,
-    current: (usize, usize),
-    /// Segments after the current one, the next one last.
+    /// Segments after the current one, the next one last of the first `at.later` ones.
     later: Vec<(usize, usize)>,
+    at: UserMark,
+}
+
+/// How far a transfer has come, to go back to by [`UserBuf::rewind`].
+#[derive(Clone, Copy)]
+pub struct UserMark {
+    current: (usize, usize),
+    later: usize,
+    remaining: usize,
     done: usize,
 }
 
@@ -40,9 +48,13 @@ impl<'a> UserBuf<'a> {
         check_range(address, length)?;
         Ok(UserBuf {
             space,
-            current: (address, length),
             later: Vec::new(),
-            done: 0,
+            at: UserMark {
+                current: (address, length),
+                later: 0,
+                remaining: length,
+                done: 0,
+            },
         })
     }
 
@@ -60,7 +72,8 @@ impl<'a> UserBuf<'a> {
         if count > MAX_SEGMENTS {
             return Err(AccessError::Invalid);
         }
-        let mut later = Vec::with_capacity(count);
+        // Kept while the call waits: a call that cannot have it is refused (rule M10).
+        let mut later = fallible::vec(count)?;
         let mut total = 0usize;
         for n in 0..count {
             let at = address.checked_add(16 * n).ok_or(AccessError::BadAddress)?;
@@ -77,9 +90,13 @@ impl<'a> UserBuf<'a> {
         let current = later.pop().unwrap_or((0, 0));
         let mut buffer = UserBuf {
             space,
-            current,
+            at: UserMark {
+                current,
+                later: later.len(),
+                remaining: total,
+                done: 0,
+            },
             later,
-            done: 0,
         };
         buffer.skip_empty();
         Ok(buffer)
@@ -87,25 +104,35 @@ impl<'a> UserBuf<'a> {
 
     /// Bytes transferred so far.
     pub fn done(&self) -> usize {
-        self.done
+        self.at.done
+    }
+
+    /// How far it has come.
+    pub fn mark(&self) -> UserMark {
+        self.at
+    }
+
+    /// Goes back to where it was. What was transferred since then is to be transferred again.
+    pub fn rewind(&mut self, mark: UserMark) {
+        self.at = mark;
     }
 
     /// Bytes still to transfer.
     #[inline]
     pub fn remaining(&self) -> usize {
-        self.current.1 + self.later.iter().map(|(_, length)| length).sum::<usize>()
+        self.at.remaining
     }
 
     /// Transfers no more than `limit` further bytes.
     pub fn limit(&mut self, limit: usize) {
-        if self.later.is_empty() {
-            self.current.1 = self.current.1.min(limit);
+        if self.at.remaining <= limit {
             return;
         }
+        self.at.remaining = limit;
         let mut left = limit;
-        self.current.1 = self.current.1.min(left);
-        left -= self.current.1;
-        for segment in self.later.iter_mut().rev() {
+        self.at.current.1 = self.at.current.1.min(left);
+        left -= self.at.current.1;
+        for segment in self.later[..self.at.later].iter_mut().rev() {
             segment.1 = segment.1.min(left);
             left -= segment.1;
         }
@@ -117,10 +144,10 @@ impl<'a> UserBuf<'a> {
     /// # Errors
     /// `EFAULT` when the program has no such right there, `ENOMEM` when memory is out.
     pub async fn fault_in(&mut self, access: Access) -> Result<(), AccessError> {
-        if self.current.1 == 0 {
+        if self.at.current.1 == 0 {
             return Ok(());
         }
-        self.space.fault_in(self.current.0, access).await
+        self.space.fault_in(self.at.current.0, access).await
     }
 
     /// Has up to `most` bytes copied until a page is not ready, and says how many. `copy` gets a
@@ -133,8 +160,8 @@ impl<'a> UserBuf<'a> {
     ) -> usize {
         assert_active(self.space);
         let mut done = 0;
-        while done < most && self.current.1 != 0 {
-            let (address, length) = self.current;
+        while done < most && self.at.current.1 != 0 {
+            let (address, length) = self.at.current;
             let Some(frame) = self.space.translate(address, access) else {
                 break;
             };
@@ -148,17 +175,17 @@ impl<'a> UserBuf<'a> {
     }
 
     fn advance(&mut self, bytes: usize) {
-        self.current = (self.current.0 + bytes, self.current.1 - bytes);
-        self.done += bytes;
+        let (address, length) = self.at.current;
+        self.at.current = (address + bytes, length - bytes);
+        self.at.remaining -= bytes;
+        self.at.done += bytes;
         self.skip_empty();
     }
 
     fn skip_empty(&mut self) {
-        while self.current.1 == 0 {
-            match self.later.pop() {
-                Some(next) => self.current = next,
-                None => return,
-            }
+        while self.at.current.1 == 0 && self.at.later != 0 {
+            self.at.later -= 1;
+            self.at.current = self.later[self.at.later];
         }
     }
 }

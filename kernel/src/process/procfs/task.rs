@@ -1,17 +1,19 @@
 //! `/proc/PID/task`: the threads of a process, as far as they differ from each other.
 
-use super::{File, number_text, state_of};
+use super::process::{thread_stat, thread_state};
+use super::text::{self, Text};
+use super::{File, number_text};
 use crate::errno::Errno;
 use crate::fs::generated::{Generate, Listing, fixed_entry};
 use crate::fs::metadata::FileType;
 use crate::fs::node::NodeKind;
+use crate::memory::fallible;
 use crate::process::ids::{self, Pid};
 use crate::process::state::Process;
 use crate::process::thread::Tcb;
-use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt::{self, Write};
 
 /// The directory of all threads.
 pub(super) struct Tasks(pub(super) Arc<Process>);
@@ -26,7 +28,10 @@ impl Listing for Tasks {
             .and_then(ids::find_thread)
             .filter(|(process, _)| Arc::ptr_eq(process, &self.0))
             .and_then(|(_, thread)| thread);
-        Ok(thread.map(|thread| NodeKind::Computed(Arc::new(Directory(thread)))))
+        let directory = thread.map(|thread| fallible::arc_from_reserve(Directory(thread)));
+        Ok(directory
+            .transpose()?
+            .map(|directory| NodeKind::Computed(directory)))
     }
 
     fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
@@ -40,23 +45,24 @@ impl Listing for Tasks {
 /// The directory of one thread.
 struct Directory(Arc<Tcb>);
 
-type Describe = fn(&Tcb) -> String;
+type Describe = fn(&Tcb, &mut Text) -> fmt::Result;
 
 /// A file whose text is made of a thread.
 struct About(Arc<Tcb>, Describe);
 
 impl Generate for About {
     fn generate(&self) -> Result<Vec<u8>, Errno> {
-        Ok((self.1)(&self.0).into_bytes())
+        text::text(|text| (self.1)(&self.0, text))
     }
 }
 
-const FILES: [File<Describe>; 3] = [(b"comm", comm), (b"stat", stat), (b"status", status)];
+const FILES: [File<Describe>; 3] = [(b"comm", comm), (b"stat", thread_stat), (b"status", status)];
 
 impl Listing for Directory {
     fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
         let file = FILES.iter().find(|(file, _)| *file == name);
-        Ok(file.map(|&(_, text)| NodeKind::Generated(Arc::new(About(self.0.clone(), text)))))
+        let file = file.map(|&(_, text)| fallible::arc_from_reserve(About(self.0.clone(), text)));
+        Ok(file.transpose()?.map(|file| NodeKind::Generated(file)))
     }
 
     fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
@@ -65,36 +71,19 @@ impl Listing for Directory {
     }
 }
 
-fn name(thread: &Tcb) -> String {
-    String::from_utf8_lossy(&thread.name()).into_owned()
+fn comm(thread: &Tcb, text: &mut Text) -> fmt::Result {
+    text.put(&thread.name())?;
+    text.put(b"\n")
 }
 
-fn comm(thread: &Tcb) -> String {
-    name(thread) + "\n"
-}
-
-/// The fields that are the thread's own and those that name its process; the others are 0.
-fn stat(thread: &Tcb) -> String {
+fn status(thread: &Tcb, text: &mut Text) -> fmt::Result {
     let process = thread.process();
-    let (letter, _) = state_of(process, thread.is_running());
-    format!(
-        "{} ({}) {letter} {} {} {} 0 -1 0 0 0 0 0 {} {}\n",
-        thread.tid(),
-        name(thread),
-        process.parent().map_or(0, |parent| parent.pid.0),
-        process.group.load(core::sync::atomic::Ordering::Relaxed),
-        process.session.load(core::sync::atomic::Ordering::Relaxed),
-        thread.cpu_time() / 10_000_000,
-        ["0"; 38].join(" "),
-    )
-}
-
-fn status(thread: &Tcb) -> String {
-    let process = thread.process();
-    let (letter, word) = state_of(process, thread.is_running());
-    format!(
-        "Name:\t{}\nState:\t{letter} ({word})\nTgid:\t{}\nPid:\t{}\nPPid:\t{}\nThreads:\t{}\nCpus_allowed:\t{:x}\n",
-        name(thread),
+    let (letter, word) = thread_state(thread);
+    text.put(b"Name:\t")?;
+    text.put(&thread.name())?;
+    write!(
+        text,
+        "\nState:\t{letter} ({word})\nTgid:\t{}\nPid:\t{}\nPPid:\t{}\nThreads:\t{}\nCpus_allowed:\t{:x}\n",
         process.pid,
         thread.tid(),
         process.parent().map_or(0, |parent| parent.pid.0),

@@ -3,6 +3,7 @@
 use super::number::Signal;
 use crate::process::exit::ExitStatus;
 use crate::process::ids::Pid;
+use crate::process::usage::Usage;
 use core::ops::Range;
 use linux_raw_sys::general as linux;
 
@@ -21,6 +22,7 @@ const PID: usize = 16;
 const UID: usize = 20;
 const STATUS: usize = 24;
 const USER_TIME: usize = 32;
+const SYSTEM_TIME: usize = 40;
 const ADDRESS: usize = 16;
 
 /// Nanoseconds of a tick, in which `si_utime` counts.
@@ -107,19 +109,20 @@ impl SigInfo {
         info
     }
 
-    /// `SIGCHLD`, with the child's CPU time in nanoseconds.
-    pub fn child(event: ChildEvent, child: Pid, cpu_time: u64) -> SigInfo {
+    /// `SIGCHLD` mostly: what happened to a child, with what it has used.
+    pub fn child(signal: Signal, event: ChildEvent, child: Pid, usage: Usage) -> SigInfo {
         let (code, status) = match event {
             ChildEvent::Ended(ExitStatus::Code(code)) => (linux::CLD_EXITED, u32::from(code)),
             ChildEvent::Ended(ExitStatus::Signal(signal)) => (linux::CLD_KILLED, signal.number()),
             ChildEvent::Stopped(signal) => (linux::CLD_STOPPED, signal.number()),
             ChildEvent::Continued => (linux::CLD_CONTINUED, linux::SIGCONT),
         };
-        let mut info = SigInfo::new(Signal::CHLD, code as i32);
+        let mut info = SigInfo::new(signal, code as i32);
         info.put(PID, child.0);
         info.put(UID, 0);
         info.put(STATUS, status);
-        info.put_long(USER_TIME, cpu_time / TICK);
+        info.put_long(USER_TIME, usage.user / TICK);
+        info.put_long(SYSTEM_TIME, usage.system / TICK);
         info
     }
 

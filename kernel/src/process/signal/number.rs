@@ -21,6 +21,8 @@ impl Signal {
     pub const CHLD: Signal = Signal(linux::SIGCHLD as u8);
     pub const CONT: Signal = Signal(linux::SIGCONT as u8);
     pub const STOP: Signal = Signal(linux::SIGSTOP as u8);
+    pub const TTIN: Signal = Signal(linux::SIGTTIN as u8);
+    pub const TTOU: Signal = Signal(linux::SIGTTOU as u8);
 }
 
 /// A set of signals, one bit each, signal 1 the lowest.

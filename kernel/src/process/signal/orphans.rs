@@ -35,7 +35,7 @@ fn any_of(group: u32, visit: impl Fn(&Process) -> bool) -> bool {
 }
 
 /// Whether a parent of a member could continue this group.
-pub(super) fn has_job_control(group: u32) -> bool {
+pub(in crate::process) fn has_job_control(group: u32) -> bool {
     any_of(group, |process| {
         let parent = process.parent();
         parent.is_some_and(|parent| controls(&parent, process))

@@ -26,6 +26,25 @@ pub fn send(process: &Process, info: SigInfo) -> Result<(), QueueFull> {
     process.post(None, info)
 }
 
+/// A signal that was queued, for which threads are still to be woken.
+#[derive(Clone, Copy)]
+#[must_use = "its threads have to be woken"]
+pub(in crate::process) struct Queued {
+    signal: Signal,
+    /// It was not left out as one that would be ignored.
+    is_pending: bool,
+}
+
+/// Queues a signal for a process, without waking its threads: for a caller that holds locks.
+pub(in crate::process) fn queue(process: &Process, info: SigInfo) -> Result<Queued, QueueFull> {
+    process.queue(None, info)
+}
+
+/// Wakes the threads for what [`queue`] has queued.
+pub(in crate::process) fn wake_for(process: &Process, queued: Queued) {
+    process.wake_for(None, queued);
+}
+
 /// To which processes a signal was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sent {
@@ -97,9 +116,15 @@ pub(in crate::process) fn kill_all() {
 }
 
 impl Process {
-    /// Puts a signal into the queue of the process or of one of its threads, and wakes the threads
-    /// that may take it.
+    /// Queues a signal, and wakes the threads that may take it.
     fn post(&self, to: Option<&Tcb>, info: SigInfo) -> Result<(), QueueFull> {
+        let queued = self.queue(to, info)?;
+        self.wake_for(to, queued);
+        Ok(())
+    }
+
+    /// Puts a signal into the queue of the process or of one of its threads. No thread is woken.
+    fn queue(&self, to: Option<&Tcb>, info: SigInfo) -> Result<Queued, QueueFull> {
         let signal = info.signal();
         let continues = signal == Signal::CONT;
         let (user, limit) = (self.user(), self.limits.pending_signals());
@@ -129,20 +154,28 @@ impl Process {
             self.signals.publish(&state);
             queued?
         };
+        Ok(Queued {
+            signal,
+            is_pending: queued,
+        })
+    }
+
+    /// Wakes the threads that may take a signal that was queued.
+    fn wake_for(&self, to: Option<&Tcb>, queued: Queued) {
+        let signal = queued.signal;
         // Pairs with the SeqCst stores of `blocked` and `awaited` by a thread: either the loads in
         // `wants` below observe them, or the thread's next look observes the queue.
         fence(Ordering::SeqCst);
         match to {
-            _ if continues => self.threads.signal_wake(),
-            Some(thread) if queued => thread.signal_wake(),
-            None if queued => self.threads.for_each(|thread| {
+            _ if signal == Signal::CONT => self.threads.signal_wake(),
+            Some(thread) if queued.is_pending => thread.signal_wake(),
+            None if queued.is_pending => self.threads.for_each(|thread| {
                 if thread.signals.wants(signal) {
                     thread.signal_wake();
                 }
             }),
             _ => {}
         }
-        Ok(())
     }
 
     /// Whether the signal would be ignored, now and later.

@@ -71,8 +71,8 @@ impl Thread {
     }
 
     /// Takes the next signal. Taking one that stops, and stopping, are one step. One that ends the
-    /// process stays, so that the other threads see it, too, until they see that they are
-    /// doomed.
+    /// process stays, so that the other threads see it, too, until they see that their exit is
+    /// pending.
     fn next(&self) -> Delivery {
         let signals = &self.process().signals;
         // The numbers are locked before the signals.

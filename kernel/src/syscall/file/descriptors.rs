@@ -4,7 +4,6 @@ use super::opening::on_exec;
 use super::{check_flags, file_or_path, flags};
 use crate::errno::{Errno, SysResult};
 use crate::fs::file::{CHANGEABLE, OpenFile};
-use crate::fs::pipe::CAPACITY;
 use crate::fs::table::{Fd, OnExec};
 use crate::process::Thread;
 use linux_raw_sys::general as abi;
@@ -99,11 +98,15 @@ pub async fn fcntl(thread: &Thread, fd: usize, command: usize, argument: usize) 
             file.set_flags(CHANGEABLE, flags(argument));
             Ok(0)
         }
-        abi::F_GETPIPE_SZ if file.is_pipe() => Ok(CAPACITY),
-        // The size is fixed: a smaller request gets more, a larger one is refused.
-        abi::F_SETPIPE_SZ if file.is_pipe() && argument <= CAPACITY => Ok(CAPACITY),
-        abi::F_SETPIPE_SZ if file.is_pipe() => Err(Errno::EPERM),
-        abi::F_GETPIPE_SZ | abi::F_SETPIPE_SZ => Err(Errno::EBADF),
+        abi::F_GETPIPE_SZ => Ok(file.as_pipe().ok_or(Errno::EBADF)?.capacity()),
+        abi::F_SETPIPE_SZ => {
+            let pipe = file.as_pipe().ok_or(Errno::EBADF)?;
+            // As on Linux: a number of 32 bits, of which the highest is too much.
+            match argument as u32 {
+                bytes if bytes > 1 << 31 => Err(Errno::EINVAL),
+                bytes => pipe.resize(bytes as usize),
+            }
+        }
         _ => Err(Errno::EINVAL),
     }
 }

@@ -6,7 +6,7 @@ use crate::errno::{Errno, SysResult};
 use crate::fs::table::{Fd, OnExec};
 use crate::fs::tty::settings::Settings;
 use crate::fs::tty::{Flush, Tty};
-use crate::process::Thread;
+use crate::process::{self, TerminalUse, Thread};
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 use linux_raw_sys::ioctl as request;
@@ -55,6 +55,7 @@ async fn terminal(thread: &Thread, tty: &Tty, number: u32, argument: usize) -> S
             } else {
                 Flush::No
             };
+            process::check_foreground(thread, tty.owner(), TerminalUse::Change)?;
             tty.set_settings(Settings::from_termios(termios), flush);
         }
         request::TIOCGWINSZ => space.write_bytes(argument, bytes(&tty.window())).await?,
@@ -69,6 +70,7 @@ async fn terminal(thread: &Thread, tty: &Tty, number: u32, argument: usize) -> S
             if group <= 0 {
                 return Err(Errno::EINVAL);
             }
+            process::check_foreground(thread, tty.owner(), TerminalUse::Change)?;
             tty.set_foreground(group);
         }
         request::TIOCGSID => match tty.session() {

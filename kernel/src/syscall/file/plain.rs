@@ -24,6 +24,10 @@ const _: () = assert!(size_of::<abi::stat>() == 144);
 unsafe impl Plain for abi::statx {}
 const _: () = assert!(size_of::<abi::statx>() == 256);
 
+// SAFETY: integers only, each at a multiple of its size; the two 32-bit ones stand together.
+unsafe impl Plain for abi::statfs {}
+const _: () = assert!(size_of::<abi::statfs>() == 120);
+
 // SAFETY: two 64-bit numbers.
 unsafe impl Plain for abi::__kernel_timespec {}
 const _: () = assert!(size_of::<abi::__kernel_timespec>() == 16);

@@ -4,7 +4,7 @@ use super::file;
 use crate::errno::{Errno, SysResult};
 use crate::fs::file::{OpenFile, Whence};
 use crate::memory::{FRAME_SIZE, UserBuf};
-use crate::process::{SigInfo, Signal, Thread};
+use crate::process::{self, SigInfo, Signal, TerminalUse, Thread};
 use linux_raw_sys::general as abi;
 
 /// The most bytes of one call (read(2)).
@@ -58,13 +58,27 @@ pub async fn read(thread: &Thread, fd: usize, buffer: Buffer) -> SysResult {
         Buffer::Segments(vector, count) => UserBuf::vectored(thread.space(), vector, count).await?,
     };
     to.limit(MAX_COUNT);
+    check_terminal(thread, &file, TerminalUse::Read)?;
     file.read(&mut to, thread).await
+}
+
+/// Keeps a process in the background off its terminal (termios(3)).
+fn check_terminal(thread: &Thread, file: &OpenFile, wants: TerminalUse) -> Result<(), Errno> {
+    let Some(tty) = file.tty() else {
+        return Ok(());
+    };
+    let stops_writers = || tty.settings().termios().c_lflag & abi::TOSTOP != 0;
+    if wants == TerminalUse::Change && !stops_writers() {
+        return Ok(());
+    }
+    process::check_foreground(thread, tty.owner(), wants)
 }
 
 /// write(2) and writev(2)
 pub async fn write(thread: &Thread, fd: usize, buffer: Buffer) -> SysResult {
     let file = file(thread, fd)?;
     let mut from = buffer.find(thread).await?;
+    check_terminal(thread, &file, TerminalUse::Change)?;
     let result = file.write(&mut from, thread).await;
     written(thread, &file, result)
 }
@@ -105,21 +119,13 @@ pub async fn getdents64(thread: &Thread, fd: usize, address: usize, count: usize
     file.read_entries(&mut to).await
 }
 
-/// fsync(2) and fdatasync(2): memory is as safe as it gets.
-pub async fn fsync(thread: &Thread, fd: usize) -> SysResult {
-    match file(thread, fd)?.object() {
-        Some(_) => Ok(0),
-        None => Err(Errno::EINVAL),
-    }
-}
-
 /// An offset, which must not be negative.
-fn position(argument: usize) -> Result<u64, Errno> {
+pub(super) fn position(argument: usize) -> Result<u64, Errno> {
     u64::try_from(argument as i64).map_err(|_| Errno::EINVAL)
 }
 
 /// A write into a pipe without readers sends `SIGPIPE` (pipe(7)).
-fn written(thread: &Thread, file: &OpenFile, result: SysResult) -> SysResult {
+pub(super) fn written(thread: &Thread, file: &OpenFile, result: SysResult) -> SysResult {
     if result == Err(Errno::EPIPE) && file.is_pipe() {
         let process = thread.process();
         let uid = process.with_credentials(|own| own.uid.real);

@@ -20,6 +20,7 @@ mod futexes;
 mod growth;
 mod helper;
 mod limits;
+mod many_areas;
 mod memory;
 mod moving;
 mod pipes;
@@ -31,6 +32,7 @@ mod rights;
 mod scratch;
 mod segments;
 mod signals;
+mod storage;
 mod threads;
 mod time;
 mod vectors;
@@ -70,11 +72,13 @@ fn main(arguments: Arguments) -> i32 {
             presence::CASES,
             files::CASES,
             directories::CASES,
+            storage::CASES,
             proc_files::CASES,
             time::CASES,
             exec::CASES,
             elf::CASES,
             arguments::CASES,
+            many_areas::CASES,
             exhaustion::CASES,
         ],
     )

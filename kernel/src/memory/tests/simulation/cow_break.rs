@@ -1,5 +1,5 @@
 //! Rule M3 in one small place, where the great mix seldom comes: several threads of one
-//! address space un-share the same tables while the other holder goes away. One copies a
+//! address space break COW on the same tables while the other holder goes away. One copies a
 //! table, another finds itself the last holder, takes the same table over and writes
 //! the page below it; the copy comes too late then, and must not have changed anything.
 
@@ -24,7 +24,7 @@ struct Common {
 /// Has children that go away at some time.
 fn fork(common: &Common) {
     for _ in 0..FORKS {
-        // What fork copies ahead is not un-shared by anybody: it shall remember no page of ours.
+        // COW is not broken on what fork copies eagerly: it shall remember no page of ours.
         let elsewhere = [PAGE, 2 * PAGE].into();
         common.space.first_writes.keep(&elsewhere);
         let child = drive(common.space.fork()).unwrap();

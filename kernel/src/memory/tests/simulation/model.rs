@@ -37,7 +37,7 @@ impl File {
     pub fn new() -> Rc<File> {
         let zero = || vec![0];
         Rc::new(File {
-            object: Object::with_len((FILE_PAGES * PAGE) as u64),
+            object: Object::with_len((FILE_PAGES * PAGE) as u64).unwrap(),
             words: RefCell::new(vec![[zero(), zero(), zero()]; FILE_PAGES]),
         })
     }

@@ -1,0 +1,116 @@
+//! The files of `/proc` itself: what they tell of the machine as a whole.
+
+use super::text::Text;
+use crate::arch;
+use crate::memory::{self, FRAME_SIZE};
+use crate::process::{ids, overcommit};
+use crate::sched;
+use core::fmt::{self, Write};
+
+/// What makes a text.
+pub(super) type Describe = fn(&mut Text) -> fmt::Result;
+
+pub(super) const FILES: [super::File<Describe>; 7] = [
+    (b"vmstat", vmstat),
+    (b"meminfo", meminfo),
+    (b"uptime", uptime),
+    (b"version", version),
+    (b"stat", stat),
+    (b"loadavg", loadavg),
+    (b"filesystems", |text| {
+        text.put(b"nodev\tproc\nnodev\ttmpfs\n")
+    }),
+];
+
+fn kib(frames: usize) -> usize {
+    frames * FRAME_SIZE / 1024
+}
+
+fn vmstat(text: &mut Text) -> fmt::Result {
+    writeln!(text, "nr_free_pages {}", memory::free_frames())?;
+    for (name, value) in memory::statistics() {
+        writeln!(text, "{name} {value}")?;
+    }
+    Ok(())
+}
+
+fn meminfo(text: &mut Text) -> fmt::Result {
+    let free = kib(memory::free_frames());
+    let lines = [
+        ("MemTotal", kib(memory::managed_frames())),
+        ("MemFree", free),
+        ("MemAvailable", free),
+        ("Buffers", 0),
+        ("Cached", 0),
+        ("SwapCached", 0),
+        ("SwapTotal", 0),
+        ("SwapFree", 0),
+        ("Slab", kib(memory::heap_frames())),
+        ("CommitLimit", kib(overcommit::limit())),
+        ("Committed_AS", kib(overcommit::committed())),
+    ];
+    for (name, kib) in lines {
+        // As Linux aligns them: the number ends at column 24.
+        let width = 23 - name.len();
+        writeln!(text, "{name}:{kib:width$} kB")?;
+    }
+    Ok(())
+}
+
+fn uptime(text: &mut Text) -> fmt::Result {
+    let hundredths = |nanoseconds: u64| nanoseconds / 10_000_000;
+    let idle = (0..arch::cpu_count())
+        .filter_map(|cpu| sched::executor().counters(cpu))
+        .map(|counters| counters.idle_ns)
+        .sum();
+    let [up, idle] = [arch::clock(), idle].map(hundredths);
+    let (seconds, idle_seconds) = (up / 100, idle / 100);
+    writeln!(
+        text,
+        "{seconds}.{:02} {idle_seconds}.{:02}",
+        up % 100,
+        idle % 100
+    )
+}
+
+fn version(text: &mut Text) -> fmt::Result {
+    let version = env!("CARGO_PKG_VERSION");
+    writeln!(text, "Linux version 6.1.0-cowfork (cowfork {version})")
+}
+
+/// CPU time in ticks: what is not idle counts as the programs'.
+fn stat(text: &mut Text) -> fmt::Result {
+    const TICK: u64 = 10_000_000;
+    let now = arch::clock();
+    let of = |cpu| {
+        let idle = sched::executor().counters(cpu);
+        let idle = idle.map_or(0, |counters| counters.idle_ns.min(now));
+        (((now - idle) / TICK), idle / TICK)
+    };
+    let (mut busy, mut idle) = (0, 0);
+    for cpu in 0..arch::cpu_count() {
+        busy += of(cpu).0;
+        idle += of(cpu).1;
+    }
+    writeln!(text, "cpu  {busy} 0 0 {idle} 0 0 0 0 0 0")?;
+    for cpu in 0..arch::cpu_count() {
+        let (busy, idle) = of(cpu);
+        writeln!(text, "cpu{cpu} {busy} 0 0 {idle} 0 0 0 0 0 0")?;
+    }
+    let boot = arch::wall_clock_offset() / 1_000_000_000;
+    let (made, running) = (ids::total(), ids::running());
+    write!(
+        text,
+        "btime {boot}\nprocesses {made}\nprocs_running {running}\nprocs_blocked 0\n"
+    )
+}
+
+/// No averages are kept: what runs now stands for all three.
+fn loadavg(text: &mut Text) -> fmt::Result {
+    let (running, count) = (ids::running(), ids::count());
+    writeln!(
+        text,
+        "{running}.00 {running}.00 {running}.00 {running}/{count} {}",
+        ids::last()
+    )
+}
