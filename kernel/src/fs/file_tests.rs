@@ -104,7 +104,9 @@ fn holes_read_as_zeros_and_sizes_are_limited() {
     write(&program, &file, b"end").unwrap();
     seek(&file, 9_998, Whence::Start).unwrap();
     assert_eq!(read(&program, &file, 9), Ok(b"\0\0end".to_vec()));
-    assert_eq!(seek(&file, 0, Whence::Hole), Ok(10_003));
+    assert_eq!(seek(&file, 0, Whence::Hole), Ok(0));
+    assert_eq!(seek(&file, 0, Whence::Data), Ok(8192));
+    assert_eq!(seek(&file, 9000, Whence::Hole), Ok(10_003));
     assert_eq!(seek(&file, 10_003, Whence::Data), Err(Errno::ENXIO));
 
     seek(&file, i64::MAX, Whence::Start).unwrap();

@@ -58,7 +58,7 @@ mod tests {
         assert_eq!(number("1G", true), Some(1 << 30));
         assert_eq!(number("50%", false), None);
         assert_eq!(number("", true), None);
-        assert_eq!(number("9999999999999999999", true), None);
+        assert_eq!(number("99999999999999999999", true), None);
         assert_eq!(number("99999999999999g", true), None);
     }
 }
