@@ -134,13 +134,18 @@ impl Runtime {
         Self::start(Executor::new(Host::new(cpus, false), cpus))
     }
 
-    /// As [`new`](Self::new), and the stats have the time busy: two looks at
+    /// As [`new`](Self::new), and the task statistics have the time busy: two looks at
     /// the clock per poll.
     pub fn timed(cpus: usize) -> Self {
         Self::start(Executor::new(Host::new(cpus, true), cpus))
     }
 
-    /// As [`new`](Self::new), without stats: see [`Executor::lean`].
+    /// As [`timed`](Self::timed), and CPU time is shared: see [`Executor::fair`].
+    pub fn fair(cpus: usize) -> Self {
+        Self::start(Executor::fair(Host::new(cpus, true), cpus))
+    }
+
+    /// As [`new`](Self::new), without task statistics: see [`Executor::lean`].
     #[cfg(feature = "lean")]
     pub fn lean(cpus: usize) -> Self {
         Self::start(Executor::lean(Host::new(cpus, false), cpus))

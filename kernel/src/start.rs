@@ -18,7 +18,6 @@ const EXIT_AUDIT_FAILED: u8 = 0x11;
 /// Starts everything. `arch` declares it (`arch/upward.rs`) and calls it on the first CPU.
 #[unsafe(no_mangle)]
 fn kernel_start(boot: BootInfo) -> ! {
-    kernel_log::init();
     let aside = memory::init(&boot, trace::bytes_wanted(&boot));
     let counters: Vec<&str> = memory::statistics().map(|(name, _)| name).collect();
     // SAFETY: the memory system has set it aside for this.
@@ -60,6 +59,7 @@ fn kernel_start(boot: BootInfo) -> ! {
     for cpu in 0..arch::cpu_count() {
         drop(sched::executor().spawn_on(cpu, "reclaim", memory::run_reclaimer()));
     }
+    drop(sched::executor().spawn("dead maps", memory::run_dead_maps()));
     drop(sched::executor().spawn_background("zero", memory::run_zeroed_pool()));
     drop(sched::executor().spawn("kernel", whole_life(line, loaded.is_ok())));
     arch::start_cpus(worker);
@@ -104,6 +104,9 @@ async fn whole_life(line: CommandLine, is_loaded: bool) {
     }
     if let Some(which) = line.get("fail_allocation") {
         fail_allocations(which);
+    }
+    if line.get("fail_heap").is_some() {
+        memory::reach_heap();
     }
     if line.get("fail_nth").is_some() {
         process::allow_failing();

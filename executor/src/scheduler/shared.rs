@@ -32,11 +32,11 @@ pub(crate) struct Shared<P: Platform> {
 }
 
 impl<P: Platform> Shared<P> {
-    pub(super) fn new(platform: P, cpus: usize, stats: bool) -> Self {
+    pub(super) fn new(platform: P, cpus: usize, stats: bool, is_fair: bool) -> Self {
         Self {
             platform,
             workers: (0..cpus)
-                .map(|cpu| CachePadded::new(Worker::new(cpu)))
+                .map(|cpu| CachePadded::new(Worker::new(cpu, is_fair)))
                 .collect(),
             injection: Injector::new(),
             parking: Parking::new(cpus),
@@ -84,6 +84,20 @@ impl<P: Platform> Shared<P> {
         }
         .fetch_add(1, Ordering::Relaxed);
         self.platform.wake_cpu(cpu);
+    }
+
+    /// The task that runs on `cpu` has to give way.
+    pub(super) fn preempt(&self, cpu: usize) {
+        match self.here() {
+            Some((here, _)) if here == cpu => {}
+            Some((_, worker)) => {
+                worker.tally.resched_ipis.fetch_add(1, Ordering::Relaxed);
+            }
+            None => {
+                self.foreign_ipis.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.platform.preempt(cpu);
     }
 
     /// Makes `cpu` look around, if it halts.

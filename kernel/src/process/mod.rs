@@ -62,5 +62,9 @@ pub use usage::Usage;
 /// Makes what all processes share. Called once, when there is a heap.
 pub fn init() {
     futex::init();
+    crate::memory::set_next_space(|after| {
+        let process = ids::next(Pid(after))?;
+        Some((process.pid.0, process.space()))
+    });
     usage::init();
 }
