@@ -143,6 +143,8 @@ Examples:
   cargo bootimage run -- -smp 4
   cargo bootimage run --exec \"forkstorm --forkers 8 --seconds 5\" -- -smp 4
   cargo bootimage run --overlay my-bin --exec \"/mybench 3\"
+  cargo bootimage run --packages bash,python3-minimal
+  cargo bootimage run --rootfs alpine-minirootfs.tar.gz --exec \"apk --version\"
   echo 'ls /bin' | cargo bootimage run
   cargo bootimage stress --seconds 60 -- -smp 4 -m 1G
   cargo bootimage bench --vs linux -- -smp 4
@@ -172,12 +174,15 @@ or hangs (--timeout) leaves a trace as well.";
 
 const BOOT_HELP: &str = "\
 Everything after `--` goes to QEMU as it is. Unless it says otherwise QEMU gets
--smp 4 -m 512M -cpu max, and KVM where that works. The environment variable QEMU
-names another qemu-system-x86_64.
+-smp 4 -cpu max, -m 512M or what the root file system needs, and KVM where that
+works. The environment variable QEMU names another qemu-system-x86_64.
+
+With --rootfs and --packages our own programs are in /usr/lib/cowfork/bin.
 
 Exit status:
   that of the command, if the machine powered off with a clean audit
-  64  the command line is wrong        69  set-up, build or QEMU failed
+  64  the command line is wrong
+  69  set-up, build or QEMU failed, or the root file system does not fit
   70  the kernel panicked, was reset, or its audit failed; its log is shown
   124 the time was up";
 

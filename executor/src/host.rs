@@ -23,6 +23,12 @@ std::thread_local! {
     static SELF: Cell<(u64, usize)> = const { Cell::new((0, usize::MAX)) };
 }
 
+/// Panics if this thread holds a spin lock of this crate (rule E1), in a debug build: to be
+/// called by a test's global allocator, for instance. `what` is being done.
+pub fn assert_no_lock_held(what: &str) {
+    crate::facade::held::assert_none(what);
+}
+
 /// A [`Platform`] whose CPUs are threads.
 #[derive(Debug)]
 pub struct Host {
@@ -134,13 +140,18 @@ impl Runtime {
         Self::start(Executor::new(Host::new(cpus, false), cpus))
     }
 
-    /// As [`new`](Self::new), and the stats have the time busy: two looks at
+    /// As [`new`](Self::new), and the task statistics have the time busy: two looks at
     /// the clock per poll.
     pub fn timed(cpus: usize) -> Self {
         Self::start(Executor::new(Host::new(cpus, true), cpus))
     }
 
-    /// As [`new`](Self::new), without stats: see [`Executor::lean`].
+    /// As [`timed`](Self::timed), and CPU time is shared: see [`Executor::fair`].
+    pub fn fair(cpus: usize) -> Self {
+        Self::start(Executor::fair(Host::new(cpus, true), cpus))
+    }
+
+    /// As [`new`](Self::new), without task statistics: see [`Executor::lean`].
     #[cfg(feature = "lean")]
     pub fn lean(cpus: usize) -> Self {
         Self::start(Executor::lean(Host::new(cpus, false), cpus))

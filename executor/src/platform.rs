@@ -2,7 +2,7 @@
 
 use crate::task::TaskId;
 
-/// The machine: who runs, what time it is, how to halt and how to be woken.
+/// The machine: which CPU this is, what time it is, how to halt and how to be woken.
 ///
 /// # Safety
 ///
@@ -11,8 +11,8 @@ use crate::task::TaskId;
 ///
 /// - [`cpu`](Self::cpu) returns a number below the executor's number of CPUs
 ///   only on the one thread of execution that runs (or is about to run, or has
-///   run) [`Executor::run`](crate::Executor::run) for that CPU. Everybody else
-///   (a host thread that is no worker) gets a number that is not below it, for
+///   run) [`Executor::run`](crate::Executor::run) for that CPU. Any other
+///   thread (a host thread that is no worker) gets a number that is not below it, for
 ///   instance `usize::MAX`.
 /// - An interrupt handler that calls into the executor (to wake a task) runs
 ///   only while its CPU is inside [`idle`](Self::idle) or inside the poll of a
@@ -25,9 +25,9 @@ pub unsafe trait Platform: Send + Sync + 'static {
     /// Monotonic time in nanoseconds.
     fn now(&self) -> u64;
 
-    /// Time for the stats (time busy of a task, `running_since`), read
+    /// Time for the task statistics (time busy of a task, `running_since`), read
     /// once per poll. A platform whose clock is slow may return a coarser one,
-    /// or always 0 to keep no stats of time.
+    /// or always 0 to measure no time.
     fn stamp(&self) -> u64 {
         self.now()
     }
@@ -42,11 +42,19 @@ pub unsafe trait Platform: Send + Sync + 'static {
 
     /// Halts until an interrupt.
     ///
-    /// A wake-up or a timer that comes after the executor has decided to call
+    /// An IPI or a timer interrupt that comes after the executor has decided to call
     /// this must end it too: the wake-up stays pending, like an unpark token
     /// of a thread, or an interrupt that waits for `sti; hlt`.
     /// May return early.
     fn idle(&self);
+
+    /// The task that is polled on `cpu`, which may be this CPU, has had more than one that waits
+    /// there: makes it give way soon, with an IPI if it is in user mode on another CPU. Only in an
+    /// executor that shares time (see [`Executor::fair`](crate::Executor::fair)); by default it
+    /// goes on until it yields by itself.
+    fn preempt(&self, cpu: usize) {
+        let _ = cpu;
+    }
 
     /// Called by the worker before each poll: the platform's chance to serve
     /// requests of other CPUs.

@@ -127,7 +127,7 @@ fn an_idle_cpu_arms_its_timer_for_the_nearest_deadline_and_else_not() {
     script.asked();
 
     // Nothing to wait for: no timer is armed, and the machine sleeps until
-    // somebody comes.
+    // a notification comes.
     let notify = Arc::new(Notify::new());
     let come = notify.clone();
     script.without_timer(move || come.notify_one());
@@ -189,7 +189,7 @@ fn a_halted_cpu_is_woken_once_and_a_busy_one_not() {
             executor.spawn_on(1, "task", async move { queue.notified().await })
         })
         .collect();
-    assert_eq!(script.asked(), [], "nobody is halted yet");
+    assert_eq!(script.asked(), [], "no CPU is halted yet");
     let (other, inner) = (queue.clone(), executor.clone());
     let wakes = script.clone();
     script.without_timer(move || {
@@ -558,7 +558,7 @@ fn missed_ticks_are_made_up_for_as_asked() {
         let ticks = executor.block_on(async move {
             let mut interval = inner.interval(100 * ms).with_missed_ticks(missed);
             let mut ticks = vec![interval.tick().await / ms];
-            // Nobody asks until 350 ms have passed.
+            // No task asks until 350 ms have passed.
             script.0.now.store(350 * ms, SeqCst);
             while ticks.len() < 5 {
                 ticks.push(interval.tick().await / ms);
@@ -625,7 +625,7 @@ fn a_task_that_is_kept_to_some_cpus_runs_on_no_other() {
         executor.spawn("kept", kept)
     };
     let ran = || std::mem::take(&mut *ran.lock().unwrap());
-    // It begins on CPU 0, which it leaves at once. Nobody may steal it.
+    // It begins on CPU 0, which it leaves at once. No CPU may steal it.
     play(&executor, 0);
     assert_eq!(ran(), []);
     play(&executor, 2);

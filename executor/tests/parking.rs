@@ -1,4 +1,4 @@
-//! The parking lot: who is woken, in which order, and who is moved.
+//! The parking lot: which waiters are woken, in which order, and which are moved.
 
 use executor::sync::{Key, Park, ParkingLot, Requeued};
 use std::future::Future;
@@ -16,7 +16,7 @@ impl Key for Number {
 
 type Waiting<'a> = Pin<Box<Park<'a, Number, fn() -> Result<(), ()>>>>;
 
-/// Somebody who waits for `key`.
+/// A waiter of `key`.
 fn waiting(lot: &ParkingLot<Number>, key: usize, tags: u32) -> Waiting<'_> {
     let nothing_against: fn() -> Result<(), ()> = || Ok(());
     let mut park = Box::pin(lot.park(Number(key), tags, nothing_against));

@@ -1,5 +1,5 @@
-//! Stress on host threads: 1, 2, 4 and 8 CPUs, with stats and without, each
-//! case with a time limit, so that a lost wake-up fails instead of hanging.
+//! Stress on host threads: 1, 2, 4 and 8 CPUs, with task statistics and
+//! without, sharing turns and sharing time, each case with a time limit, so that a lost wake-up fails instead of hanging.
 #![cfg(all(feature = "std", not(loom)))]
 
 use executor::host::Runtime;
@@ -22,7 +22,7 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     for &cpus in CPUS {
-        for start in [Runtime::new, Runtime::lean] {
+        for start in [Runtime::new, Runtime::lean, Runtime::fair] {
             run_on(cpus, start, test);
         }
     }

@@ -34,7 +34,7 @@ fn a_task_without_accounts_is_shown_all_the_same() {
         task.abort();
         assert!(matches!(runtime.block_on(task), Err(JoinError::Cancelled)));
     }
-    // Who joins is woken before the task leaves the list.
+    // A joining task is woken before the joined one leaves the list.
     while !executor.tasks().is_empty() {
         std::thread::yield_now();
     }
@@ -88,7 +88,7 @@ fn a_task_whose_wakers_are_leaked_panics_before_they_are_miscounted() {
                 };
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(clone)).is_err()
             };
-            // Who catches the panic gets no further.
+            // A caller that catches the panic gets no further.
             assert!(leak() && leak());
             waker.wake_by_ref();
             Poll::Ready(leaked)

@@ -5,9 +5,11 @@
 
 use crate::arch;
 use core::fmt::{self, Write};
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Log, Metadata, Record};
 use spin::Mutex;
 
+// On the host the log is that of the tests.
+#[cfg_attr(not(target_os = "none"), allow(dead_code))]
 struct KernelLog;
 
 /// Keeps the lines of several CPUs apart.
@@ -45,11 +47,13 @@ impl Log for KernelLog {
     fn flush(&self) {}
 }
 
-/// Starts the log.
-pub fn init() {
+/// Starts the log. `arch` declares it (`arch/upward.rs`) and calls it on the first CPU.
+#[cfg(target_os = "none")]
+#[unsafe(no_mangle)]
+fn kernel_log() {
     // It is an error to set it twice; the first stays.
     let _ = log::set_logger(&KernelLog);
-    log::set_max_level(LevelFilter::Info);
+    log::set_max_level(log::LevelFilter::Info);
 }
 
 /// Sets how much is said; an unknown level changes nothing.

@@ -5,7 +5,7 @@ use crate::arch::{self, BootInfo};
 use crate::cmdline::CommandLine;
 use crate::fs::cpio::Archive;
 use crate::memory::{self, Audit};
-use crate::process::{self, ExitStatus, SigInfo, Signal};
+use crate::process::{self, ExitStatus, NOT_STARTED, SigInfo, Signal};
 use crate::trace::{self, Kind};
 use crate::{fs, log as kernel_log, panic as kernel_panic, sched, selftest};
 use alloc::string::String;
@@ -15,13 +15,9 @@ use alloc::vec::Vec;
 const EXIT_CLEAN: u8 = 0x10;
 const EXIT_AUDIT_FAILED: u8 = 0x11;
 
-/// The exit status where there was no first program.
-const NOT_STARTED: u8 = 127;
-
 /// Starts everything. `arch` declares it (`arch/upward.rs`) and calls it on the first CPU.
 #[unsafe(no_mangle)]
 fn kernel_start(boot: BootInfo) -> ! {
-    kernel_log::init();
     let aside = memory::init(&boot, trace::bytes_wanted(&boot));
     let counters: Vec<&str> = memory::statistics().map(|(name, _)| name).collect();
     // SAFETY: the memory system has set it aside for this.
@@ -63,6 +59,7 @@ fn kernel_start(boot: BootInfo) -> ! {
     for cpu in 0..arch::cpu_count() {
         drop(sched::executor().spawn_on(cpu, "reclaim", memory::run_reclaimer()));
     }
+    drop(sched::executor().spawn("dead maps", memory::run_dead_maps()));
     drop(sched::executor().spawn_background("zero", memory::run_zeroed_pool()));
     drop(sched::executor().spawn("kernel", whole_life(line, loaded.is_ok())));
     arch::start_cpus(worker);
@@ -107,6 +104,9 @@ async fn whole_life(line: CommandLine, is_loaded: bool) {
     }
     if let Some(which) = line.get("fail_allocation") {
         fail_allocations(which);
+    }
+    if line.get("fail_heap").is_some() {
+        memory::reach_heap();
     }
     if line.get("fail_nth").is_some() {
         process::allow_failing();

@@ -47,7 +47,7 @@ const CIRCLES: &[(&str, usize, &str)] = &[
     ),
     (
         "kernel/src/process/state.rs",
-        22,
+        26,
         "a process has threads, signals and limits, each of which leads back to its process",
     ),
     (

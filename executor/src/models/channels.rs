@@ -129,7 +129,7 @@ fn a_broadcast_reaches_all() {
     });
 }
 
-/// Who waits for a change sees the last one, and the end after it.
+/// A task that waits for a change sees the last one, and the end after it.
 ///
 /// Fault: `Sender::drop` does not wake.
 #[test]
@@ -148,7 +148,7 @@ fn a_watch_shows_the_last_value_and_the_end() {
     });
 }
 
-/// All who wait at a barrier go on, and one of them leads.
+/// All tasks that wait at a barrier go on, and one of them leads.
 ///
 /// Fault: `Barrier::wait` of the last one does not wake.
 #[test]
@@ -164,7 +164,7 @@ fn a_barrier_lets_all_go_on() {
     });
 }
 
-/// A cell is filled once, and whoever gets the value sees all of it.
+/// A cell is filled once, and a task that gets the value sees all of it.
 ///
 /// Fault: `OnceCell::fill` sets `filled` before it writes the value; or
 /// `get_or_try_init` does not look again with the mutex held.

@@ -18,7 +18,7 @@ fn poll_and_drop(future: impl Future) -> bool {
         .is_ready()
 }
 
-/// A mutex that is released goes to who waits; there is one holder at a time,
+/// A mutex that is released goes to the first waiter; there is one holder at a time,
 /// and each sees what the one before it did.
 ///
 /// Fault: in `Handoff::hand_over`, no `grant`; or `Handoff::take_or_enrol`
@@ -33,7 +33,7 @@ fn a_mutex_is_handed_over() {
         };
         block_on(async { *mutex.lock().await += 1 });
         other.join().unwrap();
-        assert_eq!(*mutex.try_lock().expect("nobody holds it"), 2);
+        assert_eq!(*mutex.try_lock().expect("no task holds it"), 2);
     });
 }
 
@@ -51,7 +51,7 @@ fn a_cancelled_waiter_hands_the_mutex_on() {
         };
         drop(guard);
         leaver.join().unwrap();
-        assert!(mutex.try_lock().is_some(), "the mutex is held by nobody");
+        assert!(mutex.try_lock().is_some(), "no task holds the mutex");
     });
 }
 
@@ -73,11 +73,11 @@ fn a_read_write_lock_is_handed_over() {
         block_on(async { *lock.write().await += 1 });
         assert!((0..=2).contains(&reader.join().unwrap()));
         writer.join().unwrap();
-        assert_eq!(*lock.try_write().expect("nobody holds it"), 2);
+        assert_eq!(*lock.try_write().expect("no task holds it"), 2);
     });
 }
 
-/// A writer that goes away lets the readers behind it in, who share the lock
+/// A writer that goes away lets the readers behind it in, which share the lock
 /// with the reader that the writer waited for.
 ///
 /// Fault: `Taking::drop` does not call `grant`.
@@ -120,7 +120,7 @@ fn a_downgrade_lets_readers_in() {
     });
 }
 
-/// Permits that are given back go to who waits, and none is lost.
+/// Permits that are given back go to the waiters, and none is lost.
 ///
 /// Fault: `Permits::give_back` does not look at `WAITERS`.
 #[test]
@@ -134,7 +134,7 @@ fn a_semaphore_hands_permits_out() {
         block_on(async { drop(semaphore.acquire(1).await) });
         other.join().unwrap();
         assert_eq!(semaphore.available(), 2);
-        assert!(semaphore.try_acquire(2).is_some(), "somebody still waits");
+        assert!(semaphore.try_acquire(2).is_some(), "a task still waits");
     });
 }
 
@@ -156,7 +156,7 @@ fn a_cancelled_acquire_gives_permits_back() {
     });
 }
 
-/// A notification reaches who waits, or is kept for who comes.
+/// A notification reaches a waiter, or is kept for the next one.
 ///
 /// Fault: `Notified::poll` looks at `kept` before it takes the lock to enrol
 /// (two `with` instead of one).
@@ -173,7 +173,7 @@ fn a_notification_is_not_lost() {
     });
 }
 
-/// A notification that was given to who goes away reaches the next.
+/// A notification that was given to a waiter that is dropped reaches the next.
 ///
 /// Fault: `Notified::drop` does not call `notify_one`.
 #[test]
@@ -192,7 +192,7 @@ fn a_cancelled_waiter_passes_the_notification_on() {
     });
 }
 
-/// Who waits for a condition sees the change that was made before a wake-up.
+/// A task that waits for a condition sees the change that was made before a wake-up.
 ///
 /// Fault: `WaitUntil::poll` does not look again after it has enrolled.
 #[test]
@@ -247,7 +247,7 @@ fn a_cancelled_waiter_passes_the_wake_up_on() {
     });
 }
 
-/// All who wait are woken, once each, beyond the size of a batch (two, under
+/// All waiters are woken, once each, beyond the size of a batch (two, under
 /// `loom`).
 ///
 /// Fault: `WaitQueue::wake_while` returns after the first batch.

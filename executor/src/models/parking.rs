@@ -1,4 +1,4 @@
-//! The parking lot's waiters against those who choose, move and lose them.
+//! The parking lot's waiters against tasks that choose, move and lose them.
 
 use super::{counting, explore};
 use crate::facade::atomic::{AtomicUsize, Ordering};
@@ -46,7 +46,7 @@ fn parked<'a>(
     park
 }
 
-/// Who parks unless a value has changed is woken by who changes it and then unparks.
+/// A task that parks unless a value has changed is woken by a change that is followed by an unpark.
 ///
 /// Fault: `Park::enrol` makes the check before it locks the bucket.
 #[test]
@@ -70,7 +70,7 @@ fn a_park_against_unpark_loses_no_wake_up() {
     });
 }
 
-/// A choice of somebody who goes away passes to the next.
+/// A choice of a waiter that is dropped passes to the next.
 ///
 /// Fault: `Park::drop` does not unpark.
 #[test]
@@ -89,7 +89,7 @@ fn a_leaver_passes_its_choice_on() {
     });
 }
 
-/// Who leaves while it is moved is found where it is, and is in no list after that.
+/// A waiter that leaves while it is moved is found where it is, and is in no list after that.
 ///
 /// Fault: `Park::take_out` does not look again which bucket it is (the list is torn, and the model
 /// crashes).
@@ -109,7 +109,7 @@ fn a_leaver_is_found_where_it_was_moved() {
     });
 }
 
-/// Who is moved there and who is moved back at the same time is woken all the same: two buckets
+/// A waiter that is moved there and back at the same time is woken all the same: two buckets
 /// are locked in one order.
 ///
 /// Fault: `with_two` locks the first first.

@@ -211,7 +211,7 @@ fn two_wakes_queue_a_task_once() {
 }
 
 /// A wake-up of a task that completes this moment leads to no further poll, and
-/// the last reference frees the task, whoever has it.
+/// the last reference frees the task, on whatever CPU.
 ///
 /// Fault: `StateWord::wake` does not look at `COMPLETE`:
 /// `if old & (SCHEDULED | RUNNING) == 0` (polled after its end).
@@ -278,7 +278,7 @@ fn an_abort_against_a_poll_ends_the_task() {
     });
 }
 
-/// Who waits for a task that completes this moment gets the output or is woken,
+/// A task that waits for one that completes at the same time gets the output or is woken,
 /// even if it changes its waker meanwhile.
 ///
 /// Fault: `JoinHandle::enrol` returns `JoinField::Changed` whatever

@@ -5,7 +5,7 @@ use crate::time::models::{Timer, timers};
 use loom::thread;
 use std::sync::Arc;
 
-/// A timer that is cancelled while it goes off wakes at most once, and nobody
+/// A timer that is cancelled while it goes off wakes at most once, and no CPU
 /// touches its memory after the cancel.
 ///
 /// Fault: in `Timers::fire`, `Entry::mark_fired` comes before
@@ -28,7 +28,7 @@ fn a_cancel_against_fire_touches_nothing_afterwards() {
     });
 }
 
-/// Who polls a timer that goes off this moment is woken or finds it fired.
+/// A task that polls a timer that goes off at the same time is woken, or finds it fired.
 ///
 /// Fault: `Timers::poll` does not look at `has_fired` again with the lock held.
 #[test]

@@ -49,7 +49,7 @@ impl<P: Platform> Shared<P> {
         }
     }
 
-    /// Wakes whose time has come.
+    /// Wakes the tasks whose deadlines have passed.
     pub(super) fn fire_timers(&self, worker: &Worker) {
         let Some(next) = worker.timers.next() else {
             return;

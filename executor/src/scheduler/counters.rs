@@ -2,7 +2,7 @@
 
 use crate::facade::atomic::{AtomicU64, Ordering};
 
-/// A counter with one writer, its CPU; anybody may read it.
+/// A counter with one writer, its CPU, and any number of readers.
 pub(super) struct Counter(AtomicU64);
 
 impl Counter {
@@ -31,8 +31,7 @@ pub(super) struct Tally {
     /// makes it negative (see [`Tally::read`]).
     pub(super) idle: Counter,
     pub(super) timers: Counter,
-    /// Sent from this CPU; by several threads for the entry that stands for
-    /// all that is no CPU.
+    /// Sent from this CPU.
     pub(super) resched_ipis: AtomicU64,
 }
 

@@ -65,8 +65,8 @@ impl<P: Platform> Shared<P> {
                     // SAFETY: the bit was just set on an idle task.
                     let task = unsafe { Runnable::new(task) };
                     match task.header().class {
-                        Class::Pinned => worker.pinned.push(task),
-                        Class::Interactive | Class::Background => worker.inbox.push(task),
+                        Class::Pinned => worker.push(Class::Pinned, task),
+                        _ => worker.push(Class::Interactive, task),
                     }
                 }
             });
@@ -92,6 +92,11 @@ impl<P: Platform> Shared<P> {
                 .or_else(|| self.workers.iter().find_map(|w| w.inbox.pop().task()))
                 .or_else(|| self.workers.iter().find_map(|w| w.background.pop().task()))
                 .or_else(|| self.workers.iter().find_map(|w| Self::unpinned(w)))
+                .or_else(|| {
+                    let may = |task: &Runnable| task.header().class != Class::Pinned;
+                    let mut fair = self.workers.iter().filter_map(|w| w.fair.as_ref());
+                    fair.find_map(|fair| fair.pop_unpinned(may))
+                })
                 .or_else(|| self.injection.pop().task());
             match next {
                 Some(task) => Self::discard(task),

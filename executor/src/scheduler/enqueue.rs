@@ -1,17 +1,23 @@
-//! Where a task that is ready goes, and who is woken for it.
+//! Where a task that is ready goes, and which CPU is woken for it.
 
+use super::fair::Fair;
+use super::fair_queue::SLICE;
 use super::shared::Shared;
 use super::worker::Worker;
 use crate::facade::atomic::Ordering;
 use crate::platform::Platform;
+use crate::task::run_time::lead;
 use crate::task::{Class, Runnable};
 
 impl<P: Platform> Shared<P> {
-    /// Puts a task that is ready where it belongs, and wakes whom it needs.
+    /// Puts a task that is ready into its queue, and wakes a halted CPU for it.
     pub(super) fn enqueue(&self, task: Runnable) {
         let (class, target) = self.destination(&task);
         let here = self.here();
         match (here, self.workers.get(target)) {
+            (_, Some(worker)) if let Some(fair) = &worker.fair => {
+                self.enqueue_fairly(task, class, target, worker, fair);
+            }
             (Some((cpu, worker)), Some(_)) if cpu == target => match class {
                 Class::Pinned => worker.pinned.push(task),
                 Class::Background => worker.background.push(task),
@@ -19,11 +25,7 @@ impl<P: Platform> Shared<P> {
                 Class::Interactive => unsafe { self.enqueue_here(cpu, worker, task) },
             },
             (_, Some(worker)) => {
-                match class {
-                    Class::Pinned => worker.pinned.push(task),
-                    Class::Background => worker.background.push(task),
-                    Class::Interactive => worker.inbox.push(task),
-                }
+                worker.push(class, task);
                 if self.parking.wake(target) {
                     self.wake_cpu(target);
                 } else if class != Class::Pinned {
@@ -42,8 +44,59 @@ impl<P: Platform> Shared<P> {
         }
     }
 
+    /// Puts a task into the fair queue of `target`. If that CPU is busy a halted one may come for
+    /// the task; else the running task gives way if it has had more.
+    fn enqueue_fairly(
+        &self,
+        task: Runnable,
+        class: Class,
+        target: usize,
+        worker: &Worker,
+        fair: &Fair,
+    ) {
+        let last = usize::from(task.header().last_cpu.load(Ordering::Relaxed));
+        let is_new = task.is_new();
+        if is_new {
+            // Behind those that are ready, so that a task gains nothing by spawning others, and
+            // the one that spawns goes on.
+            task.set_run_time(fair.clock().wrapping_add(SLICE));
+        } else if last != target
+            && let Some(left) = self.workers.get(last).and_then(|old| old.fair.as_ref())
+        {
+            // It keeps its distance to the clock of its CPU.
+            let ahead = lead(task.run_time(), left.clock());
+            task.set_run_time(fair.clock().wrapping_add(ahead));
+        }
+        let is_kept = class == Class::Pinned;
+        let stands = fair.push(task, is_kept);
+        let is_here = self.here().is_some_and(|(cpu, _)| cpu == target);
+        if !is_here && self.parking.wake(target) {
+            self.wake_cpu(target);
+            return;
+        }
+        if !is_kept {
+            let woken = match is_here {
+                // The task is for this CPU as soon as its poll ends: others come for it only if
+                // there are more.
+                true if fair.stealable() > 1 => self.parking.wake_helper(target),
+                true => None,
+                false => self.parking.add_searcher(target),
+            };
+            if let Some(cpu) = woken {
+                self.wake_cpu(cpu);
+                return;
+            }
+        }
+        if !is_new && let Some(running) = worker.current.get() {
+            let ns = self.platform.stamp().saturating_sub(running.since);
+            if fair.gives_way(stands, ns) {
+                self.preempt(target);
+            }
+        }
+    }
+
     /// The queue where a task belongs, and whose. One that is kept to some CPUs
-    /// goes where nobody steals, like a pinned one, but each time to the best of
+    /// goes into the queue from which no CPU steals, like a pinned one, but each time to the best of
     /// them.
     fn destination(&self, task: &Runnable) -> (Class, usize) {
         let header = task.header();
@@ -52,6 +105,11 @@ impl<P: Platform> Shared<P> {
             (_, Some(cpus)) => (Class::Pinned, self.best_of(cpus, last)),
             (class, None) => (class, last),
         }
+    }
+
+    /// Does a task that is kept to these CPUs stay on `cpu`? Not if another of them is halted.
+    pub(super) fn keeps(&self, cpus: u64, cpu: usize) -> bool {
+        self.best_of(cpus, cpu) == cpu
     }
 
     /// Of some CPUs one that is halted, or else the one where the task ran last; the first
@@ -70,7 +128,7 @@ impl<P: Platform> Shared<P> {
         candidates.find(|&cpu| is_in(cpu)).unwrap_or(last)
     }
 
-    /// Into the slot; who was there goes to the ring.
+    /// Into the slot; the task that was there goes to the ring.
     ///
     /// # Safety
     ///

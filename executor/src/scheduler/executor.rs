@@ -37,7 +37,35 @@ impl<P: Platform> Executor<P> {
     ///
     /// If `cpus` is 0, or more than 65,535.
     pub fn new(platform: P, cpus: usize) -> Self {
-        Self::with(platform, cpus, true)
+        Self::with(platform, cpus, true, false)
+    }
+
+    /// As [`new`](Self::new), but CPU time is shared instead of turns: a CPU polls the ready task
+    /// that has been polled for the least time. A task that yields early keeps its share, and
+    /// one that has slept goes before those that have run meanwhile; it
+    /// [preempts](Platform::preempt) the running one. A background task counts eightfold.
+    ///
+    /// Time is measured by [`Platform::stamp`], which therefore has to tell it.
+    ///
+    /// ```
+    /// # struct Machine;
+    /// # unsafe impl executor::Platform for Machine {
+    /// #     fn cpu(&self) -> usize { 0 }
+    /// #     fn now(&self) -> u64 { 0 }
+    /// #     fn set_timer(&self, _: Option<u64>) {}
+    /// #     fn wake_cpu(&self, _: usize) {}
+    /// #     fn idle(&self) {}
+    /// # }
+    /// let executor = executor::Executor::fair(Machine, 1);
+    /// let task = executor.spawn("answer", async { 42 });
+    /// assert_eq!(executor.block_on(task).unwrap(), 42);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    pub fn fair(platform: P, cpus: usize) -> Self {
+        Self::with(platform, cpus, true, true)
     }
 
     /// As [`new`](Self::new), but its tasks have no stats (feature `lean`): no
@@ -54,13 +82,13 @@ impl<P: Platform> Executor<P> {
     /// As [`new`](Self::new).
     #[cfg(feature = "lean")]
     pub fn lean(platform: P, cpus: usize) -> Self {
-        Self::with(platform, cpus, false)
+        Self::with(platform, cpus, false, false)
     }
 
-    fn with(platform: P, cpus: usize, stats: bool) -> Self {
+    fn with(platform: P, cpus: usize, stats: bool, is_fair: bool) -> Self {
         assert!(cpus > 0, "an executor needs a CPU");
         assert!(cpus <= usize::from(NOWHERE), "too many CPUs");
-        let shared = Arc::new(Shared::new(platform, cpus, stats));
+        let shared = Arc::new(Shared::new(platform, cpus, stats, is_fair));
         let home = |cpu| Arc::new(CachePadded::new(OwnerCpu::new(Arc::clone(&shared), cpu)));
         Self {
             homes: (0..cpus).map(home).collect(),

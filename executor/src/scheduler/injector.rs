@@ -1,11 +1,11 @@
-//! A queue through the tasks themselves: anybody puts tasks in without a lock
+//! A queue through the tasks themselves: any CPU puts tasks in without a lock
 //! and without allocating, one at a time takes them out.
 //!
 //! This is Dmitry Vyukov's intrusive multi-producer queue: a producer swaps
 //! itself into `tail` and then links its predecessor to itself. Between the
 //! two steps the chain is cut; a consumer that gets there says [`Taken::Busy`]
 //! and comes back later. A stub node keeps the chain from ever being without a
-//! node. Consumers, which are the owner and those who steal, exclude each
+//! node. Consumers, which are the owner and CPUs that steal, exclude each
 //! other by a lock that is only ever tried.
 
 use crate::facade::Lock;
@@ -20,7 +20,7 @@ pub(crate) struct Injector {
     tail: CachePadded<AtomicPtr<Link>>,
     /// The node to be taken next, or the stub. Written under `consumer`.
     head: CachePadded<AtomicPtr<Link>>,
-    /// Held by who takes.
+    /// Held by the CPU that takes.
     consumer: Lock<()>,
     /// In memory of its own, so that the queue may move before it is used.
     stub: NonNull<Link>,
@@ -81,12 +81,12 @@ impl Injector {
         unsafe { (*previous).next.store(node.as_ptr(), Ordering::Release) };
     }
 
-    /// Is there nothing in it? Exact for whoever has a fence between what it
+    /// Is there nothing in it? Exact for a caller that has a fence between what it
     /// relies on and this call; a hint for others.
     pub(crate) fn is_empty(&self) -> bool {
         // Tail before head. A consumer moves the head to a task before it can
-        // put the stub back to the tail, so who reads the stub as the tail
-        // also sees the head past it, unless all was taken.
+        // put the stub back to the tail, so a load that observes the stub as the tail
+        // also observes the head past it, unless all was taken.
         let stub = self.stub.as_ptr();
         self.tail.load(Ordering::Acquire) == stub && self.head.load(Ordering::Acquire) == stub
     }
@@ -163,7 +163,7 @@ impl Injector {
 impl Drop for Injector {
     fn drop(&mut self) {
         debug_assert!(self.is_empty(), "a queue with tasks was dropped");
-        // SAFETY: allocated in `new`; nobody reaches the queue any more.
+        // SAFETY: allocated in `new`; no CPU reaches the queue any more.
         drop(unsafe { Box::from_raw(self.stub.as_ptr()) });
     }
 }

@@ -15,6 +15,7 @@
 //!
 //! A queue whose turn finds it empty leaves the pick to the usual order.
 
+use super::fair::Fair;
 use super::injector::Injector;
 use super::ring::CAPACITY;
 use super::shared::Shared;
@@ -46,6 +47,9 @@ impl<P: Platform> Shared<P> {
                 local.tick
             })
         };
+        if let Some(fair) = &worker.fair {
+            return self.next_in_fairness(fair, tick);
+        }
         if let Some(queue) = self.queue_of_turn(worker, tick)
             && !queue.is_empty()
             && let Some(task) = queue.pop().task()
@@ -56,6 +60,23 @@ impl<P: Platform> Shared<P> {
         unsafe { self.next_interactive(worker) }
             .or_else(|| worker.pinned.pop().task())
             .or_else(|| worker.background.pop().task())
+    }
+
+    /// The task that has had least. The injection queue, whose tasks have had nothing yet, goes first
+    /// once a round, and when there is no other task.
+    fn next_in_fairness(&self, fair: &Fair, tick: u32) -> Option<Runnable> {
+        let injected = || {
+            let task = self.injection.pop().task()?;
+            fair.push(task, false);
+            Some(())
+        };
+        if tick.is_multiple_of(ROUND) && !self.injection.is_empty() {
+            let _ = injected();
+        }
+        fair.pop().or_else(|| {
+            injected()?;
+            fair.pop()
+        })
     }
 
     /// The queue that goes first in this pick; `None` for slot and ring.
@@ -173,6 +194,13 @@ impl<P: Platform> Shared<P> {
     /// As for [`steal`](Self::steal).
     unsafe fn steal_from(&self, worker: &Worker, number: usize) -> Option<Runnable> {
         let victim = self.workers.get(number)?;
+        if let (Some(theirs), Some(ours)) = (&victim.fair, &worker.fair) {
+            let task = theirs.steal(ours)?;
+            worker.tally.steals.add(1);
+            worker.tally.stolen.add(1);
+            self.platform.stole(number, 1);
+            return Some(task);
+        }
         let before = worker.ring.len();
         // SAFETY: on our own CPU, with an empty ring.
         let mut first = unsafe { victim.ring.steal_into(&worker.ring) };

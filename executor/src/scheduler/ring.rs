@@ -1,9 +1,9 @@
-//! A CPU's ring of ready tasks: pushed to by its owner, taken from by anybody.
+//! A CPU's ring of ready tasks: its owner pushes, any CPU takes.
 //!
 //! `head` and `tail` count up for ever (64 bits do not wrap); the entry of a
 //! position is at the position modulo the capacity. The owner alone moves
-//! `tail`. Whoever takes entries reads them first and then moves `head` over
-//! them by a compare-exchange: if that succeeds, nobody took them before and
+//! `tail`. A CPU that takes entries reads them first and then moves `head` over
+//! them by a compare-exchange: if that succeeds, no CPU took them before and
 //! the owner cannot have overwritten them, since it never passes
 //! `head + CAPACITY`; if it fails, what was read is forgotten.
 //!
@@ -22,7 +22,7 @@ pub(super) const CAPACITY: usize = if cfg!(loom) { 4 } else { 1024 };
 const MASK: usize = CAPACITY - 1;
 
 pub(crate) struct Ring {
-    /// Where the next entry is taken. Moved by whoever takes.
+    /// Where the next entry is taken. Moved by the CPU that takes.
     head: CachePadded<AtomicUsize>,
     /// Where the next entry is put. Moved by the owner; the `Release` store
     /// publishes the entries before it.
@@ -73,7 +73,8 @@ impl Ring {
     pub(crate) unsafe fn push(&self, task: Runnable) -> Result<(), Runnable> {
         // Relaxed: the owner wrote it.
         let tail = self.tail.load(Ordering::Relaxed);
-        // Acquire: who moved the head has read the entries before it.
+        // Acquire: pairs with the AcqRel exchange of the head in `pop` and `steal_into`: the CPU that
+        // moved the head has read the entries before it.
         let head = self.head.load(Ordering::Acquire);
         if tail.wrapping_sub(head) >= CAPACITY {
             return Err(task);
@@ -97,7 +98,7 @@ impl Ring {
             match self.head.compare_exchange_weak(
                 head,
                 head.wrapping_add(1),
-                // Release: pairs with the Acquire in `push`.
+                // Release: pairs with the Acquire load of the head in `push`.
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             ) {

@@ -33,7 +33,7 @@ impl<P: Platform> Shared<P> {
         self.fire_timers(worker);
         // SAFETY: this is `cpu`.
         if let Some(task) = unsafe { self.next_task(worker) } {
-            if !worker.ring.is_empty() {
+            if worker.has_surplus() {
                 self.offer(cpu);
             }
             return self.poll(cpu, worker, task, now);
@@ -62,22 +62,28 @@ impl<P: Platform> Shared<P> {
         let ran = task.run(now);
         self.platform.poll_ends();
         worker.current.end();
-        match ran {
-            PollOutcome::Gone(ended) => ended,
-            PollOutcome::Again(task, ended) => {
-                // To the end of the queue: it was woken while it ran, as a task
-                // does that yields, so the others go first.
-                match task.header().class {
-                    // One of its CPUs may be halted, or this one not among them.
-                    _ if task.affinity().is_some() => self.enqueue(task),
-                    // SAFETY: this is the worker's CPU.
-                    Class::Interactive => unsafe { worker.requeue(task) },
-                    Class::Background => worker.background.push(task),
-                    Class::Pinned => worker.pinned.push(task),
+        let (again, ended) = match ran {
+            PollOutcome::Gone(ended) => (None, ended),
+            PollOutcome::Again(task, ended) => (Some(task), ended),
+        };
+        if let Some(fair) = &worker.fair {
+            fair.went_on(ended.saturating_sub(now));
+        }
+        if let Some(task) = again {
+            // Behind the others: it was woken while it ran, as a task does that yields.
+            let class = task.header().class;
+            match (task.affinity(), class) {
+                // SAFETY: this is the worker's CPU.
+                (None, class) => unsafe { worker.push_again(class, task) },
+                (Some(cpus), _) if worker.fair.is_some() && self.keeps(cpus, cpu.into()) => {
+                    // SAFETY: as above.
+                    unsafe { worker.push_again(Class::Pinned, task) };
                 }
-                ended
+                // One of its CPUs may be halted, or this one not among them.
+                (Some(_), _) => self.enqueue(task),
             }
         }
+        ended
     }
 
     /// Looks for work elsewhere.
@@ -113,8 +119,9 @@ impl<P: Platform> Shared<P> {
         self.platform.before_idle();
         self.arm(worker);
         self.parking.park(cpu);
-        // Everything that was put somewhere before the fence in `park` is seen
-        // here; who puts something after it sees that this CPU is parked.
+        // The loads below come behind the fence in `park`. A task whose store they do not observe
+        // was put into its queue by a CPU whose own fence comes later, and whose load observes
+        // that this CPU is parked.
         let due = worker
             .timers
             .next()
@@ -132,7 +139,7 @@ impl<P: Platform> Shared<P> {
             // `next_task` found it empty, except by a waker on this CPU, and then
             // there is something to do without stealing.
             let found = unsafe {
-                if worker.ring.is_empty() {
+                if !worker.has_surplus() {
                     self.steal(cpu, worker)
                 } else {
                     None

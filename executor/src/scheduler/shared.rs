@@ -5,6 +5,7 @@ use super::parking::Parking;
 use super::task_list::TaskList;
 use super::worker::Worker;
 use crate::facade::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::facade::held;
 use crate::platform::Platform;
 use crate::task::{Header, Runnable, Schedule};
 use crate::time::Timers;
@@ -32,11 +33,11 @@ pub(crate) struct Shared<P: Platform> {
 }
 
 impl<P: Platform> Shared<P> {
-    pub(super) fn new(platform: P, cpus: usize, stats: bool) -> Self {
+    pub(super) fn new(platform: P, cpus: usize, stats: bool, is_fair: bool) -> Self {
         Self {
             platform,
             workers: (0..cpus)
-                .map(|cpu| CachePadded::new(Worker::new(cpu)))
+                .map(|cpu| CachePadded::new(Worker::new(cpu, is_fair)))
                 .collect(),
             injection: Injector::new(),
             parking: Parking::new(cpus),
@@ -83,7 +84,23 @@ impl<P: Platform> Shared<P> {
             None => &self.foreign_ipis,
         }
         .fetch_add(1, Ordering::Relaxed);
+        held::assert_none("an IPI");
         self.platform.wake_cpu(cpu);
+    }
+
+    /// The task that runs on `cpu` has to give way.
+    pub(super) fn preempt(&self, cpu: usize) {
+        match self.here() {
+            Some((here, _)) if here == cpu => {}
+            Some((_, worker)) => {
+                worker.tally.resched_ipis.fetch_add(1, Ordering::Relaxed);
+            }
+            None => {
+                self.foreign_ipis.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        held::assert_none("an IPI");
+        self.platform.preempt(cpu);
     }
 
     /// Makes `cpu` look around, if it halts.

@@ -2,12 +2,14 @@
 
 use super::counters::Tally;
 use super::current::Current;
+use super::fair::Fair;
 use super::injector::Injector;
 use super::ring::Ring;
 use super::task_list::TaskList;
 use crate::facade::UnsafeCell;
-use crate::task::{Header, Runnable};
+use crate::task::{Class, Header, Runnable};
 use crate::time::Timers;
+use alloc::boxed::Box;
 use core::convert::Infallible;
 use core::ptr::NonNull;
 
@@ -20,7 +22,7 @@ pub(super) struct Local {
     pub(super) slot_streak: u8,
     /// Counts picks; drives what is looked at now and then.
     pub(super) tick: u32,
-    /// The state of the generator that chooses whom to rob first.
+    /// The state of the generator that chooses the CPU to steal from first.
     pub(super) random: u32,
     /// What the hardware timer is armed for.
     pub(super) armed: Option<u64>,
@@ -35,6 +37,9 @@ pub(super) struct Worker {
     pub(super) inbox: Injector,
     pub(super) pinned: Injector,
     pub(super) background: Injector,
+    /// What stands in the place of slot, ring and the three queues above in an executor that
+    /// shares time.
+    pub(super) fair: Option<Box<Fair>>,
     pub(super) timers: Timers,
     /// The tasks spawned here that have not completed.
     pub(super) tasks: TaskList,
@@ -50,7 +55,7 @@ unsafe impl Sync for Worker {}
 unsafe impl Send for Worker {}
 
 impl Worker {
-    pub(super) fn new(cpu: usize) -> Self {
+    pub(super) fn new(cpu: usize, is_fair: bool) -> Self {
         Self {
             local: UnsafeCell::new(Local {
                 slot: None,
@@ -64,6 +69,7 @@ impl Worker {
             inbox: Injector::new(),
             pinned: Injector::new(),
             background: Injector::new(),
+            fair: is_fair.then(|| Box::new(Fair::new())),
             timers: Timers::new(),
             tasks: TaskList::new(),
             tally: Tally::new(),
@@ -83,12 +89,16 @@ impl Worker {
         self.local.with_mut(|local| f(unsafe { &mut *local }))
     }
 
-    /// Puts a task into the ring, or when that is full into the inbox.
+    /// Puts a task that other CPUs may take into the ring, or when that is full into the inbox.
     ///
     /// # Safety
     ///
     /// This runs on the worker's own CPU.
     pub(super) unsafe fn push_local(&self, task: Runnable) {
+        if let Some(fair) = &self.fair {
+            fair.push(task, false);
+            return;
+        }
         // SAFETY: by the contract we are the ring's owner.
         if let Err(task) = unsafe { self.ring.push(task) } {
             self.inbox.push(task);
@@ -126,13 +136,54 @@ impl Worker {
         }
     }
 
+    /// Puts a task of that class into its queue. From any CPU.
+    pub(super) fn push(&self, class: Class, task: Runnable) {
+        if let Some(fair) = &self.fair {
+            fair.push(task, class == Class::Pinned);
+            return;
+        }
+        match class {
+            Class::Pinned => self.pinned.push(task),
+            Class::Background => self.background.push(task),
+            Class::Interactive => self.inbox.push(task),
+        }
+    }
+
+    /// Puts a task of that class, which was woken during its poll, behind the others.
+    ///
+    /// # Safety
+    ///
+    /// This runs on the worker's own CPU.
+    pub(super) unsafe fn push_again(&self, class: Class, task: Runnable) {
+        match (&self.fair, class) {
+            (Some(fair), _) => fair.push_again(task, class == Class::Pinned),
+            // SAFETY: passed on.
+            (None, Class::Interactive) => unsafe { self.requeue(task) },
+            (None, _) => self.push(class, task),
+        }
+    }
+
+    /// Is there more than this CPU can run at once?
+    pub(super) fn has_surplus(&self) -> bool {
+        match &self.fair {
+            Some(fair) => fair.has_stealable(),
+            None => !self.ring.is_empty(),
+        }
+    }
+
     /// Is there work that any CPU may take?
     pub(super) fn has_stealable(&self) -> bool {
-        !self.ring.is_empty() || !self.inbox.is_empty() || !self.background.is_empty()
+        match &self.fair {
+            Some(fair) => fair.has_stealable(),
+            None => !self.ring.is_empty() || !self.inbox.is_empty() || !self.background.is_empty(),
+        }
     }
 
     /// Is there work in the queues that are this CPU's?
     pub(super) fn has_queued(&self) -> bool {
-        self.has_stealable() || !self.pinned.is_empty()
+        match &self.fair {
+            Some(fair) => fair.has_queued(),
+            None => self.has_stealable() || !self.pinned.is_empty(),
+        }
     }
 }

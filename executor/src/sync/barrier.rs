@@ -45,7 +45,7 @@ impl Barrier {
 
     /// Waits until all have come. True for one of them.
     ///
-    /// Cancellation-safe: who goes away before the last has come does not
+    /// Cancellation-safe: a task that is dropped before the last has come does not
     /// count.
     pub async fn wait(&self) -> bool {
         let round = self.rounds.with(|rounds| {
@@ -76,7 +76,7 @@ impl Barrier {
     }
 }
 
-/// One who has come. Going away in the same round takes it back.
+/// A task that has come. Dropping this in the same round takes it back.
 struct Arrival<'a> {
     barrier: &'a Barrier,
     round: u64,

@@ -11,7 +11,7 @@ use core::future::Future;
 
 static LABEL: Label = Label("cancellation");
 
-/// A request to end that is made once and seen by all who have the token, and
+/// A request to end that is made once and seen by all holders of the token, and
 /// by the tokens made from it.
 ///
 /// ```

@@ -1,9 +1,10 @@
-//! Wakes the one who waits for a queue that others fill.
+//! Wakes the receiver of a queue that senders fill.
 //!
-//! The receiver looks into its queue, sets the bell, and looks again. Who puts
-//! something in rings afterwards. Both have a sequentially consistent fence
-//! between their two steps, so one of them sees the other; when nobody waits, a
-//! ring costs a fence and a load of a line that is rarely written.
+//! The receiver loads its queue, stores that the bell is set, executes a SeqCst fence, and
+//! loads the queue again. A sender stores a value into the queue, executes a SeqCst fence, and
+//! loads whether the bell is set. One of the two last loads observes the other side's store.
+//! While the receiver does not wait, a ring costs a fence and a load of a cache line that is
+//! rarely written.
 
 use crate::facade::Lock;
 use crate::facade::atomic::{AtomicBool, Ordering, fence};

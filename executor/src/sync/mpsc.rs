@@ -98,7 +98,7 @@ impl<T> Channel<T> {
     }
 
     fn enter(&self) {
-        // Relaxed: who clones a sender has one.
+        // Relaxed: the sender that is cloned keeps the count above 0.
         self.senders.fetch_add(1, Ordering::Relaxed);
     }
 }

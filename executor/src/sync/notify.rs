@@ -14,8 +14,8 @@ static LABEL: Label = Label("notification");
 
 /// Tells tasks that something has happened.
 ///
-/// [`notify_one`](Self::notify_one) without anybody waiting is kept for the
-/// next who comes; several are kept as one.
+/// [`notify_one`](Self::notify_one) without a waiter is kept for the
+/// next one; several are kept as one.
 ///
 /// ```
 /// # let runtime = executor::host::Runtime::new(1);
@@ -29,7 +29,7 @@ pub struct Notify {
 }
 
 struct Inner {
-    /// A notification that nobody has had yet. Set only while nobody waits.
+    /// A notification that no waiter has had yet. Set only while the list is empty.
     kept: bool,
     waiters: Waiters,
 }
@@ -44,8 +44,8 @@ impl Notify {
 
     /// Waits for a notification.
     ///
-    /// Cancellation-safe: a notification by `notify_one` that was given to who
-    /// goes away is passed on, or kept.
+    /// Cancellation-safe: a notification by `notify_one` that was given to a waiter that is
+    /// dropped is passed on, or kept.
     pub fn notified(&self) -> Notified<'_> {
         Notified {
             notify: self,
@@ -53,8 +53,8 @@ impl Notify {
         }
     }
 
-    /// Wakes the one that has waited longest, or keeps the notification for the
-    /// next who comes.
+    /// Wakes the task that has waited longest, or keeps the notification for the
+    /// next one.
     pub fn notify_one(&self) {
         let waker = self.inner.with(|inner| {
             if inner.waiters.is_empty() {
@@ -69,7 +69,7 @@ impl Notify {
         }
     }
 
-    /// Wakes all who wait now: whose future has been polled. Keeps nothing.
+    /// Wakes all tasks that wait now, which means that their future has been polled. Keeps nothing.
     pub fn notify_waiters(&self) {
         let mut horizon = None;
         loop {

@@ -22,7 +22,7 @@ pub struct OnceCell<T> {
     /// The value is there. The Release store pairs with the Acquire load of
     /// each reader.
     filled: AtomicBool,
-    /// Held by who fills.
+    /// Held by the task that fills the cell.
     filling: Mutex<()>,
     value: UnsafeCell<Option<T>>,
 }
@@ -54,7 +54,7 @@ impl<T> OnceCell<T> {
         self.value.with(|value| unsafe { &*value }.as_ref())
     }
 
-    /// Fills the cell, unless it is filled or somebody is about to.
+    /// Fills the cell, unless it is filled or a task is about to.
     pub fn set(&self, value: T) -> Result<(), T> {
         match self.filling.try_lock() {
             Some(_filling) if !self.filled.load(Ordering::Acquire) => {
@@ -69,7 +69,7 @@ impl<T> OnceCell<T> {
     /// The value, which `make` makes if it is not there. One maker runs at a
     /// time.
     ///
-    /// Cancellation-safe: if the one who makes it goes away, the next maker
+    /// Cancellation-safe: if the task that makes it is dropped, the next maker
     /// runs.
     pub async fn get_or_init(&self, make: impl Future<Output = T>) -> &T {
         let made: Result<&T, Infallible> = self.get_or_try_init(async { Ok(make.await) }).await;
@@ -101,7 +101,7 @@ impl<T> OnceCell<T> {
     /// The caller holds the mutex, and the cell is empty.
     unsafe fn fill(&self, value: T) -> &T {
         let value = self.value.with_mut(|place| {
-            // SAFETY: by the contract nobody else looks at the value.
+            // SAFETY: by the contract no other task looks at the value.
             unsafe { &mut *place }.insert(value) as &T
         });
         self.filled.store(true, Ordering::Release);

@@ -40,7 +40,7 @@ struct Inner<T> {
     waker: UnsafeCell<Option<Waker>>,
 }
 
-// SAFETY: the state bits say who may touch which field; the value goes from
+// SAFETY: the state bits say which side may touch which field; the value goes from
 // one side to the other.
 unsafe impl<T: Send> Send for Inner<T> {}
 // SAFETY: as above.

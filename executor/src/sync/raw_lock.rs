@@ -1,5 +1,5 @@
 //! The lock under [`Mutex`](super::Mutex) and [`RwLock`](super::RwLock): a
-//! [`Handoff`] whose word says who holds it.
+//! [`Handoff`] whose word counts its holders.
 //!
 //! ```text
 //!   bit 0  WAITERS  the list of waiters is not empty

@@ -15,7 +15,7 @@ use core::task::{Context, Poll};
 /// A queue of tasks that wait for conditions over something that others
 /// change: what a kernel's pipes, futexes and `wait4` are built on.
 ///
-/// Who waits gives the condition, as a closure; who changes something calls
+/// A waiter gives the condition, as a closure; code that changes something calls
 /// [`wake_one`](Self::wake_one) or its kin afterwards. A waiter looks at its
 /// condition, enrols, and looks again, so a change before the enrolment is seen
 /// by the second look, and one after it finds the waiter enrolled.
@@ -100,7 +100,7 @@ impl WaitQueue {
         self.wake_while(n, Phase::Granted)
     }
 
-    /// Wakes all who wait now, and says how many there were.
+    /// Wakes all tasks that wait now, and says how many there were.
     pub fn wake_all(&self) -> usize {
         self.wake_while(usize::MAX, Phase::Released)
     }
@@ -111,7 +111,7 @@ impl WaitQueue {
         loop {
             let mut batch = WakeBatch::new();
             let more = self.change(|waiters| {
-                // Who is woken and enrols again comes after the horizon, so it
+                // A waiter that is woken and enrols again comes after the horizon, so it
                 // is not woken twice.
                 let horizon = *horizon.get_or_insert(waiters.horizon());
                 while woken < limit
@@ -143,15 +143,15 @@ impl WaitQueue {
         })
     }
 
-    /// Is anybody waiting? Costs a load, and is to be asked under the lock around that which the
-    /// waiters' conditions look at, where it has just been changed: who has enrolled before his
-    /// last look is seen, and who has not will see the change. Elsewhere it is a hint.
+    /// Does any task wait? Costs a load. Exact under the lock around what the conditions look at,
+    /// after a change of that: a waiter that enrolled before its last look is seen, and one that
+    /// has not enrolled yet will see the change. Elsewhere it is a hint.
     #[inline]
     pub fn has_waiters(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
 
-    /// Is nobody waiting? A hint, unless the caller keeps others from
+    /// Does no task wait? A hint, unless the caller keeps others from
     /// enrolling.
     pub fn is_empty(&self) -> bool {
         self.waiters.with(|waiters| waiters.is_empty())
@@ -183,7 +183,7 @@ pub struct WaitUntil<'a, F> {
 }
 
 impl<F> WaitUntil<'_, F> {
-    /// Leaves out the look before the enrolment, for who has just looked. (The
+    /// Leaves out the look before the enrolment, for a caller that has just looked. (The
     /// look after it is the one that matters.)
     pub fn after_a_look(mut self) -> Self {
         self.has_looked = true;
@@ -244,7 +244,7 @@ impl<T, F: FnMut() -> Option<T>> WaitUntil<'_, F> {
             drop(old);
             if phase == Phase::Waiting {
                 // Polled for another reason. A look does no harm, and spares
-                // who selects over several queues a surprise.
+                // a task that selects over several queues a surprise.
                 let Some(value) = (this.condition)() else {
                     return Poll::Pending;
                 };
@@ -262,7 +262,7 @@ impl<T, F: FnMut() -> Option<T>> WaitUntil<'_, F> {
         this.queue.change(|waiters| unsafe {
             waiters.enrol_in_order(Pin::new_unchecked(&this.waiter), context.waker());
         });
-        // What changed before the enrolment woke nobody: look again.
+        // A change before the enrolment woke no task: look again.
         match (this.condition)() {
             Some(value) => {
                 self.leave();

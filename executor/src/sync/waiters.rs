@@ -1,6 +1,6 @@
-//! The list of those who wait at one object, and the node of each.
+//! The list of the waiters of one object, and the node of each.
 //!
-//! What is inside a node is guarded by the lock around the list, but for the flag that is its
+//! The lock around the list guards what is inside a node, except for the flag that is its
 //! future's own.
 
 use crate::facade::UnsafeCell;
@@ -18,9 +18,9 @@ pub(super) enum Phase {
     Outside,
     /// In the list.
     Waiting,
-    /// Taken out by somebody who gave it what it waits for: it alone.
+    /// Taken out alone, with what it waits for.
     Granted,
-    /// Taken out together with all others, so that nobody loses anything if
+    /// Taken out together with all others, so that no other waiter loses anything if
     /// this waiter goes away.
     Released,
 }
@@ -35,7 +35,7 @@ pub(super) struct Waiter {
     waker: UnsafeCell<Option<Waker>>,
     note: UnsafeCell<Note>,
     phase: UnsafeCell<Phase>,
-    /// It was put into the list and not removed, though somebody may have taken it out. For its
+    /// It was put into the list and not removed, though a waking task may have taken it out. For its
     /// future alone.
     enrolled: Cell<bool>,
     _pinned: PhantomPinned,
@@ -105,7 +105,7 @@ impl Waiters {
         self.list.is_empty()
     }
 
-    /// The order of who comes next: those who are here now are before it.
+    /// The order of the next waiter: those that are in the list now are before it.
     pub(super) fn horizon(&self) -> u64 {
         self.next
     }

@@ -187,7 +187,10 @@ unsafe fn run<F: Future + 'static, S: Schedule>(
                     // The last use of the cell: after the transition another CPU may run the task
                     // to its end and free it.
                     if let Some(stats) = stats {
-                        stats.add(ended.wrapping_sub(started));
+                        stats.add(
+                            ended.wrapping_sub(started),
+                            cell.header.class.weight_shift(),
+                        );
                     }
                     return match cell.header.state.pending() {
                         Pending::Idle => PollOutcome::Gone(ended),

@@ -1,6 +1,7 @@
 //! The part of a task that does not depend on the type of its future.
 
 use super::label::TaskId;
+use super::run_time::Virtual;
 use super::state::{Released, StateWord};
 use super::stats::TaskStats;
 use crate::facade::UnsafeCell;
@@ -32,6 +33,18 @@ pub(crate) enum Class {
     Background,
     /// Only on the CPU where it was spawned.
     Pinned,
+}
+
+impl Class {
+    /// By how much the run time of such a task is shifted to the left, before it counts: its weight
+    /// is that much smaller.
+    pub(super) fn weight_shift(self) -> u32 {
+        match self {
+            Self::Interactive | Self::Pinned => 0,
+            // A twelve percent share beside one other task.
+            Self::Background => 3,
+        }
+    }
 }
 
 /// What became of a task that was run.
@@ -220,6 +233,26 @@ impl Runnable {
         // SAFETY: as above.
         let cpus = unsafe { Header::stats(self.0) }?.affinity()?;
         (self.header().class != Class::Pinned).then_some(cpus)
+    }
+
+    /// Has it not been polled yet? Without statistics it counts as polled.
+    pub(crate) fn is_new(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { Header::stats(self.0) }.is_some_and(|stats| stats.polls() == 0)
+    }
+
+    /// Its virtual run time; 0 without statistics.
+    pub(crate) fn run_time(&self) -> Virtual {
+        // SAFETY: as above.
+        unsafe { Header::stats(self.0) }.map_or(0, TaskStats::run_time)
+    }
+
+    /// Sets its virtual run time.
+    pub(crate) fn set_run_time(&self, run_time: Virtual) {
+        // SAFETY: as above.
+        if let Some(stats) = unsafe { Header::stats(self.0) } {
+            stats.set_run_time(run_time);
+        }
     }
 
     /// Polls the task, or drops its future if it was cancelled. `started` is

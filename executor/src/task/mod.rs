@@ -29,7 +29,7 @@
 //! polls at once, no poll after the end) follows from the transitions in [`state`], which
 //! are model-checked in `models`.
 //!
-//! Reading order: `label`, [`state`], `stats`, `header`, `waker`, `context`, `coop`, `joiner`,
+//! Reading order: `label`, `run_time`, [`state`], `stats`, `header`, `waker`, `context`, `coop`, `joiner`,
 //! `join`, `cell`. Each file uses only those before it.
 
 mod cell;
@@ -40,6 +40,7 @@ mod join;
 mod join_error;
 mod joiner;
 mod label;
+pub(crate) mod run_time;
 mod state;
 mod stats;
 mod waker;

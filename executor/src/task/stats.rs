@@ -6,6 +6,7 @@
 //! they always are, and that look is compiled out.
 
 use super::label::{Label, TaskId};
+use super::run_time::{Virtual, charge};
 use crate::facade::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use core::ptr::null_mut;
 
@@ -23,6 +24,8 @@ pub(crate) struct TaskStats {
     waits_for: AtomicPtr<Label>,
     /// Polls so far.
     polls: AtomicU32,
+    /// The virtual run time. The poller stores it, and the CPU that holds the `Runnable`.
+    run_time: AtomicU32,
 }
 
 impl TaskStats {
@@ -34,6 +37,7 @@ impl TaskStats {
             busy: AtomicU64::new(0),
             waits_for: AtomicPtr::new(null_mut()),
             polls: AtomicU32::new(0),
+            run_time: AtomicU32::new(0),
         }
     }
 
@@ -43,9 +47,12 @@ impl TaskStats {
     }
 
     /// Adds a poll. Only the poller stores to these fields, so no read-modify-write is needed.
-    pub(super) fn add(&self, time: u64) {
+    ///
+    /// The virtual run time grows by the time, times two to the `shift`, in units of 256 ns.
+    pub(super) fn add(&self, time: u64, shift: u32) {
         let polls = self.polls();
         self.polls.store(polls.wrapping_add(1), Ordering::Relaxed);
+        self.set_run_time(self.run_time().wrapping_add(charge(time << shift)));
         if time != 0 {
             let busy = self.busy();
             self.busy.store(busy.wrapping_add(time), Ordering::Relaxed);
@@ -73,6 +80,14 @@ impl TaskStats {
         let label = self.waits_for.load(Ordering::Relaxed);
         // SAFETY: only references to static labels are stored there.
         unsafe { label.as_ref() }.map(|label| label.0)
+    }
+
+    pub(super) fn run_time(&self) -> Virtual {
+        self.run_time.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_run_time(&self, run_time: Virtual) {
+        self.run_time.store(run_time, Ordering::Relaxed);
     }
 
     pub(crate) fn polls(&self) -> u32 {

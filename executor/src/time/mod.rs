@@ -65,8 +65,8 @@ impl Timers {
 
     /// When the wheel wants to be turned next.
     pub(crate) fn next(&self) -> Option<u64> {
-        // Relaxed: the owner sees its own stores; who inserts from elsewhere
-        // goes through the parking protocol afterwards.
+        // Relaxed: the owner CPU observes its own stores. A CPU that inserts here from elsewhere
+        // goes through the parking protocol afterwards, whose fences order its store.
         Some(self.next.load(Ordering::Relaxed)).filter(|&next| next != NEVER)
     }
 
@@ -155,7 +155,7 @@ impl Timers {
         drop(waker);
     }
 
-    /// Turns the wheel to `now` and wakes whose time has come. Returns how
+    /// Turns the wheel to `now` and wakes the tasks whose deadlines have passed. Returns how
     /// many.
     pub(crate) fn fire(&self, now: u64) -> u64 {
         let mut count = 0;

@@ -42,7 +42,7 @@ impl Drop for Timer {
     fn drop(&mut self) {
         // SAFETY: the entry was inserted there.
         unsafe { self.timers.cancel(self.entry.as_ref()) };
-        // Now it is ours alone: `loom` looks for anybody who still uses it.
+        // Now it is ours alone: `loom` looks for any other use of it.
         self.entry.assert_own();
     }
 }

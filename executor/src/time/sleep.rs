@@ -197,7 +197,7 @@ impl<'a, P: Platform> Interval<'a, P> {
         }
     }
 
-    /// Sets what happens to ticks that nobody waited for.
+    /// Sets what happens to ticks that no task waited for.
     pub fn with_missed_ticks(mut self, missed: MissedTicks) -> Self {
         self.missed = missed;
         self

@@ -89,7 +89,7 @@ impl World {
             // SAFETY: it was inserted there.
             unsafe { self.timers.cancel(timer.entry.as_ref()) };
             assert_eq!(timer.wakes.0.load(Ordering::SeqCst), 0);
-            // It has left at once: nobody else holds its waker.
+            // It has left at once: only the test holds its waker.
             assert_eq!(Arc::strong_count(&timer.wakes), 1);
         }
     }

@@ -6,8 +6,8 @@
 //! others; `surface` checks that both machines have them with the same types.
 //!
 //! In reading order: `frame`, `entry`, `level` (what a page table is made of), [`paging`] (tables),
-//! `interface` and `handler` (the types that cross the border), `upward` (the two functions of the
-//! kernel that a machine calls), then a machine. `atomic` switches the atomics for `loom`.
+//! `interface` and `handler` (the types that cross the border), `upward` (the functions of the kernel
+//! that a machine calls), then a machine. `atomic` switches the atomics for `loom`.
 //!
 //! **Layers.** Nothing here uses another part of the kernel. The files above are below both
 //! machines, and no machine uses this file: each imports from the file that defines a name.

@@ -17,7 +17,7 @@ use super::transfer::{deliver, store, whole};
 use super::tty::{self, Tty};
 use crate::errno::{Errno, SysResult};
 use crate::memory::fallible;
-use crate::memory::{FRAME_SIZE, Object, PageError, Sink, Source, UserBuf};
+use crate::memory::{self, FRAME_SIZE, Object, PageError, Sink, Source, UserBuf};
 use crate::wait::{Caller, Wait};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -591,6 +591,7 @@ pub async fn truncate(node: &Node, length: u64) -> Result<(), Errno> {
         NodeKind::Regular(file) => {
             let _writing = file.writing.lock().await;
             file.object.truncate(length);
+            memory::unmap_beyond_end(&file.object).await;
             node.touch();
             Ok(())
         }

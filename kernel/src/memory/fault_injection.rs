@@ -3,14 +3,67 @@
 //! Each allocation that a program can cause calls [`check`] first. Two counters decide: one
 //! for the whole machine, and one of each CPU. As long as neither was ever set, a check is
 //! one load and a branch.
+//!
+//! Allocations from the kernel's heap count only after [`reach_heap`] (parameter `fail_heap`): an
+//! allocation that cannot fail gracefully then ends the kernel, which is how such are found.
 
 use crate::arch::{self, MAX_CPUS, PerMachine};
 use crate::memory::stats::counters::{Counter, count};
+use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// This allocation was chosen to fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::memory) struct Injected;
+
+/// Whether allocations from the kernel's heap count and fail too. Set once, by the command line.
+static REACHES_HEAP: AtomicBool = AtomicBool::new(false);
+
+/// From now on allocations from the kernel's heap are checked too.
+pub fn reach_heap() {
+    REACHES_HEAP.store(true, Ordering::Relaxed);
+}
+
+/// As [`check`], for an allocation from the kernel's heap: fails only after [`reach_heap`].
+#[inline]
+#[cfg(target_os = "none")]
+pub(in crate::memory) fn check_heap() -> Result<(), Injected> {
+    if !REACHES_HEAP.load(Ordering::Relaxed) || is_shielded() {
+        return Ok(());
+    }
+    check()
+}
+
+#[cfg(target_os = "none")]
+fn is_shielded() -> bool {
+    INJECTION.get().shielded[arch::cpu().0].load(Ordering::Relaxed)
+}
+
+/// While it is held on this CPU, no allocation from the heap fails on purpose: the second step of an
+/// allocation whose first step has found that there is memory. It is not held across a wait.
+pub(in crate::memory) struct Shield(PhantomData<*const ()>);
+
+impl Shield {
+    pub(in crate::memory) fn new() -> Shield {
+        set_shielded(true);
+        Shield(PhantomData)
+    }
+}
+
+impl Drop for Shield {
+    fn drop(&mut self) {
+        set_shielded(false);
+    }
+}
+
+fn set_shielded(value: bool) {
+    // Relaxed: only the CPU itself reads it.
+    if REACHES_HEAP.load(Ordering::Relaxed)
+        && let Some(injection) = INJECTION.try_get()
+    {
+        injection.shielded[arch::cpu().0].store(value, Ordering::Relaxed);
+    }
+}
 
 struct Injection {
     /// Set with the first counter, and never cleared.
@@ -21,6 +74,8 @@ struct Injection {
     period: AtomicUsize,
     /// As `fail_in`, for the allocations of each CPU.
     fail_here: [AtomicUsize; MAX_CPUS],
+    /// Whether a [`Shield`] is held on each CPU.
+    shielded: [AtomicBool; MAX_CPUS],
 }
 
 static INJECTION: PerMachine<Injection> = PerMachine::new();
@@ -31,6 +86,7 @@ pub(in crate::memory) fn init() {
         fail_in: AtomicUsize::new(0),
         period: AtomicUsize::new(0),
         fail_here: [const { AtomicUsize::new(0) }; MAX_CPUS],
+        shielded: [const { AtomicBool::new(false) }; MAX_CPUS],
     });
 }
 

@@ -50,7 +50,9 @@ mod tests;
 pub use crate::arch::level::{Level, USER_END, USER_ENTRIES, page_of};
 pub use crate::arch::{FRAME_SIZE, Frame};
 pub use audit::{Audit, audit};
-pub use fault_injection::{ALL_FAIL, fail_allocation, fail_allocation_here, fail_allocations};
+pub use fault_injection::{
+    ALL_FAIL, fail_allocation, fail_allocation_here, fail_allocations, reach_heap,
+};
 pub use frame::kernel_page::KernelPage;
 pub use frame::zeroed_pool::run as run_zeroed_pool;
 pub use frame::{
@@ -71,6 +73,7 @@ pub use space::map::MapRequest;
 pub use space::placement::Placement;
 pub use space::populate::Populate;
 pub use space::remap::{Remap, Target};
+pub use space::unmap_file::{set_next_space, unmap_beyond_end};
 pub use space::usage::Footprint;
 pub use statistics::statistics;
 pub use stats::counters::{Counter, count, total};
@@ -78,6 +81,7 @@ pub use tlb::shootdown::serve;
 pub use user::error::AccessError;
 pub use user::futex_word::check_futex_word;
 pub use user::user_buf::UserBuf;
+pub use vma::dead_maps::run as run_dead_maps;
 pub use vma::limits::Limits;
 pub use vma::map::VmaMap;
 pub use vma::vm_area::{Backing, Protection, Vma, VmaFlags};
@@ -112,5 +116,6 @@ pub fn init(boot: &BootInfo, aside: usize) -> PhysRange {
     tlb::asid::init(if without { 0 } else { arch::pcids() });
     reclaim::reclaimer::init();
     tlb::shootdown::init();
+    vma::dead_maps::init();
     aside
 }

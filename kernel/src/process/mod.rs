@@ -15,8 +15,10 @@ mod credentials;
 mod elf;
 mod exception;
 mod exec;
+mod exec_error;
 mod executable;
 mod exit;
+mod exit_status;
 mod fail_nth;
 mod fork;
 pub mod futex;
@@ -26,6 +28,7 @@ mod job_control;
 mod limits;
 mod oom;
 pub mod overcommit;
+mod pid;
 mod procfs;
 mod registers;
 mod run;
@@ -44,7 +47,7 @@ pub use exit::{ChildKind, ChildReport, End, ExitStatus, Selector, WaitOptions, w
 pub use fail_nth::allow_failing;
 pub use fork::{ForkError, ForkRequest, add_thread, fork};
 pub use ids::{Pid, any, count as process_count, find, find_thread};
-pub use init::{end_all, start_init};
+pub use init::{NOT_STARTED, end_all, start_init};
 pub use job_control::{TerminalUse, check_foreground};
 pub use limits::Limit;
 pub use procfs::attach as attach_procfs;
@@ -62,5 +65,9 @@ pub use usage::Usage;
 /// Makes what all processes share. Called once, when there is a heap.
 pub fn init() {
     futex::init();
+    crate::memory::set_next_space(|after| {
+        let process = ids::next(Pid(after))?;
+        Some((process.pid.0, process.space()))
+    });
     usage::init();
 }

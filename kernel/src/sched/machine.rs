@@ -72,7 +72,7 @@ pub fn init(hooks: Hooks) {
         })
     };
     let cpus = (0..arch::cpu_count()).map(cpu).collect();
-    EXECUTOR.init(Executor::new(Machine { cpus, hooks }, arch::cpu_count()));
+    EXECUTOR.init(Executor::fair(Machine { cpus, hooks }, arch::cpu_count()));
 }
 
 /// The executor.
@@ -188,6 +188,21 @@ unsafe impl Platform for Machine {
     fn wake_cpu(&self, cpu: usize) {
         trace::event(Kind::ReschedIpi, [cpu as u64]);
         ipi::wake_cpu(CpuId(cpu));
+    }
+
+    fn preempt(&self, cpu: usize) {
+        if cpu == arch::cpu().0 {
+            // The thread that is polled here goes on in the kernel, and gives way as soon as it
+            // enters user mode.
+            let timer = &self.here().timer;
+            let now = arch::clock();
+            timer.slice_end.store(now, Ordering::Relaxed);
+            timer.arm_by(now);
+        } else {
+            // Ends user mode there: `may_go_on` finds that another task is ready.
+            trace::event(Kind::ReschedIpi, [cpu as u64]);
+            ipi::wake_cpu(CpuId(cpu));
+        }
     }
 
     fn idle(&self) {

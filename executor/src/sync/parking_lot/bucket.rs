@@ -1,4 +1,4 @@
-//! A bucket of the parking lot: the list of those whose keys fall into it.
+//! A bucket of the parking lot: the list of the waiters whose keys fall into it.
 //!
 //! All that is inside a node is guarded by the lock around the bucket in which it is.
 
@@ -23,8 +23,8 @@ pub(super) enum Phase {
 pub(super) struct Node<K> {
     links: Links<Node<K>>,
     /// The bucket in which it is, or was when it was chosen. Written with that bucket locked,
-    /// and with the one in which it was before. Relaxed: who reads it without a lock reads
-    /// it again with the lock, which orders it.
+    /// and with the one in which it was before. Relaxed: a load without the lock is
+    /// repeated with the lock, which orders it.
     bucket: AtomicUsize,
     inside: UnsafeCell<Inside<K>>,
     _pinned: PhantomPinned,
@@ -97,7 +97,7 @@ impl<K> Bucket<K> {
         }
     }
 
-    /// The order of who comes next: those who are here now are before it.
+    /// The order of the next waiter: those that are in the list now are before it.
     pub(super) fn horizon(&self) -> u64 {
         self.next
     }
@@ -179,7 +179,7 @@ impl<K: Key> Bucket<K> {
         self.list.front()
     }
 
-    /// The next, from the cursor on, who waits for the key with a tag in `tags` and came
+    /// The next waiter, from the cursor on, that waits for the key with a tag in `tags` and came
     /// before the horizon. The cursor goes behind it, so that it may be taken out.
     pub(super) fn find(
         &mut self,
@@ -189,8 +189,8 @@ impl<K: Key> Bucket<K> {
         horizon: u64,
     ) -> Option<NonNull<Node<K>>> {
         while let Some(node) = *cursor {
-            // SAFETY: it is in this list: the lock has been held since the search began, and who
-            // was taken out meanwhile was before the cursor.
+            // SAFETY: it is in this list: the lock has been held since the search began, and nodes
+            // that were taken out since then were before the cursor.
             let (is_late, matches) = unsafe {
                 self.inside(node, |inside| {
                     let matches = inside.tags & tags != 0 && inside.key == *key;

@@ -7,7 +7,7 @@
 //! # Protocol
 //!
 //! Keys are spread over buckets. A bucket's lock guards its list and what is inside of the nodes in
-//! it. A node may be moved to another bucket while it waits; so who looks for it reads in the node
+//! it. A node may be moved to another bucket while it waits; so a task that looks for it reads in the node
 //! where it is, locks that bucket, and reads again. The number of the bucket is written with the
 //! locks of both held, the one that it leaves and the one that it comes to. Two buckets are locked
 //! in the order of their numbers.
@@ -16,7 +16,7 @@
 //! with unparking: what they look at is seen in one order by both. Neither waits, nor calls into
 //! the lot.
 //!
-//! Whoever takes a node out of its list leaves in it that it was chosen, and wakes its task after
+//! A task that takes a node out of its list marks the node as chosen, and wakes its task after
 //! the lock. No node that was chosen is forgotten: if its future is dropped before it has looked,
 //! the choice passes to the next that waits for the same.
 
@@ -123,7 +123,7 @@ impl<K: Key> ParkingLot<K> {
         Park::new(self, key, tags, check)
     }
 
-    /// Wakes up to `n` of those who wait for the key with a tag in `tags`, those first who
+    /// Wakes up to `n` waiters of the key with a tag in `tags`, those first that
     /// have waited longest, and says how many.
     pub fn unpark(&self, key: &K, n: usize, tags: Tags) -> usize {
         let horizon = self.bucket(self.index(key)).with(|bucket| bucket.horizon());
@@ -150,7 +150,7 @@ impl<K: Key> ParkingLot<K> {
             .sum())
     }
 
-    /// Wakes up to `wake` of those who wait for `from`, and makes up to `requeue` further
+    /// Wakes up to `wake` waiters of `from`, and makes up to `requeue` further
     /// ones wait for `to` instead, unless `check`, which is called first with both buckets
     /// locked, has something against it.
     pub fn requeue<E>(
@@ -202,7 +202,7 @@ impl<K: Key> ParkingLot<K> {
         }
     }
 
-    /// Wakes up to `n` of those who came before the horizon.
+    /// Wakes up to `n` waiters that came before the horizon.
     fn unpark_before(&self, horizon: u64, key: &K, n: usize, tags: Tags) -> usize {
         let bucket = self.bucket(self.index(key));
         let mut woken = 0;

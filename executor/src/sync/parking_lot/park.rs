@@ -1,4 +1,4 @@
-//! The future of who parks.
+//! The future of a task that parks.
 
 use super::bucket::{Node, Phase};
 use super::{Key, ParkingLot, Tags};
@@ -32,10 +32,10 @@ impl<'a, K: Key, F> Park<'a, K, F> {
     }
 
     /// Gives the waiting up, and says whether an unparking has chosen this waiter before:
-    /// then the caller is the one who was woken, as if the future had become ready.
+    /// then the caller has been woken, as if the future had become ready.
     ///
-    /// A future that is dropped without that passes such a choice on to the next who waits
-    /// for the same key.
+    /// A future that is dropped without that passes such a choice on to the next waiter
+    /// of the same key.
     pub fn leave(self: Pin<&mut Self>) -> bool {
         // SAFETY: the node is not moved.
         let this = unsafe { self.get_unchecked_mut() };
@@ -82,7 +82,7 @@ impl<E, K: Key, F: FnOnce() -> Result<(), E>> Park<'_, K, F> {
             return Ok(());
         };
         let node = NonNull::from(&self.node);
-        // Nobody else knows the node yet, so that it is where it was made for.
+        // No other task knows the node yet, so it is where it was made for.
         self.lot.bucket(self.node.bucket()).with(|bucket| {
             check()?;
             // SAFETY: the node waits, is pinned with the future, in no list, and taken out when
@@ -137,7 +137,7 @@ impl<E, K: Key, F: FnOnce() -> Result<(), E>> Future for Park<'_, K, F> {
         let this = unsafe { self.get_unchecked_mut() };
         if this.enrolled {
             if this.was_chosen(context) {
-                // Nobody else reaches the node any more.
+                // No other task reaches the node any more.
                 this.enrolled = false;
                 return Poll::Ready(Ok(()));
             }
@@ -153,7 +153,7 @@ impl<E, K: Key, F: FnOnce() -> Result<(), E>> Future for Park<'_, K, F> {
 impl<K: Key, F> Drop for Park<'_, K, F> {
     fn drop(&mut self) {
         if let Some(Phase::Chosen(tags)) = self.take_out() {
-            // Nobody else reaches the node any more, so that its last bucket's lock is for this
+            // No other task reaches the node any more, so its last bucket's lock is for this
             // look only.
             let node = NonNull::from(&self.node);
             let bucket = self.lot.bucket(self.node.bucket());

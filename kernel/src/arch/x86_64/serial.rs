@@ -1,4 +1,5 @@
-//! The two serial ports: COM1 is the console, COM2 the kernel's log.
+//! The two serial ports: COM1 is the console, COM2 the kernel's log. On a machine with one port
+//! (QEMU's `microvm`) the log goes to the console.
 //!
 //! Sending waits for the device, byte by byte, but not for ever. Receiving is
 //! done by the boot CPU's interrupt handler, and touches other registers than
@@ -7,7 +8,7 @@
 use super::stop::STOPPING;
 use crate::arch::interface::Wanted;
 use core::hint::spin_loop;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 use spin::{Mutex, Once};
 use uart_16550::backend::PioBackend;
 use uart_16550::spec::registers::IER;
@@ -22,6 +23,8 @@ const PATIENCE: u32 = 1_000_000;
 
 static CONSOLE: Mutex<Port> = Mutex::new(port(COM1));
 static LOG: Mutex<Port> = Mutex::new(port(COM2));
+/// There is no COM2. Relaxed: it is set before the other CPUs run.
+static ONE_PORT: AtomicBool = AtomicBool::new(false);
 /// The receiving side of COM1.
 static RECEIVER: Mutex<Receiver> = Mutex::new(Receiver {
     port: port(COM1),
@@ -52,10 +55,10 @@ pub fn init() {
         baud_rate: BaudRate::Baud115200,
         ..Config::DEFAULT
     };
-    for port in [&CONSOLE, &LOG] {
-        // A missing port is no reason to stop: writes to it go nowhere.
-        let _ = port.lock().init(config.clone());
-    }
+    // A missing port is no reason to stop: writes to it go nowhere.
+    let _ = CONSOLE.lock().init(config.clone());
+    let one_port = LOG.lock().init(config).is_err();
+    ONE_PORT.store(one_port, Ordering::Relaxed);
 }
 
 /// Sends to the console; drops what the device does not take.
@@ -65,7 +68,11 @@ pub fn console_write(bytes: &[u8]) {
 
 /// Sends to the log port, as [`console_write`].
 pub fn log_write(bytes: &[u8]) {
-    write(&LOG, COM2, bytes);
+    if ONE_PORT.load(Ordering::Relaxed) {
+        write(&CONSOLE, COM1, bytes);
+    } else {
+        write(&LOG, COM2, bytes);
+    }
 }
 
 fn write(lock: &Mutex<Port>, base: u16, bytes: &[u8]) {

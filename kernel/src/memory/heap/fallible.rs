@@ -9,6 +9,7 @@
 //! What frees memory (`close`, `unlink`) uses the `_from_reserve` variants, which skip the first
 //! step: they may use the frames that are kept back for that.
 
+use crate::memory::fault_injection::Shield;
 use crate::memory::frame::{OutOfMemory, ensure_free_bytes};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -23,8 +24,9 @@ fn check(bytes: usize) -> Result<(), OutOfMemory> {
     ensure_free_bytes(bytes)
 }
 
-/// Whether the heap has a block of this size.
-fn has_block(size: usize, align: usize) -> Result<(), OutOfMemory> {
+/// Whether the heap has a block of this size. The allocation that follows is not made to fail while
+/// the shield is held.
+fn has_block(size: usize, align: usize) -> Result<Shield, OutOfMemory> {
     let layout = Layout::from_size_align(size.max(1), align).map_err(|_| OutOfMemory)?;
     // SAFETY: the size is not zero.
     let block = unsafe { alloc::alloc::alloc(layout) };
@@ -33,7 +35,7 @@ fn has_block(size: usize, align: usize) -> Result<(), OutOfMemory> {
     }
     // SAFETY: allocated just now with this layout.
     unsafe { alloc::alloc::dealloc(block, layout) };
-    Ok(())
+    Ok(Shield::new())
 }
 
 /// As `Arc::new`.
@@ -45,14 +47,19 @@ pub fn arc<T>(value: T) -> Result<Arc<T>, OutOfMemory> {
 /// As [`arc`], for a call that gives memory back.
 pub fn arc_from_reserve<T>(value: T) -> Result<Arc<T>, OutOfMemory> {
     let align = align_of::<T>().max(align_of::<usize>());
-    has_block((COUNTS + size_of::<T>()).next_multiple_of(align), align)?;
+    let _shield = has_block((COUNTS + size_of::<T>()).next_multiple_of(align), align)?;
     Ok(Arc::new(value))
 }
 
 /// As `Box::new`.
 pub fn boxed<T>(value: T) -> Result<Box<T>, OutOfMemory> {
     check(size_of::<T>())?;
-    has_block(size_of::<T>(), align_of::<T>())?;
+    boxed_from_reserve(value)
+}
+
+/// As [`boxed`], for a call that gives memory back.
+pub fn boxed_from_reserve<T>(value: T) -> Result<Box<T>, OutOfMemory> {
+    let _shield = has_block(size_of::<T>(), align_of::<T>())?;
     Ok(Box::new(value))
 }
 
@@ -60,7 +67,7 @@ pub fn boxed<T>(value: T) -> Result<Box<T>, OutOfMemory> {
 pub fn bytes(bytes: &[u8]) -> Result<Arc<[u8]>, OutOfMemory> {
     check(bytes.len() + COUNTS)?;
     let align = align_of::<usize>();
-    has_block((COUNTS + bytes.len()).next_multiple_of(align), align)?;
+    let _shield = has_block((COUNTS + bytes.len()).next_multiple_of(align), align)?;
     Ok(Arc::from(bytes))
 }
 

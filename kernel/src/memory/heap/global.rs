@@ -11,9 +11,10 @@ use super::slab_cache::SlabCache;
 use super::slabs::{Pages, Slabs};
 use crate::arch::paging::Bits;
 use crate::arch::{self, FRAME_SIZE, HEAP as HEAP_START, PerMachine};
+use crate::memory::fault_injection;
 use crate::memory::frame::{self, OutOfMemory};
 use core::alloc::{GlobalAlloc, Layout};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use talc::base::Talc;
 use talc::base::binning::{Binning, DefaultBinning};
 use talc::source::Source;
@@ -60,6 +61,9 @@ unsafe impl Pages for Frames {
 // SAFETY: all three are those of `SlabCache`, whose contracts are the same.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if fault_injection::check_heap().is_err() {
+            return ptr::null_mut();
+        }
         // SAFETY: passed on.
         unsafe { self.0.allocate(arch::cpu().0, layout) }
     }
@@ -70,6 +74,9 @@ unsafe impl GlobalAlloc for Heap {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if size > layout.size() && fault_injection::check_heap().is_err() {
+            return ptr::null_mut();
+        }
         // SAFETY: passed on.
         unsafe { self.0.resize(arch::cpu().0, pointer, layout, size) }
     }

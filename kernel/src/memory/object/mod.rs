@@ -18,7 +18,7 @@ use crate::memory::heap::fallible;
 use crate::memory::object::transfer::{Sink, Source};
 use alloc::sync::Arc;
 use core::ops::Range;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use pages::Pages;
 use spin::Mutex;
 
@@ -30,6 +30,8 @@ use spin::Mutex;
 pub struct Object {
     pages: Mutex<Pages>,
     length: AtomicU64,
+    /// Whether it was ever mapped. Never cleared.
+    mapped: AtomicBool,
     /// What its pages are counted against.
     quota: Option<Arc<Quota>>,
 }
@@ -82,8 +84,24 @@ impl Object {
         fallible::arc(Object {
             pages: Mutex::new(Pages::new()),
             length: AtomicU64::new(length),
+            mapped: AtomicBool::new(false),
             quota,
         })
+    }
+
+    /// Notes that an address space is about to map it.
+    pub(in crate::memory) fn note_mapping(&self) {
+        // Relaxed: a fault takes the lock of the pages to look at the length, and so does a truncate
+        // to store it. If the fault comes first, this store happens before the truncate's load of
+        // the flag; else the fault finds the page beyond the end.
+        if !self.mapped.load(Ordering::Relaxed) {
+            self.mapped.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was ever mapped.
+    pub(in crate::memory) fn was_mapped(&self) -> bool {
+        self.mapped.load(Ordering::Relaxed)
     }
 
     /// Bytes.

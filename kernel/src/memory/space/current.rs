@@ -99,9 +99,11 @@ pub fn is_current(space: &AddressSpace) -> bool {
     space.active_cpus.cpus().contains(arch::cpu())
 }
 
-/// The kernel touches user memory only where this CPU is asked for every change of it.
+/// Panics unless this CPU is active in the address space. The kernel touches user memory only then:
+/// a frame that leaves the tables meanwhile is not dropped before this CPU acknowledges (rule M2).
+#[inline]
 pub(in crate::memory) fn assert_active(space: &AddressSpace) {
-    debug_assert!(
+    assert!(
         is_current(space),
         "user memory of an address space that is not active here"
     );

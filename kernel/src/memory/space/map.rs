@@ -89,6 +89,9 @@ impl AddressSpace {
         }
         let mut nodes = mappings.vmas.reserve_insert(start, end)?;
         self.clear(&mut mappings, start, end, Vmas::Remove).await?;
+        if let Backing::Private(object, _) | Backing::Shared(object, _) = &area.backing {
+            object.note_mapping();
+        }
         mappings.vmas.insert(area, &mut nodes);
         drop(mappings);
         if populated {

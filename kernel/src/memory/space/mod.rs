@@ -30,6 +30,7 @@
 //! | `clear`, `change_vmas`, `placement`, `map`, `protect`, `brk`, `advise` | the calls that change what is mapped | M5, M10 |
 //! | `move_tables`, `remap` | mremap | M2, M5, M10 |
 //! | `populate` | pages before they are used: populate, mlock, mincore | |
+//! | `unmap_file` | truncate: pages beyond the end of a file go out of every map | M5 |
 //! | `barrier` | a memory barrier on the CPUs that run the program | M6 |
 //! | `usage` | what `/proc` tells | |
 //!
@@ -59,4 +60,5 @@ pub(in crate::memory) mod populate;
 pub(in crate::memory) mod protect;
 pub(in crate::memory) mod remap;
 pub(in crate::memory) mod stack_growth;
+pub(in crate::memory) mod unmap_file;
 pub mod usage;

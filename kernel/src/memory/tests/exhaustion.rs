@@ -58,6 +58,35 @@ fn m10_whole_areas_go_from_a_shared_map_when_memory_is_out() {
 }
 
 #[test]
+fn a_large_map_ends_in_slices() {
+    let _machine = sim::Machine::start(1, 2048);
+    let parent = space(1);
+    let object = Object::with_len(1 << 40).unwrap();
+    let held = Arc::strong_count(&object);
+    for n in 0..3_000 {
+        let backing = Backing::Shared(object.clone(), 0);
+        let place = Placement::Fixed(MANY + 2 * n * PAGE);
+        now(parent.map(place, PAGE, Protection::READ, backing)).unwrap();
+    }
+    let child = now(parent.fork()).unwrap();
+    leave();
+    drop(parent);
+    reclaim_here();
+    // All is shared, so nothing is left to drop but a few nodes.
+    assert!(vma::dead_maps::drop_slice() && vma::dead_maps::is_quiescent());
+    drop(child);
+    reclaim_here();
+    let mut slices = 0;
+    while vma::dead_maps::drop_slice() {
+        slices += 1;
+        assert!(Arc::strong_count(&object) > held || is_quiescent());
+    }
+    assert!(slices >= 5, "{slices} slices");
+    assert_eq!(Arc::strong_count(&object), held);
+    assert_clean(&[], &[object]);
+}
+
+#[test]
 fn m10_a_small_process_takes_its_areas_away_after_a_fork() {
     let _machine = sim::Machine::start(1, 1024);
     let parent = space(1);

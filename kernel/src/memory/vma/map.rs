@@ -6,6 +6,7 @@
 
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::USER_END;
+use crate::memory::vma::dead_maps;
 use crate::memory::vma::reservation::Nodes;
 pub use crate::memory::vma::totals::Totals;
 use crate::memory::vma::tree::{Span, Tree};
@@ -180,11 +181,10 @@ pub fn checked_end(start: usize, length: usize) -> Option<usize> {
 }
 
 impl Drop for VmaMap {
-    /// A large tree is not dropped by recursion.
+    /// A large tree is dropped a slice at a time.
     fn drop(&mut self) {
         if self.areas.height() > 2 {
-            let mut rest = self.areas.tear_down();
-            while rest.step(usize::MAX) {}
+            dead_maps::put(self.areas.tear_down());
         }
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! In reading order: `vm_area` (one area), `tree` (a persistent search tree), `map` (all areas of an
 //! address space), `reservation` (memory for a change, taken before it), `change`, `totals` and
-//! `limits` (how much may be mapped).
+//! `limits` (how much may be mapped), `dead_maps` (the end of large ones).
 
 mod change;
+pub(in crate::memory) mod dead_maps;
 pub(in crate::memory) mod limits;
 pub(in crate::memory) mod map;
 pub(in crate::memory) mod reservation;

@@ -7,6 +7,7 @@
 
 use crate::memory::fault_injection;
 use crate::memory::frame::{self, OutOfMemory};
+use crate::memory::vma::dead_maps;
 use crate::memory::vma::map::{NODE, VmaMap};
 use crate::memory::vma::tree::{NoNode, Spares};
 use crate::memory::vma::vm_area::Vma;
@@ -206,7 +207,9 @@ impl VmaMap {
     /// change, so that goes with what it has kept for that.
     fn take_node(&mut self, nodes: &mut Nodes) -> bool {
         let small = self.areas.height() < 2;
-        (small && nodes.take_from(&mut self.spare)) || allocate(nodes).is_ok()
+        (small && nodes.take_from(&mut self.spare))
+            || allocate(nodes).is_ok()
+            || (dead_maps::drop_slice() && allocate(nodes).is_ok())
     }
 }
 

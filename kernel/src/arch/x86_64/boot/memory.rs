@@ -80,6 +80,13 @@ impl Memory {
                 end: module.paddr + module.size,
             };
         }
+        // It is memory, also where the map says that the firmware keeps something: QEMU's `microvm`
+        // puts it over a reserved page. So it gets its place in the direct map.
+        const PAGE: u64 = FRAME_SIZE as u64;
+        self.ram.add(PhysRange {
+            start: self.initramfs.start / PAGE * PAGE,
+            end: self.initramfs.end.next_multiple_of(PAGE),
+        });
         // The first MiB holds the firmware's data and the trampoline of `smp`.
         self.free.remove(PhysRange { start: 0, end: MIB });
         let image = image();

@@ -14,7 +14,7 @@ use super::topology::Topology;
 use super::{apic, bring_up, features, pages, paging, percpu, rtc, serial, smp, time};
 use crate::arch::frame::{FRAME_SIZE, Frame};
 use crate::arch::interface::{BootInfo, PhysRange};
-use crate::arch::upward::kernel_start;
+use crate::arch::upward::{kernel_log, kernel_start};
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Once;
@@ -32,6 +32,7 @@ pub unsafe extern "C" fn enter(start_info: u32) -> ! {
     // SAFETY: this is the boot CPU's first call.
     unsafe { bring_up::descriptors(0) };
     serial::init();
+    kernel_log();
     features::detect();
     bring_up::features();
     pages::init();

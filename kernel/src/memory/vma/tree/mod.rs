@@ -33,6 +33,7 @@ mod tests;
 pub(super) use node::NoNode;
 use node::NodeRef;
 pub(super) use spare::Spares;
+pub(super) use teardown::Teardown;
 
 /// Something that covers the addresses from its start up to its end.
 pub(super) trait Span: Clone {
