@@ -15,6 +15,4 @@ pub use cases::Case;
 pub use child::{Channel, in_child};
 pub use failure::{Explain, Failure, Verdict};
 pub use mapping::Mapping;
-// For one user that keeps the old name for now.
-pub use mapping::Mapping as Area;
 pub use watch::watch;

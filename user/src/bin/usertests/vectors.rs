@@ -6,7 +6,7 @@ use core::arch::x86_64::__cpuid;
 use user::random::mix;
 use user::sys::memory::PAGE;
 use user::testing::child::{Channel, finish, start};
-use user::testing::{Area, Case, Failure, Verdict};
+use user::testing::{Case, Failure, Mapping, Verdict};
 use user::{cases, ensure};
 
 pub const CASES: &[Case] = cases![
@@ -86,7 +86,7 @@ fn has_avx() -> bool {
 
 /// Writes one word of each page, which leaves it as it is, between loading all vector registers
 /// and storing them; returns what was stored.
-fn write_all(area: &Area, given: &Registers) -> Registers {
+fn write_all(area: &Mapping, given: &Registers) -> Registers {
     // What is not loaded counts as kept.
     let mut found = *given;
     macro_rules! write_all {
@@ -130,7 +130,7 @@ fn write_all(area: &Area, given: &Registers) -> Registers {
     found
 }
 
-fn keeps(area: &Area, number: u64) -> Verdict {
+fn keeps(area: &Mapping, number: u64) -> Verdict {
     let given = Registers::pattern(number);
     let found = write_all(area, &given);
     for (register, (given, found)) in given.0.iter().zip(&found.0).enumerate() {
@@ -143,8 +143,8 @@ fn keeps(area: &Area, number: u64) -> Verdict {
 }
 
 /// Pages with a pattern that a child shares as long as `body` runs, which gets them.
-fn with_shared(body: impl FnOnce(&Area) -> Verdict) -> Verdict {
-    let area = Area::private(PAGES)?;
+fn with_shared(body: impl FnOnce(&Mapping) -> Verdict) -> Verdict {
+    let area = Mapping::private(PAGES)?;
     area.fill_all(1);
     let over = Channel::new()?;
     let child = start(|| {
@@ -166,10 +166,10 @@ fn over_copies() -> Verdict {
 
 /// In frames that were full of something else.
 fn over_fresh_pages() -> Verdict {
-    let used = Area::private(PAGES)?;
+    let used = Mapping::private(PAGES)?;
     used.fill_all(3);
     drop(used);
-    let fresh = Area::private(PAGES)?;
+    let fresh = Mapping::private(PAGES)?;
     keeps(&fresh, 4)?;
     (0..PAGES).try_for_each(|page| fresh.check_zero(page))
 }
@@ -181,7 +181,7 @@ fn of_several_programs() -> Verdict {
             (0..4).try_for_each(|round| {
                 let number = 8 * number + round;
                 with_shared(|area| keeps(area, number))?;
-                keeps(&Area::private(PAGES)?, number)
+                keeps(&Mapping::private(PAGES)?, number)
             })
         })
     };
