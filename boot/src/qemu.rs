@@ -115,7 +115,8 @@ impl Qemu {
         command
             .arg("-chardev")
             .arg(with_path("file,id=log,path=", boot.kernel_log));
-        command.args(["-serial", "chardev:log"]);
+        // A device and not another `-serial`, of which some machines (`microvm`) take one only.
+        command.args(["-device", "isa-serial,index=1,chardev=log"]);
         if !gives(boot.options, &["-d", "-D"]) {
             command.args(["-d", "cpu_reset", "-D"]).arg(boot.reset_log);
         }

@@ -22,6 +22,9 @@ pub(crate) mod atomic {
     pub(crate) use loom::sync::atomic::{Ordering, fence};
 }
 
+/// How many spin locks are held here.
+pub(crate) mod held;
+
 /// A cell that is only ever reached through closures, so that `loom` can see
 /// each access begin and end.
 #[cfg(not(loom))]
@@ -66,7 +69,8 @@ pub(crate) fn spin_hint() {
 }
 
 /// A spin lock that is held for a few instructions and never across an
-/// `.await` (rule E1): it is only reachable through a closure.
+/// `.await` (rule E1): it is only reachable through a closure. The host's debug build counts
+/// those that are held (see [`held`]).
 ///
 /// It does not mask interrupts. The platform promises that no interrupt
 /// handler calls into this crate while the code that it interrupted is inside
@@ -114,17 +118,21 @@ impl<T> Lock<T> {
             Ok(guard) => guard,
             Err(poisoned) => poisoned.into_inner(),
         };
+        let _held = held::Held::new();
         f(&mut guard)
     }
 
-    /// Runs `f` with the lock held, unless somebody else holds it.
+    /// Runs `f` with the lock held, unless another CPU holds it.
     #[inline]
     pub(crate) fn try_with<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
         #[cfg(not(loom))]
         let guard = self.inner.try_lock();
         #[cfg(loom)]
         let guard = self.inner.try_lock().ok();
-        guard.map(|mut guard| f(&mut guard))
+        guard.map(|mut guard| {
+            let _held = held::Held::new();
+            f(&mut guard)
+        })
     }
 }
 

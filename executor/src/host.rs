@@ -23,6 +23,12 @@ std::thread_local! {
     static SELF: Cell<(u64, usize)> = const { Cell::new((0, usize::MAX)) };
 }
 
+/// Panics if this thread holds a spin lock of this crate (rule E1), in a debug build: to be
+/// called by a test's global allocator, for instance. `what` is being done.
+pub fn assert_no_lock_held(what: &str) {
+    crate::facade::held::assert_none(what);
+}
+
 /// A [`Platform`] whose CPUs are threads.
 #[derive(Debug)]
 pub struct Host {

@@ -3,22 +3,23 @@
 //!
 //! # Principles
 //!
-//! - The machine comes in through one trait, [`Platform`]: which CPU is this,
-//!   what time is it, arm a timer, wake a CPU, halt.
+//! - The machine comes in through one trait, [`Platform`]: which CPU this is,
+//!   what time it is, how to arm a timer, to wake a CPU by an IPI, and to halt.
 //! - A task is one allocation, and neither a wake-up nor waiting allocates:
 //!   queues, timers and the waiters of a lock are links inside tasks and
 //!   futures. No queue is ever full, and no wake-up fails for want of memory.
-//!   (Only who joins a task by a waker that is not itself a task's takes a box.)
-//!   [`Task::try_spawn`] gives the future back when there is none for a task.
-//! - A task that waits is seven words and its future. Seven more make it
-//!   visible: name, number, polls, time, what it waits for. With the feature
+//!   (One exception: a waker that is not a task's takes a box to join a task.)
+//!   [`Task::try_spawn`] gives the future back when there is no memory for a task.
+//! - A task that waits is seven words and its future. Seven more words make it
+//!   visible, its statistics: name, number, polls, time, what it waits for. With the feature
 //!   `lean` an executor may do without them.
 //! - Per-CPU first: a task is woken on the CPU where it last ran, and stolen
-//!   when a neighbour is idle.
-//! - A CPU without work halts. A halted CPU gets one reschedule IPI, a busy one none, and
+//!   when another CPU is idle.
+//! - A CPU without work halts. A halted CPU gets one IPI, a busy one none, and
 //!   an idle one has no tick.
-//! - All that waits can be dropped while it waits: every primitive here is
-//!   cancellation-safe, and says what that means for it.
+//! - CPUs share turns ([`Executor::new`]) or time ([`Executor::fair`]).
+//! - Every wait can be dropped: every primitive here is
+//!   cancellation-safe, and its documentation says what that means for it.
 //!
 //! # Example
 //!
@@ -36,29 +37,33 @@
 //! ```
 //!
 //! A kernel implements [`Platform`], puts an [`Executor`] into a static, and
-//! has each CPU call [`Executor::run`].
+//! each of its CPUs calls [`Executor::run`].
 //!
 //! # Rules
 //!
 //! Comments cite them.
 //!
-//! - **E1** No lock guard lives across an `.await`; spin locks are held for a
-//!   few instructions, and no waker is called while one is held.
+//! - **E1** No lock guard lives across an `.await`. Spin locks are held for a
+//!   few instructions; while one is held nothing allocates, no waker is called and no IPI is
+//!   sent. The host's debug build checks that.
 //! - **E2** No wake-up is lost, no task is polled twice at once, and none after
 //!   it has finished.
 //! - **E3** A CPU without work halts; a wake-up for a halted CPU sends one
 //!   interrupt.
 //! - **E4** A task that keeps its CPU is visible: [`Executor::running_since`].
 //! - **E5** Work is per-CPU first; the fast paths share no cache line.
+//! - **E6** In an executor that shares time a task has its part by weight, however often it
+//!   yields, and a task that wakes preempts one that has had more.
 //!
 //! # How it is checked
 //!
 //! - `models`: `loom` runs the task cell, the queues, the parking of CPUs, the
 //!   timers and each primitive's hand-over through all interleavings; see
 //!   there for the command, and for the fault that makes each model fail.
-//! - `tests/machine.rs`: the executor on a machine that is a script, which
-//!   notes what is asked of it: wake-ups of CPUs, timers, halts.
-//! - `tests/stress.rs`: 1, 2, 4 and 8 host threads. `tests/channels.rs` and
+//! - `tests/machine.rs` and `tests/fairness.rs`: the executor on a machine that is a script,
+//!   which notes what is asked of it: IPIs, timers, halts, preemptions.
+//! - `tests/stress.rs`: 1, 2, 4 and 8 host threads. `tests/locks_held.rs`: rule E1, with an
+//!   allocator that checks it. `tests/channels.rs` and
 //!   `time/tests.rs`: any sequence of operations against plain reference
 //!   models.
 //! - `cargo +nightly miri test --package executor --test tasks --test machine --test stress`

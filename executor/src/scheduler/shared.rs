@@ -5,6 +5,7 @@ use super::parking::Parking;
 use super::task_list::TaskList;
 use super::worker::Worker;
 use crate::facade::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::facade::held;
 use crate::platform::Platform;
 use crate::task::{Header, Runnable, Schedule};
 use crate::time::Timers;
@@ -83,6 +84,7 @@ impl<P: Platform> Shared<P> {
             None => &self.foreign_ipis,
         }
         .fetch_add(1, Ordering::Relaxed);
+        held::assert_none("an IPI");
         self.platform.wake_cpu(cpu);
     }
 
@@ -97,6 +99,7 @@ impl<P: Platform> Shared<P> {
                 self.foreign_ipis.fetch_add(1, Ordering::Relaxed);
             }
         }
+        held::assert_none("an IPI");
         self.platform.preempt(cpu);
     }
 

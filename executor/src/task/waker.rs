@@ -2,6 +2,7 @@
 
 use super::header::Header;
 use super::state::{Wake, WakeOwned};
+use crate::facade::held;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::task::{RawWaker, RawWakerVTable, Waker};
@@ -47,6 +48,7 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 }
 
 unsafe fn wake(data: *const ()) {
+    held::assert_none("a wake-up");
     // SAFETY: the waker's reference is given up by the transition, or (when
     // the task is to be submitted) after it: the scheduler is reached through
     // the task, which must not be freed before `submit` returns.
@@ -64,6 +66,7 @@ unsafe fn wake(data: *const ()) {
 }
 
 unsafe fn wake_by_ref(data: *const ()) {
+    held::assert_none("a wake-up");
     // SAFETY: the waker is borrowed for this call and keeps the task alive.
     unsafe {
         let header = pointer(data);
