@@ -1,6 +1,6 @@
 //! Small properties of a process that prctl(2) and clone(2) set.
 
-use super::signal::Signal;
+use super::signal::number::Signal;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// The properties. Relaxed throughout: each stands for itself.

@@ -1,7 +1,7 @@
 //! The parts of an ELF file that say how to load it (System V ABI, gABI chapters 4 and 5;
 //! AMD64 psABI).
 
-use super::exec::ExecError;
+use super::exec_error::ExecError;
 use crate::memory::{FRAME_SIZE, Object, Protection, USER_END};
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -10,6 +10,7 @@
 
 use super::credentials::Credentials;
 use super::elf::{self, Image, Segment};
+pub use super::exec_error::ExecError;
 use super::executable::Executable;
 use super::exit::ExitStatus;
 use super::signal::Signal;
@@ -22,78 +23,12 @@ use crate::fs::node::Node;
 use crate::fs::walk::{Last, Start};
 use crate::memory::fallible;
 use crate::memory::{
-    self, AccessError, AddressSpace, Backing, FRAME_SIZE, FaultError, MapError, MapRequest, Object,
-    OutOfMemory, Placement, Protection, USER_END, VmaFlags,
+    self, AddressSpace, Backing, FRAME_SIZE, MapRequest, Object, Placement, Protection, USER_END,
+    VmaFlags,
 };
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use linux_raw_sys::general as linux;
-
-/// Why a program cannot be run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ExecError {
-    /// Not an ELF program for this machine, and no script.
-    NotAProgram,
-    /// Its segments lie where none can, or not as its pages do.
-    BadLayout,
-    /// Arguments and environment are too long.
-    TooBig,
-    /// Scripts call scripts too deeply.
-    TooManyInterpreters,
-    /// No memory.
-    OutOfMemory,
-    /// Something about a path or about the caller's memory.
-    Other(Errno),
-}
-
-impl From<ExecError> for Errno {
-    fn from(error: ExecError) -> Errno {
-        match error {
-            ExecError::NotAProgram => Errno::ENOEXEC,
-            ExecError::BadLayout => Errno::EINVAL,
-            ExecError::TooBig => Errno::E2BIG,
-            ExecError::TooManyInterpreters => Errno::ELOOP,
-            ExecError::OutOfMemory => Errno::ENOMEM,
-            ExecError::Other(errno) => errno,
-        }
-    }
-}
-
-impl From<Errno> for ExecError {
-    fn from(errno: Errno) -> ExecError {
-        ExecError::Other(errno)
-    }
-}
-
-impl From<AccessError> for ExecError {
-    fn from(error: AccessError) -> ExecError {
-        ExecError::Other(error.into())
-    }
-}
-
-impl From<OutOfMemory> for ExecError {
-    fn from(_: OutOfMemory) -> ExecError {
-        ExecError::OutOfMemory
-    }
-}
-
-impl From<FaultError> for ExecError {
-    fn from(error: FaultError) -> ExecError {
-        match error {
-            FaultError::OutOfMemory => ExecError::OutOfMemory,
-            _ => ExecError::BadLayout,
-        }
-    }
-}
-
-impl From<MapError> for ExecError {
-    fn from(error: MapError) -> ExecError {
-        match error {
-            MapError::OutOfMemory => ExecError::OutOfMemory,
-            _ => ExecError::BadLayout,
-        }
-    }
-}
 
 /// Where the stack begins. The page above stays unmapped, so that running over the top is a fault.
 const STACK_TOP: usize = USER_END - FRAME_SIZE;

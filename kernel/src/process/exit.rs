@@ -10,6 +10,7 @@
 //! A child that ends while its parent hands it over is announced twice, to the parent that it saw
 //! and to the new one. The wait that takes it out of a list of children removes it from the table.
 
+pub use super::exit_status::{End, ExitStatus};
 use super::ids::{self, Pid};
 use super::signal::{self, ChildEvent, SigInfo, Signal};
 use super::state::Process;
@@ -26,44 +27,6 @@ use executor::Label;
 use executor::sync::WaitQueue;
 use linux_raw_sys::general as linux;
 use spin::Mutex;
-
-/// How a process ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ExitStatus {
-    /// By `exit`, with the low byte of its argument.
-    Code(u8),
-    /// By a signal.
-    Signal(Signal),
-}
-
-impl ExitStatus {
-    /// The status as `wait4` reports it (wait(2)).
-    pub fn to_wait_status(self) -> u32 {
-        match self {
-            ExitStatus::Code(code) => u32::from(code) << 8,
-            ExitStatus::Signal(signal) => signal.number(),
-        }
-    }
-
-    /// The status as a shell reports it.
-    pub fn to_shell_status(self) -> u8 {
-        match self {
-            ExitStatus::Code(code) => code,
-            ExitStatus::Signal(signal) => 128 + signal.number() as u8,
-        }
-    }
-}
-
-/// How a thread ended, and what that means for the others.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
-    /// Alone: they go on (exit(2)).
-    Thread(ExitStatus),
-    /// With all others (exit_group(2), a signal).
-    Process(ExitStatus),
-    /// Because its exit was pending.
-    ExitPending,
-}
 
 /// A process's ties to others.
 pub(super) struct Family {

@@ -9,6 +9,7 @@
 //! it finds the child in the table. Under this lock only wait queues are locked, and nothing is
 //! dropped.
 
+pub use super::pid::Pid;
 use super::signal::InheritedSignals;
 use super::state::Process;
 use super::thread::Tcb;
@@ -17,24 +18,8 @@ use super::user::Charge;
 use alloc::collections::{BTreeMap, TryReserveError};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 use core::ops::Bound;
 use spin::Mutex;
-
-/// The number of a process or of a thread.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Pid(pub u32);
-
-impl Pid {
-    /// The first process, which gets the orphans.
-    pub const INIT: Pid = Pid(1);
-}
-
-impl fmt::Display for Pid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// Numbers go round at this one, as Linux's default pid_max.
 pub(super) const LIMIT: u32 = 32768;

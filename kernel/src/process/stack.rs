@@ -8,7 +8,7 @@
 //! make the call fail.
 
 use super::credentials::Credentials;
-use super::exec::ExecError;
+use super::exec_error::ExecError;
 use crate::arch;
 use crate::errno::Errno;
 use crate::memory::fallible;

@@ -312,6 +312,12 @@ impl Process {
         self.threads.len()
     }
 
+    /// Whether its leader waits for something; all threads, if that has left.
+    pub fn leader_is_waiting(&self) -> bool {
+        self.leader()
+            .map_or_else(|| self.is_waiting(), |leader| leader.is_waiting())
+    }
+
     /// Whether all its threads wait for something.
     pub fn is_waiting(&self) -> bool {
         self.threads.find(|thread| !thread.is_waiting()).is_none()

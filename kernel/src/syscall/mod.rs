@@ -238,7 +238,7 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_clock_nanosleep => time::clock_nanosleep(thread, a, b, c, d).await,
         nr::__NR_clock_gettime => time::clock_gettime(thread, a, b).await,
         nr::__NR_clock_getres => time::clock_getres(thread, a, b).await,
-        nr::__NR_gettimeofday => time::gettimeofday(thread, a).await,
+        nr::__NR_gettimeofday => time::gettimeofday(thread, a, b).await,
         nr::__NR_time => time::time(thread, a).await,
         nr::__NR_times => time::times(thread, a).await,
 

@@ -80,14 +80,16 @@ pub async fn clock_getres(thread: &Thread, clock: usize, address: usize) -> SysR
     }
 }
 
-/// gettimeofday(2), without the obsolete time zone.
-pub async fn gettimeofday(thread: &Thread, address: usize) -> SysResult {
+/// gettimeofday(2). The obsolete time zone is none.
+pub async fn gettimeofday(thread: &Thread, address: usize, zone: usize) -> SysResult {
     let now = arch::clock() + arch::wall_clock_offset();
-    if address == 0 {
-        Ok(0)
-    } else {
-        write_words(thread, address, [now / SECOND, now % SECOND / 1000]).await
+    if address != 0 {
+        write_words(thread, address, [now / SECOND, now % SECOND / 1000]).await?;
     }
+    if zone != 0 {
+        write_words(thread, zone, [0]).await?;
+    }
+    Ok(0)
 }
 
 /// time(2).

@@ -1,6 +1,5 @@
 //! Which word is meant: two programs, or two addresses of one, can mean the same.
 
-use super::FutexAddress;
 use crate::errno::Errno;
 use crate::memory::{AddressSpace, Object};
 use alloc::sync::Arc;
@@ -13,6 +12,15 @@ pub enum Scope {
     Private,
     /// All threads that have the memory mapped.
     Shared,
+}
+
+/// A word that a program names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FutexAddress {
+    /// Its address, a multiple of four.
+    pub address: usize,
+    /// Which threads can name the same word.
+    pub scope: Scope,
 }
 
 /// The identity of a word. An address space is identified by its address in the kernel, which stays

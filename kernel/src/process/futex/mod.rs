@@ -14,7 +14,7 @@
 mod key;
 mod robust;
 
-pub use key::Scope;
+pub use key::{FutexAddress, Scope};
 pub use robust::HEAD_SIZE as ROBUST_HEAD_SIZE;
 
 use super::signal::Continuation;
@@ -39,15 +39,6 @@ static LOT: PerMachine<ParkingLot<Key>> = PerMachine::new();
 /// Makes the lot. Called once, when there is a heap.
 pub(super) fn init() {
     LOT.init(ParkingLot::labelled(BUCKETS, &Label("futex")));
-}
-
-/// A word that a program names.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FutexAddress {
-    /// Its address, a multiple of four.
-    pub address: usize,
-    /// Which threads can name the same word.
-    pub scope: Scope,
 }
 
 /// Why a look at the word ended without a decision.

@@ -33,9 +33,9 @@ pub(super) const FILES: [super::File<super::Describe>; 8] = [
 /// Nanoseconds of a tick.
 const TICK: u64 = 10_000_000;
 
-/// The state of a process.
+/// The state of a process, which is its leader's while that is there.
 fn state(process: &Process) -> (char, &'static str) {
-    state_of(process, !process.is_waiting())
+    state_of(process, !process.leader_is_waiting())
 }
 
 /// The state of a thread.

@@ -1,8 +1,8 @@
 //! `siginfo_t`: what comes with a signal (sigaction(2)).
 
 use super::number::Signal;
-use crate::process::exit::ExitStatus;
-use crate::process::ids::Pid;
+use crate::process::exit_status::ExitStatus;
+use crate::process::pid::Pid;
 use crate::process::usage::Usage;
 use core::ops::Range;
 use linux_raw_sys::general as linux;

@@ -17,7 +17,7 @@ mod altstack;
 mod handler;
 mod info;
 mod mask;
-mod number;
+pub(super) mod number;
 mod orphans;
 mod queue;
 mod restart;

@@ -134,7 +134,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::ids::Pid;
+    use crate::process::pid::Pid;
     use crate::process::user::{Counted, User};
     use alloc::sync::Arc;
 
