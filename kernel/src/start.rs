@@ -5,7 +5,7 @@ use crate::arch::{self, BootInfo};
 use crate::cmdline::CommandLine;
 use crate::fs::cpio::Archive;
 use crate::memory::{self, Audit};
-use crate::process::{self, ExitStatus, SigInfo, Signal};
+use crate::process::{self, ExitStatus, NOT_STARTED, SigInfo, Signal};
 use crate::trace::{self, Kind};
 use crate::{fs, log as kernel_log, panic as kernel_panic, sched, selftest};
 use alloc::string::String;
@@ -14,9 +14,6 @@ use alloc::vec::Vec;
 /// What QEMU is told at the end (the debug-exit device doubles it and adds one).
 const EXIT_CLEAN: u8 = 0x10;
 const EXIT_AUDIT_FAILED: u8 = 0x11;
-
-/// The exit status where there was no first program.
-const NOT_STARTED: u8 = 127;
 
 /// Starts everything. `arch` declares it (`arch/upward.rs`) and calls it on the first CPU.
 #[unsafe(no_mangle)]

@@ -9,6 +9,7 @@
 
 use super::device::Device;
 use super::generated::{MOST_WRITTEN, Window};
+use super::locks::{FileLocks, LockOwner};
 use super::metadata::{Attributes, FileType, MAX_SIZE, Status};
 use super::node::{Node, NodeKind};
 use super::pipe::{self, Pipe, Reader, Writer};
@@ -21,7 +22,7 @@ use crate::wait::{Caller, Wait};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use executor::sync::Mutex as TaskMutex;
 use linux_raw_sys::general as abi;
 
@@ -60,6 +61,8 @@ pub struct OpenFile {
     flags: AtomicU32,
     /// Held by the call that reads or writes at the position.
     position: TaskMutex<u64>,
+    /// Whether it may own locks.
+    locked: AtomicBool,
 }
 
 /// Where an offset counts from (lseek(2)).
@@ -84,7 +87,17 @@ impl OpenFile {
             node,
             flags: AtomicU32::new(flags),
             position: TaskMutex::new(0),
+            locked: AtomicBool::new(false),
         }
+    }
+
+    /// The locks on the file. From now on the last close looks for those that this open file owns.
+    pub fn locks(&self) -> Result<Arc<FileLocks>, Errno> {
+        // Pipes have no node; Linux has locks on them too, which serve for nothing.
+        let locks = self.node.as_ref().ok_or(Errno::EBADF)?.locks()?;
+        // Relaxed: the drop that reads it comes after this call, by the count of the `Arc`.
+        self.locked.store(true, Ordering::Relaxed);
+        Ok(locks)
     }
 
     /// The two ends of a new pipe (pipe2(2)).
@@ -558,6 +571,16 @@ impl OpenFile {
 
     pub(super) fn position(&self) -> &TaskMutex<u64> {
         &self.position
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if *self.locked.get_mut()
+            && let Some(node) = &self.node
+        {
+            node.release_locks(LockOwner::OpenFile((&raw const *self).addr()));
+        }
     }
 }
 

@@ -35,6 +35,7 @@ pub mod file;
 pub mod generated;
 pub mod limits;
 pub mod load;
+pub mod locks;
 pub mod metadata;
 pub mod node;
 pub mod open;

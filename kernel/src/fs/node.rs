@@ -8,6 +8,7 @@
 use super::device::Device;
 use super::directory::Directory;
 use super::generated::{Generate, Listing, Window};
+use super::locks::{FileLocks, LockOwner};
 use super::metadata::{Attributes, FileType, Name, Status, next_number, now};
 use crate::errno::Errno;
 use crate::memory::fallible;
@@ -112,6 +113,8 @@ pub struct Node {
     links: AtomicU64,
     /// Directories only.
     location: Mutex<Location>,
+    /// Made by the first lock.
+    locks: Mutex<Option<Arc<FileLocks>>>,
 }
 
 impl Node {
@@ -137,6 +140,7 @@ impl Node {
             }),
             links: AtomicU64::new(0),
             location: Mutex::new(Location::Nowhere),
+            locks: Mutex::new(None),
         }
     }
 
@@ -224,6 +228,23 @@ impl Node {
     /// three is enough (path_resolution(7)).
     pub fn is_executable(&self) -> bool {
         self.attributes.lock().permissions & 0o111 != 0
+    }
+
+    /// The locks on it.
+    pub fn locks(&self) -> Result<Arc<FileLocks>, Errno> {
+        if let Some(locks) = &*self.locks.lock() {
+            return Ok(locks.clone());
+        }
+        let fresh = fallible::arc(FileLocks::new())?;
+        Ok(self.locks.lock().get_or_insert(fresh).clone())
+    }
+
+    /// Releases what the owner has of them.
+    pub(super) fn release_locks(&self, owner: LockOwner) {
+        let locks = self.locks.lock().clone();
+        if let Some(locks) = locks {
+            locks.release(owner);
+        }
     }
 
     /// Counts names up.

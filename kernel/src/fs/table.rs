@@ -10,13 +10,14 @@
 //! caller, or dropped after the lock.
 
 use super::file::OpenFile;
+use super::locks::LockOwner;
 use crate::errno::Errno;
 use crate::memory::fallible;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
 use core::ops::RangeInclusive;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use spin::{Mutex, Once};
 
 /// How many files a process can have open unless it says otherwise (`RLIMIT_NOFILE`).
@@ -140,6 +141,8 @@ impl Descriptors {
 pub struct FdTable {
     slots: Mutex<Arc<Descriptors>>,
     limit: AtomicUsize,
+    /// Whether it may own locks.
+    locked: AtomicBool,
 }
 
 impl FdTable {
@@ -148,6 +151,29 @@ impl FdTable {
         FdTable {
             slots: Mutex::new(Descriptors::empty()),
             limit: AtomicUsize::new(USUAL_LIMIT),
+            locked: AtomicBool::new(false),
+        }
+    }
+
+    /// The process as the owner of locks on ranges of files (fcntl(2)).
+    pub fn lock_owner(&self) -> LockOwner {
+        // A table stays where it is, and has given up its locks when it goes.
+        LockOwner::Table((&raw const *self).addr())
+    }
+
+    /// From now on each close looks for locks that this table owns.
+    pub fn note_lock(&self) {
+        // Relaxed: it is set before the lock is taken, by the process that closes.
+        self.locked.store(true, Ordering::Relaxed);
+    }
+
+    /// Releases the process's locks on a file of which it closes a descriptor: any of them, as
+    /// fcntl(2) says.
+    fn release_locks(&self, file: &OpenFile) {
+        if self.locked.load(Ordering::Relaxed)
+            && let Some(node) = file.node()
+        {
+            node.release_locks(self.lock_owner());
         }
     }
 
@@ -156,6 +182,7 @@ impl FdTable {
         FdTable {
             slots: Mutex::new(self.slots.lock().clone()),
             limit: AtomicUsize::new(self.limit()),
+            locked: AtomicBool::new(false),
         }
     }
 
@@ -241,16 +268,19 @@ impl FdTable {
         let old = self
             .change(|slots| slots.set(fd, slot))?
             .map_err(|(error, _slot)| error)?;
-        Ok(old.map(|slot| slot.file))
+        Ok(old.map(|slot| {
+            self.release_locks(&slot.file);
+            slot.file
+        }))
     }
 
     /// Takes the descriptor away and returns what it stood for (close(2)).
     pub fn remove(&self, fd: Fd) -> Result<Arc<OpenFile>, Errno> {
         // So that a bad descriptor copies nothing.
         self.get(fd)?;
-        self.change(|slots| slots.take(fd))?
-            .map(|slot| slot.file)
-            .ok_or(Errno::EBADF)
+        let slot = self.change(|slots| slots.take(fd))?.ok_or(Errno::EBADF)?;
+        self.release_locks(&slot.file);
+        Ok(slot.file)
     }
 
     /// Whether the descriptor is closed by `execve`.
@@ -298,6 +328,10 @@ impl FdTable {
     /// Closes everything, for a process that ends.
     pub fn clear(&self) {
         let old = mem::replace(&mut *self.slots.lock(), Descriptors::empty());
+        if self.locked.load(Ordering::Relaxed) {
+            let files = old.slots.iter().flatten();
+            files.for_each(|slot| self.release_locks(&slot.file));
+        }
         drop(old);
     }
 
@@ -315,9 +349,17 @@ impl FdTable {
         if all {
             return Ok(());
         }
-        let copy = guard.copy(keep)?;
+        let copy = guard.copy(&keep)?;
         let old = mem::replace(&mut *guard, copy);
         drop(guard);
+        if self.locked.load(Ordering::Relaxed) {
+            let slots = old.slots.iter().zip(0..);
+            for (slot, number) in slots {
+                if let Some(slot) = slot.as_ref().filter(|slot| !keep(Fd(number), slot)) {
+                    self.release_locks(&slot.file);
+                }
+            }
+        }
         drop(old);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::credentials::Credentials;
 use super::exec::{self, ExecError};
+use super::exit::{End, ExitStatus};
 use super::ids::{self, Pid};
 use super::limits::Limits;
 use super::registers::Registers;
@@ -18,6 +19,9 @@ use crate::sched;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use linux_raw_sys::general as linux;
+
+/// The exit status where there is no first program.
+pub const NOT_STARTED: u8 = 127;
 
 /// Makes process 1 and starts it with the program `path`.
 ///
@@ -54,8 +58,20 @@ pub async fn start_init(path: &[u8], arguments: Vec<Vec<u8>>) -> Result<Arc<Proc
     .map_err(|_| ExecError::OutOfMemory)?;
     let process = tcb.process().clone();
     assert!(process.pid == Pid::INIT, "init is not the first process");
-    let program = exec::exec_first(&process, path, arguments).await?;
-    let mut registers = Registers::new()?;
+    let loaded = match exec::exec_first(&process, path, arguments).await {
+        Ok(program) => Registers::new()
+            .map(|registers| (program, registers))
+            .map_err(ExecError::from),
+        Err(error) => Err(error),
+    };
+    let (program, mut registers) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            // What the process has taken is given back as at any other end.
+            tcb.leave(End::Process(ExitStatus::Code(NOT_STARTED)));
+            return Err(error);
+        }
+    };
     let mut thread = Thread::new(tcb, program.space.clone());
     thread.replace(program, &mut registers);
     // Without memory for its task the process has ended, which the waiter for its end sees.

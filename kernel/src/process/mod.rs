@@ -47,7 +47,7 @@ pub use exit::{ChildKind, ChildReport, End, ExitStatus, Selector, WaitOptions, w
 pub use fail_nth::allow_failing;
 pub use fork::{ForkError, ForkRequest, add_thread, fork};
 pub use ids::{Pid, any, count as process_count, find, find_thread};
-pub use init::{end_all, start_init};
+pub use init::{NOT_STARTED, end_all, start_init};
 pub use job_control::{TerminalUse, check_foreground};
 pub use limits::Limit;
 pub use procfs::attach as attach_procfs;

@@ -21,8 +21,8 @@ const MAX_STRING: usize = 128 << 10;
 /// Bytes of arguments that are kept for /proc, as Linux did until 4.2: they are the
 /// kernel's memory, not the program's.
 const SHOWN_ARGUMENTS: usize = FRAME_SIZE;
-/// Bytes that are copied in a step.
-const STEP: usize = 256;
+/// Bytes that are copied in a step: few, as most strings are short and are read twice.
+const STEP: usize = 64;
 /// Bytes of a pointer.
 const WORD: usize = size_of::<usize>();
 
@@ -299,10 +299,9 @@ pub(super) async fn build(
     arguments.copy(&mut writer, of_arguments).await?;
     let shown_arguments = writer.shown.take().unwrap_or_default();
     environment.copy(&mut writer, of_environment).await?;
-    for (key, value) in vector {
-        writer.put_word(key as usize)?;
-        writer.put_word(value)?;
-    }
+    // In one piece: to find the page anew for each word costs more than all the words.
+    let vector = vector.map(|(key, value)| [(key as usize).to_le_bytes(), value.to_le_bytes()]);
+    space.write_while_private(writer.words, vector.as_flattened().as_flattened())?;
     Ok(BuiltStack {
         sp,
         shown_arguments,

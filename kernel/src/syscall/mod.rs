@@ -95,6 +95,7 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_getdents64 => file::getdents64(thread, a, b, c).await,
         nr::__NR_fsync | nr::__NR_fdatasync => file::fsync(thread, a),
         nr::__NR_sync => Ok(0),
+        nr::__NR_flock => file::flock(thread, a, b).await,
         nr::__NR_syncfs => file::syncfs(thread, a),
         nr::__NR_sync_file_range => file::sync_file_range(thread, a, b, c, d),
         nr::__NR_fadvise64 => file::fadvise64(thread, a, b, c, d),

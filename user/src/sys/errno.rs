@@ -70,6 +70,7 @@ errnos! {
     EACCES "Permission denied",
     EFAULT "Bad address",
     EBUSY "Device or resource busy",
+    EDEADLK "Resource deadlock avoided",
     EEXIST "File exists",
     EXDEV "Invalid cross-device link",
     ENODEV "No such device",

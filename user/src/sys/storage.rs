@@ -5,9 +5,9 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use linux_raw_sys::general::{
-    __NR_copy_file_range, __NR_fadvise64, __NR_fallocate, __NR_fdatasync, __NR_fstatfs, __NR_fsync,
-    __NR_memfd_create, __NR_renameat2, __NR_sendfile, __NR_splice, __NR_statfs, __NR_syncfs,
-    __NR_tee, AT_FDCWD,
+    __NR_copy_file_range, __NR_fadvise64, __NR_fallocate, __NR_fcntl, __NR_fdatasync, __NR_flock,
+    __NR_fstatfs, __NR_fsync, __NR_memfd_create, __NR_renameat2, __NR_sendfile, __NR_splice,
+    __NR_statfs, __NR_syncfs, __NR_tee, AT_FDCWD,
 };
 
 use super::Result;
@@ -15,7 +15,8 @@ use super::file::Fd;
 use super::raw::syscall;
 
 pub use linux_raw_sys::general::{
-    FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, POSIX_FADV_RANDOM, RENAME_EXCHANGE,
+    F_GETLK, F_OFD_SETLK, F_RDLCK, F_SETLK, F_SETLKW, F_UNLCK, F_WRLCK, FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, POSIX_FADV_RANDOM, RENAME_EXCHANGE,
     RENAME_NOREPLACE, SEEK_DATA, SEEK_HOLE, statfs as Statfs,
 };
 
@@ -116,4 +117,37 @@ pub fn rename_with(from: &CStr, to: &CStr, flags: u32) -> Result<()> {
         flags
     )
     .map(drop)
+}
+
+pub fn flock(fd: Fd, operation: u32) -> Result<()> {
+    syscall!(__NR_flock, fd.0, operation).map(drop)
+}
+
+/// A lock on a range of bytes, as fcntl(2) has it.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordLock {
+    pub kind: u16,
+    pub origin: u16,
+    pub start: i64,
+    pub length: i64,
+    pub pid: i32,
+}
+
+impl RecordLock {
+    /// From the start of the file.
+    pub fn new(kind: u32, start: i64, length: i64) -> Self {
+        Self {
+            kind: kind as u16,
+            origin: 0,
+            start,
+            length,
+            pid: 0,
+        }
+    }
+}
+
+/// One of the commands of fcntl(2) for locks.
+pub fn record_lock(fd: Fd, command: u32, lock: &mut RecordLock) -> Result<()> {
+    syscall!(__NR_fcntl, fd.0, command, ptr::from_mut(lock)).map(drop)
 }

@@ -1,5 +1,6 @@
 //! Descriptors of files that are open already: pipe(2), dup(2), fcntl(2).
 
+use super::locking::record_lock;
 use super::opening::on_exec;
 use super::{check_flags, file_or_path, flags};
 use crate::errno::{Errno, SysResult};
@@ -68,7 +69,7 @@ pub async fn dup3(thread: &Thread, old: usize, new: usize, dup_flags: usize) -> 
     Ok(new.0 as usize)
 }
 
-/// fcntl(2). File locks, leases and owners are not supported.
+/// fcntl(2). Leases and owners are not supported.
 pub async fn fcntl(thread: &Thread, fd: usize, command: usize, argument: usize) -> SysResult {
     let file = file_or_path(thread, fd)?;
     let files = thread.process().files();
@@ -98,6 +99,12 @@ pub async fn fcntl(thread: &Thread, fd: usize, command: usize, argument: usize) 
             file.set_flags(CHANGEABLE, flags(argument));
             Ok(0)
         }
+        abi::F_GETLK
+        | abi::F_SETLK
+        | abi::F_SETLKW
+        | abi::F_OFD_GETLK
+        | abi::F_OFD_SETLK
+        | abi::F_OFD_SETLKW => record_lock(thread, &file, command as u32, argument).await,
         abi::F_GETPIPE_SZ => Ok(file.as_pipe().ok_or(Errno::EBADF)?.capacity()),
         abi::F_SETPIPE_SZ => {
             let pipe = file.as_pipe().ok_or(Errno::EBADF)?;

@@ -41,6 +41,8 @@ pub async fn madvise(thread: &Thread, start: usize, length: usize, advice: usize
     match thread.space().advise(start, length, what).await {
         // What is out of reach is not mapped either.
         Err(MapError::BadRange) => Err(Errno::ENOMEM),
+        // An area cannot be cut. Linux keeps ENOMEM for what is not mapped (madvise(2)).
+        Err(MapError::OutOfMemory) => Err(Errno::EAGAIN),
         outcome => Ok(outcome.map(|()| 0)?),
     }
 }

@@ -20,6 +20,7 @@ mod futexes;
 mod growth;
 mod helper;
 mod limits;
+mod locks;
 mod many_areas;
 mod memory;
 mod moving;
@@ -73,6 +74,7 @@ fn main(arguments: Arguments) -> i32 {
             files::CASES,
             directories::CASES,
             storage::CASES,
+            locks::CASES,
             proc_files::CASES,
             time::CASES,
             exec::CASES,

@@ -2,6 +2,7 @@
 //! since a fork.
 
 use core::hint::black_box;
+use linux_raw_sys::general as linux;
 use user::cases;
 use user::ensure;
 use user::sys::Errno;
@@ -72,6 +73,9 @@ fn limit() -> Verdict {
         let middle = whole + 4 * PAGE;
         expect_error("cut", protect(middle, 1, Protection::NONE), Errno::ENOMEM)?;
         expect_error("a hole", unmap(middle, 1), Errno::ENOMEM)?;
+        // SAFETY: the page is there, and stays.
+        let advised = unsafe { memory::advise(middle, PAGE, linux::MADV_DONTFORK) };
+        expect_error("advice for a part", advised.map(drop), Errno::EAGAIN)?;
         expect_error(
             "another",
             map(place(count), 1, Protection::NONE),
@@ -150,7 +154,8 @@ fn cut_without_memory() -> Verdict {
                 break;
             };
             // SAFETY: the area is ours.
-            let there = unsafe { memory::advise(area.page(0), 16 * PAGE, POPULATE_WRITE) };
+            let there =
+                unsafe { memory::advise(area.page(0), 16 * PAGE, linux::MADV_POPULATE_WRITE) };
             if there.is_err() {
                 break;
             }
@@ -173,6 +178,3 @@ fn cut_without_memory() -> Verdict {
     Mapping::private(256)?.fill_all(1);
     Ok(())
 }
-
-/// MADV_POPULATE_WRITE.
-const POPULATE_WRITE: u32 = 23;
