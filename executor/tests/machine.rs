@@ -617,7 +617,7 @@ fn a_task_that_is_kept_to_some_cpus_runs_on_no_other() {
         let inner = executor.clone();
         let kept = async move {
             loop {
-                poll_fn(|context| inner.keep_to(context, cpus.load(SeqCst))).await;
+                poll_fn(|context| inner.set_affinity(context, cpus.load(SeqCst))).await;
                 ran.lock().unwrap().push(script.cpu());
                 notify.notified().await;
             }
@@ -669,7 +669,7 @@ fn a_kept_task_goes_to_a_halted_cpu_of_its_own() {
         let (notify, end, ran_on) = (notify.clone(), end.clone(), ran_on.clone());
         let (inner, script) = (executor.clone(), script.clone());
         let kept = async move {
-            poll_fn(|context| inner.keep_to(context, 0b110)).await;
+            poll_fn(|context| inner.set_affinity(context, 0b110)).await;
             notify.notified().await;
             ran_on.store(script.cpu(), SeqCst);
             end.notify_one();
@@ -700,7 +700,7 @@ fn kept_tasks_are_dropped_with_the_executor() {
         let (inner, held) = (Arc::downgrade(&executor), witness.clone());
         let kept = async move {
             let keep = |context: &mut std::task::Context<'_>| match inner.upgrade() {
-                Some(executor) => executor.keep_to(context, 0b10),
+                Some(executor) => executor.set_affinity(context, 0b10),
                 None => Poll::Ready(()),
             };
             poll_fn(keep).await;

@@ -45,7 +45,7 @@ fn a_task_without_accounts_is_kept_nowhere() {
     let runtime = Runtime::lean(1);
     let executor = runtime.executor().clone();
     let task = runtime.executor().spawn("task", async move {
-        poll_fn(|context| Poll::Ready(executor.keep_to(context, 0b10))).await
+        poll_fn(|context| Poll::Ready(executor.set_affinity(context, 0b10))).await
     });
     assert!(runtime.block_on(task).unwrap().is_ready());
 }

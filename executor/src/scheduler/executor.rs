@@ -75,7 +75,7 @@ impl<P: Platform> Executor<P> {
     ///
     /// A snapshot of the [tasks](Self::tasks) shows where each is and what it is
     /// doing all the same, but the name is empty and the counts are 0;
-    /// [`keep_to`](Self::keep_to) has nowhere to note the CPUs, and does nothing.
+    /// [`set_affinity`](Self::set_affinity) has nowhere to note the CPUs, and does nothing.
     ///
     /// # Panics
     ///
@@ -238,13 +238,13 @@ impl<P: Platform> Executor<P> {
     /// # runtime.block_on(async move {
     /// let inner = executor.clone();
     /// let kept = async move {
-    ///     std::future::poll_fn(|context| inner.keep_to(context, 0b01)).await;
+    ///     std::future::poll_fn(|context| inner.set_affinity(context, 0b01)).await;
     ///     // CPU 0, whatever happens.
     /// };
     /// executor.spawn("kept", kept).await.unwrap();
     /// # });
     /// ```
-    pub fn keep_to(&self, context: &Context<'_>, cpus: u64) -> Poll<()> {
+    pub fn set_affinity(&self, context: &Context<'_>, cpus: u64) -> Poll<()> {
         let all = match self.cpus() {
             count if count < u64::BITS as usize => (1 << count) - 1,
             _ => u64::MAX,

@@ -114,7 +114,10 @@ async fn thread_main(mut thread: Thread, mut registers: Registers, child_tid: Op
 async fn poll_as<T>(thread: &Thread, mut work: Pin<&mut impl Future<Output = T>>) -> T {
     poll_fn(|context| {
         let affinity = thread.tcb().affinity();
-        if sched::executor().keep_to(context, affinity).is_pending() {
+        if sched::executor()
+            .set_affinity(context, affinity)
+            .is_pending()
+        {
             return Poll::Pending;
         }
         let begin = arch::clock();

@@ -85,7 +85,9 @@ pub fn init() -> u32 {
     unsafe { ApicBase::write(base, flags) };
     write(Register::TaskPriority, 0);
     write(Register::PinEntry0, MASKED);
-    write(Register::PinEntry1, MASKED);
+    // The platform's NMI, on a PC; the boot CPU takes it for all.
+    let nmi = if percpu::cpu().0 == 0 { NMI } else { MASKED };
+    write(Register::PinEntry1, nmi);
     write(Register::ErrorEntry, u32::from(APIC_ERROR));
     write(Register::TimerDivide, DIVIDE_BY_16);
     write(Register::TimerInitial, 0);

@@ -12,16 +12,28 @@ use super::percpu::{self, IST_DOUBLE_FAULT, IST_MACHINE_CHECK, IST_NMI};
 use super::registers::{TrapFrame, pop_registers, push_registers};
 use super::stop::STOPPING;
 use super::vectors::{
-    APIC_ERROR, BREAKPOINT, CONSOLE, DOUBLE_FAULT, EXCEPTIONS, LEGACY, MACHINE_CHECK, NMI, SPURIOUS,
+    APIC_ERROR, BREAKPOINT, CONSOLE, DOUBLE_FAULT, EXCEPTIONS, LEGACY, MACHINE_CHECK, NMI,
+    RESCHEDULE, SPURIOUS, TIMER,
 };
 use super::{apic, serial};
 use crate::arch::upward::kernel_exception;
 use core::arch::{asm, global_asm};
+use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Once;
 use x86_64::instructions::tables::lidt;
 use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::idt::{Entry, HandlerFunc};
 use x86_64::{PrivilegeLevel, VirtAddr};
+
+/// NMIs that had nothing to do with a panic; counted by the stub. Relaxed everywhere: the numbers
+/// order nothing.
+static NMIS: AtomicU32 = AtomicU32::new(0);
+/// How many of them were logged.
+static NMIS_LOGGED: AtomicU32 = AtomicU32::new(0);
+/// Interrupts that no device of this kernel sends.
+static UNKNOWN: AtomicU32 = AtomicU32::new(0);
+/// How many of those are logged; a line that goes on and on is not to fill the log.
+const UNKNOWN_LOGGED: u32 = 10;
 
 static IDT: Once<[Entry<HandlerFunc>; 256]> = Once::new();
 
@@ -71,6 +83,9 @@ global_asm!(
     "nmi_entry:",
     "cmp byte ptr [rip + {stopping}], 0",
     "jne 3f",
+    // Survived and counted. It is logged later (`report_nmis`): an NMI may come while the log's
+    // lock is held.
+    "lock inc dword ptr [rip + {nmis}]",
     "iretq",
     "3:",
     "cli",
@@ -92,6 +107,7 @@ global_asm!(
     "call {fatal}",
     "ud2",
     stopping = sym STOPPING,
+    nmis = sym NMIS,
     machine_check = const MACHINE_CHECK,
     double_fault = const DOUBLE_FAULT,
     from_kernel = sym from_kernel,
@@ -160,9 +176,29 @@ pub fn serve(vector: u8) {
         SPURIOUS | LEGACY..0x30 => return,
         CONSOLE => serial::receive(),
         APIC_ERROR => apic::log_error(),
-        _ => {}
+        TIMER => report_nmis(),
+        RESCHEDULE => {}
+        _ => report_unknown(vector),
     }
     apic::end_of_interrupt();
+}
+
+/// Logs the NMIs that have come since the last call. Called with the timer's interrupt.
+fn report_nmis() {
+    let seen = NMIS.load(Ordering::Relaxed);
+    if seen != NMIS_LOGGED.load(Ordering::Relaxed) {
+        let before = NMIS_LOGGED.swap(seen, Ordering::Relaxed);
+        log::warn!("{} NMIs without a known reason", seen.wrapping_sub(before));
+    }
+}
+
+/// Logs an interrupt that nothing of this kernel asked for. It is acknowledged like any other.
+#[cold]
+fn report_unknown(vector: u8) {
+    let before = UNKNOWN.fetch_add(1, Ordering::Relaxed);
+    if before < UNKNOWN_LOGGED {
+        log::warn!("{}: unknown interrupt, vector {vector:#x}", percpu::cpu());
+    }
 }
 
 /// Halts until an interrupt comes, and serves it. One that is pending ends it at
