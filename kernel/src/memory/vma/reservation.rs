@@ -94,11 +94,11 @@ impl VmaMap {
         let needed = if self.is_free(start, end) {
             copies + self.areas.splits(start, 1)
         } else if self.last_below(start).is_some() {
-            // The removal may leave the part of an area that lies behind the range.
-            copies + self.areas.splits(start, 2)
+            copies + self.splits_after_removal()
         } else {
-            // It may take away the leaf that the area would come into now.
-            2 * self.areas.height() + 1
+            // It may take away the leaf that the area would come into now: the one that it comes
+            // into then may be another, whose way is shared.
+            self.areas.height() + self.splits_after_removal()
         };
         self.reserve(needed)
     }
@@ -125,13 +125,21 @@ impl VmaMap {
         const ADDED: usize = 4;
         let copies = |start, end| self.areas.copies(start, end, usize::MAX);
         let copied = copies(start, end) + copies(to, to_end);
-        let splits = [start, end, to].map(|edge| self.areas.splits(edge, ADDED));
+        // The first cut meets the tree as it is, the others after removals.
+        let splits = self.areas.splits(start, ADDED) + 2 * self.splits_after_removal();
         // The area that moves may be the lowest one, as in `reserve_insert`.
         let lowest = match self.last_below(start.min(to)) {
             Some(_) => 0,
             None => 2 * self.areas.height() + 1,
         };
-        self.reserve(copied + splits.iter().sum::<usize>() + lowest)
+        self.reserve(copied + splits + lowest)
+    }
+
+    /// How many nodes an insertion at any place splits off at the most, once a removal has changed
+    /// the tree: the removal joins siblings, which may fill a node on each level, and the part of
+    /// an area that it leaves behind the range may make the tree higher by one.
+    fn splits_after_removal(&self) -> usize {
+        self.areas.height() + 2
     }
 
     /// Nodes to take out what is in a range, cutting areas that reach beyond it; none for whole

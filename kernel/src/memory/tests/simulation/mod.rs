@@ -131,6 +131,12 @@ fn on_request() {
     }
 }
 
+/// Rule M10: this seed takes areas out, which joins siblings to full nodes, and puts one in again.
+#[test]
+fn m10_an_insertion_after_a_removal_has_reserved_enough() {
+    Campaign::new(27_405_989_603_621, 1, 300).run();
+}
+
 #[test]
 fn a_seed_repeats_itself() {
     let run = |seed| simulate(&Plan::new(seed, 300), seed, false);
