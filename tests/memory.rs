@@ -41,7 +41,7 @@ fn a_program_that_takes_all_memory_does_not_take_the_others_along() {
     let killed = console.contains("ended 137\n");
     outcome.assert(refused || killed, "an error or SIGKILL for `memhog`");
     if killed {
-        outcome.assert_logs("out of memory");
+        outcome.assert_logs("Out of memory: Killed process");
     }
     outcome.assert_shows("memhog: touched 8 MiB\nthen 0\n");
 }
