@@ -16,7 +16,7 @@
 //!   switch_mm()-vs-flush synchronization").
 
 use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::{AcqRel, Relaxed};
+use core::sync::atomic::Ordering::AcqRel;
 
 use user::ensure;
 use user::sync::{wait_while, wake_all};
@@ -154,7 +154,8 @@ fn inhabit(trial: &Trial, turns: &Turns, area: &Mapping, number: usize) -> Verdi
         // The one after the last is the first; those are the ones that were made.
         let made = trial.seen(0) as usize;
         let next = (number + 1) % made.max(1);
-        ensure!(turns.0[number].load(Relaxed) == turn, "two turns at a time");
+        // A turn may catch up with another whose CPU is away for a moment (a virtual one that its
+        // host does not run). Then there is a further turn here at once, which goes on like this one.
         give_turn(turns, next);
     }
 }
