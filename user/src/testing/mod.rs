@@ -1,5 +1,5 @@
 //! What the test programs have in common: named cases and their verdicts ([`cases`], [`failure`]),
-//! children that report ([`child`]) or are limited in time ([`watch`]), memory with patterns ([`mapping`]), counters that generations
+//! children that report ([`child`]) or are limited in time (`watch`), memory with patterns ([`mapping`]), counters that generations
 //! share ([`shared`]), and what the kernel tells of frames and events ([`pagemap`], [`vmstat`]).
 
 pub mod cases;

@@ -3,7 +3,7 @@
 //! It has physical memory, and CPUs of which each has a CR3, a TLB and paging-structure caches that
 //! forget nothing until they are told to. Each thread of the host has a machine of its own, so tests
 //! run side by side. A test either says with [`on`] which CPU it plays, or gives each CPU a function
-//! to run and leaves the order to a seed ([`schedule`]). It loads and stores as a user program would
+//! to run and leaves the order to a seed (`schedule`). It loads and stores as a user program would
 //! with [`load`] and [`store`].
 //!
 //! In reading order:
