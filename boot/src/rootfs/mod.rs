@@ -2,12 +2,12 @@
 //!
 //! In reading order:
 //!
-//! - [`tree`]: the files by their paths. What is laid over a tree goes where its paths lead,
+//! - `tree`: the files by their paths. What is laid over a tree goes where its paths lead,
 //!   through the symbolic links that are there.
-//! - [`folder`]: lays a folder of the host over a tree.
-//! - [`tarball`]: lays a tar archive over a tree.
+//! - `folder`: lays a folder of the host over a tree.
+//! - `tarball`: lays a tar archive over a tree.
 //! - [`system`]: a whole distribution instead of the built-in programs.
-//! - [`archive`]: packs a tree.
+//! - `archive`: packs a tree.
 
 mod archive;
 mod folder;

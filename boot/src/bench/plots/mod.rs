@@ -1,5 +1,5 @@
-//! The results as pictures, in SVG: [`ratios`] of all operations, a [`chart`] for each row of
-//! sizes and for each distribution, and the [`children`] that live side by side.
+//! The results as pictures, in SVG: `ratios` of all operations, a `chart` for each row of
+//! sizes and for each distribution, and the `children` that live side by side.
 
 mod canvas;
 mod chart;
