@@ -38,6 +38,9 @@ const GONE: &[(&str, &str)] = &[
     (r"\bmake_room\b|\bhelp_with\b", "direct reclaim"),
 ];
 
+/// Words for people, which do not stand for a CPU, a task or a caller in a comment.
+const PEOPLE: &str = r"\b(?:who|whoever|nobody|somebody)\b";
+
 /// A place where one of them stands still, and why.
 const KNOWN: &[(&str, &str)] = &[];
 
@@ -115,6 +118,36 @@ fn private_words_are_gone() {
         }
     }
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// What is behind `//` in the line.
+fn comment(line: &str) -> &str {
+    line.split_once("//").map_or("", |(_, comment)| comment)
+}
+
+#[test]
+fn comments_name_things_and_not_people() {
+    let people = pattern(PEOPLE);
+    let mut complaints = Vec::new();
+    for (file, text) in texts(&["rs"]) {
+        let is_checked = file.starts_with("kernel/src/") || file.starts_with("executor/src/");
+        if !is_checked || file.starts_with("kernel/src/process/") {
+            continue;
+        }
+        for (index, line) in text.lines().enumerate() {
+            if people.is_match(comment(line)) {
+                complaints.push(format!("{file}:{}: {}", index + 1, line.trim()));
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
+fn a_person_in_a_comment_is_found() {
+    let people = pattern(PEOPLE);
+    assert!(people.is_match(comment("    // Whoever holds the lock.")));
+    assert!(!people.is_match(comment("    id(thread, |who| who.uid)")));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The command line of `cargo bootimage`, read by `clap`.
 //!
 //! Options for QEMU stand after `--`, and only there. They look like no others (`-smp 4` is
-//! one option of QEMU's and three short ones to everybody else), so a parser that takes them
+//! one option of QEMU's and three short ones to any other parser), so a parser that takes them
 //! anywhere cannot tell a misspelt option of ours from one of QEMU's: the mistake surfaces as
 //! an error of QEMU, or not at all. With the dashes an unknown option is an error that names
 //! it, and an ordinary parser does the rest: values, conflicts, help.

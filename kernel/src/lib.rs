@@ -9,7 +9,7 @@
 //!    reference on each table below. A write fault breaks COW on the path from the root to
 //!    the page, one level at a time.
 //! 3. **What can wait, waits outside the fault.** TLB shootdown and dropping of
-//!    references are queued; nobody spins for another CPU.
+//!    references are queued; no CPU spins for another.
 //!
 //! In reading order: [`memory`] is what the kernel exists for. [`process`] has threads
 //! and processes, [`sched`] puts them on the executor. [`syscall`] is the way in for

@@ -1,4 +1,4 @@
-/* Process groups without anybody to continue them (setpgid(2), "orphaned"). */
+/* Process groups without a process to continue them (setpgid(2), "orphaned"). */
 #define _GNU_SOURCE
 #include <poll.h>
 #include <signal.h>
@@ -90,7 +90,7 @@ static void show_signals(const char *what, int told[2])
 	fflush(stdout);
 }
 
-/* The one who could continue it ends: a group in which somebody is stopped gets both signals. */
+/* The process that could continue it ends: a group with a stopped process gets both signals. */
 static void becomes_orphaned(const char *what, int stops)
 {
 	int told[2];
@@ -142,7 +142,7 @@ static void leaves_its_group(void)
 
 int main(void)
 {
-	/* Whoever adopts the orphans is in another session. */
+	/* The process that adopts the orphans is in another session. */
 	pid_t pid = fork();
 	if (pid == 0) {
 		setsid();

@@ -1,5 +1,5 @@
 /* System calls that wait, and signals that come meanwhile: which of them fail, which begin
- * anew, what has been done by then; stops, and who is told of them. */
+ * anew, what has been done by then; stops, and the process that is told of them. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -223,7 +223,7 @@ static void by_name(void)
 	/* musl's own would begin anew. */
 	result = syscall(SYS_rt_sigtimedwait, &set, &info, &long_time, 8);
 	printf("sigtimedwait, another: %s, calls %d\n", name(result), calls);
-	/* The child's end is a signal of the set, which nobody would have told of otherwise. */
+	/* The child's end is a signal of the set, of which no call would have told otherwise. */
 	result = sigwaitinfo(&set, &info);
 	printf("sigwaitinfo: %d, code %d, pid right %d, status %d\n", result == SIGCHLD, info.si_code,
 	       info.si_pid == pid, info.si_status);
@@ -281,7 +281,7 @@ static void locks(void)
 	over(pid);
 }
 
-/* Stops: who waits, stops where it waits, and goes on with what is left of the wait. */
+/* Stops: a thread that waits stops where it waits, and goes on with what is left of the wait. */
 static volatile int child_codes[8], child_events;
 static void notes_child(int signal, siginfo_t *info, void *context)
 {
@@ -415,7 +415,7 @@ static void stops(void)
 	signal(SIGCHLD, SIG_DFL);
 }
 
-/* Children of whom nobody wants to know. */
+/* Children whose exit status is not kept. */
 static void unwanted(void)
 {
 	struct sigaction action;

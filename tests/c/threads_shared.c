@@ -53,7 +53,7 @@ static void *takes_and_ends(void *argument)
 	return argument;
 }
 
-/* Locks the mutex of one who has died, and mends it or does not. */
+/* Locks the mutex of an owner that has died, and mends it or does not. */
 static void inherit(const char *who, int mend)
 {
 	int error = pthread_mutex_lock(&shared->robust);

@@ -11,7 +11,7 @@ use super::tree::{Attributes, Contents, Entry, Tree};
 use crate::error::{Doing, Result};
 use crate::progress::note;
 
-/// Whose the files are.
+/// The owners of the files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owners {
     /// Root's, and without times.

@@ -95,7 +95,7 @@ impl<P: Platform> Shared<P> {
         }
     }
 
-    /// The queue where a task belongs, and whose. One that is kept to some CPUs
+    /// The class of the queue where a task belongs, and its CPU. A task that is kept to some CPUs
     /// goes into the queue from which no CPU steals, like a pinned one, but each time to the best of
     /// them.
     fn destination(&self, task: &Runnable) -> (Class, usize) {

@@ -125,7 +125,7 @@ impl<P: Platform> OwnerCpu<P> {
         Self { shared, cpu }
     }
 
-    /// The list of those whose home this is.
+    /// The list of the tasks that this CPU owns.
     fn tasks(&self) -> Option<&TaskList> {
         self.shared
             .workers

@@ -5,7 +5,7 @@ pub const FRAME_SIZE: usize = 4096;
 
 /// A 4 KiB page of physical memory, by its number (physical address / 4096).
 ///
-/// A `Frame` is only a name: it says nothing about who holds the frame.
+/// A `Frame` is only a name: it says nothing about the holders of the frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Frame(u32);
 

@@ -15,8 +15,8 @@ use crate::testing::machine::state::{frame_ptr, scheduling_point};
 
 /// A frame that is used as a table.
 ///
-/// Whoever makes a `Table` holds a reference to its frame, or is active in an
-/// address space that does (and so keeps the frame by rule M2).
+/// The caller that makes a `Table` holds a reference to its frame, or its CPU is active in
+/// an address space that does (and so keeps the frame by rule M2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Table(Frame);
 
@@ -65,10 +65,10 @@ impl Table {
         Entry::from_raw(self.slot(index).load(Ordering::Acquire))
     }
 
-    /// Puts `entry` into a table that nobody but the caller can reach, no CPU either.
+    /// Puts `entry` into a table that only the caller can reach, and no page walk.
     pub fn set(self, index: usize, entry: Entry) {
         scheduling_point();
-        // Relaxed: whoever links the table releases what is in it.
+        // Relaxed: the store that links the table (Release) comes later and publishes its entries.
         self.slot(index).store(entry.raw(), Ordering::Relaxed);
     }
 

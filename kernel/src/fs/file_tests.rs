@@ -148,7 +148,7 @@ fn a_bad_address_ends_a_transfer_where_it_is() {
     assert_eq!(seek(&file, 0, Whence::Current), Ok(900));
 }
 
-/// Who waits for its turn and goes away does not keep the others from theirs.
+/// A write that is cancelled while it waits for its turn does not block the later ones.
 #[test]
 fn a_cancelled_write_leaves_the_file_usable() {
     let program = Program::start();

@@ -229,7 +229,7 @@ impl Reader {
 
     /// Takes the oldest bytes away.
     pub(super) fn discard(&self, count: usize) {
-        // As a read, which wakes whoever waits for room.
+        // As a read, which wakes a writer that waits for room.
         self.attempt(&mut Discard(count));
     }
 

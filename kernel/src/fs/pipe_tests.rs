@@ -235,7 +235,7 @@ fn several_readers_share_what_comes() {
     assert!(one.as_mut().poll(&mut context).is_pending());
     assert!(three.as_mut().poll(&mut context).is_pending());
     assert!(two.as_mut().poll(&mut context).is_pending());
-    // One write, one wake-up; who leaves something wakes the next.
+    // One write, one wake-up; a reader that leaves bytes wakes the next.
     let mut from = program.holding(5 * PAGE, b"abcd");
     assert_eq!(now(writer.write(&mut from, Wait::Never)), Ok(4));
     assert_eq!(wakes.taken(), 1);

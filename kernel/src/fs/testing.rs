@@ -19,7 +19,7 @@ pub struct Program {
     _machine: Machine,
 }
 
-/// The result of something that has nobody to wait for.
+/// The output of a future that does not have to wait.
 pub fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("this waits for somebody")
 }

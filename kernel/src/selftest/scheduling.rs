@@ -10,7 +10,7 @@ use executor::{JoinError, JoinHandle, yield_now};
 /// Longer than the machine runs.
 const LONG: u64 = 24 * 3600 * 1000 * MILLISECOND;
 
-/// Each task runs, once, and its output reaches who joins it.
+/// Each task runs, once, and its output reaches the task that joins it.
 pub(super) async fn spawn_and_join() {
     const TASKS: usize = 4000;
     let sum = Arc::new(AtomicUsize::new(0));

@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use executor::sync::{Notify, Semaphore, mpsc, oneshot};
 use executor::yield_now;
 
-/// On each CPU a server, asked by a client on the next CPU. Whoever waits halts its CPU when
-/// there is nothing else, so each call is two reschedule IPIs.
+/// On each CPU a server, asked by a client on the next CPU. A task that waits leaves its
+/// CPU halted when there is no other task, so each call is two reschedule IPIs.
 pub(super) async fn calls_between_cpus() {
     const CALLS: usize = 500;
     let mut tasks = Vec::new();

@@ -1,4 +1,4 @@
-//! Who a process is: users, groups, capabilities (credentials(7), capabilities(7)).
+//! The identity of a process: users, groups, capabilities (credentials(7), capabilities(7)).
 
 use crate::errno::{Errno, SysResult};
 use crate::memory;

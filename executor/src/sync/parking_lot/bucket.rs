@@ -77,7 +77,7 @@ impl<K> Node<K> {
 /// A place in a bucket's list, for one hold of its lock.
 pub(super) type Cursor<K> = Option<NonNull<Node<K>>>;
 
-/// Those whose keys fall into one bucket. Reached with its lock held only.
+/// The waiters whose keys fall into one bucket. Accessed only with its lock held.
 ///
 /// Each node in the list is alive: its future takes it out before it goes.
 pub(super) struct Bucket<K> {

@@ -1,8 +1,8 @@
 //! `loom`'s atomics, with no order of what is done to them left out.
 //!
-//! To find the orders that make a difference, `loom` (0.7) remembers of each atomic who has touched
-//! it last. A thread that loads it and then changes it hides in this way who had loaded it
-//! before, and the order in which the change comes first is not tried. So a load here touches a
+//! To find the orders that make a difference, `loom` (0.7) remembers for each atomic the thread
+//! that touched it last. A thread that loads it and then changes it hides the thread that had loaded
+//! it before, and the order in which the change comes first is not tried. So a load here touches a
 //! second atomic too, by an operation that orders nothing, and counts as a change.
 
 use loom::sync::atomic::{self, AtomicBool, Ordering};

@@ -27,7 +27,7 @@ impl<T> PerMachine<T> {
     /// If it is not set yet.
     pub fn get(&self) -> &T {
         assert!(self.0.is_initialized(), "used before it was set");
-        // SAFETY: it is set, as we have seen, and nobody takes it back.
+        // SAFETY: it is set, as checked above, and it is never unset.
         unsafe { self.0.get_unchecked() }
     }
 

@@ -4,8 +4,8 @@
 //! kernel runs, and are saved only when the thread may go elsewhere. Each loading
 //! gets a stamp (`PerCpu::stamp`), which is kept in the state and in the CPU:
 //! when the two are equal, the registers hold this state, or what the program has
-//! made of it since. Nobody else's values are ever seen: a thread enters user
-//! mode with its own state loaded.
+//! made of it since. A program never sees the values of another thread: a
+//! thread enters user mode with its own state loaded.
 
 use super::features::{Features, cpuid};
 use super::percpu::{self, PerCpu};

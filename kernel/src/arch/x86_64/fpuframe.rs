@@ -144,7 +144,7 @@ impl FpuState {
         }
         self.overwrite(|area| {
             area[..taken].copy_from_slice(&image[..taken]);
-            // The part that is not the processor's is nobody's.
+            // The processor leaves these bytes to software, and the kernel uses none of them.
             area[MAGIC1_AT..LEGACY].fill(0);
             put(area, HEADER, &header);
         });

@@ -103,9 +103,9 @@ impl PerCpu {
         }
     }
 
-    /// A number that no CPU has given out before, and not 0. Whoever keeps it
-    /// beside a state that was loaded into registers can tell later whether it is
-    /// still there.
+    /// A number that no CPU has given out before, and not 0. Code that keeps it
+    /// beside a state that was loaded into registers can tell later whether the
+    /// state is still there.
     pub fn stamp(&self) -> u64 {
         let next = self.last_stamp.get() + MAX_CPUS as u64;
         self.last_stamp.set(next);
@@ -181,7 +181,7 @@ pub unsafe fn init(index: usize) {
     cpu.this.set(&raw const *cpu as usize);
     cpu.id.set(index);
     cpu.last_stamp.set(index as u64);
-    // Stamps that no state has: the registers hold nobody's.
+    // Stamps that no state has: the registers hold the state of no thread.
     cpu.segments.set(cpu.stamp());
     cpu.fpu.set(cpu.stamp());
 

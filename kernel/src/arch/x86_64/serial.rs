@@ -34,7 +34,7 @@ static INPUT: Once<fn(u8) -> Wanted> = Once::new();
 
 struct Receiver {
     port: Port,
-    /// Nobody wants input now; an interrupt that was on its way finds it so.
+    /// No reader wants input now. An interrupt that was already pending finds this set.
     paused: bool,
 }
 
@@ -81,7 +81,7 @@ fn write(lock: &Mutex<Port>, base: u16, bytes: &[u8]) {
             return send(&mut port, bytes);
         }
         if STOPPING.load(Ordering::Relaxed) {
-            // A panic: whoever holds the lock has been stopped and stays so.
+            // A panic: the holder of the lock has been stopped and stays stopped.
             return send(&mut port(base), bytes);
         }
         spin_loop();

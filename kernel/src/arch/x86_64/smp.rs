@@ -109,8 +109,8 @@ impl Trampoline {
         if !memory.ram.as_slice().iter().any(fits) {
             return None;
         }
-        // SAFETY: the page is memory, mapped, and in the first MiB, which is
-        // nobody's; the symbols enclose less than a page.
+        // SAFETY: the page is memory, mapped, and in the first MiB, which
+        // nothing else uses; the symbols enclose less than a page.
         unsafe {
             let start = &raw const trampoline_start;
             let size = (&raw const trampoline_end).offset_from_unsigned(start);

@@ -216,8 +216,8 @@ impl UserContext {
     }
 
     /// Sets the FS base. With an address that is not canonical the program gets a
-    /// general protection fault; whoever sets it for a program should refuse
-    /// before.
+    /// general protection fault; a caller that sets it for a program should refuse
+    /// such an address before.
     pub fn set_tls(&mut self, base: usize) {
         self.segments.set_fs_base(base as u64);
         self.stamp = 0;

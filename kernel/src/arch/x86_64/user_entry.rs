@@ -2,7 +2,7 @@
 //!
 //! A trap ends user mode in one of two ways. Either it is answered *at once* (`FastPath`): by a
 //! function that is called from the entry, while the registers that functions preserve still hold
-//! the program's values, after which the program goes on. Or it is left to whoever has called
+//! the program's values, after which the program goes on. Or it is left to the caller of
 //! [`enter_user`]: then all registers go into the frame, and `enter_user` returns.
 //!
 //! The program's registers are in the `TrapFrame` that `PerCpu` and RSP0 of the TSS point to:
@@ -138,7 +138,7 @@ global_asm!(
     "mov [rdi + {r15}], r15",
     "mov qword ptr [rdi + {error}], 0",
     "mov qword ptr [rdi + {vector}], {syscall}",
-    // Back to who has called `enter_user`.
+    // Back to the caller of `enter_user`.
     "4:",
     "pop rsi",
     "pop r15",

@@ -14,9 +14,9 @@ const NEW: u64 = 2;
 const HERE: CpuId = CpuId(0);
 const OTHER: CpuId = CpuId(1);
 
-/// A CPU comes back to an address space in which an entry is being changed. If the one who
-/// changes it does not see the CPU, and so does not ask it, then the CPU finds a generation
-/// that it does not know and forgets what it had, and its walks see the change.
+/// A CPU comes back to an address space in which an entry is being changed. If the CPU
+/// that changes it does not observe this CPU in the mask, it posts no request to it. Then this CPU
+/// observes a newer generation and flushes its TLB, and its walks observe the change.
 ///
 /// Fault: `ActiveCpus::enter` reads the generation before it enters the set; or
 /// `ActiveCpus::advance` reads the set before it counts the generation up.

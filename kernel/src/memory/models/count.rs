@@ -1,4 +1,4 @@
-//! The reference count of a frame, and who finds itself alone (rules M1, M2).
+//! The reference count of a frame, and when a holder finds itself the only one (rules M1, M2).
 
 use super::{Contents, explore};
 use crate::memory::frame::count::{Dropped, RefCount};
@@ -12,8 +12,9 @@ fn held_by(holders: u32) -> Arc<(RefCount, Contents)> {
     Arc::new((count, Contents::new()))
 }
 
-/// Who finds itself the only holder and writes the frame in place does not meet another
-/// one that still copies it: that one drops its reference afterwards.
+/// A holder that finds itself the only one writes the frame in place. No copy of the frame is under
+/// way then: another holder copies first and drops its reference afterwards (`drop_one`, Release),
+/// and `is_sole` (Acquire) observes that drop.
 ///
 /// Fault: `drop_one` counts down with `Relaxed`.
 #[test]
@@ -72,7 +73,7 @@ fn one_drop_is_the_last_and_comes_after_the_others() {
 }
 
 /// A holder that shares the frame while another one drops its reference: the count never
-/// reaches zero in between, and nobody frees the frame.
+/// reaches zero in between, and neither holder frees the frame.
 ///
 /// Fault: `take` loads the count and stores it one higher.
 #[test]

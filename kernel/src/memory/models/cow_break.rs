@@ -36,7 +36,7 @@ struct Forked {
 
 fn fresh_table() -> Table {
     let fresh = FrameRef::zeroed(Purpose::User).unwrap();
-    // SAFETY: zeroed, and kept by the reference, which whoever has the table drops in the end.
+    // SAFETY: zeroed, and kept by the reference, which the holder of the table drops in the end.
     unsafe { Table::new(fresh.into_entry()) }
 }
 
@@ -148,11 +148,11 @@ fn two_threads_write_and_the_child_ends(forked: &Arc<Forked>) {
     release(left.into_iter().chain(left_by_other));
 }
 
-/// A thread that has begun to copy a table, and does not win the entry above it because another
-/// one has found itself the last holder and taken the table over, has changed nothing. All
-/// references are counted in the end, whoever has won.
+/// A thread begins to copy a table, and its compare-and-exchange on the entry above fails because
+/// another thread has found itself the last holder and reused the table. The first thread has
+/// changed nothing. All references are counted in the end, whichever thread has won.
 ///
-/// Fault: who copies a table takes the writable bits out of the original before its
+/// Fault: the copy of a table takes the writable bits out of the original before its
 /// compare-and-exchange (`ProtectedBeforeWon`); or does not discard a copy that has not won; or the
 /// reference to the original is dropped at once.
 #[test]
@@ -170,9 +170,9 @@ fn a_table_that_is_protected_by_who_has_not_won_it_is_found() {
 }
 
 /// The child breaks COW of the table too, and drops the original after its shootdown. A parent that
-/// takes that over sees by then that the page below is shared.
+/// reuses the original observes by then that the page below is shared.
 ///
-/// Fault: `RefCount::drop_one` counts down with `Relaxed`; or `is_sole` loads so; or who has won does
+/// Fault: `RefCount::drop_one` counts down with `Relaxed`; or `is_sole` loads so; or the winner does
 /// not clear the writable bits in the original.
 #[test]
 fn a_table_that_is_taken_over_shows_what_its_other_holder_shares() {

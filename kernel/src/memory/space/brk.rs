@@ -11,7 +11,7 @@ use crate::memory::vma::vm_area::{Backing, Protection, Vma, VmaFlags};
 
 impl AddressSpace {
     /// Moves the end of the heap, and returns where it is then; it stays where it is when
-    /// the wish cannot be fulfilled (brk(2)).
+    /// the request cannot be met (brk(2)).
     pub async fn set_break(&self, wish: usize) -> usize {
         let mut mappings = self.mmap_lock.write().await;
         let (old, new) = (mappings.heap_end, wish);

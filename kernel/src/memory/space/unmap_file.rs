@@ -5,9 +5,9 @@
 //! `unmap_mapping_range`).
 //!
 //! The caller has stored the new length before. A fault that comes later finds the page beyond the
-//! end, so what is taken out here does not come back. Objects do not know who maps them: that would
-//! make a fork pay for each file. All address spaces are looked at instead, if the object was ever
-//! mapped.
+//! end, so what is taken out here does not come back. An object has no list of the address spaces
+//! that map it: a fork would have to update one for each file. All address spaces are looked at
+//! instead, if the object was ever mapped.
 
 use super::address_space::AddressSpace;
 use super::clear::Vmas;

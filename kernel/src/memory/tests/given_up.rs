@@ -1,7 +1,7 @@
 //! A thread is killed while it waits for other CPUs, in the middle of a change of the
-//! mappings, and others go on in the same memory (rules M3, M5): nobody gets the lock before
-//! what was asked for is acknowledged, or gets an old page at a place that is handed out
-//! again.
+//! mappings, and others go on in the same memory (rules M3, M5): no thread gets the lock
+//! before the shootdown is acknowledged, and none gets an old page at an address that is handed
+//! out again.
 
 use super::*;
 use crate::memory::planted::{Planted, plant};

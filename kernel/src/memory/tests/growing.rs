@@ -81,7 +81,7 @@ fn a_stack_keeps_its_distance_from_other_memory() {
     store(&space, below + GUARD_GAP, 1).unwrap();
     let too_near = below + GUARD_GAP - PAGE;
     assert_eq!(store(&space, too_near, 1), Err(FaultError::NotMapped));
-    // Nobody can use this, so it is no matter whether the stack runs into it.
+    // No access to this is allowed, so the stack may run into it.
     now(space.protect(below - PAGE, PAGE, Protection::empty())).unwrap();
     store(&space, too_near, 1).unwrap();
     // Nothing is put into the gap that does not insist on it.

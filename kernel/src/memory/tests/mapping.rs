@@ -241,7 +241,7 @@ fn m8_the_kernel_writes_as_the_user_would() {
         now(child.write_bytes(BASE, b"x")),
         Err(AccessError::BadAddress)
     );
-    // The page is still there, but for nobody.
+    // The page is still there, but no access to it is allowed.
     now(child.protect(BASE, PAGE, Protection::empty())).unwrap();
     assert_eq!(
         now(child.read_bytes(BASE, &mut [0])),

@@ -26,7 +26,7 @@ use futures_util::FutureExt;
 const BASE: usize = 0x40_0000;
 const PAGE: usize = FRAME_SIZE;
 
-/// The result of something that has nobody to wait for.
+/// The output of a future that does not have to wait.
 fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("this waits for somebody")
 }

@@ -297,12 +297,12 @@ fn m7_a_cpu_that_is_asked_already_gets_no_second_interrupt() {
     now(second).unwrap();
 }
 
-/// Nothing is allocated for a shootdown: a CPU has room for so many, and who wants one more
-/// waits before it changes anything. That those who asked were killed does not matter.
+/// Nothing is allocated for a shootdown: a CPU has room for a fixed number. A task that wants one
+/// more waits before it changes anything, even if the tasks that began the others were killed.
 #[test]
 fn m2_a_cpu_whose_shootdowns_are_all_under_way_waits_and_changes_nothing() {
     let _machine = sim::Machine::start(2, 1024);
-    // One each, as in one address space nobody goes on before what was asked is over.
+    // An address space each: within one, no call goes on before the last shootdown is complete.
     let spaces: Vec<_> = (0..50)
         .map(|_| {
             let space = space(2);

@@ -1,4 +1,5 @@
-//! PCID slots of each CPU: whose translations each PCID tags, and up to which generation (rule M6).
+//! PCID slots of each CPU: the address space that each PCID tags, and the generation up to which
+//! its translations are current (rule M6).
 //!
 //! Without PCIDs a load of CR3 flushes everything, and a CPU has translations only of the address
 //! space that it is in. With them (Intel SDM vol. 3, 4.10.1) translations are tagged and stay when

@@ -1,9 +1,9 @@
 //! What a change of the map needs, taken before it (rule M10).
 //!
-//! A change spends nodes that its [`Reservation`] holds, and so cannot fail half-way. Whoever adds
-//! or cuts areas is refused while only the reserve of memory is left. Whoever takes areas away is
-//! not, and gets nodes as long as the heap has any; and as a map that is shared since a fork needs
-//! some even for that, each map keeps a few from its fork on.
+//! A change spends nodes that its [`Reservation`] holds, and so cannot fail half-way. A call that
+//! adds or cuts areas is refused while only the reserve of memory is left. A call that removes areas
+//! is not: it gets nodes as long as the heap has any. A map that is shared since a fork needs nodes
+//! even for a removal, so each map keeps a few from its fork on.
 
 use crate::memory::fault_injection;
 use crate::memory::frame::{self, OutOfMemory};

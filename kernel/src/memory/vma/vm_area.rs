@@ -46,7 +46,7 @@ pub enum Backing {
     Anonymous,
     /// The contents of an object from this byte on, private: a write makes a copy.
     Private(Arc<Object>, u64),
-    /// The contents of an object from this byte on, shared by all who map it.
+    /// The contents of an object from this byte on, shared by all its mappings.
     Shared(Arc<Object>, u64),
 }
 
@@ -64,7 +64,7 @@ impl Backing {
         }
     }
 
-    /// Whether writes are seen by all who map it.
+    /// Whether a write is visible in all mappings of the object.
     pub fn is_shared(&self) -> bool {
         matches!(self, Backing::Shared(..))
     }

@@ -1,5 +1,5 @@
-//! The CPUs of the simulated machine: who and how many they are, their time, their CR3 and the
-//! instructions that invalidate translations.
+//! The CPUs of the simulated machine: which one runs and how many they are, their time, their CR3
+//! and the instructions that invalidate translations.
 
 use super::caches::Caches;
 use super::state::{step, with};

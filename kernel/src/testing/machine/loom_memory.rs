@@ -20,7 +20,7 @@ pub(super) unsafe fn zero(table: NonNull<u8>) {
     // SAFETY: as the caller says; all frames are tables.
     let entries = unsafe { table.cast::<Entries>().as_ref() };
     for entry in entries {
-        // Relaxed: the frame is published by who puts it into an entry.
+        // Relaxed: the store that puts the frame into an entry (Release) publishes this.
         entry.store(0, Ordering::Relaxed);
     }
 }

@@ -29,7 +29,7 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: leaked in `new`; who has a block uses nothing of it any more.
+        // SAFETY: leaked in `new`; the owner of the block uses none of its memory any more.
         drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }

@@ -129,7 +129,7 @@ pub(super) enum Advanced {
     Missing,
     /// It is over.
     Found(Translation),
-    /// It is in a table that nobody holds (rule M2).
+    /// It is in a table without a holder (rule M2).
     Astray(Frame),
 }
 

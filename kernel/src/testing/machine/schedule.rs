@@ -8,7 +8,7 @@
 //! Points are at each access to a table, each question which CPU this is (the memory
 //! system asks that around all of its atomic steps), each flush, load of CR3 and
 //! IPI. No spin lock is held across any of these but a CPU's own slot in `active_cpus.rs`, so
-//! nobody ever spins for a CPU that is stopped.
+//! no CPU ever spins for one that is stopped.
 
 use super::processor::{Advanced, Walk};
 use super::random::Random;
@@ -131,7 +131,7 @@ pub fn run(seed: u64, addresses: Vec<usize>, limit: u64, cpus: Vec<Box<dyn FnOnc
         // Not unwound: what it is in the middle of would be done by halves.
         //
         // SAFETY: what is on its stack is left as it is, with the machine, which is of no use any
-        // more; nobody looks at it again.
+        // more; nothing reads it again.
         unsafe { processor.force_reset() };
         STACKS.with_borrow_mut(|stacks| stacks.push(processor.into_stack()));
     }
@@ -190,7 +190,7 @@ pub fn random(n: usize) -> usize {
     })
 }
 
-/// Walks of one CPU at a time that nobody has asked for.
+/// Speculative walks of one CPU at a time.
 const WALKERS: usize = 2;
 
 /// What a CPU is about to do at a point.
@@ -198,7 +198,7 @@ const WALKERS: usize = 2;
 enum Point {
     /// Something that others may see, or that sees what others did.
     Step,
-    /// To look at an entry of a table. Who goes through whole tables does so hundreds of
+    /// To look at an entry of a table. A CPU that goes through whole tables does so hundreds of
     /// times on end, and would be there nearly always when others do something; from
     /// [`SCAN`] entries on it stops less often.
     Entry,
@@ -227,7 +227,7 @@ pub fn pause() {
 }
 
 fn pass(point: Point) {
-    // Who unwinds is about to end, and must not be stopped half-way.
+    // A CPU that unwinds is about to end, and must not be stopped half-way.
     if std::thread::panicking() {
         return;
     }
@@ -308,8 +308,8 @@ impl Schedule {
         None
     }
 
-    /// Walks for an address that nobody has asked for: one begins, or some go on by some
-    /// steps. It may be one for which there is a translation already.
+    /// Speculative walks for an address: one begins, or some go on by some steps. There may be a
+    /// translation of the address already.
     fn speculate(&self, number: usize, cpu: &mut Cpu, address: Option<usize>, random: &mut Random) {
         if cpu.walks.len() < WALKERS && random.one_in(4) {
             let known = |address| !cpu.caches.page(cpu.pcid, address).is_empty();
@@ -330,7 +330,7 @@ impl Schedule {
         }
     }
 
-    /// Rule M2, seen from the machine: whatever a CPU may still use is held by somebody.
+    /// Rule M2, seen from the machine: whatever a CPU may still use has a holder.
     fn check(&self, number: usize, cpu: &Cpu) {
         let walked = cpu.walks.iter().map(Walk::table);
         for frame in cpu.caches.frames(cpu.pcid).chain(walked) {

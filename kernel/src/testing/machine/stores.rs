@@ -31,8 +31,8 @@ struct Store {
 pub(super) struct Stores(VecDeque<Store>);
 
 impl Stores {
-    /// Takes the oldest store to memory. Gives who is to be told, and the frame if nobody
-    /// holds it (rule M2).
+    /// Takes the oldest store to memory. Returns the function to call now
+    /// that the store is visible, and the frame if it has no holder (rule M2).
     #[must_use]
     pub fn drain_one(&mut self) -> Option<(Seen, Option<Frame>)> {
         let store = self.0.pop_front()?;

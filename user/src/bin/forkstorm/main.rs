@@ -98,7 +98,7 @@ fn storm(options: &Options) -> Result<bool, Failure> {
         depth: options.depth,
     };
     // Every descendant has the writing end, so its reader sees the end when the last has gone,
-    // also those whose parent was killed.
+    // also the descendants of a killed process.
     let alive = file::pipe().or_fail("pipe")?;
     let before = Vmstat::read();
     let start = system::now();

@@ -38,7 +38,7 @@ impl Registers {
         let mut found = *self;
         macro_rules! around {
             ($load:literal, $store:literal) => {
-                // SAFETY: nobody else uses the registers.
+                // SAFETY: no other code uses the registers.
                 unsafe {
                     asm!(
                         ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
@@ -92,7 +92,7 @@ fn write_all(area: &Mapping, given: &Registers) -> Registers {
     macro_rules! write_all {
         ($load:literal, $store:literal) => {
             // SAFETY: the loop stays within the area, and the words keep their values. The program
-            // is compiled without vector registers, so nobody misses what was in them.
+            // is compiled without vector registers, so no code needs what was in them.
             unsafe {
                 asm!(
                     ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",

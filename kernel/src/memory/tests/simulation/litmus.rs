@@ -29,9 +29,9 @@ use Do::{Await, Fence, Load, Store};
 /// What has become of the pages before, or becomes of them meanwhile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum When {
-    /// A child holds them: who writes gets a copy.
+    /// A child holds them: a write makes a copy.
     Shared,
-    /// A child held them: who writes takes them over.
+    /// A child held them: a write reuses them.
     LeftByChild,
     /// Another thread forks.
     Forking,
@@ -176,7 +176,7 @@ fn sometimes(programs: &[&'static [Do]], allowed: impl Fn(&[Vec<u64>]) -> bool) 
 
 const MESSAGE: [&[Do]; 2] = [&[Store(X, 1), Store(Y, 1)], &[Load(X), Await(Y), Load(X)]];
 
-/// Who has seen the flag does not see the message as it was before.
+/// Forbidden: a thread has observed the flag, and then loads the old message.
 fn message_is_old(loaded: &[Vec<u64>]) -> bool {
     loaded[1].last() == Some(&0)
 }

@@ -219,7 +219,7 @@ impl Model {
         page.stores = page.stores.saturating_add_signed(change);
     }
 
-    /// Whether somebody tries to store to the page.
+    /// Whether a thread tries to store to the page.
     pub fn is_being_stored(&self, page: usize) -> bool {
         self.pages[&page].stores != 0
     }
@@ -268,7 +268,7 @@ impl Model {
         }
     }
 
-    /// Somebody tries to write the page.
+    /// A thread begins to store to the page.
     pub fn begin_store(&mut self, page: usize) {
         if let Some(mapping) = &mut self.page(page).mapping
             && !mapping.content.is_beyond_end()
@@ -395,7 +395,7 @@ impl Model {
         unmapped.map(|(&address, _)| address).collect()
     }
 
-    /// Whether nobody changes any of the pages.
+    /// Whether no thread changes any of the pages.
     pub fn are_at_rest(&self, pages: &[usize]) -> bool {
         pages.iter().all(|page| !self.pages[page].changing)
     }
@@ -447,7 +447,7 @@ impl Model {
             }
             self.page(to).mapping = old;
         }
-        // Who was about to store to what was there before may store to this.
+        // A thread that was about to store to the old mapping may store to this one.
         for &page in pages {
             if self.is_being_stored(page) {
                 self.begin_store(page);

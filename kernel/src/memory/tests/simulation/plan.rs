@@ -136,7 +136,7 @@ impl Plan {
         let cpus = [1, 2, 2, 3, 3, 4, 4, 5, 6, 8][random.below(10)];
         let mut pages = universe();
         if random.one_in(2) {
-            // Little memory and many who want it.
+            // Little memory and many threads that want it.
             pages.truncate(3);
         }
         let short = random.one_in(6);

@@ -2,7 +2,7 @@
 //! loop that polls them, as the executor does.
 //!
 //! The order is left to the scheduler's seed: which task a CPU takes, when it looks after
-//! its requests, when it idles (and leaves its address space), who reclaims.
+//! its requests, when it idles (and leaves its address space), which CPU reclaims.
 
 use super::model::{File, Identity, Model};
 use super::plan::{FILES, Plan};
@@ -94,7 +94,7 @@ impl World {
         })
     }
 
-    /// A value that nobody has written yet.
+    /// A value that no thread has written yet.
     pub fn fresh_value(&self) -> u64 {
         self.next_value.set(self.next_value.get() + 1);
         self.next_value.get()

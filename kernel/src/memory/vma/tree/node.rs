@@ -121,7 +121,7 @@ pub(super) struct NodeRef<T: Span, const N: usize> {
     owns: PhantomData<Counted<T, N>>,
 }
 
-// SAFETY: as with `Arc`: a node is shared by those who hold it, and dropped by any of them.
+// SAFETY: as with `Arc`: a node is shared by its holders, and dropped by any of them.
 unsafe impl<T: Span + Send + Sync, const N: usize> Send for NodeRef<T, N> {}
 // SAFETY: as above; through a shared pointer a node is only read, or its count changed.
 unsafe impl<T: Span + Send + Sync, const N: usize> Sync for NodeRef<T, N> {}
@@ -155,8 +155,8 @@ impl<T: Span, const N: usize> NodeRef<T, N> {
         unsafe { self.pointer.as_ref() }
     }
 
-    /// Whether the caller is its only holder. Nobody can become another one meanwhile, as that
-    /// takes a pointer to begin with.
+    /// Whether the caller is its only holder. No other holder can appear meanwhile: a new
+    /// pointer is made only from an existing one.
     pub(super) fn is_sole(&self) -> bool {
         // Acquire: pairs with the Release of a holder that has let go. Its last reads come before
         // the changes that may follow here.
@@ -191,7 +191,7 @@ impl<T: Span, const N: usize> NodeRef<T, N> {
     pub(super) fn into_sole(self) -> Option<Self> {
         // AcqRel: as for `drop`.
         if self.counted().holders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // Relaxed: nobody else has a pointer to it.
+            // Relaxed: there is no other pointer to it.
             self.counted().holders.store(1, Ordering::Relaxed);
             return Some(self);
         }
@@ -231,7 +231,8 @@ impl<T: Span, const N: usize> Drop for NodeRef<T, N> {
         }
         // Pairs with the Release of all holders that have let go before.
         fence(Ordering::Acquire);
-        // SAFETY: nobody has a pointer to it any more. It was allocated by `spare` with this layout.
+        // SAFETY: no other holder has a pointer to it any more. It was allocated by `spare` with this
+        // layout.
         unsafe {
             self.pointer.drop_in_place();
             dealloc(self.pointer.as_ptr().cast(), Layout::new::<Counted<T, N>>());

@@ -37,7 +37,7 @@ impl<T: Span, const N: usize> Spares<T, N> {
         self.pop().is_some()
     }
 
-    /// Keeps a node that is not used any more, if nobody else holds it. What it has is dropped.
+    /// Keeps a node that is not used any more, if it has no other holder. Its entries are dropped.
     pub(super) fn put(&mut self, node: NodeRef<T, N>) {
         let Some(mut node) = node.into_sole() else {
             return;

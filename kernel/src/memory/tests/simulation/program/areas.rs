@@ -166,7 +166,7 @@ impl Thread {
         self.end_change("madvise", &pages, outcome, Change::Inherited(what))
     }
 
-    /// Begins a change of the mapping of all pages in the range, if nobody else changes any.
+    /// Begins a change of the mapping of all pages in the range, if no other thread changes any.
     fn begin_change(&self, range: Range) -> Option<Vec<usize>> {
         self.begin_changes(vec![range])
     }
