@@ -28,7 +28,6 @@
 mod audit;
 mod fault_injection;
 mod frame;
-#[cfg(not(loom))]
 mod heap;
 mod object;
 mod planted;

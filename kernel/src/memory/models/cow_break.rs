@@ -11,7 +11,6 @@ use crate::memory::planted::{Planted, plant};
 use crate::memory::reclaim::reclaimer;
 use crate::memory::reclaim::retired::RetiredBatch;
 use crate::memory::reclaim::retired::{Receipt, Retired};
-use crate::memory::reclaim::{self};
 use crate::memory::space::cow_break::private_child;
 use crate::memory::table::occupancy;
 use crate::testing::sim;
