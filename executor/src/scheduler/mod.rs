@@ -57,7 +57,7 @@ mod next_task;
 mod parking;
 mod ring;
 mod run;
-mod shared;
+pub(crate) mod shared;
 mod snapshot;
 mod task_list;
 mod worker;
@@ -65,7 +65,6 @@ mod worker;
 pub use counters::Counters;
 pub use current::RunningTask;
 pub use executor::{Executor, SpawnError, Task};
-pub(crate) use shared::Shared;
 pub use snapshot::TaskInfo;
 
 /// What the models look at.

@@ -8,7 +8,7 @@ use crate::facade::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::facade::held;
 use crate::platform::Platform;
 use crate::task::{Header, Runnable, Schedule};
-use crate::time::Timers;
+use crate::time::timers::Timers;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ptr::NonNull;
