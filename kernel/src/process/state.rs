@@ -3,11 +3,13 @@
 use super::attributes::Attributes;
 use super::credentials::{Credentials, IdChange};
 use super::executable::Executable;
-use super::exit::{ExitStatus, Family};
-use super::fail_nth::FailNth;
-use super::ids::Pid;
-use super::limits::Limits;
-use super::signal::{Signal, Signals};
+use super::exit_status::ExitStatus;
+use super::fail_counts::FailNth;
+use super::family::Family;
+use super::pid::Pid;
+use super::rlimit::Limits;
+use super::signal::number::Signal;
+use super::signal::state::Signals;
 use super::thread::{Name as ThreadName, Tcb};
 use super::thread_group::ThreadGroup;
 use super::usage::Usage;
