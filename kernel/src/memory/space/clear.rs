@@ -10,7 +10,6 @@ use crate::arch::FRAME_SIZE;
 use crate::arch::level::Level;
 use crate::arch::paging::Table;
 use crate::memory::frame::OutOfMemory;
-use crate::memory::planted::{Planted, planted};
 use crate::memory::reclaim::retired::{BATCH, Retired, RetiredBatch};
 use crate::memory::tlb::range::FlushRange;
 use crate::memory::tlb::shootdown::{self, Ready};
@@ -95,9 +94,7 @@ impl AddressSpace {
             return;
         }
         let shootdown = self.active_cpus.flush_and_release(ready, range, retired);
-        if !planted(Planted::UnmapWithoutWaiting) {
-            mappings.expect(shootdown);
-        }
+        mappings.expect(shootdown);
     }
 
     /// Makes private the tables on the way to the first and to the last page, as far as there

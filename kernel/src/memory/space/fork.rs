@@ -29,20 +29,18 @@ impl AddressSpace {
         let shared = self.share_with(&child);
         // Even if it failed half-way some entries have lost their writable bit, so that the flush
         // is due.
-        if !planted(Planted::ForkWithoutFlush) {
-            let none = &mut RetiredBatch::new();
-            let shootdown = self
-                .active_cpus
-                .flush_and_release(ready, FlushRange::ALL, none);
-            mappings.expect(shootdown.filter(|_| !planted(Planted::ForkWithoutWaiting)));
-        }
-        if planted(Planted::EagerCowBeforeAcks) {
-            self.eager_cow(&child, &likely);
-        }
-        mappings.finish_outstanding().await;
-        shared?;
+        let none = &mut RetiredBatch::new();
+        let shootdown = self
+            .active_cpus
+            .flush_and_release(ready, FlushRange::ALL, none);
+        mappings.expect(shootdown);
         if !planted(Planted::EagerCowBeforeAcks) {
-            self.eager_cow(&child, &likely);
+            mappings.finish_outstanding().await;
+        }
+        shared?;
+        self.eager_cow(&child, &likely);
+        if planted(Planted::EagerCowBeforeAcks) {
+            mappings.finish_outstanding().await;
         }
         let is_advised = mappings.vmas.concern_fork();
         drop(mappings);

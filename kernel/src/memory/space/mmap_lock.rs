@@ -14,7 +14,7 @@
 
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::USER_END;
-use crate::memory::planted::{Planted, planted};
+use crate::memory::planted::{Planted, planted, planted_in_call};
 use crate::memory::tlb::shootdown::{Ticket, over};
 use crate::memory::vma::limits::Limits;
 use crate::memory::vma::map::{GUARD_GAP, VmaMap};
@@ -76,7 +76,9 @@ impl Mappings {
     /// Notes what there is to wait for before the lock may be let go, if anything is.
     pub(in crate::memory) fn expect(&mut self, shootdown: Option<Ticket>) {
         debug_assert!(self.is_quiescent(), "one at a time");
-        self.outstanding = shootdown;
+        if !planted_in_call(Planted::NotAwaited) {
+            self.outstanding = shootdown;
+        }
     }
 
     /// Waits for it. If the wait is given up, the next task that takes the lock goes on with it.

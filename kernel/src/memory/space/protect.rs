@@ -7,7 +7,6 @@ use super::mmap_lock::Mappings;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::{LEAF_REACH, Level};
 use crate::arch::paging::Bits;
-use crate::memory::planted::{Planted, planted};
 use crate::memory::reclaim::retired::{BATCH, RetiredBatch};
 use crate::memory::tlb::range::FlushRange;
 use crate::memory::tlb::shootdown;
@@ -118,7 +117,7 @@ impl AddressSpace {
             // some one of many.
             let mut nodes = mappings.vmas.reserve_change(at, done)?;
             let lost = self.change_rights(at, done, protection);
-            if lost && !planted(Planted::ProtectWithoutFlush) {
+            if lost {
                 let range = FlushRange {
                     start: at,
                     end: done,

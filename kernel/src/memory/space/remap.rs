@@ -12,7 +12,6 @@ use super::placement::{Placement, place_for};
 use super::populate::Populate;
 use crate::arch::FRAME_SIZE;
 use crate::memory::frame;
-use crate::memory::planted::{Planted, planted};
 use crate::memory::reclaim::reclaimer;
 use crate::memory::reclaim::retired::RetiredBatch;
 use crate::memory::tlb::range::FlushRange;
@@ -215,9 +214,7 @@ impl AddressSpace {
                 let shootdown = self
                     .active_cpus
                     .flush_and_release(ready, range, &mut retired);
-                if !planted(Planted::MoveWithoutWaiting) {
-                    mappings.expect(shootdown);
-                }
+                mappings.expect(shootdown);
             }
             mappings.finish_outstanding().await;
             executor::spend_budget().await;

@@ -15,7 +15,7 @@ use super::cpu_set::CpuSet;
 use super::range::FlushRange;
 use super::shootdown::{Ready, Ticket};
 use crate::arch;
-use crate::memory::planted::{Planted, planted};
+use crate::memory::planted::{Planted, planted, planted_in_call};
 use crate::memory::reclaim::retired::{Receipt, RetiredBatch};
 use crate::memory::stats::counters::{Counter, count};
 
@@ -28,6 +28,9 @@ impl ActiveCpus {
         range: FlushRange,
         retired: &mut RetiredBatch,
     ) -> Option<Ticket> {
+        if retired.is_empty() && planted_in_call(Planted::NotFlushed) {
+            return None;
+        }
         let (change, others) = self.flush(range);
         if others.is_empty() {
             release_all(retired);

@@ -3,7 +3,7 @@
 
 use super::plan::Plan;
 use super::{OPERATIONS, simulate};
-use crate::memory::planted::{Planted, plant};
+use crate::memory::planted::{Call, Planted, plant};
 
 /// Seeds after which a fault has to be found.
 const SEEDS: u64 = 1000;
@@ -38,12 +38,12 @@ fn m2_references_dropped_before_the_acknowledgements() {
 
 #[test]
 fn m3_fork_without_a_flush() {
-    found(Planted::ForkWithoutFlush);
+    found(Planted::NotFlushed(Call::Fork));
 }
 
 #[test]
 fn m3_fork_that_does_not_wait() {
-    found(Planted::ForkWithoutWaiting);
+    found(Planted::NotAwaited(Call::Fork));
 }
 
 #[test]
@@ -53,12 +53,17 @@ fn m4_a_copy_that_is_writable_at_once() {
 
 #[test]
 fn m5_munmap_that_does_not_wait() {
-    found(Planted::UnmapWithoutWaiting);
+    found(Planted::NotAwaited(Call::Unmap));
 }
 
 #[test]
 fn m5_mprotect_without_a_flush() {
-    found(Planted::ProtectWithoutFlush);
+    found(Planted::NotFlushed(Call::Protect));
+}
+
+#[test]
+fn m5_mprotect_that_does_not_wait() {
+    found(Planted::NotAwaited(Call::Protect));
 }
 
 #[test]
@@ -68,7 +73,7 @@ fn m5_a_range_that_is_handed_out_before_its_acknowledgements() {
 
 #[test]
 fn m5_mremap_that_does_not_wait() {
-    found_with(Planted::MoveWithoutWaiting, Plan::restless);
+    found_with(Planted::NotAwaited(Call::Move), Plan::restless);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::plan::{By, Operation, Place, Range, Source, Step};
 use super::world::{Pending, Process, World, between_instructions, is_asked, within, yield_once};
 use crate::arch::Access;
 use crate::memory::AccessError;
+use crate::memory::planted::{Call, during};
 use crate::memory::tlb::shootdown;
 use crate::memory::{FaultError, fail_allocation};
 use crate::testing::sim::{self, schedule, stores};
@@ -73,6 +74,17 @@ pub async fn first(thread: Thread) {
     thread.live().await;
 }
 
+/// The call that an operation makes, if a fault can be confined to it.
+fn call_of(operation: &Operation) -> Option<Call> {
+    match operation {
+        Operation::Fork(_) => Some(Call::Fork),
+        Operation::Unmap(_) => Some(Call::Unmap),
+        Operation::Protect(..) => Some(Call::Protect),
+        Operation::Move(..) => Some(Call::Move),
+        _ => None,
+    }
+}
+
 impl Thread {
     pub fn new(world: &Rc<World>, process: &Rc<Process>, script: usize) -> Thread {
         Thread {
@@ -106,7 +118,9 @@ impl Thread {
         self.world
             .operations_done
             .set(self.world.operations_done.get() + 1);
-        match within(step.patience, self.operate(step.operation)).await {
+        let call = call_of(&step.operation);
+        let operation = during(call, self.operate(step.operation));
+        match within(step.patience, operation).await {
             // What another thread has left half done when it was ended is not known.
             Some(_) if self.process.ending.get() => {}
             Some(outcome) => outcome?,
