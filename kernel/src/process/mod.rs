@@ -7,7 +7,7 @@
 //! replaces programs, `exit` ends processes and waits for them; `futex` is how threads wait for each
 //! other; `signal` is how they are notified and ended; `ids` is the table of pids; `limits` are
 //! their resource limits, `user` counts for those of a user, `credentials` says which user that is, `attributes`
-//! are small properties; `job_control` keeps the background off the terminal; `usage` is what threads have used;
+//! are small properties; `priority` is how a thread is scheduled; `job_control` keeps the background off the terminal; `usage` is what threads have used;
 //! `oom` chooses what is killed when memory runs out, `overcommit` how much is promised; `procfs` is `/proc`; `fail_nth` injects allocation failures for tests.
 
 mod attributes;
@@ -29,6 +29,7 @@ mod limits;
 mod oom;
 pub mod overcommit;
 mod pid;
+mod priority;
 mod procfs;
 mod registers;
 mod run;
@@ -46,10 +47,11 @@ pub use exec::{ExecError, Program, exec};
 pub use exit::{ChildKind, ChildReport, End, ExitStatus, Selector, WaitOptions, wait};
 pub use fail_nth::allow_failing;
 pub use fork::{ForkError, ForkRequest, add_thread, fork};
-pub use ids::{Pid, any, count as process_count, find, find_thread};
+pub use ids::{Pid, any, count as process_count, find, find_thread, next, next_thread_of};
 pub use init::{NOT_STARTED, end_all, start_init};
 pub use job_control::{TerminalUse, check_foreground};
 pub use limits::Limit;
+pub use priority::{HIGHEST as HIGHEST_PRIORITY, Policy, Priority};
 pub use procfs::attach as attach_procfs;
 pub use registers::Registers;
 pub use run::Outcome;

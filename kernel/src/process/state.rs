@@ -7,6 +7,7 @@ use super::exit::{ExitStatus, Family};
 use super::fail_nth::FailNth;
 use super::ids::Pid;
 use super::limits::Limits;
+use super::priority::Priority;
 use super::signal::{Signal, Signals};
 use super::thread::{Name as ThreadName, Tcb};
 use super::thread_group::ThreadGroup;
@@ -300,6 +301,12 @@ impl Process {
     /// The CPUs where its leader may run, a bit each; none if that has left.
     pub fn affinity(&self) -> u64 {
         self.leader().map_or(0, |leader| leader.affinity())
+    }
+
+    /// How its leader is scheduled; as usual if that has left.
+    pub fn priority(&self) -> Priority {
+        self.leader()
+            .map_or(Priority::USUAL, |leader| leader.priority())
     }
 
     /// Whether a CPU polls one of its threads right now.
