@@ -51,6 +51,7 @@ fn kernel_start(boot: BootInfo) -> ! {
         kernel_panic::set_symbols(symbols);
     }
     process::init();
+    process::run::init();
     process::attach_procfs();
     sched::init(sched::Hooks {
         between_polls: memory::between_polls,

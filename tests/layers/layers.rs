@@ -39,23 +39,11 @@ pub const KNOWN: &[(&str, &str, &str)] = &[(
 )];
 
 /// Circles that are larger than they should be: a file in each, the number of files, and why.
-const CIRCLES: &[(&str, usize, &str)] = &[
-    (
-        "kernel/src/syscall/mod.rs",
-        40,
-        "a thread's loop calls the table of calls, and fork starts a loop: direct calls, for speed. Each file of calls is in it",
-    ),
-    (
-        "kernel/src/process/state.rs",
-        26,
-        "a process has threads, signals and limits, each of which leads back to its process",
-    ),
-    (
-        "executor/src/scheduler/mod.rs",
-        7,
-        "the scheduler runs the timers, which wake its tasks",
-    ),
-];
+const CIRCLES: &[(&str, usize, &str)] = &[(
+    "kernel/src/process/state.rs",
+    26,
+    "a process has threads, signals and limits, each of which leads back to its process",
+)];
 
 /// The place of a file among the layers: 0 is the top.
 fn layer_of(file: &str) -> Option<usize> {

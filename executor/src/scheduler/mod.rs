@@ -59,7 +59,7 @@ mod next_task;
 mod parking;
 mod ring;
 mod run;
-mod shared;
+pub(crate) mod shared;
 mod snapshot;
 mod task_list;
 mod throttle;
@@ -69,7 +69,6 @@ mod worker;
 pub use counters::Counters;
 pub use current::RunningTask;
 pub use executor::{Executor, SpawnError, Task};
-pub(crate) use shared::Shared;
 pub use snapshot::TaskInfo;
 
 /// What the models look at.

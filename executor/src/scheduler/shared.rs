@@ -9,7 +9,7 @@ use crate::facade::held;
 use crate::platform::Platform;
 use crate::task::context::{set_run_time, set_share};
 use crate::task::{Header, Runnable, Schedule, Share, ShareWord};
-use crate::time::Timers;
+use crate::time::timers::Timers;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ptr::NonNull;

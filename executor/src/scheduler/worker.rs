@@ -8,7 +8,7 @@ use super::ring::Ring;
 use super::task_list::TaskList;
 use crate::facade::UnsafeCell;
 use crate::task::{Class, Header, Runnable};
-use crate::time::Timers;
+use crate::time::timers::Timers;
 use alloc::boxed::Box;
 use core::convert::Infallible;
 use core::ptr::NonNull;

@@ -1,6 +1,7 @@
 //! A timer without an executor, for the models.
 
-use super::{Inserted, TimerEntry, Timers};
+use super::entry::TimerEntry;
+use super::timers::{Inserted, Timers};
 use alloc::boxed::Box;
 use core::pin::Pin;
 use core::task::Waker;

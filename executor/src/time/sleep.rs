@@ -1,9 +1,9 @@
 //! The futures over timers.
 
 use super::entry::TimerEntry;
-use super::{Inserted, Timers};
+use super::timers::{Inserted, Timers};
 use crate::platform::Platform;
-use crate::scheduler::Shared;
+use crate::scheduler::shared::Shared;
 use crate::task::Label;
 use crate::task::context::waits_for;
 use core::fmt;

@@ -1,8 +1,8 @@
 //! The wheel against a plain reference model.
 
 use super::entry::TimerEntry;
+use super::timers::{Inserted, Timers};
 use super::wheel::{TICK_NS, tick_of};
-use super::{Inserted, Timers};
 use core::pin::Pin;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::Waker;

@@ -9,7 +9,7 @@
 //! lowest level in use. When the wheel's time reaches a slot of a higher
 //! level, its timers move down.
 //!
-//! The wheel is not shared: the lock around it is in [`Timers`](super::Timers).
+//! The wheel is not shared: the lock around it is in [`Timers`](super::timers::Timers).
 
 use super::entry::{Position, TimerEntry};
 use crate::list::List;

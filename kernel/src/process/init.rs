@@ -6,8 +6,8 @@ use super::exit::{End, ExitStatus};
 use super::ids::{self, Pid};
 use super::limits::Limits;
 use super::registers::Registers;
-use super::run;
 use super::signal::{self, InheritedSignals, Signal, Signals};
+use super::spawn_guard;
 use super::state::{Names, Parts, Process};
 use super::thread::Thread;
 use crate::errno::Errno;
@@ -75,7 +75,7 @@ pub async fn start_init(path: &[u8], arguments: Vec<Vec<u8>>) -> Result<Arc<Proc
     let mut thread = Thread::new(tcb, program.space.clone());
     thread.replace(program, &mut registers);
     // Without memory for its task the process has ended, which the waiter for its end sees.
-    let _ = run::start(thread, registers, None);
+    let _ = spawn_guard::start(thread, registers, None);
     Ok(process)
 }
 

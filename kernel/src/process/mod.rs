@@ -27,12 +27,13 @@ mod init;
 mod job_control;
 mod limits;
 mod oom;
+mod outcome;
 pub mod overcommit;
 mod pid;
 mod priority;
 mod procfs;
 mod registers;
-mod run;
+pub mod run;
 mod signal;
 mod spawn_guard;
 mod stack;
@@ -51,10 +52,10 @@ pub use ids::{Pid, any, count as process_count, find, find_thread, next, next_th
 pub use init::{NOT_STARTED, end_all, start_init};
 pub use job_control::{TerminalUse, check_foreground};
 pub use limits::Limit;
+pub use outcome::Outcome;
 pub use priority::{HIGHEST as HIGHEST_PRIORITY, Policy, Priority};
 pub use procfs::attach as attach_procfs;
 pub use registers::Registers;
-pub use run::Outcome;
 pub use signal::{
     Action, Continuation, Disposition, QueueFull, Sent, SigInfo, Signal, TimerState, may_signal,
     send, send_to_all, send_to_group,

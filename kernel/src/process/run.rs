@@ -20,11 +20,12 @@ use super::exec::Program;
 use super::exit::{End, ExitStatus};
 use super::fail_nth::{self, Cause};
 use super::oom;
+use super::outcome::Outcome;
 use super::registers::Registers;
 use super::signal::Signal;
+use super::spawn_guard::{self, NotStarted};
 use super::thread::Thread;
 use crate::arch::{self, Access, FastPath, Trap};
-use crate::errno::SysResult;
 use crate::memory::{self, FaultError};
 use crate::wait::Restart;
 use crate::{sched, syscall};
@@ -34,29 +35,15 @@ use core::pin::{Pin, pin};
 use core::task::Poll;
 use futures_util::future::{Either, select};
 
-/// What a system call leads to.
-pub enum Outcome {
-    /// Back to the program, with this result.
-    Return(SysResult),
-    /// Back to the program, whose registers have been set already.
-    Resume,
-    /// On to another program.
-    Replace(Box<Program>),
-    /// The end of the thread, or of all threads of the process.
-    Exit(End),
+/// Makes this module what runs the threads. Called once, before the first thread is made.
+pub fn init() {
+    spawn_guard::set_start(start);
 }
-
-/// There is no memory for a thread's task.
-pub(super) struct NotStarted;
 
 /// Starts a thread. Without memory for its task the thread ends here (rule M10), and with it its
 /// process if it is the only one, which then counts as killed; this CPU has left the address space
 /// in that case.
-pub(super) fn start(
-    thread: Thread,
-    registers: Registers,
-    child_tid: Option<usize>,
-) -> Result<(), NotStarted> {
+fn start(thread: Thread, registers: Registers, child_tid: Option<usize>) -> Result<(), NotStarted> {
     let tcb = thread.tcb().clone();
     let main = thread_main(thread, registers, child_tid);
     match sched::executor().task("user").try_spawn(main) {

@@ -2,11 +2,37 @@
 //! making of a thread have in common.
 
 use super::registers::Registers;
-use super::run::{self, NotStarted};
 use super::thread::{Tcb, Thread};
 use crate::memory::{AddressSpace, OutOfMemory};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
+use spin::Once;
+
+/// There is no memory for a thread's task.
+pub struct NotStarted;
+
+/// Makes a thread into a task, whose program begins with these registers. The third argument is
+/// the address where the thread writes its own number first.
+pub type Start = fn(Thread, Registers, Option<usize>) -> Result<(), NotStarted>;
+
+/// The function comes from above: the loop of a thread calls the system calls, and some of these
+/// start threads.
+static START: Once<Start> = Once::new();
+
+/// Sets how threads are started. Called once, before the first thread is made.
+pub(super) fn set_start(start: Start) {
+    START.call_once(|| start);
+}
+
+/// Starts a thread. See `run::start` for what happens without memory.
+pub(super) fn start(
+    thread: Thread,
+    registers: Registers,
+    child_tid: Option<usize>,
+) -> Result<(), NotStarted> {
+    let start = START.get().expect("set at the start of the kernel");
+    start(thread, registers, child_tid)
+}
 
 /// How a new thread begins, where that differs from how its maker goes on (clone(2)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -70,7 +96,7 @@ impl SpawnGuard {
 
     fn start_once(&mut self) -> Result<(), NotStarted> {
         match self.parts.take() {
-            Some((thread, registers)) => run::start(thread, registers, self.child_tid),
+            Some((thread, registers)) => start(thread, registers, self.child_tid),
             None => Ok(()),
         }
     }

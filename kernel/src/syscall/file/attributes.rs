@@ -1,7 +1,7 @@
 //! Changing attributes and sizes: chmod(2), chown(2), utimensat(2), truncate(2), umask(2).
 
+use super::arguments::{PathArgument, WORKING_DIRECTORY, check_flags, file, flags};
 use super::plain::{bytes_mut, zeroed};
-use super::{PathArgument, WORKING_DIRECTORY, check_flags, file, flags};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::fs::file::truncate as truncate_node;

@@ -1,8 +1,8 @@
 //! Moving bytes between files without the program: sendfile(2), copy_file_range(2), splice(2),
 //! tee(2), vmsplice(2). And fallocate(2), which moves none.
 
+use super::arguments::{check_flags, file, flags};
 use super::transfer::{Buffer, position, read, write};
-use super::{check_flags, file, flags};
 use crate::errno::{Errno, SysResult};
 use crate::fs::copy::{self, End};
 use crate::fs::file::OpenFile;

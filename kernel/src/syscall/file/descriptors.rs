@@ -1,8 +1,8 @@
 //! Descriptors of files that are open already: pipe(2), dup(2), fcntl(2).
 
+use super::arguments::{check_flags, file_or_path, flags};
 use super::locking::record_lock;
 use super::opening::on_exec;
-use super::{check_flags, file_or_path, flags};
 use crate::errno::{Errno, SysResult};
 use crate::fs::file::{CHANGEABLE, OpenFile};
 use crate::fs::table::{Fd, OnExec};

@@ -1,6 +1,6 @@
 //! ioctl(2): the terminal's settings (ioctl_tty(2)), and what all files have.
 
-use super::file;
+use super::arguments::file;
 use super::plain::{bytes, bytes_mut, zeroed};
 use crate::errno::{Errno, SysResult};
 use crate::fs::table::{Fd, OnExec};

@@ -1,6 +1,6 @@
 //! Locks on files: flock(2), and the commands of fcntl(2) for them.
 
-use super::{file, flags};
+use super::arguments::{file, flags};
 use crate::errno::{Errno, SysResult};
 use crate::fs::file::OpenFile;
 use crate::fs::locks::{FileLock, LockClass, LockMode, LockOwner};

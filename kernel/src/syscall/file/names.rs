@@ -1,7 +1,9 @@
 //! Changing names: mkdir(2), unlink(2), rename(2), symlink(2), link(2); and the working
 //! directory.
 
-use super::{PathArgument, WORKING_DIRECTORY, check_flags, file_or_path, flags, path, permissions};
+use super::arguments::{
+    PathArgument, WORKING_DIRECTORY, check_flags, file_or_path, flags, path, permissions,
+};
 use crate::errno::{Errno, SysResult};
 use crate::fs::node::{Node, NodeKind};
 use crate::fs::rename::Replace;

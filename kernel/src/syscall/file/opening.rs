@@ -1,6 +1,6 @@
 //! Making descriptors from paths, and giving them up: open(2), close(2).
 
-use super::{PathArgument, WORKING_DIRECTORY, check_flags, flags, permissions};
+use super::arguments::{PathArgument, WORKING_DIRECTORY, check_flags, flags, permissions};
 use crate::errno::{Errno, SysResult};
 use crate::fs;
 use crate::fs::table::{Fd, OnExec};

@@ -1,7 +1,7 @@
 //! What is told about a file system: statfs(2).
 
+use super::arguments::{PathArgument, WORKING_DIRECTORY, file_or_path};
 use super::plain::{bytes, zeroed};
-use super::{PathArgument, WORKING_DIRECTORY, file_or_path};
 use crate::errno::{Errno, SysResult};
 use crate::fs::node::{Node, NodeKind};
 use crate::fs::tree;

@@ -1,7 +1,7 @@
 //! Telling about files: stat(2), statx(2), access(2).
 
+use super::arguments::{PathArgument, WORKING_DIRECTORY, check_flags, file_or_path, flags, follow};
 use super::plain::{bytes, zeroed};
-use super::{PathArgument, WORKING_DIRECTORY, check_flags, file_or_path, flags, follow};
 use crate::errno::{Errno, SysResult};
 use crate::fs::metadata::{FileType, Status};
 use crate::fs::node::{Node, NodeKind};

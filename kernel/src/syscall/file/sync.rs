@@ -1,8 +1,8 @@
 //! Calls that make files safe, or say how they will be used: fsync(2), sync(2), posix_fadvise(2).
 //! All files are in memory, so they check their arguments and have nothing else to do.
 
+use super::arguments::{check_flags, file, flags};
 use super::transfer::position;
-use super::{check_flags, file, flags};
 use crate::errno::{Errno, SysResult};
 use crate::fs::metadata::FileType;
 use crate::fs::node::{Node, NodeKind};

@@ -1,6 +1,6 @@
 //! Reading and writing: read(2), readv(2), pread64(2), sync(2) and their kin.
 
-use super::file;
+use super::arguments::file;
 use crate::errno::{Errno, SysResult};
 use crate::fs::file::{OpenFile, Whence};
 use crate::memory::{FRAME_SIZE, UserBuf};

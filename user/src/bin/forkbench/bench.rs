@@ -1,10 +1,9 @@
-//! What a benchmark is given: how much to do, series to measure into, and where to report.
+//! A benchmark, and what it is given: how much to do, series to measure into, and where to report.
 
 use user::testing::{Failure, Verdict};
 use user::{Arguments, fail};
 
 use crate::clock::{self, Clock};
-use crate::list::Benchmark;
 use crate::output::{Form, Unit};
 use crate::series::Series;
 
@@ -16,6 +15,24 @@ pub enum Effort {
     Quick,
     /// Few repetitions of what has no noise in it.
     Count,
+}
+
+/// Something to measure.
+pub struct Benchmark {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// What it reports, in the order of [`Bench::report`]'s numbers.
+    pub metrics: &'static [&'static str],
+    /// Whether it makes sense with counted instructions on one CPU.
+    pub counts: bool,
+    pub run: fn(&mut Bench) -> Verdict,
+}
+
+impl Benchmark {
+    /// Whether `name` is its name or that of one of its metrics.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.name == name || self.metrics.contains(&name)
+    }
 }
 
 /// One benchmark under way.

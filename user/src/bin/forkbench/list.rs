@@ -1,28 +1,8 @@
 //! The benchmarks by name, with the metrics that each reports.
 
-use user::testing::Verdict;
-
-use crate::bench::Bench;
+use crate::bench::Benchmark;
 use crate::storms::Storm;
 use crate::{calls, children, faults, forks, programs, snapshot, storms, threads};
-
-/// Something to measure.
-pub struct Benchmark {
-    pub name: &'static str,
-    pub about: &'static str,
-    /// What it reports, in the order of [`Bench::report`]'s numbers.
-    pub metrics: &'static [&'static str],
-    /// Whether it makes sense with counted instructions on one CPU.
-    pub counts: bool,
-    pub run: fn(&mut Bench) -> Verdict,
-}
-
-impl Benchmark {
-    /// Whether `name` is its name or that of one of its metrics.
-    pub fn is_named(&self, name: &str) -> bool {
-        self.name == name || self.metrics.contains(&name)
-    }
-}
 
 macro_rules! benchmarks {
     ($($name:literal, $kind:ident, $about:literal, [$($metric:literal),*], $run:expr;)*) => {

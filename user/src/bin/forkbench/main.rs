@@ -38,9 +38,9 @@ use user::sys::process::{self, Status};
 use user::sys::system;
 use user::{Arguments, eprintln, println, program};
 
-use bench::{Bench, Effort};
+use bench::{Bench, Benchmark, Effort};
 use clock::Clock;
-use list::{BENCHMARKS, Benchmark};
+use list::BENCHMARKS;
 use output::Form;
 
 program!(main);

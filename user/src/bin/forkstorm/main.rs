@@ -1,5 +1,6 @@
-//! `forkstorm [--forkers K] [--seconds S] [--seed N] [--depth D] [--pages P] [--threads T]`: K
-//! processes that build trees of children without rest, all over the same copied-on-write pages.
+//! `forkstorm [--forkers K] [--seconds S] [--forks F] [--seed N] [--depth D] [--pages P]
+//! [--threads T]`: K processes that build trees of children without rest, all over the same
+//! copied-on-write pages. No tree is begun after S seconds, nor after F forks where F is given.
 //!
 //! Each process first looks whether every word of its pages is what its parent had at the fork,
 //! writes patterns of its own over some of them, has children, writes again while they live, and
@@ -34,7 +35,7 @@ use threads::{MOST_THREADS, Words};
 
 program!(main);
 
-const USAGE: &str = "forkstorm [--forkers K] [--seconds S] [--seed N] [--depth D] [--pages P] [--threads T]  \
+const USAGE: &str = "forkstorm [--forkers K] [--seconds S] [--forks F] [--seed N] [--depth D] [--pages P] [--threads T]  \
      (K, P up to 64, T up to 16)";
 
 /// How many forkers there may be.
@@ -43,6 +44,8 @@ const MOST_FORKERS: usize = 64;
 struct Options {
     forkers: u64,
     seconds: u64,
+    /// The number of forks after which no tree is begun.
+    forks: u64,
     seed: u64,
     depth: u64,
     pages: u64,
@@ -53,6 +56,7 @@ fn main(arguments: Arguments) -> i32 {
     let mut options = Options {
         forkers: 4,
         seconds: 5,
+        forks: u64::MAX,
         seed: 1,
         depth: 3,
         pages: 16,
@@ -63,6 +67,7 @@ fn main(arguments: Arguments) -> i32 {
         &mut [
             ("forkers", &mut options.forkers),
             ("seconds", &mut options.seconds),
+            ("forks", &mut options.forks),
             ("seed", &mut options.seed),
             ("depth", &mut options.depth),
             ("pages", &mut options.pages),
@@ -147,7 +152,8 @@ fn trees(storm: &Storm<'_>, options: &Options, seed: u64, deadline: u64) -> Resu
     let mut random = Random::new(seed);
     threads::beside(&area, options.threads as usize, storm.counters, || {
         let mut well = true;
-        while system::now() < deadline {
+        let forks = || storm.counters.forks.load(Relaxed);
+        while system::now() < deadline && forks() < options.forks {
             well &= life::live(storm, &mut memory, &mut random, storm.depth);
         }
         well

@@ -3,7 +3,8 @@
 use user::sys::thread as bare;
 use user::{Arguments, eprintln, number, println};
 
-use crate::catalogue::{self, Case};
+use crate::case::Case;
+use crate::catalogue;
 
 const USAGE: &str = "litmus --list | (CASE... | --all) [--seconds N | --milliseconds N] [--cpus N]";
 

@@ -22,7 +22,7 @@ use user::sys::{Errno, process, system};
 use user::testing::pagemap::{self, Frame};
 use user::testing::{Explain, Failure, Mapping, shared};
 
-use crate::catalogue::Case;
+use crate::case::Case;
 use crate::trial::{Ended, Trial};
 
 pub const CASES: &[Case] = &[Case {

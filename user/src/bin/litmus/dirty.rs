@@ -22,7 +22,7 @@ use user::sys::{Errno, raw};
 use user::testing::{Channel, Explain, Failure, Mapping, shared};
 use user::{ensure, fail};
 
-use crate::catalogue::Case;
+use crate::case::Case;
 use crate::shapes::{Holders, delay};
 use crate::trial::{Ended, Need, Trial};
 

@@ -24,7 +24,7 @@ use user::sys::{Errno, raw, system};
 use user::testing::{Explain, Failure, Mapping, Verdict};
 use user::thread;
 
-use crate::catalogue::Case;
+use crate::case::Case;
 use crate::shapes::Holders;
 use crate::trial::{Ended, Need, Stop, Trial};
 

@@ -17,7 +17,7 @@ use user::random::Random;
 use user::recover::load_two;
 use user::testing::{Mapping, Verdict, shared};
 
-use crate::catalogue::Case;
+use crate::case::Case;
 use crate::shapes::delay;
 use crate::trial::{Ended, Meeting, Trial};
 

@@ -21,7 +21,7 @@ use user::sys::memory::Protection;
 use user::testing::{Failure, Mapping};
 use user::{ensure, fail};
 
-use crate::catalogue::Case;
+use crate::case::Case;
 use crate::shapes::delay;
 use crate::trial::{Ended, Trial};
 

@@ -18,7 +18,7 @@ use user::sys::{file, system};
 use user::testing::{Explain, Failure, Mapping, shared};
 use user::thread;
 
-use crate::catalogue::Case;
+use crate::case::Case;
 use crate::shapes::delay;
 use crate::trial::{Ended, Need, Trial};
 

@@ -22,6 +22,7 @@
 
 extern crate alloc;
 
+mod case;
 mod catalogue;
 mod command_line;
 mod shapes;
@@ -37,7 +38,7 @@ mod order;
 mod revoke;
 mod spaces;
 
-use catalogue::Case;
+use case::Case;
 use command_line::Options;
 use trial::{Stop, Trial};
 use user::sys::process::{self, Forked, Pid, Status};

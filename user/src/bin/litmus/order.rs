@@ -20,7 +20,7 @@ use user::sys::memory::{self, PAGE, Protection, Sharing};
 use user::testing::{Explain, Failure, Mapping, Verdict, shared};
 use user::{ensure, fail};
 
-use crate::catalogue::Case;
+use crate::case::Case;
 use crate::shapes::{Holders, delay};
 use crate::trial::{Ended, Meeting, Trial};
 

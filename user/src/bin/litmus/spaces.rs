@@ -23,7 +23,7 @@ use user::sync::{wait_while, wake_all};
 use user::sys::{Errno, futex, process};
 use user::testing::{Explain, Mapping, Verdict, shared};
 
-use crate::catalogue::Case;
+use crate::case::Case;
 use crate::revoke::{self, Between, LARGE, Plan, Take};
 use crate::trial::{Ended, Need, Trial};
 

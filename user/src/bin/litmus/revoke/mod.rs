@@ -36,7 +36,7 @@ use user::sys::memory::{self, MADV_DONTNEED, PAGE};
 use user::sys::{self, process};
 use user::testing::{Explain, Verdict, shared};
 
-use crate::catalogue::Case;
+use crate::case::Case;
 use crate::shapes::stranger;
 use crate::trial::{Ended, Need, Trial};
 use moment::{ACCESSORS, Board, HERE, THERE};
