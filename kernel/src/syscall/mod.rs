@@ -18,6 +18,7 @@ mod process;
 mod sched;
 mod signal;
 mod system;
+mod threads;
 mod time;
 mod timer;
 mod wait;

@@ -1,7 +1,7 @@
 //! Policies and priorities of threads: getpriority(2), sched_setscheduler(2), sched_setattr(2) and
 //! their kin.
 
-use super::sched::named;
+use super::threads::named;
 use super::words::write_words;
 use crate::errno::{Errno, SysResult};
 use crate::process::{self, Capability, Pid, Policy, Priority, Process, Tcb, Thread};

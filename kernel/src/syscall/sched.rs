@@ -1,9 +1,10 @@
 //! Where threads run, and barriers among them.
 
+use super::threads::named;
 use super::{not_yet, priority};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
-use crate::process::{self, Pid, Tcb, Thread};
+use crate::process::Thread;
 use crate::sched;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -15,17 +16,6 @@ pub async fn sched_yield() -> SysResult {
     sched::executor().give_turn();
     executor::yield_now().await;
     Ok(0)
-}
-
-/// The thread with this number; 0 is the caller.
-pub(super) fn named(thread: &Thread, tid: usize) -> Result<Arc<Tcb>, Errno> {
-    match tid as u32 {
-        0 => Ok(thread.tcb().clone()),
-        tid => {
-            let (_, found) = process::find_thread(Pid(tid)).ok_or(Errno::ESRCH)?;
-            found.ok_or(Errno::ESRCH)
-        }
-    }
 }
 
 /// How long a thread is given to move before the next look, in nanoseconds.
