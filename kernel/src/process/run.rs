@@ -17,8 +17,9 @@
 
 use super::exception;
 use super::exec::Program;
-use super::exit::{End, ExitStatus};
-use super::fail_nth::{self, Cause};
+use super::exit_status::{End, ExitStatus};
+use super::fail_counts::Cause;
+use super::fail_nth;
 use super::oom;
 use super::outcome::Outcome;
 use super::registers::Registers;
