@@ -3,6 +3,8 @@
 
 use crate::facade::atomic::{AtomicPtr, Ordering};
 use crate::task::{Header, Link, Runnable};
+use alloc::boxed::Box;
+use alloc::vec;
 use core::ptr::{NonNull, null_mut};
 
 /// First and last; both null when there is no task.
@@ -26,10 +28,15 @@ unsafe fn next<'a>(link: NonNull<Link>) -> &'a AtomicPtr<Link> {
 }
 
 impl Chain {
-    pub(super) const EMPTY: Self = Self {
+    const EMPTY: Self = Self {
         first: null_mut(),
         last: null_mut(),
     };
+
+    /// So many without a task, made where they stay: a kernel's stack is small.
+    pub(super) fn many(count: usize) -> Box<[Self]> {
+        vec![Self::EMPTY; count].into_boxed_slice()
+    }
 
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_null()

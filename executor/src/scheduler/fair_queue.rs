@@ -25,6 +25,7 @@ use crate::facade::Lock;
 use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::task::Runnable;
 use crate::task::run_time::{Virtual, lead};
+use alloc::boxed::Box;
 
 /// Units in a slice: about a millisecond.
 pub(crate) const SLICE: Virtual = 1 << SLICE_BITS;
@@ -49,11 +50,10 @@ struct Calendars {
     levels: [Calendar; LEVELS],
 }
 
-#[derive(Clone, Copy)]
 struct Calendar {
     /// A bit for each list that is not empty, by its index in `lists`.
     occupied: u64,
-    lists: [Chain; SLICES as usize],
+    lists: Box<[Chain]>,
 }
 
 /// Where a list is in time.
@@ -128,14 +128,14 @@ impl Calendars {
 
 impl FairQueue {
     pub(crate) fn new() -> Self {
-        let calendar = Calendar {
+        let calendar = |_| Calendar {
             occupied: 0,
-            lists: [Chain::EMPTY; SLICES as usize],
+            lists: Chain::many(SLICES as usize),
         };
         Self {
             calendars: Lock::new(Calendars {
                 time: 0,
-                levels: [calendar; LEVELS],
+                levels: core::array::from_fn(calendar),
             }),
             len: AtomicUsize::new(0),
             weight: AtomicUsize::new(0),

@@ -7,6 +7,7 @@ use super::chain::Chain;
 use crate::facade::Lock;
 use crate::facade::atomic::{AtomicU8, AtomicUsize, Ordering};
 use crate::task::{Runnable, Share};
+use alloc::boxed::Box;
 
 const LEVELS: usize = Share::HIGHEST as usize + 1;
 
@@ -22,7 +23,7 @@ pub(super) struct UrgentQueue {
 struct Levels {
     /// A bit for each list that is not empty.
     occupied: u128,
-    lists: [Chain; LEVELS],
+    lists: Box<[Chain]>,
 }
 
 impl Levels {
@@ -43,7 +44,7 @@ impl UrgentQueue {
         Self {
             levels: Lock::new(Levels {
                 occupied: 0,
-                lists: [Chain::EMPTY; LEVELS],
+                lists: Chain::many(LEVELS),
             }),
             top: AtomicU8::new(0),
             len: AtomicUsize::new(0),
