@@ -1,7 +1,7 @@
 //! The executor on the machine, and what the kernel shows of it.
 //!
 //! The stress was seen to fail with these faults in `executor/src/scheduler/`: no reschedule IPI for
-//! a pinned task (`place.rs`), "does not end"; timers fired 3 ms ahead of the clock
+//! a pinned task (`enqueue.rs`), "does not end"; timers fired 3 ms ahead of the clock
 //! (`alarm.rs`), "went off early". It was not seen to find a missing look around between
 //! `park` and the halt (`run.rs`): for a window of some instructions there are the models.
 

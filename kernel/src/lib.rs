@@ -13,8 +13,10 @@
 //!
 //! In reading order: [`memory`] is what the kernel exists for. [`process`] has threads
 //! and processes, [`sched`] puts them on the executor. [`syscall`] is the way in for
-//! programs, [`fs`] their files. [`arch`] is the machine, `start` the
-//! beginning and the end. [`trace`] records what all of them do.
+//! programs, [`fs`] their files. [`arch`] is the machine, `start` the beginning and the end.
+//! [`trace`] records what all of them do. `tests/layers` has the order in which they may import each
+//! other. What several of them share is small: `errno`, [`wait`] (a wait that a signal can end),
+//! `cmdline`, `log`. `testing` is the simulated machine, and not in the kernel's image.
 #![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;

@@ -90,7 +90,7 @@ async fn part(name: &str, work: impl Future<Output = ()>) {
 async fn join<T>(task: JoinHandle<T>) -> T {
     match task.await {
         Ok(output) => output,
-        Err(error) => panic!("selftest: a task that nobody aborted has no output: {error}"),
+        Err(error) => panic!("selftest: a task that was not aborted has no output: {error}"),
     }
 }
 
@@ -100,7 +100,7 @@ async fn join_all<T>(tasks: Vec<JoinHandle<T>>) {
     }
 }
 
-/// Has each CPU poll a task: what it did before it has counted then.
+/// Has each CPU poll a task. Its counters have everything then that it did before.
 async fn visit_all_cpus() {
     let visit = |cpu| here().spawn_on(cpu, TASK, async {});
     join_all(cpus().map(visit).collect()).await;

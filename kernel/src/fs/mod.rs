@@ -10,8 +10,8 @@
 //! The layer knows memory, the executor and `arch`, and nothing of processes or system calls: a
 //! process comes in as a [`Caller`](crate::wait::Caller) and as the number of a thread.
 //!
-//! All files are in memory, and every process is the superuser: permission bits are kept and
-//! reported, and only those for execution are checked.
+//! All files are in memory. Permission bits and owners are kept and reported, and only the bits for
+//! execution are checked.
 //!
 //! **Waiting.** Only reads and writes wait. A task can be dropped at each `.await` and loses
 //! nothing: bytes that were not delivered are still in the pipe. Spin locks are held for a few

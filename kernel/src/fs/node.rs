@@ -224,8 +224,8 @@ impl Node {
         attributes.changed = now;
     }
 
-    /// Whether it may be executed. For the superuser, which every process is, one execute bit of
-    /// three is enough (path_resolution(7)).
+    /// Whether it may be executed. One execute bit of three is enough, as it is for a superuser
+    /// (path_resolution(7)): files do not check users.
     pub fn is_executable(&self) -> bool {
         self.attributes.lock().permissions & 0o111 != 0
     }

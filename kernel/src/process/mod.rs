@@ -12,7 +12,7 @@
 //! 3. `init` makes the first process; `fork` makes processes and threads; `exec` (with `elf` and
 //!    `stack`) replaces programs; `exit` ends threads and processes and waits for them.
 //! 4. `futex` is how threads wait for each other; `signal` is how they are notified and ended; `ids`
-//!    is the table of pids; `priority` is how a thread is scheduled; `limits` changes resource limits, `user` counts for those of a user;
+//!    is the table of pids; `priority` is how a thread is scheduled; `limits` changes resource limits, `user` counts what all processes of a user have together;
 //!    `job_control` keeps the background off the terminal; `usage` is what threads have used.
 //! 5. `oom` chooses what is killed when memory runs out, `overcommit` how much is promised; `procfs` is
 //!    `/proc`; `fail_nth` injects allocation failures for tests.

@@ -47,7 +47,7 @@ pub fn free_frames() -> usize {
 /// Dropping it drops the reference at once. So it is for frames which no page table
 /// of this holder points to: fresh ones, and those that a kernel object owns. A
 /// reference that sits in a table entry has no `FrameRef`; it leaves the entry as a
-/// `Retired` (in `reclaim.rs`), which waits for the shootdown (rule M2).
+/// `Retired` (in `reclaim/retired.rs`), which waits for the shootdown (rule M2).
 #[must_use]
 #[derive(PartialEq, Eq, Debug)]
 pub struct FrameRef(Frame);

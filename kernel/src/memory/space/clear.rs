@@ -81,8 +81,8 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Makes all CPUs forget the range and releases `retired` then; the mappings knows what
-    /// there is to wait for. To be called before any wait.
+    /// Makes all CPUs forget the range and releases `retired` then. `mappings` keeps the
+    /// shootdown to wait for. To be called before any wait.
     pub(in crate::memory) fn forget(
         &self,
         mappings: &mut Mappings,

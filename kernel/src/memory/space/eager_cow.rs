@@ -76,7 +76,7 @@ impl AddressSpace {
         let Some(original) = entry.frame() else {
             return Ok(());
         };
-        // SAFETY: the parent's tables hold the frame, and its mappings is locked.
+        // SAFETY: the parent's tables hold the frame, and its mmap lock is held.
         let copy = unsafe { FrameRef::copy_of(original)? }.into_entry();
         count(Counter::CowCopies);
         trace_copy(page, original, copy);

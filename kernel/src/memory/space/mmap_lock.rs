@@ -88,7 +88,7 @@ impl Mappings {
     }
 }
 
-/// The lock of a mappings.
+/// The lock around an address space's mappings.
 pub(in crate::memory) struct MmapLock(RwLock<Mappings>);
 
 impl MmapLock {

@@ -2,10 +2,10 @@
 //!
 //! In reading order: `number` and `info` say what a signal is; `action` what a process does with
 //! it; `queue` holds pending signals; `state` is all of that for a process and each of its threads,
-//! under one lock, and `view` what they see of it; `send` queues signals and `take` delivers them; `orphans` finds process groups
-//! without job control; `handler` and `altstack` call a program's handler and return from it; `mask`
-//! is blocking and waiting for signals; `restart` is the rest of an interrupted system call; `timer`
-//! and `alarm` send `SIGALRM`.
+//! under one lock, and `view` is how they read and change it; `send` queues signals and `take`
+//! delivers them; `orphans` finds process groups without job control; `handler` and `altstack` call a
+//! program's handler and return from it; `mask` is blocking and waiting for signals; `restart` is the
+//! rest of an interrupted system call; `timer` and `alarm` send `SIGALRM`.
 //!
 //! A signal is sent to a process or to one of its threads. It stays pending until a thread takes it,
 //! which a thread does before it enters user mode. A fatal signal ends a system call at any `.await`.
