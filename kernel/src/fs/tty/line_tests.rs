@@ -17,7 +17,12 @@ fn typed(line: &mut Line, bytes: &[u8]) -> Vec<u8> {
 /// One read of up to `max` bytes; `None` if it would wait.
 fn read(line: &mut Line, max: usize) -> Option<Vec<u8>> {
     let mut bytes = alloc::vec![0; max];
-    match line.read(&mut bytes.as_mut_slice(), max, 0) {
+    match line.read(
+        &mut bytes.as_mut_slice(),
+        max,
+        0,
+        line.settings().minimum().max(1),
+    ) {
         LineRead::Done(n) => Some(bytes[..n].to_vec()),
         LineRead::Empty => None,
         LineRead::NotReady(_) => panic!("there was room"),
