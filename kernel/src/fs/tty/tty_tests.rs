@@ -1,6 +1,7 @@
 use super::super::testing::{Program, now};
 use super::*;
-use crate::wait::Undisturbed;
+use crate::errno::Errno;
+use crate::wait::{Undisturbed, Wait};
 use core::pin::pin;
 use core::sync::atomic::AtomicU32;
 use core::task::{Context, Poll, Waker};
