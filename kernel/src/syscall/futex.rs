@@ -1,11 +1,13 @@
 //! futex(2) and the lists of robust locks.
 
+use super::words::read_words;
 use super::{not_yet, time};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::memory;
-use crate::process::futex::{self, FutexAddress, Scope};
+use crate::process::futex::{self, Expected, FutexAddress, Scope};
 use crate::process::{self, Pid, Thread};
+use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 use linux_raw_sys::general as linux;
 
@@ -168,6 +170,51 @@ impl Change {
             _ => old >= other,
         }
     }
+}
+
+/// futex_waitv(2): no more words than `FUTEX_WAITV_MAX`.
+pub async fn futex_waitv(
+    thread: &Thread,
+    [list, count, flags, time, clock]: [usize; 5],
+) -> SysResult {
+    const SIZE_32: u64 = 2;
+    const MOST: usize = 128;
+    if flags as u32 != 0 || count as u32 == 0 || count > MOST {
+        return Err(Errno::EINVAL);
+    }
+    let deadline = match time {
+        0 => None,
+        time => {
+            let offset = match clock as u32 {
+                linux::CLOCK_MONOTONIC => 0,
+                linux::CLOCK_REALTIME => arch::wall_clock_offset(),
+                _ => return Err(Errno::EINVAL),
+            };
+            let time = time::read_timespec(thread, time).await?;
+            Some(time.saturating_sub(offset))
+        }
+    };
+    let mut words = Vec::new();
+    memory::fallible::reserve(&mut words, count)?;
+    for n in 0..count {
+        let at = list.checked_add(24 * n).ok_or(Errno::EFAULT)?;
+        let [value, address, flags] = read_words(thread, at).await?;
+        // The upper half is reserved.
+        if flags & !u64::from(linux::FUTEX_PRIVATE_FLAG) != SIZE_32 || value > u32::MAX.into() {
+            return Err(Errno::EINVAL);
+        }
+        let scope = match flags as u32 & linux::FUTEX_PRIVATE_FLAG {
+            0 => Scope::Shared,
+            _ => Scope::Private,
+        };
+        let address = address as usize;
+        memory::check_futex_word(address)?;
+        words.push(Expected {
+            place: FutexAddress { address, scope },
+            value: value as u32,
+        });
+    }
+    futex::wait_for_any(thread, &words, deadline).await
 }
 
 /// set_robust_list(2).

@@ -13,9 +13,11 @@
 
 pub(super) mod key;
 mod robust;
+mod several;
 
 pub use key::{FutexAddress, Scope};
 pub use robust::HEAD_SIZE as ROBUST_HEAD_SIZE;
+pub use several::{Expected, wait_for_any};
 
 use super::signal::Continuation;
 use super::thread::Thread;
