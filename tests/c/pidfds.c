@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -24,6 +23,10 @@
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x1000
 #endif
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+#define FUTEX_WAKE_PRIVATE 129
 #define PIDFD_OPEN 434
 #define PIDFD_SEND_SIGNAL 424
 #define PIDFD_GETFD 438

@@ -1,14 +1,13 @@
 //! futex(2) and the lists of robust locks.
 
+use super::time;
 use super::words::read_words;
-use super::{not_yet, time};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::memory;
 use crate::process::futex::{self, Expected, FutexAddress, Scope};
 use crate::process::{self, Pid, Thread};
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicU64;
 use linux_raw_sys::general as linux;
 
 const ANY: u32 = linux::FUTEX_BITSET_MATCH_ANY;
@@ -18,7 +17,6 @@ pub async fn futex(
     thread: &Thread,
     [address, operation, value, time, second, third]: [usize; 6],
 ) -> SysResult {
-    static INHERITANCE: AtomicU64 = AtomicU64::new(0);
     let operation = operation as u32;
     let by_real_time = operation & linux::FUTEX_CLOCK_REALTIME != 0;
     let scope = match operation & linux::FUTEX_PRIVATE_FLAG {
@@ -26,7 +24,12 @@ pub async fn futex(
         _ => Scope::Private,
     };
     let command = operation & linux::FUTEX_CMD_MASK as u32;
-    if by_real_time && command != linux::FUTEX_WAIT_BITSET {
+    let has_clock = [
+        linux::FUTEX_WAIT_BITSET,
+        linux::FUTEX_WAIT_REQUEUE_PI,
+        linux::FUTEX_LOCK_PI2,
+    ];
+    if by_real_time && !has_clock.contains(&command) {
         return Err(Errno::ENOSYS);
     }
     let place = |address| {
@@ -49,18 +52,7 @@ pub async fn futex(
             Ok(0)
         }
         linux::FUTEX_WAIT_BITSET => {
-            let deadline = match time {
-                0 => None,
-                time => {
-                    let time = time::read_timespec(thread, time).await?;
-                    let offset = if by_real_time {
-                        arch::wall_clock_offset()
-                    } else {
-                        0
-                    };
-                    Some(time.saturating_sub(offset))
-                }
-            };
+            let deadline = absolute(thread, time, by_real_time).await?;
             let place = place(address)?;
             futex::wait(thread, place, value, some_bits(third)?, deadline).await?;
             Ok(0)
@@ -85,16 +77,53 @@ pub async fn futex(
             let (change, holds) = (|old| change.applied_to(old), |old| change.holds(old));
             futex::wake_and_change(space, first, second, counts, change, holds).await
         }
-        linux::FUTEX_LOCK_PI
-        | linux::FUTEX_LOCK_PI2
-        | linux::FUTEX_UNLOCK_PI
-        | linux::FUTEX_TRYLOCK_PI
-        | linux::FUTEX_WAIT_REQUEUE_PI
-        | linux::FUTEX_CMP_REQUEUE_PI => {
-            Err(not_yet(&INHERITANCE, "futexes with priority inheritance"))
+        linux::FUTEX_LOCK_PI | linux::FUTEX_LOCK_PI2 => {
+            // The first of them knows the time of the day only.
+            let by_real_time = by_real_time || command == linux::FUTEX_LOCK_PI;
+            let deadline = absolute(thread, time, by_real_time).await?;
+            futex::lock(thread, place(address)?, deadline).await?;
+            Ok(0)
+        }
+        linux::FUTEX_TRYLOCK_PI => {
+            futex::try_lock(thread, place(address)?).await?;
+            Ok(0)
+        }
+        linux::FUTEX_UNLOCK_PI => {
+            futex::unlock(thread, place(address)?).await?;
+            Ok(0)
+        }
+        linux::FUTEX_WAIT_REQUEUE_PI => {
+            let (condition, lock) = (place(address)?, place(second)?);
+            if condition == lock {
+                return Err(Errno::EINVAL);
+            }
+            let deadline = absolute(thread, time, by_real_time).await?;
+            futex::wait_for_lock(thread, condition, value, lock, deadline).await?;
+            Ok(0)
+        }
+        linux::FUTEX_CMP_REQUEUE_PI => {
+            let (condition, lock) = (place(address)?, place(second)?);
+            let (wake, requeue) = counts()?;
+            if condition == lock || wake != 1 {
+                return Err(Errno::EINVAL);
+            }
+            futex::requeue_to_lock(space, condition, wake + requeue, third).await
         }
         _ => Err(Errno::ENOSYS),
     }
+}
+
+/// A point in time of one of two clocks, by `arch::clock`; none for a null pointer.
+async fn absolute(thread: &Thread, time: usize, by_real_time: bool) -> Result<Option<u64>, Errno> {
+    if time == 0 {
+        return Ok(None);
+    }
+    let time = time::read_timespec(thread, time).await?;
+    let offset = match by_real_time {
+        true => arch::wall_clock_offset(),
+        false => 0,
+    };
+    Ok(Some(time.saturating_sub(offset)))
 }
 
 /// How many to wake: one at least, as Linux looks at the number after the first.
@@ -185,13 +214,12 @@ pub async fn futex_waitv(
     let deadline = match time {
         0 => None,
         time => {
-            let offset = match clock as u32 {
-                linux::CLOCK_MONOTONIC => 0,
-                linux::CLOCK_REALTIME => arch::wall_clock_offset(),
+            let by_real_time = match clock as u32 {
+                linux::CLOCK_MONOTONIC => false,
+                linux::CLOCK_REALTIME => true,
                 _ => return Err(Errno::EINVAL),
             };
-            let time = time::read_timespec(thread, time).await?;
-            Some(time.saturating_sub(offset))
+            absolute(thread, time, by_real_time).await?
         }
     };
     let mut words = Vec::new();
