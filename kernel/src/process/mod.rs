@@ -12,7 +12,7 @@
 //! 3. `init` makes the first process; `fork` makes processes and threads; `exec` (with `elf` and
 //!    `stack`) replaces programs; `exit` ends threads and processes and waits for them.
 //! 4. `futex` is how threads wait for each other; `signal` is how they are notified and ended; `ids`
-//!    is the table of pids; `limits` changes resource limits, `user` counts for those of a user;
+//!    is the table of pids; `priority` is how a thread is scheduled; `limits` changes resource limits, `user` counts for those of a user;
 //!    `job_control` keeps the background off the terminal; `usage` is what threads have used.
 //! 5. `oom` chooses what is killed when memory runs out, `overcommit` how much is promised; `procfs` is
 //!    `/proc`; `fail_nth` injects allocation failures for tests.
@@ -39,6 +39,7 @@ mod oom;
 mod outcome;
 pub mod overcommit;
 mod pid;
+mod priority;
 mod procfs;
 mod registers;
 mod rlimit;
@@ -58,10 +59,14 @@ pub use exit::{ChildKind, ChildReport, Selector, WaitOptions, wait};
 pub use exit_status::{End, ExitStatus};
 pub use fail_nth::allow_failing;
 pub use fork::{ForkError, ForkRequest, add_thread, fork};
-pub use ids::{Pid, any, count as process_count, find, find_thread};
+pub use ids::{Pid, any, count as process_count, find, find_thread, next, next_thread_of};
 pub use init::{NOT_STARTED, end_all, start_init};
-pub use job_control::{TerminalUse, check_foreground};
+pub use job_control::{
+    TerminalUse, check_foreground, give_up_terminal, has_terminal, session_of, set_foreground,
+    signal_by_terminal, take_terminal,
+};
 pub use outcome::Outcome;
+pub use priority::{HIGHEST as HIGHEST_PRIORITY, Policy, Priority};
 pub use procfs::attach as attach_procfs;
 pub use registers::Registers;
 pub use rlimit::Limit;

@@ -102,6 +102,7 @@ async fn thread_main(mut thread: Thread, mut registers: Registers, child_tid: Op
 async fn poll_as<T>(thread: &Thread, mut work: Pin<&mut impl Future<Output = T>>) -> T {
     poll_fn(|context| {
         let affinity = thread.tcb().affinity();
+        sched::executor().set_share(context, thread.tcb().priority().share());
         if sched::executor()
             .set_affinity(context, affinity)
             .is_pending()

@@ -7,6 +7,7 @@ use super::exit_status::ExitStatus;
 use super::fail_counts::FailNth;
 use super::family::Family;
 use super::pid::Pid;
+use super::priority::Priority;
 use super::rlimit::Limits;
 use super::signal::number::Signal;
 use super::signal::state::Signals;
@@ -302,6 +303,12 @@ impl Process {
     /// The CPUs where its leader may run, a bit each; none if that has left.
     pub fn affinity(&self) -> u64 {
         self.leader().map_or(0, |leader| leader.affinity())
+    }
+
+    /// How its leader is scheduled; as usual if that has left.
+    pub fn priority(&self) -> Priority {
+        self.leader()
+            .map_or(Priority::USUAL, |leader| leader.priority())
     }
 
     /// Whether a CPU polls one of its threads right now.

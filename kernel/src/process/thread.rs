@@ -6,6 +6,7 @@
 //! lock and without counting a reference.
 
 use super::pid::Pid;
+use super::priority::{Priority, PriorityWord};
 use super::signal::state::{InheritedSignals, ThreadSignals};
 use super::state::Process;
 use super::usage::{ThreadUsage, Usage};
@@ -48,6 +49,8 @@ pub struct Tcb {
     robust_list: AtomicUsize,
     /// The CPUs where it may run, a bit each.
     affinity: AtomicU64,
+    /// How it is scheduled.
+    priority: PriorityWord,
     /// What it is called, if not like the program.
     name: Mutex<Option<Name>>,
     /// The CPU that polls it, or [`NO_CPU`].
@@ -76,6 +79,7 @@ impl Tcb {
             signal_waker: Mutex::new(None),
             robust_list: AtomicUsize::new(0),
             affinity: AtomicU64::new(sched::all_cpus()),
+            priority: PriorityWord::new(),
             name: Mutex::new(None),
             cpu: AtomicUsize::new(NO_CPU),
             usage: ThreadUsage::default(),
@@ -162,6 +166,25 @@ impl Tcb {
         self.signal_wake();
     }
 
+    /// How it is scheduled.
+    pub fn priority(&self) -> Priority {
+        self.priority.get()
+    }
+
+    /// Changes that. It counts from the thread's next poll on, which begins soon if the thread waits.
+    pub fn set_priority(&self, priority: Priority) {
+        self.priority.set(priority);
+        self.signal_wake();
+    }
+
+    /// Whether a CPU polls it that is not among these.
+    pub fn runs_outside(&self, cpus: u64) -> bool {
+        match self.cpu.load(Ordering::Relaxed) {
+            NO_CPU => false,
+            cpu => cpus >> cpu & 1 == 0,
+        }
+    }
+
     /// What it is called.
     pub fn name(&self) -> Name {
         let own = self.name.lock().clone();
@@ -181,6 +204,7 @@ impl Tcb {
     /// Copies what a new thread has from its maker.
     pub(super) fn inherit(&self, maker: &Tcb) {
         self.affinity.store(maker.affinity(), Ordering::Relaxed);
+        self.priority.inherit(&maker.priority);
         *self.name.lock() = maker.name.lock().clone();
     }
 
