@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 #[cfg(target_os = "none")]
 use super::{
     metadata,
-    pool::{OutOfMemory, Purpose},
+    pool::{self, OutOfMemory, Purpose},
     reference::{FrameRef, allocate, free_frames},
 };
 #[cfg(target_os = "none")]
@@ -41,11 +41,22 @@ pub(in crate::memory) fn take_for_slab() -> Result<Frame, OutOfMemory> {
     Ok(frame)
 }
 
-/// Gives a frame back that [`take_for_slab`] has given.
+/// Takes frames that are neighbours for a large object of the kernel's heap, with any contents.
+#[cfg(target_os = "none")]
+pub(in crate::memory) fn take_run(count: usize) -> Result<Frame, OutOfMemory> {
+    let first = pool::allocate_run(count).ok_or(OutOfMemory)?;
+    for number in 0..count as u32 {
+        metadata::mark_heap(metadata::claim(first.add(number)));
+    }
+    TAKEN.get().fetch_add(count, Ordering::Relaxed);
+    Ok(first)
+}
+
+/// Gives a frame back that [`take_run`] or [`take_for_slab`] has given.
 #[cfg(target_os = "none")]
 pub(in crate::memory) fn give_back_slab(frame: Frame) {
     TAKEN.get().fetch_sub(1, Ordering::Relaxed);
-    // SAFETY: the caller owns the reference that `take_for_slab` made, and no page table of a
+    // SAFETY: the caller owns the reference that was made when it was taken, and no page table of a
     // program has the frame.
     drop(unsafe { FrameRef::from_entry(frame) });
 }

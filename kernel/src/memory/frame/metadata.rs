@@ -5,6 +5,7 @@
 //! such frames takes no other memory.
 
 use super::count::{Dropped, RefCount, TooManyHolders};
+use super::free_map::{self, FreeMap};
 use crate::arch::{self, Frame, PerMachine};
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -32,23 +33,30 @@ pub(super) struct Frames {
 
 static FRAMES: PerMachine<Frames> = PerMachine::new();
 
-/// How many bytes the metadata of so many frames takes.
+/// How many bytes the metadata of so many frames takes, the map of free ones behind it included.
 pub(super) const fn bytes(frames: usize) -> usize {
-    frames * size_of::<FrameInfo>()
+    map_offset(frames) + free_map::words(frames) * size_of::<u64>()
+}
+
+/// Where the map of free frames begins.
+const fn map_offset(frames: usize) -> usize {
+    (frames * size_of::<FrameInfo>()).next_multiple_of(align_of::<u64>())
 }
 
 /// Sets the array up for the frames 0 to `frames`, in memory that begins at `home`. `zeroes`
-/// becomes the frame of zeroes.
+/// becomes the frame of zeroes. Returns an empty map of free frames.
 ///
 /// # Safety
 /// All of this memory is zeroed, long enough, contiguous in the kernel's direct map, and nothing
 /// else ever uses it.
-pub(super) unsafe fn init(home: Frame, frames: usize, zeroes: Frame) {
+pub(super) unsafe fn init(home: Frame, frames: usize, zeroes: Frame) -> FreeMap {
     // SAFETY: as the caller promises.
     let info = unsafe { at(home, frames) };
     let table = Frames { info, zeroes };
     table.info(zeroes).count.make_permanent();
     FRAMES.init(table);
+    // SAFETY: as the caller promises.
+    FreeMap::new(unsafe { map_at(home, frames) }, frames)
 }
 
 /// # Safety
@@ -60,7 +68,23 @@ unsafe fn at(home: Frame, frames: usize) -> &'static [FrameInfo] {
     unsafe { core::slice::from_raw_parts(first.as_ptr(), frames) }
 }
 
-/// The same, but `loom`'s atomics are made one by one, and are not in the machine's memory.
+/// # Safety
+/// As for [`init`].
+#[cfg(not(loom))]
+unsafe fn map_at(home: Frame, frames: usize) -> &'static mut [u64] {
+    // SAFETY: as the caller promises, the memory goes on so far behind the array.
+    let first = unsafe { arch::frame_ptr(home).add(map_offset(frames)) };
+    // SAFETY: as above; the place is aligned, and zeroes are valid.
+    unsafe { core::slice::from_raw_parts_mut(first.cast().as_ptr(), free_map::words(frames)) }
+}
+
+/// The same, not in the machine's memory.
+#[cfg(loom)]
+unsafe fn map_at(_home: Frame, frames: usize) -> &'static mut [u64] {
+    alloc::vec![0; free_map::words(frames)].leak()
+}
+
+/// The same as [`at`], but `loom`'s atomics are made one by one, and are not in the machine's memory.
 #[cfg(loom)]
 unsafe fn at(_home: Frame, frames: usize) -> &'static [FrameInfo] {
     let info = || FrameInfo {

@@ -8,6 +8,7 @@
 //! | `count` | the reference count of a frame |
 //! | `metadata` | the array with the count of each frame |
 //! | `chain` | lists of frames that nothing holds |
+//! | `free_map` | the free frames of the pool, as bits; runs of neighbours |
 //! | `kernel_page` | a page of the kernel's that a program pays for |
 //! | `pool` | the free frames: per-CPU caches, the common pool, the reserve |
 //! | `page_copy` | reading, writing and clearing the bytes of a frame |
@@ -17,6 +18,7 @@
 
 mod chain;
 pub(in crate::memory) mod count;
+mod free_map;
 mod heap_frames;
 pub mod kernel_page;
 mod metadata;
@@ -29,7 +31,7 @@ pub(in crate::memory) use chain::Chain;
 pub use heap_frames::heap_frames;
 #[cfg(target_os = "none")]
 pub(in crate::memory) use heap_frames::{
-    give_back_slab, has_for_heap, take_for_heap, take_for_slab,
+    give_back_slab, has_for_heap, take_for_heap, take_for_slab, take_run,
 };
 #[cfg(all(test, not(loom)))]
 pub(in crate::memory) use metadata::set_holders;
@@ -65,18 +67,18 @@ pub(in crate::memory) fn init(boot: &BootInfo, aside: usize) -> PhysRange {
     }
     // SAFETY: the frames of `home` are contiguous in the kernel's direct map, free, were zeroed
     // above, and belong to the table from now on.
-    unsafe {
+    let free = unsafe {
         metadata::init(
             Frame::containing(home.start),
             boot.frames,
             Frame::containing(home.start + table),
-        );
-    }
+        )
+    };
     let whole = PhysRange {
         start: home.start,
         end: home.start + size,
     };
-    pool::init(boot, whole);
+    pool::init(boot, whole, free);
     heap_frames::init();
     PhysRange {
         start: home.start + taken,

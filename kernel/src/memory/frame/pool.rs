@@ -10,7 +10,7 @@
 //!
 //! Lock order: a cache's lock, then the pool's. At most one cache is locked at a time.
 
-use super::chain::Chain;
+use super::free_map::FreeMap;
 use super::metadata::holders;
 use crate::arch::{self, BootInfo, FRAME_SIZE, Frame, PerMachine, PhysRange};
 use crate::memory::fault_injection::{self, Injected};
@@ -44,15 +44,17 @@ pub enum Purpose {
 const CACHE: usize = 64;
 const BATCH: usize = CACHE / 2;
 
-/// Frames kept back for the kernel's heap: 1/64 of memory, at least 1 MiB.
+/// Frames kept back for the kernel's heap: as many as Linux keeps (`min_free_kbytes`, which grows with
+/// the square root of memory), and at least 1 MiB.
 fn reserve_of(frames: usize) -> usize {
     const LEAST: usize = if cfg!(loom) { 0 } else { 256 };
-    (frames / 64).max(LEAST)
+    let kib = (frames * (FRAME_SIZE / 1024) * 16).isqrt();
+    (kib / (FRAME_SIZE / 1024)).max(LEAST)
 }
 
 struct Pool {
-    chain: Mutex<Chain>,
-    /// The length of the chain, for readers that only want to know whether much is left.
+    free: Mutex<FreeMap>,
+    /// How many frames are in the map, for readers that only want to know whether much is left.
     pooled: AtomicUsize,
     reserve: usize,
     /// Frames that were free at the start.
@@ -79,21 +81,20 @@ fn caches() -> &'static [Cache] {
 }
 
 /// Makes the pool of all frames that are free at boot, but for those in `taken`.
-pub(super) fn init(boot: &BootInfo, taken: PhysRange) {
-    let mut chain = Chain::new();
-    for range in boot.free.iter().rev() {
+pub(super) fn init(boot: &BootInfo, taken: PhysRange, mut free: FreeMap) {
+    for range in boot.free {
         let start = match range.start == taken.start {
             true => taken.end,
             false => range.start,
         };
         let frames = Frame::containing(start).number()..Frame::containing(range.end).number();
-        for number in frames.rev() {
-            chain.push(Frame::new(number));
+        for number in frames {
+            free.push(Frame::new(number));
         }
     }
-    let managed = chain.len();
+    let managed = free.len();
     POOL.init(Pool {
-        chain: Mutex::new(chain),
+        free: Mutex::new(free),
         pooled: AtomicUsize::new(managed),
         reserve: reserve_of(managed),
         managed,
@@ -116,20 +117,31 @@ pub(super) fn allocate(purpose: Purpose) -> Option<Frame> {
         Purpose::Kernel => 0,
     };
     let Some(cache) = caches().get(arch::cpu().0) else {
-        return pool.chain.lock().pop();
+        return pool.free.lock().pop();
     };
     let mut cache = cache.lock();
     if let Some(frame) = cache.pop() {
         return Some(frame);
     }
-    let mut chain = pool.chain.lock();
-    let batch = BATCH.min(chain.len().saturating_sub(floor));
+    let mut free = pool.free.lock();
+    let batch = BATCH.min(free.len().saturating_sub(floor));
     for _ in 0..batch {
-        cache.extend(chain.pop());
+        cache.extend(free.pop());
     }
-    pool.pooled.store(chain.len(), Ordering::Relaxed);
-    drop(chain);
+    pool.pooled.store(free.len(), Ordering::Relaxed);
+    drop(free);
     cache.pop()
+}
+
+/// Frames that are neighbours and that nothing holds, for the kernel's heap: the first of them. They
+/// come from the pool, or not at all.
+#[cfg(target_os = "none")]
+pub(super) fn allocate_run(count: usize) -> Option<Frame> {
+    let pool = POOL.get();
+    let mut free = pool.free.lock();
+    let first = free.pop_run(count);
+    pool.pooled.store(free.len(), Ordering::Relaxed);
+    first
 }
 
 /// A frame out of any CPU's cache, for when the pool has none.
@@ -145,15 +157,15 @@ pub(in crate::memory) fn free(frame: Frame) {
     );
     let pool = POOL.get();
     match caches().get(arch::cpu().0) {
-        None => pool.chain.lock().push(frame),
+        None => pool.free.lock().push(frame),
         Some(cache) => {
             let mut cache = cache.lock();
             if cache.is_full() {
-                let mut chain = pool.chain.lock();
+                let mut free = pool.free.lock();
                 for frame in cache.drain(..BATCH) {
-                    chain.push(frame);
+                    free.push(frame);
                 }
-                pool.pooled.store(chain.len(), Ordering::Relaxed);
+                pool.pooled.store(free.len(), Ordering::Relaxed);
             }
             cache.push(frame);
         }
@@ -164,7 +176,7 @@ pub(in crate::memory) fn free(frame: Frame) {
 /// Free frames in the pool and in the caches.
 pub(super) fn len() -> usize {
     let cached: usize = caches().iter().map(|cache| cache.lock().len()).sum();
-    cached + POOL.get().chain.lock().len()
+    cached + POOL.get().free.lock().len()
 }
 
 /// Whether there are frames to put aside.
@@ -177,12 +189,12 @@ pub(super) fn has_surplus() -> bool {
 pub(super) fn surplus(n: usize) -> impl Iterator<Item = Frame> {
     let pool = POOL.get();
     (0..n).map_while(move |_| {
-        let mut chain = pool.chain.lock();
-        let frame = match pool.surplus(chain.len()) {
+        let mut free = pool.free.lock();
+        let frame = match pool.surplus(free.len()) {
             0 => None,
-            _ => chain.pop(),
+            _ => free.pop(),
         };
-        pool.pooled.store(chain.len(), Ordering::Relaxed);
+        pool.pooled.store(free.len(), Ordering::Relaxed);
         frame
     })
 }

@@ -1,9 +1,10 @@
 //! The kernel's heap.
 //!
-//! Small objects are in slabs of one frame each (`slabs.rs`), which go back when they are empty. Larger
-//! ones come from the allocator crate `talc` over a range of kernel addresses that grows a chunk
-//! at a time and does not shrink. In front of both each CPU keeps some of the small objects that it
-//! has freed (`slab_cache.rs`).
+//! Small objects are in slabs of one frame each, and a large one in frames that are neighbours, where
+//! there are such (`slabs.rs`): these frames go back. In front of them each CPU keeps some of the small
+//! objects that it has freed (`slab_cache.rs`). Only what finds no run of free frames comes from the
+//! allocator crate `talc`, over a range of kernel addresses that grows a chunk at a time and does
+//! not shrink.
 //!
 //! The heap grows into the frames' reserve. An allocation that finds no frame fails.
 
@@ -22,6 +23,8 @@ use talc::sync::TalcLock;
 
 /// How many steps of reclaim are taken before an allocation fails.
 const RECLAIM_STEPS: usize = 256;
+/// The addresses of what `talc` manages: one entry of a root.
+const HEAP_SIZE: usize = 1 << 39;
 /// How much it grows at the least.
 const STEP: usize = 16 * FRAME_SIZE;
 
@@ -55,6 +58,14 @@ unsafe impl Pages for Frames {
 
     fn give(&self, page: NonNull<u8>) {
         frame::give_back_slab(arch::frame_at(page));
+    }
+
+    fn take_run(&self, pages: usize) -> Option<NonNull<u8>> {
+        frame::take_run(pages).ok().map(arch::frame_ptr)
+    }
+
+    fn has_given(&self, pointer: *mut u8) -> bool {
+        !(HEAP_START..HEAP_START + HEAP_SIZE).contains(&pointer.addr())
     }
 }
 

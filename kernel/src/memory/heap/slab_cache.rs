@@ -10,6 +10,7 @@
 //! own first words. A CPU's magazines have a lock of their own, which other CPUs take only when
 //! memory is out. The heap is never called under it.
 
+use super::slabs::{self, ALIGN, class_of_size};
 use alloc::vec::Vec;
 use conquer_once::spin::OnceCell;
 use core::alloc::{GlobalAlloc, Layout};
@@ -17,14 +18,10 @@ use core::ptr::{self, NonNull};
 use crossbeam_utils::CachePadded;
 use spin::Mutex;
 
-/// The sizes of objects are the multiples of this.
-const GRAIN: usize = 64;
 /// The largest size of which objects are kept.
 const LARGEST: usize = 4096;
-/// How many sizes there are.
-const SIZES: usize = LARGEST / GRAIN;
-/// The alignment of all kept objects; requests for more go to the heap.
-const ALIGN: usize = 16;
+/// How many sizes there are: those of the slabs.
+const SIZES: usize = slabs::SIZES.len();
 /// About how many bytes a magazine may have.
 const MAGAZINE: usize = 8192;
 
@@ -92,13 +89,13 @@ fn magazine_of(layout: Layout) -> Option<(usize, Layout)> {
     if layout.align() > ALIGN || layout.size() > LARGEST {
         return None;
     }
-    let number = layout.size().saturating_sub(1) / GRAIN;
+    let number = class_of_size(layout.size());
     Some((number, objects(number)?))
 }
 
 /// The layout of a magazine's objects.
 fn objects(number: usize) -> Option<Layout> {
-    Layout::from_size_align((number + 1) * GRAIN, ALIGN).ok()
+    Layout::from_size_align(slabs::SIZES[number], ALIGN).ok()
 }
 
 /// How many objects of this size a magazine has at the most.

@@ -1,4 +1,4 @@
-//! Slabs: small objects of the kernel's heap in pages of their own (rule M10).
+//! Slabs: objects of the kernel's heap in pages of their own (rule M10).
 //!
 //! A slab is one page with objects of one size class, behind a header. A slab with free objects is
 //! in the list of its class. When the last object of a slab is freed, its page goes back to where
@@ -6,8 +6,9 @@
 //! objects comes back when they are freed.
 //!
 //! The class of a request follows from its layout, for the allocation as for the free, and the slab
-//! of an object from its address. A request of more than half a page gets a page without a header.
-//! Larger requests go to another heap.
+//! of an object from its address. A request of more than half a page gets a page without a header,
+//! and a larger one pages that are neighbours. Where there are none, and for strict alignment, another
+//! heap serves.
 //!
 //! Each class has a lock. Pages are taken and given back without it.
 
@@ -19,10 +20,12 @@ use spin::Mutex;
 const PAGE: usize = 4096;
 /// The room for the header at the start of a slab; also the alignment of the first object.
 const HEADER: usize = 64;
-/// The alignment of all objects; requests for more go to the other heap.
-const ALIGN: usize = 16;
+/// The alignment of all objects.
+pub(super) const ALIGN: usize = 16;
+/// The alignment of the objects of those classes whose size is a multiple of it.
+const STRICT: usize = 64;
 /// The sizes of objects: the largest of which as many fit into a slab, down to one page.
-const SIZES: [usize; 14] = [
+pub(super) const SIZES: [usize; 14] = [
     64, 128, 192, 256, 320, 384, 448, 576, 672, 800, 1008, 1344, 2016, PAGE,
 ];
 /// The class of objects that are a page.
@@ -37,11 +40,15 @@ const _: () = assert!(size_of::<Slab>() <= HEADER && HEADER.is_multiple_of(ALIGN
 pub(super) unsafe trait Pages {
     /// A page with any contents.
     fn take(&self) -> Option<NonNull<u8>>;
-    /// Gives back a page that `take` has given, which is not used any more.
+    /// Gives back a page that `take` or `take_run` has given, which is not used any more.
     fn give(&self, page: NonNull<u8>);
+    /// So many pages that are neighbours, with any contents.
+    fn take_run(&self, pages: usize) -> Option<NonNull<u8>>;
+    /// Whether it has given the page that begins here, or the other heap the object.
+    fn has_given(&self, pointer: *mut u8) -> bool;
 }
 
-/// Slabs for small requests, and another heap for large ones.
+/// Slabs for small requests, runs of pages for large ones, and another heap.
 pub(super) struct Slabs<P, H> {
     pages: P,
     large: H,
@@ -79,12 +86,37 @@ const fn capacity(size: usize) -> usize {
     (PAGE - HEADER) / size
 }
 
-/// The class of a request, unless it is for the other heap.
+/// The smallest class that has room for so many bytes, a page at the most.
+pub(super) fn class_of_size(size: usize) -> usize {
+    /// For the sizes that are multiples of `ALIGN`.
+    const CLASSES: [u8; PAGE / ALIGN + 1] = {
+        let mut classes = [0; PAGE / ALIGN + 1];
+        let (mut at, mut class) = (0, 0);
+        while at < classes.len() {
+            if SIZES[class as usize] < at * ALIGN {
+                class += 1;
+            }
+            classes[at] = class;
+            at += 1;
+        }
+        classes
+    };
+    usize::from(CLASSES[size.div_ceil(ALIGN)])
+}
+
+/// The class of a request, unless it is larger than a page or strictly aligned.
 fn class_of(layout: Layout) -> Option<usize> {
-    if layout.align() > ALIGN || layout.size() > PAGE {
+    if layout.align() > STRICT || layout.size() > PAGE {
         return None;
     }
-    Some(SIZES.partition_point(|&size| size < layout.size()))
+    let first = class_of_size(layout.size());
+    let fits = |class: &usize| layout.align() <= ALIGN || SIZES[*class].is_multiple_of(STRICT);
+    (first..SIZES.len()).find(fits)
+}
+
+/// How many pages a large request takes, unless it is for the other heap.
+fn pages_of(layout: Layout) -> Option<usize> {
+    (layout.align() <= PAGE && layout.size() > PAGE).then(|| layout.size().div_ceil(PAGE))
 }
 
 impl Class {
@@ -234,15 +266,29 @@ unsafe impl<P: Pages, H: GlobalAlloc> GlobalAlloc for Slabs<P, H> {
             Some(class) => self
                 .allocate(class)
                 .map_or(ptr::null_mut(), NonNull::as_ptr),
-            // SAFETY: passed on.
-            None => unsafe { self.large.alloc(layout) },
+            None => {
+                let run = pages_of(layout).and_then(|pages| self.pages.take_run(pages));
+                // SAFETY: passed on.
+                run.map_or_else(|| unsafe { self.large.alloc(layout) }, NonNull::as_ptr)
+            }
         }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        let (Some(class), Some(object)) = (class_of(layout), NonNull::new(pointer)) else {
-            // SAFETY: passed on.
-            return unsafe { self.large.dealloc(pointer, layout) };
+        let Some(object) = NonNull::new(pointer) else {
+            return;
+        };
+        let Some(class) = class_of(layout) else {
+            if let Some(pages) = pages_of(layout).filter(|_| self.pages.has_given(pointer)) {
+                for page in 0..pages {
+                    // SAFETY: within the run, which has so many pages.
+                    self.pages.give(unsafe { object.add(page * PAGE) });
+                }
+            } else {
+                // SAFETY: passed on.
+                unsafe { self.large.dealloc(pointer, layout) };
+            }
+            return;
         };
         let page = if class == WHOLE {
             Some(object)
@@ -260,12 +306,13 @@ unsafe impl<P: Pages, H: GlobalAlloc> GlobalAlloc for Slabs<P, H> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::cell::Cell;
+    use core::cell::{Cell, RefCell};
     use std::alloc::System;
 
     /// Pages of the host, counted.
     struct Few {
         left: Cell<usize>,
+        runs: RefCell<Vec<Run>>,
     }
 
     const LAYOUT: Layout = match Layout::from_size_align(PAGE, PAGE) {
@@ -283,14 +330,49 @@ mod tests {
 
         fn give(&self, page: NonNull<u8>) {
             self.left.set(self.left.get() + 1);
-            // SAFETY: `take` has given it.
-            unsafe { System.dealloc(page.as_ptr(), LAYOUT) };
+            let mut runs = self.runs.borrow_mut();
+            let Some(run) = runs.iter_mut().find(|run| run.has(page.addr().get())) else {
+                // SAFETY: `take` has given it.
+                return unsafe { System.dealloc(page.as_ptr(), LAYOUT) };
+            };
+            run.left -= 1;
+        }
+
+        fn take_run(&self, pages: usize) -> Option<NonNull<u8>> {
+            self.left.set(self.left.get().checked_sub(pages)?);
+            let layout = Layout::from_size_align(pages * PAGE, PAGE).ok()?;
+            // SAFETY: the layout is not empty.
+            let start = NonNull::new(unsafe { System.alloc(layout) })?;
+            self.runs.borrow_mut().push(Run {
+                start: start.addr().get(),
+                pages,
+                left: pages,
+            });
+            Some(start)
+        }
+
+        fn has_given(&self, pointer: *mut u8) -> bool {
+            self.runs.borrow().iter().any(|run| run.has(pointer.addr()))
+        }
+    }
+
+    /// A run that was given; its memory is not freed, so each address is in one run at most.
+    struct Run {
+        start: usize,
+        pages: usize,
+        left: usize,
+    }
+
+    impl Run {
+        fn has(&self, address: usize) -> bool {
+            (self.start..self.start + self.pages * PAGE).contains(&address)
         }
     }
 
     fn slabs(pages: usize) -> Slabs<Few, System> {
         let left = Cell::new(pages);
-        Slabs::new(Few { left }, System)
+        let runs = RefCell::default();
+        Slabs::new(Few { left, runs }, System)
     }
 
     fn layout(size: usize) -> Layout {
@@ -357,6 +439,39 @@ mod tests {
                     slabs.dealloc(object, layout(100));
                 }
                 assert_eq!(slabs.pages.left.get(), 39, "one slab is kept");
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_object_has_a_run_of_pages_that_comes_back_and_else_the_other_heap_serves() {
+        let slabs = slabs(8);
+        // SAFETY: as above.
+        unsafe {
+            let first = slabs.alloc(layout(5 * PAGE - 1));
+            let second = slabs.alloc(layout(4 * PAGE));
+            assert!(!first.is_null() && !second.is_null());
+            assert!(slabs.pages.has_given(first) && !slabs.pages.has_given(second));
+            second.write_bytes(1, 4 * PAGE);
+            slabs.dealloc(second, layout(4 * PAGE));
+            assert_eq!(slabs.pages.left.get(), 3);
+            slabs.dealloc(first, layout(5 * PAGE - 1));
+            assert_eq!(slabs.pages.left.get(), 8);
+            assert_eq!(slabs.pages.runs.borrow()[0].left, 0);
+        }
+    }
+
+    #[test]
+    fn strictly_aligned_objects_are_aligned() {
+        let slabs = slabs(100);
+        for size in [1, 64, 600, 1000, 2688, PAGE] {
+            let layout = Layout::from_size_align(size, STRICT).unwrap();
+            // SAFETY: as above.
+            unsafe {
+                let many = [(); 20].map(|()| slabs.alloc(layout));
+                assert!(many.iter().all(|it| it.addr().is_multiple_of(STRICT)));
+                many.iter()
+                    .for_each(|&object| slabs.dealloc(object, layout));
             }
         }
     }
