@@ -1,4 +1,4 @@
-//! Who a process is (credentials(7)): its users, groups and capabilities.
+//! The credentials of a process (credentials(7)): its users, groups and capabilities.
 //!
 //! Linux keeps these for each thread, and C libraries change them for all threads together. Here a
 //! process has them once.
@@ -169,7 +169,7 @@ pub struct Capabilities {
     pub bounding: u64,
 }
 
-/// Who a process is.
+/// The users, groups and capabilities of a process.
 #[derive(Clone)]
 pub struct Credentials {
     /// Its users.

@@ -55,7 +55,7 @@ pub struct Program {
     pub(super) sp: usize,
     pub(super) names: Names,
     pub(super) executable: Arc<Executable>,
-    /// Whose it is.
+    /// With which users, groups and capabilities it begins.
     pub(super) credentials: Credentials,
 }
 

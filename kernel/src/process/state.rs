@@ -42,7 +42,7 @@ pub struct Process {
     pub session: AtomicU32,
     pub(super) limits: Limits,
     pub(super) attributes: Attributes,
-    /// Who it is. A lock of its own, under which no other is taken.
+    /// Users, groups and capabilities. A lock of its own, under which no other is taken.
     credentials: Mutex<Credentials>,
     /// Counts it among its user's processes, until it is forgotten.
     charge: Mutex<Charge>,
@@ -216,12 +216,12 @@ impl Process {
         self.attributes.has_executed.load(Ordering::Relaxed)
     }
 
-    /// Who it is.
+    /// Its users, groups and capabilities.
     pub fn credentials(&self) -> Credentials {
         self.credentials.lock().clone()
     }
 
-    /// Looks at who it is.
+    /// Looks at its users, groups and capabilities.
     pub fn with_credentials<T>(&self, look: impl FnOnce(&Credentials) -> T) -> T {
         look(&self.credentials.lock())
     }
@@ -231,7 +231,7 @@ impl Process {
         self.credentials.lock().user.clone()
     }
 
-    /// Changes who it is. After an error nothing has changed.
+    /// Changes its users, groups and capabilities. After an error nothing has changed.
     pub fn change_credentials<T>(
         &self,
         change: impl FnOnce(&mut Credentials) -> Result<T, Errno>,

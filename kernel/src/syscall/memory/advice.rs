@@ -123,7 +123,7 @@ pub async fn msync(thread: &Thread, start: usize, length: usize, flags: usize) -
     }
 }
 
-/// mlock(2). There is no limit to it for root, whom everyone is here.
+/// mlock(2). There is no limit to it for root.
 pub async fn mlock(thread: &Thread, start: usize, length: usize) -> SysResult {
     mlock2(thread, start, length, 0).await
 }
