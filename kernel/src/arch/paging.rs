@@ -94,10 +94,10 @@ impl Table {
     }
 
     /// Adds bits to entry `index`, which is present and stays so: the caller has the
-    /// right to change it.
-    pub fn add(self, index: usize, bits: Bits) {
+    /// right to change it. Returns what was there before.
+    pub fn add(self, index: usize, bits: Bits) -> Entry {
         scheduling_point();
-        self.slot(index).fetch_or(bits.bits(), Ordering::AcqRel);
+        Entry::from_raw(self.slot(index).fetch_or(bits.bits(), Ordering::AcqRel))
     }
 
     /// Removes bits from entry `index` and returns what was there before.

@@ -23,6 +23,8 @@ pub(super) enum Planted {
     /// A page that is not shared any more is reused while a shootdown for it may be on its way
     /// (rule M4).
     HastyReuse,
+    /// The copy of a leaf table keeps the accessed bits, so that no shootdown is ever spared.
+    AccessedKept,
     /// A copied leaf table counts as tracked while other CPUs may have translations from the original
     /// (rule M4).
     TrackedBeforeAcks,

@@ -15,6 +15,7 @@ mod count;
 mod cow_break;
 mod ipi;
 mod mailbox;
+mod untouched;
 
 use loom::cell::UnsafeCell;
 

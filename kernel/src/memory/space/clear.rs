@@ -2,10 +2,11 @@
 //!
 //! First comes everything that can fail: nodes of the VMA map are reserved, and the paths to both
 //! ends of the range are made private.
-//! The change itself cannot fail.
+//! The change itself cannot fail. Pages that no CPU has used go without a shootdown (`untouched.rs`).
 
 use super::address_space::AddressSpace;
 use super::mmap_lock::Mappings;
+use super::untouched::{drop_untouched, is_tracked, is_untouched};
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::Level;
 use crate::arch::paging::Table;
@@ -113,12 +114,14 @@ impl AddressSpace {
 
     /// Takes entries out of the tables from `start` on, until `retired` is full or `end`
     /// is reached. Returns how far it came. Whole tables inside the range go as they
-    /// are, shared or not.
+    /// are, shared or not. Pages that no CPU has used are dropped, without a flush (`untouched`): at the
+    /// two ends of the range only, so they are not many.
     fn clear_some(&self, start: usize, end: usize, retired: &mut RetiredBatch) -> usize {
         let mut at = start;
         'next: while at < end && retired.len() < BATCH {
             let mut table = self.root_table();
             let mut level = Level::ROOT;
+            let mut tracked = false;
             loop {
                 let size = level.entry_size();
                 let index = level.index(at);
@@ -129,7 +132,10 @@ impl AddressSpace {
                     continue 'next;
                 };
                 if covered {
-                    if table.take(index).is_present() {
+                    let taken = table.take(index);
+                    if is_untouched(tracked, taken) && level == Level::LEAF_TABLE {
+                        drop_untouched(frame);
+                    } else if taken.is_present() {
                         retired.push(Retired::new(frame, level.below()));
                     }
                     at += size;
@@ -141,6 +147,7 @@ impl AddressSpace {
                 // entry is covered; we hold the mmap lock exclusively, so it stays.
                 table = unsafe { Table::new(frame) };
                 level = level.below();
+                tracked = is_tracked(entry);
             }
         }
         at.min(end)

@@ -183,7 +183,7 @@ fn copy_table(
     let copy = unsafe { Table::new(fresh.into_entry()) };
     debug_assert!(level != Level::PAGE);
     let lost = match level {
-        Level::LEAF_TABLE => Bits::WRITE | Bits::ACCESSED,
+        Level::LEAF_TABLE if !planted(Planted::AccessedKept) => Bits::WRITE | Bits::ACCESSED,
         _ => Bits::WRITE,
     };
     occupancy::mark_occupied(copy, occupancy::of(original));

@@ -62,6 +62,6 @@ pub(in crate::memory) mod protect;
 pub(in crate::memory) mod remap;
 pub(in crate::memory) mod stack_growth;
 pub(in crate::memory) mod unmap_file;
-mod untouched;
+pub(in crate::memory) mod untouched;
 pub mod usage;
 pub mod within;

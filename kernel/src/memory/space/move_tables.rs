@@ -18,6 +18,7 @@
 
 use super::address_space::AddressSpace;
 use super::mmap_lock::Mappings;
+use super::untouched::is_untouched;
 use crate::arch::level::{LEAF_REACH, Level};
 use crate::arch::paging::Table;
 use crate::memory::frame::OutOfMemory;
@@ -98,7 +99,8 @@ impl AddressSpace {
     }
 
     /// Moves entries from the beginning of the move on; all tables for that are private. Returns
-    /// how many bytes it has dealt with, and whether there was any entry.
+    /// how many bytes it has dealt with, and whether there was any entry of which a CPU may have a
+    /// translation.
     pub(in crate::memory) fn move_some(
         &self,
         route: Move,
@@ -117,16 +119,19 @@ impl AddressSpace {
             if let (Some(old), Some(new)) = (old, new) {
                 let size = level.entry_size();
                 looked_at += run / size;
+                let pages = level == Level::LEAF_TABLE;
+                let tracked = pages && self.tracked_table(step.from).is_some();
                 for at in (0..run).step_by(size) {
                     let entry = old.take(level.index(step.from + at));
                     if !entry.is_present() {
                         continue;
                     }
-                    any = true;
+                    any |= !is_untouched(tracked, entry);
                     // Rule M1: the reference moves with its entry. Nothing is mapped at the new
                     // place, but a table with nothing in it may be there.
                     let empty = occupancy::put(new, level.index(step.to + at), entry);
                     if let Some(table) = empty.frame() {
+                        any = true;
                         retired.push(Retired::new(table, level.below()));
                     }
                 }

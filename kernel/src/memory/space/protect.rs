@@ -1,9 +1,11 @@
-//! mprotect: rights that go are gone everywhere when it returns (rule M5).
+//! mprotect: rights that go are gone everywhere when it returns (rule M5). Where no CPU has used the
+//! pages (`untouched.rs`) they are gone at once, and no other CPU is asked.
 
 use super::address_space::AddressSpace;
 use super::error::MapError;
 use super::leaf::leaf_bits;
 use super::mmap_lock::Mappings;
+use super::untouched::is_untouched;
 use crate::arch::FRAME_SIZE;
 use crate::arch::level::{LEAF_REACH, Level};
 use crate::arch::paging::Bits;
@@ -155,13 +157,14 @@ impl AddressSpace {
 
     /// Sets the rights of leaf entries in the range, whose tables are private. The right to
     /// write is only taken; a page that may be written gets it by a fault. Returns whether any
-    /// entry lost a right.
+    /// entry lost a right that a CPU may have cached.
     fn change_rights(&self, start: usize, end: usize, protection: Protection) -> bool {
         let wanted = leaf_bits(protection);
         let mut lost = false;
         let mut at = start;
         while let Some((from, table)) = self.next_leaf_table(at, end) {
             at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
+            let tracked = self.tracked_table(from).is_some();
             let first = Level::LEAF_TABLE.index(from);
             let last = Level::LEAF_TABLE.index(at.min(end) - FRAME_SIZE);
             for index in first..=last {
@@ -171,10 +174,12 @@ impl AddressSpace {
                 let mut gone = Bits::USER.union(Bits::NO_EXECUTE).difference(wanted);
                 gone.set(Bits::WRITE, !protection.contains(Protection::WRITE));
                 let before = table.remove(index, gone);
-                table.add(index, wanted);
+                // Here, and not before: `NO_EXECUTE` takes a right too.
+                let last = table.add(index, wanted);
                 let had = before.bits();
-                lost |= had.intersects(gone.intersection(Bits::USER | Bits::WRITE))
+                let loses = had.intersects(gone.intersection(Bits::USER | Bits::WRITE))
                     || (!had.contains(Bits::NO_EXECUTE) && wanted.contains(Bits::NO_EXECUTE));
+                lost |= loses && !is_untouched(tracked, last);
             }
         }
         lost

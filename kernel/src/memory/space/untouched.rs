@@ -30,6 +30,10 @@
 //! the usual way. If it succeeds, then no CPU has a translation to F, and none will make one: its own
 //! exchange that sets the bit compares the entry, too. So the new page is writable at once (rule M4),
 //! and the reference to F is dropped at once (rule M2), with other CPUs active and undisturbed.
+//!
+//! **Pages that go** (`munmap`, `madvise`, `mremap`), and rights that go (`mprotect`). The same test
+//! holds there, and needs no claim, since these hold the mmap lock alone: an entry of a tracked table
+//! that is taken out, or loses a right, with a clear accessed bit is in no TLB (rule M5).
 
 use super::address_space::AddressSpace;
 use super::fault::allows;
@@ -64,8 +68,7 @@ impl AddressSpace {
     /// Whether the shootdown for a page shall be one for all pages of its leaf table. `above` has the
     /// entry that points to that. With no other CPU active there is no shootdown to spare.
     pub(super) fn begins_tracking(&self, above: Table, address: usize) -> bool {
-        let entry = above.load(ABOVE.index(address));
-        !entry.bits().contains(Bits::TRACKED)
+        !is_tracked(above.load(ABOVE.index(address)))
             && !self.active_cpus.cpus().without(arch::cpu()).is_empty()
     }
 
@@ -89,7 +92,9 @@ impl AddressSpace {
             && mappings.vmas.find(address).is_some_and(|vma| {
                 !vma.backing.is_shared()
                     && allows(vma.protection, access)
-                    && self.try_replace(address, leaf_bits(vma.protection))
+                    && self
+                        .tracked_table(address)
+                        .is_some_and(|table| replace(table, address, leaf_bits(vma.protection)))
             });
         if replaced {
             self.first_writes.note(address);
@@ -99,59 +104,8 @@ impl AddressSpace {
         replaced
     }
 
-    fn try_replace(&self, address: usize, bits: Bits) -> bool {
-        let Some(table) = self.tracked_table(address) else {
-            return false;
-        };
-        let index = Level::LEAF_TABLE.index(address);
-        let entry = table.load(index);
-        let mut taken = Bits::WRITE | Bits::ACCESSED | Bits::COW_PENDING | Bits::CLAIMED;
-        if planted(Planted::AccessedIgnored) {
-            taken.remove(Bits::ACCESSED);
-        }
-        let Some(frame) = entry.frame().filter(|_| !entry.bits().intersects(taken)) else {
-            return false;
-        };
-        let zeroes = frame::is_zeroes(frame);
-        // The usual way makes it writable in place.
-        if !zeroes && frame::is_sole(frame) {
-            return false;
-        }
-        let claimed = entry.with(Bits::CLAIMED);
-        if table.compare_exchange(index, entry, claimed).is_err() {
-            return false;
-        }
-        let copy = match zeroes {
-            true => FrameRef::zeroed(Purpose::User),
-            // SAFETY: the entry holds the frame. Other tasks that could take it out without an
-            // acknowledgement of this CPU find the claim, and leave it.
-            false => unsafe { FrameRef::copy_of(frame) },
-        };
-        let Ok(copy) = copy else {
-            table.remove(index, Bits::CLAIMED);
-            return false;
-        };
-        let writable = bits | Bits::WRITE | Bits::ACCESSED | Bits::DIRTY;
-        let replaced = Entry::new(copy.frame(), writable);
-        if table.compare_exchange(index, claimed, replaced).is_err() {
-            // The page was used, or was replaced because it was.
-            table.remove(index, Bits::CLAIMED);
-            return false;
-        }
-        let copy = copy.into_entry();
-        if zeroes {
-            count(Counter::ZeroFills);
-            trace::event(Kind::ZeroFill, [address as u64]);
-        } else {
-            count(Counter::CowCopies);
-            trace_copy(address, frame, copy);
-            drop_untouched(frame);
-        }
-        true
-    }
-
     /// The leaf table for an address, if the path to it is private and the table is tracked.
-    fn tracked_table(&self, address: usize) -> Option<Table> {
+    pub(super) fn tracked_table(&self, address: usize) -> Option<Table> {
         let mut table = self.root_table();
         let mut level = Level::ROOT;
         loop {
@@ -161,15 +115,76 @@ impl AddressSpace {
             // the caller holds the mmap lock, so no table on it is replaced.
             table = unsafe { Table::new(below) };
             if level == ABOVE {
-                return entry.bits().contains(Bits::TRACKED).then_some(table);
+                return is_tracked(entry).then_some(table);
             }
             level = level.below();
         }
     }
 }
 
-/// Drops the reference to a page that was replaced. It is not the last mostly: the other holder is
-/// why it was copied.
-fn drop_untouched(frame: Frame) {
+/// Replaces the page of an entry in a tracked table by a copy with these bits that may be written,
+/// if no CPU has used the page. Returns whether it did.
+pub(in crate::memory) fn replace(table: Table, address: usize, bits: Bits) -> bool {
+    let index = Level::LEAF_TABLE.index(address);
+    let entry = table.load(index);
+    let mut taken = Bits::WRITE | Bits::ACCESSED | Bits::COW_PENDING | Bits::CLAIMED;
+    if planted(Planted::AccessedIgnored) {
+        taken.remove(Bits::ACCESSED);
+    }
+    let Some(frame) = entry.frame().filter(|_| !entry.bits().intersects(taken)) else {
+        return false;
+    };
+    let zeroes = frame::is_zeroes(frame);
+    // The usual way makes it writable in place.
+    if !zeroes && frame::is_sole(frame) {
+        return false;
+    }
+    let claimed = entry.with(Bits::CLAIMED);
+    if table.compare_exchange(index, entry, claimed).is_err() {
+        return false;
+    }
+    let copy = match zeroes {
+        true => FrameRef::zeroed(Purpose::User),
+        // SAFETY: the entry holds the frame. Other tasks that could take it out without an
+        // acknowledgement of this CPU find the claim, and leave it.
+        false => unsafe { FrameRef::copy_of(frame) },
+    };
+    let Ok(copy) = copy else {
+        table.remove(index, Bits::CLAIMED);
+        return false;
+    };
+    let writable = bits | Bits::WRITE | Bits::ACCESSED | Bits::DIRTY;
+    let replaced = Entry::new(copy.frame(), writable);
+    if table.compare_exchange(index, claimed, replaced).is_err() {
+        // The page was used, or was replaced because it was.
+        table.remove(index, Bits::CLAIMED);
+        return false;
+    }
+    let copy = copy.into_entry();
+    if zeroes {
+        count(Counter::ZeroFills);
+        trace::event(Kind::ZeroFill, [address as u64]);
+    } else {
+        count(Counter::CowCopies);
+        trace_copy(address, frame, copy);
+        drop_untouched(frame);
+    }
+    true
+}
+
+/// Whether no CPU has had a translation of the page of an entry as it was taken out, or as it was
+/// when its rights were changed. `tracked` says whether that was in a tracked table.
+pub(super) fn is_untouched(tracked: bool, entry: Entry) -> bool {
+    let accessed = entry.bits().contains(Bits::ACCESSED) && !planted(Planted::AccessedIgnored);
+    tracked && !accessed
+}
+
+/// Whether the leaf table that this entry points to is tracked.
+pub(super) fn is_tracked(above: Entry) -> bool {
+    above.bits().contains(Bits::TRACKED)
+}
+
+/// Drops the reference to a page that was taken out of its entry [untouched](is_untouched).
+pub(super) fn drop_untouched(frame: Frame) {
     Retired::new(frame, Level::PAGE).release(Receipt::never_cached(), arch::clock());
 }

@@ -48,18 +48,24 @@ unsafe fn leaf_table(root: Table, address: usize) -> Option<(Table, bool)> {
 pub(in crate::memory) unsafe fn access(root: Table, address: usize) -> Option<(Entry, bool)> {
     // SAFETY: as the caller promises.
     let (table, above) = unsafe { leaf_table(root, address)? };
-    let index = Level::LEAF_TABLE.index(address);
+    let entry = access_entry(table, Level::LEAF_TABLE.index(address))?;
+    Some((entry, above && entry.is_writable()))
+}
+
+/// The last step of [`access`]: the entry as it was when its accessed bit was set, if it is present.
+#[inline(always)]
+pub(in crate::memory) fn access_entry(table: Table, index: usize) -> Option<Entry> {
     let mut entry = table.load(index);
     loop {
         entry.frame()?;
-        if !entry.bits().contains(Bits::ACCESSED) {
-            let accessed = entry.with(Bits::ACCESSED);
-            if let Err(found) = table.compare_exchange(index, entry, accessed) {
-                entry = found;
-                continue;
-            }
+        if entry.bits().contains(Bits::ACCESSED) {
+            return Some(entry);
         }
-        return Some((entry, above && entry.is_writable()));
+        // Not `add`: the frame that is used is that of the entry in which the bit was set.
+        match table.compare_exchange(index, entry, entry.with(Bits::ACCESSED)) {
+            Ok(()) => return Some(entry),
+            Err(found) => entry = found,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod returning;
 mod several_cpus;
 mod sharing;
 mod simulation;
+mod untouched;
 
 use super::*;
 use crate::arch::Access;

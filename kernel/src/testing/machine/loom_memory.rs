@@ -25,6 +25,24 @@ pub(super) unsafe fn zero(table: NonNull<u8>) {
     }
 }
 
+/// Copies a table.
+///
+/// # Safety
+/// Both are frames of the machine's memory, and `to` is the caller's.
+pub(super) unsafe fn copy(to: NonNull<u8>, from: NonNull<u8>) {
+    // SAFETY: as the caller says; all frames are tables.
+    let (to, from) = unsafe {
+        (
+            to.cast::<Entries>().as_ref(),
+            from.cast::<Entries>().as_ref(),
+        )
+    };
+    for (to, from) in to.iter().zip(from) {
+        // Relaxed: as for `zero`.
+        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
 impl Memory {
     /// So many frames of zeroes.
     pub fn new(frames: usize) -> Memory {

@@ -43,6 +43,15 @@ pub(super) unsafe fn zero(page: NonNull<u8>) {
     unsafe { page.as_ptr().write_bytes(0, FRAME_SIZE) }
 }
 
+/// Copies a page.
+///
+/// # Safety
+/// Both are pages of the machine's memory, they differ, and `to` is the caller's.
+pub(super) unsafe fn copy(to: NonNull<u8>, from: NonNull<u8>) {
+    // SAFETY: as the caller says.
+    unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), to.as_ptr(), FRAME_SIZE) }
+}
+
 /// All frames of one machine.
 pub(super) struct Memory {
     /// Some until it is dropped.

@@ -2,7 +2,7 @@
 
 use super::memory;
 use crate::arch::entry::{Bits, ENTRIES, Entry};
-use crate::arch::frame::{FRAME_SIZE, Frame};
+use crate::arch::frame::Frame;
 use crate::arch::level::USER_ENTRIES;
 use crate::arch::paging::Table;
 use core::ptr::NonNull;
@@ -27,7 +27,7 @@ pub unsafe fn zero_page(page: NonNull<u8>) {
 /// `to` is the caller's, `from` is a page of memory, and they differ.
 pub unsafe fn copy_page(to: NonNull<u8>, from: NonNull<u8>) {
     // SAFETY: two different whole pages.
-    unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), to.as_ptr(), FRAME_SIZE) }
+    unsafe { memory::copy(to, from) }
 }
 
 /// Gives a root its kernel half: an entry that would be noticed if it were taken for a

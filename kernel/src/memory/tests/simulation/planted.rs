@@ -1,5 +1,6 @@
 //! The simulation finds each fault that is planted, within the seeds of every run of the
-//! tests. (Two need a rare order, and have workloads of their own: `reuse`, `entering`.)
+//! tests. (Some need a rare order, and have workloads of
+//! their own: `reuse`, `entering`, `untouched`.)
 
 use super::plan::Plan;
 use super::{OPERATIONS, simulate};
