@@ -267,7 +267,7 @@ static void session(void)
 		ssize_t got = read(slave, buffer, sizeof buffer);
 		show("after ^C", buffer, got);
 		while (!seen[SIGWINCH])
-			pause();
+			usleep(1000);
 		printf("signals: %d %d\n", seen[SIGINT], seen[SIGWINCH]);
 		fflush(stdout);
 		/* The background reads, writes and changes. */
@@ -301,8 +301,8 @@ static void session(void)
 		tell("tcsetpgrp to none", tcsetpgrp(slave, 99999));
 		fflush(stdout);
 		write(slave, "go\n", 3);
-		while (!seen[SIGHUP])
-			pause();
+		while (!seen[SIGHUP] || !seen[SIGCONT])
+			usleep(1000);
 		printf("hung up: %d, cont %d\n", seen[SIGHUP], seen[SIGCONT] > 0);
 		got = write(slave, "x", 1);
 		tell("write", got);

@@ -172,6 +172,11 @@ impl OpenFile {
         }
     }
 
+    /// Whether it is `/dev/zero`, which can be mapped.
+    pub fn is_zero(&self) -> bool {
+        matches!(self.opened, Opened::Device(Device::Zero))
+    }
+
     /// A file for a process (pidfd_open(2)), with these status flags.
     pub fn of_process(process: Arc<dyn ProcessHandle>, flags: u32) -> Result<Arc<OpenFile>, Errno> {
         let opened = Opened::Process(process);

@@ -11,6 +11,7 @@ pub use pkeys::{pkey_alloc, pkey_free, pkey_mprotect};
 pub use remap_file::remap_file_pages;
 
 use crate::errno::{Errno, SysResult};
+use crate::fs::file::OpenFile;
 use crate::fs::table::Fd;
 use crate::memory::{
     Backing, FRAME_SIZE, MapError, MapRequest, Object, Placement, Protection, Remap, Target,
@@ -48,7 +49,15 @@ pub async fn mmap(
 ) -> SysResult {
     let protection = rights(protection);
     let flags = flags as u32;
-    if length == 0 || !offset.is_multiple_of(FRAME_SIZE) {
+    if !offset.is_multiple_of(FRAME_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    // As Linux, before anything else is looked at.
+    let file = match flags & linux::MAP_ANONYMOUS {
+        0 => Some(thread.process().files().get(Fd::from_argument(fd))?),
+        _ => None,
+    };
+    if length == 0 {
         return Err(Errno::EINVAL);
     }
     if length > isize::MAX as usize {
@@ -72,7 +81,14 @@ pub async fn mmap(
     };
     let shared = match flags & linux::MAP_TYPE {
         linux::MAP_PRIVATE => false,
-        linux::MAP_SHARED | linux::MAP_SHARED_VALIDATE => true,
+        linux::MAP_SHARED => true,
+        // Of files only, and with no flag that is not known (mmap(2)).
+        linux::MAP_SHARED_VALIDATE if file.is_some() => {
+            if flags & !VALIDATED != 0 {
+                return Err(Errno::EOPNOTSUPP);
+            }
+            true
+        }
         _ => return Err(Errno::EINVAL),
     };
     // All memory of a stack is the program's own and fresh.
@@ -85,25 +101,25 @@ pub async fn mmap(
     vma_flags.set(VmaFlags::LOCKED, flags & linux::MAP_LOCKED != 0);
     let at_once = flags & linux::MAP_POPULATE != 0 && flags & linux::MAP_NONBLOCK == 0;
     let mut allowed = Protection::all();
-    let backing = match (flags & linux::MAP_ANONYMOUS != 0, shared) {
-        (true, false) => Backing::Anonymous,
-        (true, true) => {
+    // What /dev/zero gives is fresh memory (mem(4)).
+    let file = match file {
+        Some(file) if file.is_zero() => {
+            check_access(&file, protection, shared)?;
+            None
+        }
+        file => file,
+    };
+    let backing = match (file, shared) {
+        (None, false) => Backing::Anonymous,
+        (None, true) => {
             crate::memory::ensure_free().map_err(|_| Errno::ENOMEM)?;
             Backing::Shared(
                 Object::with_len(length.next_multiple_of(FRAME_SIZE) as u64)?,
                 0,
             )
         }
-        (false, shared) => {
-            let file = thread.process().files().get(Fd::from_argument(fd))?;
-            if !file.is_readable() {
-                return Err(Errno::EACCES);
-            }
-            // Writing the file takes a descriptor that is open for it, now and by mprotect.
-            allowed.set(Protection::WRITE, !shared || file.is_writable());
-            if !allowed.contains(protection) {
-                return Err(Errno::EACCES);
-            }
+        (Some(file), shared) => {
+            allowed = check_access(&file, protection, shared)?;
             let object = file.object().ok_or(Errno::ENODEV)?.clone();
             let offset = offset as u64;
             offset.checked_add(length as u64).ok_or(Errno::EOVERFLOW)?;
@@ -128,6 +144,42 @@ pub async fn mmap(
         // Out of a program's reach, as opposed to not aligned (mmap(2)).
         Err(MapError::BadRange) if address.is_multiple_of(FRAME_SIZE) => Err(Errno::ENOMEM),
         outcome => Ok(outcome?),
+    }
+}
+
+/// The flags that `MAP_SHARED_VALIDATE` lets pass (Linux's `LEGACY_MAP_MASK`).
+const VALIDATED: u32 = linux::MAP_TYPE
+    | linux::MAP_FIXED
+    | linux::MAP_FIXED_NOREPLACE
+    | linux::MAP_DENYWRITE
+    | linux::MAP_EXECUTABLE
+    | linux::MAP_UNINITIALIZED
+    | linux::MAP_GROWSDOWN
+    | linux::MAP_LOCKED
+    | linux::MAP_NORESERVE
+    | linux::MAP_POPULATE
+    | linux::MAP_NONBLOCK
+    | linux::MAP_STACK
+    | linux::MAP_HUGETLB
+    | linux::MAP_HUGE_2MB
+    | linux::MAP_HUGE_1GB
+    | linux::MAP_32BIT;
+
+/// What a mapping of a file may ever be allowed to do. Writing the file takes a descriptor that is open
+/// for it, now and by mprotect.
+///
+/// # Errors
+/// `EACCES` when it is less than what is asked for.
+fn check_access(
+    file: &OpenFile,
+    protection: Protection,
+    shared: bool,
+) -> Result<Protection, Errno> {
+    let mut allowed = Protection::all();
+    allowed.set(Protection::WRITE, !shared || file.is_writable());
+    match file.is_readable() && allowed.contains(protection) {
+        true => Ok(allowed),
+        false => Err(Errno::EACCES),
     }
 }
 

@@ -47,13 +47,15 @@ impl AddressSpace {
     /// `None` if it is in a private one.
     ///
     /// # Errors
-    /// `EFAULT` when nothing is mapped there.
+    /// `EFAULT` when nothing is mapped there, or nothing that may be used.
     pub async fn shared_place(
         &self,
         address: usize,
     ) -> Result<Option<(Arc<Object>, u64)>, AccessError> {
         let mappings = self.mmap_lock.read().await;
-        let vma = mappings.vmas.find(address).ok_or(AccessError::BadAddress)?;
+        let vma = mappings.vmas.find(address);
+        let vma = vma.filter(|vma| !vma.protection.is_empty());
+        let vma = vma.ok_or(AccessError::BadAddress)?;
         Ok(match &vma.backing {
             Backing::Shared(object, offset) => {
                 Some((object.clone(), offset + (address - vma.start) as u64))
