@@ -72,6 +72,7 @@ impl Process {
         let word = status.to_wait_status();
         trace::event(Kind::Exit, [self.pid.0.into(), word.into()]);
         self.stop_timer();
+        self.delete_timers();
         self.files().clear();
         self.set_executable(None);
         memory::release_and_reclaim(|| {

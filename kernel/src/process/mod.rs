@@ -11,8 +11,8 @@
 //!    function from `run` at the start of the kernel: so fork, which is a call, does not import `run`.
 //! 3. `init` makes the first process; `fork` makes processes and threads; `exec` (with `elf` and
 //!    `stack`) replaces programs; `exit` ends threads and processes and waits for them.
-//! 4. `futex` is how threads wait for each other; `signal` is how they are notified and ended; `ids`
-//!    is the table of pids; `priority` is how a thread is scheduled; `limits` changes resource limits, `user` counts for those of a user;
+//! 4. `futex` is how threads wait for each other; `signal` is how they are notified and ended; `timers`
+//!    send signals when time is up; `ids` is the table of pids; `priority` is how a thread is scheduled; `limits` changes resource limits, `user` counts for those of a user;
 //!    `job_control` keeps the background off the terminal; `usage` is what threads have used.
 //! 5. `oom` chooses what is killed when memory runs out, `overcommit` how much is promised; `procfs` is
 //!    `/proc`; `fail_nth` injects allocation failures for tests.
@@ -50,6 +50,7 @@ mod stack;
 mod state;
 mod thread;
 mod thread_group;
+mod timers;
 mod usage;
 mod user;
 
@@ -74,6 +75,7 @@ pub use signal::{
 pub use spawn_guard::Beginning;
 pub use state::Process;
 pub use thread::{Name as ThreadName, Tcb, Thread};
+pub use timers::{IntervalTimer, NoTimer, Notify, Start, TimerClock};
 pub use usage::Usage;
 
 /// Makes what all processes share. Called once, when there is a heap.

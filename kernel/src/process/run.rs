@@ -117,6 +117,7 @@ async fn poll_as<T>(thread: &Thread, mut work: Pin<&mut impl Future<Output = T>>
         // The next poll may be on another CPU.
         arch::save_loaded_fpu();
         thread.tcb().end_poll(arch::clock() - begin);
+        thread.process().poll_ended(thread.tcb());
         result
     })
     .await

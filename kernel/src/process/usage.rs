@@ -93,6 +93,9 @@ pub(super) struct ThreadUsage {
     slow_faults: AtomicU64,
     voluntary: AtomicU64,
     involuntary: AtomicU64,
+    /// What was told of the time in all and in user mode; see [`ThreadUsage::untold`].
+    told: AtomicU64,
+    told_user: AtomicU64,
 }
 
 fn add(to: &AtomicU64, more: u64) {
@@ -143,6 +146,20 @@ impl ThreadUsage {
 
     pub(super) fn involuntary_switch(&self) {
         add(&self.involuntary, 1);
+    }
+
+    /// The time in all and in user mode since the last call: for an account of all threads. Whichever
+    /// CPU calls, no time is told twice.
+    pub(super) fn untold(&self) -> (u64, u64) {
+        let usage = self.get();
+        let since = |told: &AtomicU64, now| {
+            let before = told.swap(now, Ordering::Relaxed);
+            now.saturating_sub(before)
+        };
+        (
+            since(&self.told, usage.time()),
+            since(&self.told_user, usage.user),
+        )
     }
 
     /// What was used until now.
