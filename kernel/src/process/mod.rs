@@ -13,7 +13,7 @@
 //!    `stack`) replaces programs; `exit` ends threads and processes and waits for them.
 //! 4. `futex` is how threads wait for each other; `signal` is how they are notified and ended; `timers`
 //!    send signals when time is up; `ids` is the table of pids; `priority` is how a thread is scheduled; `limits` changes resource limits, `user` counts for those of a user;
-//!    `job_control` keeps the background off the terminal; `usage` is what threads have used.
+//!    `job_control` keeps the background off the terminal; `usage` is what threads have used, `load` what the machine did.
 //! 5. `oom` chooses what is killed when memory runs out, `overcommit` how much is promised; `procfs` is
 //!    `/proc`; `fail_nth` injects allocation failures for tests.
 
@@ -35,6 +35,7 @@ mod ids;
 mod init;
 mod job_control;
 mod limits;
+mod load;
 mod oom;
 mod outcome;
 pub mod overcommit;
@@ -86,4 +87,5 @@ pub fn init() {
         Some((process.pid.0, process.space()))
     });
     usage::init();
+    load::init();
 }
