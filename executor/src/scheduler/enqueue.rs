@@ -67,7 +67,7 @@ impl<P: Platform> Shared<P> {
         if is_new {
             // Behind those that are ready, so that a task gains nothing by spawning others, and
             // the one that spawns goes on.
-            task.set_run_time(fair.clock().wrapping_add(SLICE));
+            task.set_run_time(fair.clock().wrapping_add(SLICE / 4));
         } else if last != target
             && let Some(left) = self.workers.get(last).and_then(|old| old.fair.as_ref())
         {
