@@ -134,6 +134,12 @@ static void *sleeps(void *at)
 	return NULL;
 }
 
+/* C libraries have different names for this field. */
+static void set_tid(struct sigevent *event, int tid)
+{
+	memcpy((char *)event + 16, &tid, sizeof tid);
+}
+
 static void to_thread(void)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN };
@@ -144,14 +150,14 @@ static void to_thread(void)
 	pthread_create(&thread, NULL, sleeps, (void *)&tid);
 	while (tid == 0)
 		usleep(1000);
-	event._sigev_un._tid = tid;
+	set_tid(&event, tid);
 	told("for a thread", timer_create(CLOCK_BOOTTIME, &event, &timer));
 	struct itimerspec spec = every(10, 0);
 	timer_settime(timer, 0, &spec, NULL);
 	pthread_join(thread, NULL);
 	printf("signals %d, to it %d\n", (int)signals, by_thread == tid);
 	timer_delete(timer);
-	event._sigev_un._tid = 1;
+	set_tid(&event, 1);
 	told("for another process", timer_create(CLOCK_MONOTONIC, &event, &timer));
 }
 
