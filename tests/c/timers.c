@@ -220,7 +220,7 @@ static void intervals(void)
 
 static void limit(void)
 {
-	struct rlimit limit = { 1, 3 };
+	struct rlimit limit = { 1, 2 };
 	catches(SIGXCPU);
 	fflush(stdout);
 	pid_t child = fork();
@@ -238,7 +238,7 @@ static void limit(void)
 	wait4(child, &status, 0, &usage);
 	double used = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec +
 		      (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-	printf("killed by %d after 3 s: %d\n", WTERMSIG(status), used > 2.9 && used < 3.3);
+	printf("killed by %d after 2 s: %d\n", WTERMSIG(status), used > 1.9 && used < 2.3);
 }
 
 static void *spins(void *until)
