@@ -5,7 +5,6 @@
 //! the thread uses, first of all its address space. So a system call reaches its memory without a
 //! lock and without counting a reference.
 
-use super::load;
 use super::pid::Pid;
 use super::priority::{Priority, PriorityWord};
 use super::signal::state::{InheritedSignals, ThreadSignals};
@@ -271,17 +270,16 @@ impl Tcb {
     /// A poll of the thread begins on this CPU.
     pub(super) fn begin_poll(&self, now: u64) {
         self.usage.begin_poll(now);
-        load::note_load(now);
         self.is_waiting.store(false, Ordering::Relaxed);
         self.cpu.store(arch::cpu().0, Ordering::Relaxed);
         // Pairs with the fence in `signal_wake`.
         fence(Ordering::SeqCst);
     }
 
-    /// It has ended, and has taken that long.
-    pub(super) fn end_poll(&self, nanoseconds: u64) {
+    /// It has ended, and has taken that long. Returns how much of it was in user mode.
+    pub(super) fn end_poll(&self, nanoseconds: u64) -> u64 {
         self.cpu.store(NO_CPU, Ordering::Relaxed);
-        load::note_user(self.usage.end_poll(nanoseconds));
+        self.usage.end_poll(nanoseconds)
     }
 }
 
