@@ -56,6 +56,11 @@ pub unsafe trait Platform: Send + Sync + 'static {
         let _ = cpu;
     }
 
+    /// As [`preempt`](Self::preempt), but at `time`, unless the poll has ended by then.
+    fn preempt_at(&self, cpu: usize, time: u64) {
+        let _ = (cpu, time);
+    }
+
     /// Called by the worker before each poll: the platform's chance to serve
     /// requests of other CPUs.
     fn between_polls(&self) {}

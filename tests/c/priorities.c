@@ -2,7 +2,6 @@
  * errors there are. Run as root. Prints no times. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>

@@ -16,6 +16,7 @@
 //! the fault planted, and only then believed.
 
 mod channels;
+mod fair;
 mod locks;
 mod observers;
 mod parking;

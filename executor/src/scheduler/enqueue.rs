@@ -1,6 +1,6 @@
 //! Where a task that is ready goes, and which CPU is woken for it.
 
-use super::fair::Fair;
+use super::fair::{Fair, GivesWay};
 use super::fair_queue::SLICE;
 use super::shared::Shared;
 use super::worker::Worker;
@@ -8,6 +8,10 @@ use crate::facade::atomic::Ordering;
 use crate::platform::Platform;
 use crate::task::run_time::lead;
 use crate::task::{Class, Runnable};
+
+/// A task that goes on for this long after it has made another one ready, in nanoseconds, does not wait
+/// for that: a halted CPU may take one of the two.
+const SHARE_AFTER: u64 = 200_000;
 
 impl<P: Platform> Shared<P> {
     /// Puts a task that is ready into its queue, and wakes a halted CPU for it.
@@ -63,7 +67,7 @@ impl<P: Platform> Shared<P> {
         if is_new {
             // Behind those that are ready, so that a task gains nothing by spawning others, and
             // the one that spawns goes on.
-            task.set_run_time(fair.clock().wrapping_add(SLICE));
+            task.set_run_time(fair.clock().wrapping_add(SLICE / 4));
         } else if last != target
             && let Some(left) = self.workers.get(last).and_then(|old| old.fair.as_ref())
         {
@@ -91,10 +95,19 @@ impl<P: Platform> Shared<P> {
                 return;
             }
         }
-        if !is_new && let Some(running) = worker.current.get() {
+        if let Some(running) = worker.current.get() {
             let now = self.platform.stamp();
-            if fair.gives_way(stands, now.saturating_sub(running.since), now) {
-                self.preempt(target);
+            let gives_way = fair.gives_way(stands, now.saturating_sub(running.since), now);
+            // Another CPU comes for one of the two if the running task goes on.
+            let may_share = is_here && !is_kept && self.parking.any_parked();
+            match gives_way {
+                _ if is_new && !may_share => {}
+                GivesWay::Now if !is_new => self.preempt(target),
+                GivesWay::After(ns) if !is_new && !may_share => {
+                    self.preempt_at(target, now.saturating_add(ns));
+                }
+                _ if may_share => self.preempt_at(target, now + SHARE_AFTER),
+                _ => {}
             }
         }
     }
@@ -178,6 +191,12 @@ impl<P: Platform> Shared<P> {
         {
             self.wake_cpu(other);
         }
+    }
+
+    /// See [`Executor::time_slice`](super::Executor::time_slice).
+    pub(super) fn time_slice(&self, most: u64) -> u64 {
+        let fair = self.here().and_then(|(_, worker)| worker.fair.as_ref());
+        fair.map_or(most, |fair| fair.time_slice(most))
     }
 
     /// See [`Executor::share_work`](super::Executor::share_work).

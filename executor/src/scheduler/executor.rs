@@ -4,6 +4,7 @@ use super::counters::Counters;
 use super::current::RunningTask;
 use super::shared::{NOWHERE, OwnerCpu, Shared};
 use super::snapshot::TaskInfo;
+use super::worker::Worker;
 use crate::platform::Platform;
 use crate::task::context::set_affinity;
 use crate::task::{self, Class, JoinHandle, Runnable, Share, TaskId};
@@ -281,6 +282,13 @@ impl<P: Platform> Executor<P> {
         self.shared.set_share(context, share);
     }
 
+    /// How long the task that polls may go on from the start of its poll, in nanoseconds, at most
+    /// `most`: in an executor that shares time until it has had some more than another that is ready
+    /// here. A task that becomes ready later may [shorten](Platform::preempt_at) that.
+    pub fn time_slice(&self, most: u64) -> u64 {
+        self.shared.time_slice(most)
+    }
+
     /// The task that polls gives its turn away: if it is urgent it goes behind the others of its
     /// level when this poll ends with a yield. To be called before [`yield_now`](crate::yield_now).
     pub fn give_turn(&self) {
@@ -351,6 +359,16 @@ impl<P: Platform> Executor<P> {
     /// ```
     pub fn interval(&self, period: u64) -> Interval<'_, P> {
         Interval::new(self.sleep_until(self.now()), period)
+    }
+
+    /// How many tasks are ready or polled, in an executor that shares time; in another one how many are
+    /// polled. A look from outside while they go on.
+    pub fn ready(&self) -> usize {
+        let of = |worker: &Worker| {
+            let queued = worker.fair.as_ref().map_or(0, |fair| fair.len());
+            queued + usize::from(worker.current.get().is_some())
+        };
+        self.shared.workers.iter().map(|worker| of(worker)).sum()
     }
 
     /// What `cpu` has done so far; `None` if there is no such CPU.

@@ -27,6 +27,7 @@
 //! had. In each second they have 95 % of the CPU at most while other tasks are ready
 //! ([`Throttle`]).
 
+use super::balance::Load;
 use super::fair_queue::{FairQueue, SLICE, Taken};
 use super::throttle::Throttle;
 use super::urgent_queue::{End, UrgentQueue};
@@ -38,6 +39,13 @@ use crate::task::{Runnable, Share, ShareWord};
 /// A task that becomes ready preempts the running one only if that has had more by this much:
 /// tasks that wake each other all the time do not preempt each other each time.
 const GRANULARITY: Virtual = 100_000 >> 8;
+/// A task that goes on beside others does so until it is ahead of them by this much: a switch is not
+/// for nothing.
+const AHEAD: Virtual = 3_000_000 >> 8;
+/// The shortest time between two switches for this, in nanoseconds.
+const SHORTEST: u64 = 1_000_000;
+/// The load that an urgent task is.
+const URGENT_LOAD: usize = 64 * ORDINARY as usize;
 /// A turn of an urgent task that takes turns.
 const TURN: Virtual = (Share::TURN >> 8) as Virtual;
 
@@ -47,6 +55,11 @@ pub(super) struct Stands {
     /// The level of an urgent task, or 0.
     level: u8,
     run_time: Virtual,
+}
+
+/// The time that makes such an amount for a task of this weight.
+fn duration(amount: Virtual, weight: u32) -> u64 {
+    (u64::from(amount) << 8) * u64::from(weight) / u64::from(ORDINARY)
 }
 
 pub(super) struct Fair {
@@ -69,6 +82,18 @@ pub(super) struct Fair {
     /// The running task gives its turn away. Only this CPU uses it.
     gives_turn: AtomicBool,
     throttle: Throttle,
+    /// What others compare with theirs.
+    pub(super) load: Load,
+}
+
+/// When a task that runs has to give way to another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum GivesWay {
+    Now,
+    /// After so many nanoseconds.
+    After(u64),
+    /// Not before it waits.
+    Never,
 }
 
 impl Fair {
@@ -84,6 +109,7 @@ impl Fair {
             ready: AtomicUsize::new(0),
             gives_turn: AtomicBool::new(false),
             throttle: Throttle::new(),
+            load: Load::new(),
         }
     }
 
@@ -156,10 +182,14 @@ impl Fair {
         let is_urgent = self.running_level() > 0;
         self.running_share.store(0, Ordering::Relaxed);
         self.throttle.went_on(is_urgent, ns, now);
+        let ready = self.ready.load(Ordering::Relaxed).max(1);
         if is_urgent {
+            // Others have next to nothing here.
+            self.load.add(ready + URGENT_LOAD, ns, now);
             return;
         }
-        let ready = self.ready.load(Ordering::Relaxed).max(1) as u64;
+        self.load.add(ready, ns, now);
+        let ready = ready as u64;
         let share = ((ns >> 8) + 1)
             .saturating_mul(ORDINARY.into())
             .div_ceil(ready);
@@ -233,6 +263,20 @@ impl Fair {
         Some(task)
     }
 
+    /// Takes a task for another CPU that has less to do, unless it weighs this much or more. Returns
+    /// its weight too.
+    pub(super) fn steal_lighter(&self, thief: &Self, weight: u32) -> Option<(Runnable, u32)> {
+        let Taken { task, start, .. } = self.shared.pop()?;
+        let own = task.share().weight();
+        if own >= weight {
+            let had = task.run_time();
+            self.shared.push(task, had, start);
+            return None;
+        }
+        task.set_run_time(thief.clock().wrapping_add(lead(start, self.clock())));
+        Some((task, own))
+    }
+
     /// A task that waits to be dropped by any CPU: among the kept ones those that `may` be.
     pub(super) fn pop_unpinned(&self, may: impl Fn(&Runnable) -> bool) -> Option<Runnable> {
         let free = self.shared.pop().map(|taken| taken.task);
@@ -252,16 +296,37 @@ impl Fair {
         None
     }
 
-    /// Does the running task, whose poll has lasted for `ns`, have to give way to one that stands
-    /// there? It does for a more urgent one, and for one that has had so much less.
-    pub(super) fn gives_way(&self, stands: Stands, ns: u64, now: u64) -> bool {
+    /// When does the running task, whose poll has lasted for `ns`, have to give way to one that
+    /// stands there? At once for a more urgent one, and for one that has had so much less.
+    pub(super) fn gives_way(&self, stands: Stands, ns: u64, now: u64) -> GivesWay {
         let share = self.running_share();
         if stands.level > 0 || share.level() > 0 {
-            return stands.level > share.level() && !self.throttle.holds(now);
+            return match stands.level > share.level() && !self.throttle.holds(now) {
+                true => GivesWay::Now,
+                false => GivesWay::Never,
+            };
         }
         let running = self.running.load(Ordering::Relaxed);
         let had = running.wrapping_add(charge(ns, share.weight()));
-        lead(had, stands.run_time) > GRANULARITY
+        match lead(stands.run_time.wrapping_add(GRANULARITY), had) {
+            0 => GivesWay::Now,
+            left => GivesWay::After(duration(left, share.weight())),
+        }
+    }
+
+    /// How long the task that is polled may go on from the start of its poll, at most `most`.
+    pub(super) fn time_slice(&self, most: u64) -> u64 {
+        let share = self.running_share();
+        let firsts = [self.shared.first(), self.kept.first()];
+        let running = self.running.load(Ordering::Relaxed);
+        let ahead = firsts.into_iter().flatten();
+        let ahead = ahead.map(|first| lead(first.wrapping_add(AHEAD), running));
+        match ahead.min() {
+            Some(ahead) if share.level() == 0 => {
+                duration(ahead, share.weight()).clamp(SHORTEST.min(most), most)
+            }
+            _ => most,
+        }
     }
 
     /// The highest level of the urgent tasks that are ready; 0: there is none.
@@ -288,6 +353,11 @@ impl Fair {
     /// Is there any task?
     pub(super) fn has_queued(&self) -> bool {
         self.has_stealable() || !self.kept.is_empty() || !self.urgent_kept.is_empty()
+    }
+
+    /// How many tasks there are.
+    pub(super) fn len(&self) -> usize {
+        self.stealable() + self.kept.len() + self.urgent_kept.len()
     }
 
     /// How many tasks other CPUs may take.

@@ -40,11 +40,12 @@
 //!
 //! Reading order: `worker`, `ring`, `injector`, [`parking`]; `enqueue` (where a wake-up goes),
 //! `next_task` (what is polled next), `chain`, [`fair_queue`],
-//! [`urgent_queue`], `throttle` and [`fair`] (time instead of turns),
+//! [`urgent_queue`], `throttle`, `balance` and [`fair`] (time instead of turns),
 //! `run` (the loop), `alarm` (the hardware timer), `task_list` and `current` (what observers
 //! see), `end` (shutdown); `executor` is the interface for users.
 
 mod alarm;
+mod balance;
 mod block_on;
 mod chain;
 mod counters;

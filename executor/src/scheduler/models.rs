@@ -1,6 +1,7 @@
 //! Access to the queues, and tasks to put into them, for the models.
 
 pub(crate) use super::current::Current;
+pub(crate) use super::fair_queue::FairQueue;
 pub(crate) use super::injector::{Injector, Taken};
 pub(crate) use super::parking::{Parking, Unparked};
 pub(crate) use super::ring::Ring;

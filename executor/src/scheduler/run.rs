@@ -31,6 +31,7 @@ impl<P: Platform> Shared<P> {
     ) -> u64 {
         self.platform.between_polls();
         self.fire_timers(worker);
+        self.balance(cpu, worker, now);
         // SAFETY: this is `cpu`.
         if let Some(task) = unsafe { self.next_task(cpu, worker, now) } {
             if worker.has_surplus() {

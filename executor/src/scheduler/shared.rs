@@ -108,6 +108,12 @@ impl<P: Platform> Shared<P> {
         self.platform.preempt(cpu);
     }
 
+    /// The same at that time, unless its poll has ended by then.
+    pub(super) fn preempt_at(&self, cpu: usize, time: u64) {
+        held::assert_none("an IPI");
+        self.platform.preempt_at(cpu, time);
+    }
+
     /// See [`Executor::set_share`](super::Executor::set_share).
     pub(super) fn set_share(&self, context: &Context<'_>, share: Share) {
         let share = ShareWord::from(share);

@@ -117,6 +117,7 @@ impl Thread {
         process.attributes.exec();
         process.stops_sharing_memory();
         process.forget_barriers();
+        process.delete_timers();
         self.tcb.set_name(None);
         process.vfork_done.complete();
         process.threads.reopen();

@@ -73,6 +73,7 @@ impl Process {
         let word = status.to_wait_status();
         trace::event(Kind::Exit, [self.pid.0.into(), word.into()]);
         self.stop_timer();
+        self.delete_timers();
         self.files.leave();
         job_control::leave_terminal(self);
         self.set_executable(None);

@@ -151,6 +151,8 @@ pub async fn fork(
     .map_err(ForkError::from)?;
     tcb.inherit(thread.tcb());
     let child = tcb.process().clone();
+    // It has the limit of CPU time.
+    child.arm_cpu_timers();
     let pid = child.pid;
     trace::event(Kind::Fork, [parent.pid.0.into(), pid.0.into()]);
     if let Some(pidfd) = pidfd {

@@ -22,6 +22,13 @@ impl Process {
         Ok(limit)
     }
 
+    /// Raises the soft limit of CPU time to so many seconds.
+    pub(super) fn raise_cpu_limit(&self, seconds: u64) {
+        let mut table = self.limits.table.lock();
+        let limit = &mut Arc::make_mut(&mut *table)[linux::RLIMIT_CPU as usize];
+        limit.soft = seconds.min(limit.hard);
+    }
+
     /// Changes that limit.
     ///
     /// # Errors
@@ -38,6 +45,9 @@ impl Process {
             self.files().set_limit(limit.soft as usize)?;
         }
         Arc::make_mut(&mut *self.limits.table.lock())[number] = limit;
+        if number == linux::RLIMIT_CPU as usize {
+            self.arm_cpu_timers();
+        }
         let space = self.space();
         if !self.limits.borrows_memory()
             && let Some(space) = space

@@ -11,9 +11,11 @@
 //!    function from `run` at the start of the kernel: so fork, which is a call, does not import `run`.
 //! 3. `init` makes the first process; `fork` makes processes and threads; `exec` (with `elf` and
 //!    `stack`) replaces programs; `exit` ends threads and processes and waits for them.
-//! 4. `futex` is how threads wait for each other; `signal` is how they are notified and ended; `ids`
-//!    is the table of pids; `priority` is how a thread is scheduled; `limits` changes resource limits, `user` counts what all processes of a user have together;
-//!    `job_control` keeps the background off the terminal; `usage` is what threads have used.
+//! 4. `futex` is how threads wait for each other; `signal` is how they are notified and ended; `timers`
+//!    send signals when time is up; `ids` is the table of pids; `priority` is how a thread is scheduled;
+//!    `limits` changes resource limits, `user` counts what all processes of a user have together;
+//!    `job_control` keeps the background off the terminal; `usage` is what threads have used, `load`
+//!    what the machine did.
 //! 5. `oom` chooses what is killed when memory runs out, `overcommit` how much is promised; `procfs` is
 //!    `/proc`; `fail_nth` injects allocation failures for tests.
 
@@ -37,6 +39,7 @@ mod ids;
 mod init;
 mod job_control;
 mod limits;
+mod load;
 mod oom;
 mod outcome;
 pub mod overcommit;
@@ -53,6 +56,7 @@ mod stack;
 mod state;
 mod thread;
 mod thread_group;
+mod timers;
 mod usage;
 mod user;
 
@@ -82,6 +86,7 @@ pub use signal::{
 pub use spawn_guard::Beginning;
 pub use state::Process;
 pub use thread::{Name as ThreadName, Tcb, Thread};
+pub use timers::{IntervalTimer, NoTimer, Notify, Start, TimerClock};
 pub use usage::Usage;
 
 /// Makes what all processes share. Called once, when there is a heap.
@@ -92,4 +97,5 @@ pub fn init() {
         Some((process.pid.0, process.space()))
     });
     usage::init();
+    load::init();
 }

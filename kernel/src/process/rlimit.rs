@@ -7,6 +7,8 @@
 //! | `NOFILE` | kept by the table of descriptors |
 //! | `SIGPENDING` | signals in the queues of all processes of a user (`user`) |
 //! | `NPROC` | processes and threads of a user other than root (`user`) |
+//! | `CPU` | a signal at the soft limit and each second from then on, the end at the hard one (`timers`) |
+//! | `NICE`, `RTPRIO` | what priorities a thread may give itself without a privilege |
 //! | all others | nothing |
 
 use crate::fs::table::MAX_LIMIT;

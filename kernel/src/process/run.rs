@@ -20,6 +20,7 @@ use super::exec::Program;
 use super::exit_status::{End, ExitStatus};
 use super::fail_counts::Cause;
 use super::fail_nth;
+use super::load;
 use super::oom;
 use super::outcome::Outcome;
 use super::registers::Registers;
@@ -110,13 +111,15 @@ async fn poll_as<T>(thread: &Thread, mut work: Pin<&mut impl Future<Output = T>>
             return Poll::Pending;
         }
         let begin = arch::clock();
+        load::note_load(begin);
         thread.activate();
         thread.tcb().begin_poll(begin);
         sched::begin_slice(begin);
         let result = work.as_mut().poll(context);
         // The next poll may be on another CPU.
         arch::save_loaded_fpu();
-        thread.tcb().end_poll(arch::clock() - begin);
+        load::note_user(thread.tcb().end_poll(arch::clock() - begin));
+        thread.process().poll_ended(thread.tcb());
         result
     })
     .await

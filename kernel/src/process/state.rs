@@ -14,6 +14,8 @@ use super::signal::number::Signal;
 use super::signal::state::Signals;
 use super::thread::{Name as ThreadName, Tcb};
 use super::thread_group::ThreadGroup;
+use super::timers::cpu::CpuTimers;
+use super::timers::table::Timers;
 use super::usage::Usage;
 use super::user::{Charge, Counted, User};
 use crate::errno::Errno;
@@ -50,6 +52,8 @@ pub struct Process {
     pub(super) signals: Signals,
     pub(super) family: Family,
     pub(super) threads: ThreadGroup,
+    pub(super) timers: Timers,
+    pub(super) cpu_timers: CpuTimers,
     /// Set when a `vfork` child no longer uses its parent's memory.
     pub(super) vfork_done: VforkDone,
     /// Another process has, or has had, the same memory.
@@ -135,6 +139,8 @@ impl Process {
             signals: parts.signals,
             family: Family::new(parts.parent),
             threads: ThreadGroup::new(),
+            timers: Timers::default(),
+            cpu_timers: CpuTimers::new(),
             vfork_done: VforkDone::new(),
             shares_memory: AtomicBool::new(false),
             uses_barriers: AtomicBool::new(parts.uses_barriers),

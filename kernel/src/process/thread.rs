@@ -276,10 +276,10 @@ impl Tcb {
         fence(Ordering::SeqCst);
     }
 
-    /// It has ended, and has taken that long.
-    pub(super) fn end_poll(&self, nanoseconds: u64) {
+    /// It has ended, and has taken that long. Returns how much of it was in user mode.
+    pub(super) fn end_poll(&self, nanoseconds: u64) -> u64 {
         self.cpu.store(NO_CPU, Ordering::Relaxed);
-        self.usage.end_poll(nanoseconds);
+        self.usage.end_poll(nanoseconds)
     }
 }
 

@@ -82,6 +82,8 @@ pub(super) fn init() {
 pub(super) struct ThreadUsage {
     /// The time of the polls that are over.
     polled: AtomicU64,
+    /// The time in user mode before the poll.
+    user_before: AtomicU64,
     /// When the poll began that goes on; 0: none does.
     poll_began: AtomicU64,
     /// The time in user mode, fast path included, up to the last exit from it.
@@ -93,6 +95,9 @@ pub(super) struct ThreadUsage {
     slow_faults: AtomicU64,
     voluntary: AtomicU64,
     involuntary: AtomicU64,
+    /// What was told of the time in all and in user mode; see [`ThreadUsage::untold`].
+    told: AtomicU64,
+    told_user: AtomicU64,
 }
 
 fn add(to: &AtomicU64, more: u64) {
@@ -101,12 +106,29 @@ fn add(to: &AtomicU64, more: u64) {
 
 impl ThreadUsage {
     pub(super) fn begin_poll(&self, now: u64) {
+        self.user_before.store(self.user(), Ordering::Relaxed);
         self.poll_began.store(now, Ordering::Relaxed);
     }
 
-    pub(super) fn end_poll(&self, nanoseconds: u64) {
+    /// Returns how much of the poll was in user mode.
+    pub(super) fn end_poll(&self, nanoseconds: u64) -> u64 {
         self.poll_began.store(0, Ordering::Relaxed);
         add(&self.polled, nanoseconds);
+        let before = self.user_before.load(Ordering::Relaxed);
+        self.user().saturating_sub(before).min(nanoseconds)
+    }
+
+    /// The time in user mode until it was left last.
+    fn user(&self) -> u64 {
+        let outside = self.outside.load(Ordering::Relaxed);
+        outside.saturating_sub(self.fast())
+    }
+
+    /// The time of the fast path.
+    fn fast(&self) -> u64 {
+        let load = |field: &AtomicU64| field.load(Ordering::Relaxed);
+        let reads = load(&self.fast_calls) * CALL + load(&self.fast_faults) * FAULT;
+        reads * CLOCK_READ.load(Ordering::Relaxed)
     }
 
     #[inline]
@@ -145,6 +167,20 @@ impl ThreadUsage {
         add(&self.involuntary, 1);
     }
 
+    /// The time in all and in user mode since the last call: for an account of all threads. Whichever
+    /// CPU calls, no time is told twice.
+    pub(super) fn untold(&self) -> (u64, u64) {
+        let usage = self.get();
+        let since = |told: &AtomicU64, now| {
+            let before = told.swap(now, Ordering::Relaxed);
+            now.saturating_sub(before)
+        };
+        (
+            since(&self.told, usage.time()),
+            since(&self.told_user, usage.user),
+        )
+    }
+
     /// What was used until now.
     pub(super) fn get(&self) -> Usage {
         let load = |field: &AtomicU64| field.load(Ordering::Relaxed);
@@ -155,9 +191,7 @@ impl ThreadUsage {
         };
         let total = load(&self.polled) + since(load(&self.poll_began));
         let outside = load(&self.outside) + since(load(&self.user_began));
-        let reads = load(&self.fast_calls) * CALL + load(&self.fast_faults) * FAULT;
-        let fast = reads * CLOCK_READ.load(Ordering::Relaxed);
-        let user = outside.saturating_sub(fast).min(total);
+        let user = outside.saturating_sub(self.fast()).min(total);
         Usage {
             user,
             system: total - user,

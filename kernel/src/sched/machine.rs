@@ -43,13 +43,13 @@ struct Cpu {
     halt_poll: HaltPoll,
 }
 
-/// One CPU's timer. Relaxed throughout: but for the last field only that CPU uses it.
+/// One CPU's timer. Relaxed but where it says more: but for the last two fields only that CPU uses it.
 struct Timer {
     /// What the hardware is armed for.
     armed: AtomicU64,
     /// What the executor wants to be woken for.
     wanted: AtomicU64,
-    /// When the slice of the thread that runs is over.
+    /// When the slice of the thread that runs is over. Any CPU may make it earlier.
     slice_end: AtomicU64,
     /// The start of the poll that the watchdog has told of last. Any CPU may.
     told: AtomicU64,
@@ -90,8 +90,13 @@ pub fn all_cpus() -> u64 {
 pub fn begin_slice(now: u64) {
     let executor = executor();
     let timer = &executor.platform().here().timer;
-    timer.slice_end.store(now + SLICE, Ordering::Relaxed);
-    timer.arm_by(now + SLICE);
+    // SeqCst and before the look at the queue: a CPU that enqueues a task stores it there first, and
+    // then makes the slice end earlier (`end_slice_at`). Either the look observes the task, or this
+    // store comes before that change.
+    timer.slice_end.swap(now + SLICE, Ordering::SeqCst);
+    let slice = executor.time_slice(SLICE);
+    timer.slice_end.fetch_min(now + slice, Ordering::Relaxed);
+    timer.arm_by(now + slice);
     executor.share_work();
 }
 
@@ -105,7 +110,7 @@ pub fn may_go_on() -> bool {
     let now = arch::clock();
     let slice_end = timer.slice_end.load(Ordering::Relaxed);
     let is_due = timer.disarm(now);
-    let may = !is_due && now < slice_end && !executor.contended();
+    let may = !is_due && now < slice_end;
     if may {
         timer.arm_by(slice_end);
     }
@@ -139,6 +144,23 @@ fn watch(cpu: usize) {
 impl Machine {
     fn here(&self) -> &Cpu {
         &self.cpus[arch::cpu().0]
+    }
+
+    /// The time slice on a CPU ends at that time, unless it ends earlier. A thread in the kernel goes
+    /// on there, and gives way when it enters user mode.
+    fn end_slice_at(&self, cpu: usize, time: u64) {
+        /// An end that is this little earlier is none.
+        const LITTLE: u64 = 100_000;
+        let timer = &self.cpus[cpu].timer;
+        // SeqCst: see `begin_slice`.
+        let old = timer.slice_end.fetch_min(time, Ordering::SeqCst);
+        if cpu == arch::cpu().0 {
+            timer.arm_by(time);
+        } else if time.saturating_add(LITTLE) < old {
+            // Ends user mode there, and `may_go_on` arms the timer anew.
+            trace::event(Kind::ReschedIpi, [cpu as u64]);
+            ipi::wake_cpu(CpuId(cpu));
+        }
     }
 }
 
@@ -191,18 +213,11 @@ unsafe impl Platform for Machine {
     }
 
     fn preempt(&self, cpu: usize) {
-        if cpu == arch::cpu().0 {
-            // The thread that is polled here goes on in the kernel, and gives way as soon as it
-            // enters user mode.
-            let timer = &self.here().timer;
-            let now = arch::clock();
-            timer.slice_end.store(now, Ordering::Relaxed);
-            timer.arm_by(now);
-        } else {
-            // Ends user mode there: `may_go_on` finds that another task is ready.
-            trace::event(Kind::ReschedIpi, [cpu as u64]);
-            ipi::wake_cpu(CpuId(cpu));
-        }
+        self.end_slice_at(cpu, arch::clock());
+    }
+
+    fn preempt_at(&self, cpu: usize, time: u64) {
+        self.end_slice_at(cpu, time);
     }
 
     fn idle(&self) {

@@ -15,6 +15,7 @@ mod kcmp;
 mod memory;
 mod other_memory;
 mod pidfd;
+mod posix_timer;
 mod prctl;
 mod priority;
 mod process;
@@ -269,6 +270,15 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_alarm => timer::alarm(thread, a),
         nr::__NR_getitimer => timer::getitimer(thread, a, b).await,
         nr::__NR_setitimer => timer::setitimer(thread, a, b, c).await,
+        nr::__NR_timer_create => posix_timer::timer_create(thread, a, b, c).await,
+        nr::__NR_timer_settime => posix_timer::timer_settime(thread, a, b, c, d).await,
+        nr::__NR_timer_gettime => posix_timer::timer_gettime(thread, a, b).await,
+        nr::__NR_timer_getoverrun => posix_timer::timer_getoverrun(thread, a),
+        nr::__NR_timer_delete => posix_timer::timer_delete(thread, a),
+        nr::__NR_clock_settime => time::clock_settime(thread, a, b).await,
+        nr::__NR_settimeofday => time::settimeofday(thread, a, b).await,
+        nr::__NR_adjtimex => time::adjtimex(thread, nr::CLOCK_REALTIME as usize, a).await,
+        nr::__NR_clock_adjtime => time::adjtimex(thread, a, b).await,
         nr::__NR_nanosleep => time::nanosleep(thread, a, b).await,
         nr::__NR_clock_nanosleep => time::clock_nanosleep(thread, a, b, c, d).await,
         nr::__NR_clock_gettime => time::clock_gettime(thread, a, b).await,

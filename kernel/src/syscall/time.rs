@@ -132,6 +132,17 @@ pub async fn clock_nanosleep(
     }
     let now = read_clock(thread, clock)?;
     let time = read_timespec(thread, request).await?;
+    let of_cpu_time = (clock as i32) < 0 || clock as u32 == linux::CLOCK_PROCESS_CPUTIME_ID;
+    if of_cpu_time && flags as u32 & !linux::TIMER_ABSTIME == 0 {
+        let is_absolute = flags as u32 == linux::TIMER_ABSTIME;
+        let deadline = if is_absolute {
+            time
+        } else {
+            now.saturating_add(time)
+        };
+        let remainder = if is_absolute { 0 } else { remainder };
+        return sleep_on_cpu_time(thread, clock, deadline, remainder).await;
+    }
     match flags as u32 {
         0 => sleep(thread, arch::clock().saturating_add(time), remainder).await,
         linux::TIMER_ABSTIME => {
@@ -142,6 +153,102 @@ pub async fn clock_nanosleep(
         }
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// Sleeps until a clock of CPU time shows `deadline`. It goes on by no more than real time on each
+/// CPU, so the sleep looks again when it can be there at the earliest.
+async fn sleep_on_cpu_time(
+    thread: &Thread,
+    clock: usize,
+    deadline: u64,
+    remainder: usize,
+) -> SysResult {
+    /// The shortest time between two looks, in nanoseconds.
+    const SHORTEST: u64 = 1_000_000;
+    loop {
+        // A process that has ended goes on no more.
+        let now = read_clock(thread, clock)?;
+        if now >= deadline {
+            return Ok(0);
+        }
+        let earliest = (deadline - now) / arch::cpu_count() as u64;
+        let over = sched::executor().sleep(earliest.max(SHORTEST));
+        if interruptible(thread, over).await.is_err() {
+            if remainder != 0 {
+                let left = deadline.saturating_sub(read_clock(thread, clock)?);
+                write_words(thread, remainder, [left / SECOND, left % SECOND]).await?;
+            }
+            return Err(Errno::ERESTARTNOHAND);
+        }
+    }
+}
+
+/// clock_settime(2): the clock of the machine stays as it is.
+pub async fn clock_settime(thread: &Thread, clock: usize, address: usize) -> SysResult {
+    let is_cpu_clock = matches!(
+        clock as u32,
+        linux::CLOCK_PROCESS_CPUTIME_ID | linux::CLOCK_THREAD_CPUTIME_ID
+    );
+    if clock as u32 != linux::CLOCK_REALTIME && !is_cpu_clock && (clock as i32) >= 0 {
+        return Err(Errno::EINVAL);
+    }
+    read_clock(thread, clock)?;
+    read_timespec(thread, address).await?;
+    Err(Errno::EPERM)
+}
+
+/// settimeofday(2), as [`clock_settime`].
+pub async fn settimeofday(thread: &Thread, time: usize, zone: usize) -> SysResult {
+    if time != 0 {
+        let [_, micros] = read_words(thread, time).await?;
+        if micros > SECOND / 1000 {
+            return Err(Errno::EINVAL);
+        }
+    }
+    if zone != 0 {
+        let [_] = read_words(thread, zone).await?;
+    }
+    Err(Errno::EPERM)
+}
+
+/// adjtimex(2) and clock_adjtime(2), for reading: nothing disciplines the clock.
+pub async fn adjtimex(thread: &Thread, clock: usize, address: usize) -> SysResult {
+    /// Words of a `struct timex`, and some of them (include/uapi/linux/timex.h).
+    const WORDS: usize = 26;
+    const ESTIMATES: [usize; 2] = [3, 4];
+    const STATUS: usize = 5;
+    const CONSTANT: usize = 6;
+    const PRECISION: usize = 7;
+    const TOLERANCE: usize = 8;
+    const TIME: usize = 9;
+    const TICK: usize = 11;
+    /// What Linux has while no daemon has told it better.
+    const WORST: u64 = 16_000_000;
+    const UNSYNCHRONIZED: u64 = 0x40;
+    const ERROR: usize = 5;
+    match clock as u32 {
+        linux::CLOCK_REALTIME => {}
+        linux::CLOCK_MONOTONIC | linux::CLOCK_BOOTTIME => return Err(Errno::EOPNOTSUPP),
+        _ => return Err(Errno::EINVAL),
+    }
+    let mut words: [u64; WORDS] = read_words(thread, address).await?;
+    if words[0] as u32 != 0 {
+        return Err(Errno::EPERM);
+    }
+    let now = arch::clock() + arch::wall_clock_offset();
+    words[1..].fill(0);
+    for at in ESTIMATES {
+        words[at] = WORST;
+    }
+    words[STATUS] = UNSYNCHRONIZED;
+    words[CONSTANT] = 2;
+    words[PRECISION] = 1;
+    words[TOLERANCE] = 32_768_000;
+    words[TIME] = now / SECOND;
+    words[TIME + 1] = now % SECOND / 1000;
+    words[TICK] = 10_000;
+    write_words(thread, address, words).await?;
+    Ok(ERROR)
 }
 
 /// Sleeps until a point in time. If it is interrupted, what is left is written to `remainder`,

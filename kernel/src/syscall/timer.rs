@@ -1,10 +1,8 @@
 //! The interval timers of a process.
 
-use super::not_yet;
 use super::words::{read_words, write_words};
 use crate::errno::{Errno, SysResult};
-use crate::process::{Thread, TimerState};
-use core::sync::atomic::AtomicU64;
+use crate::process::{IntervalTimer, Thread, TimerState};
 use linux_raw_sys::general as linux;
 
 const SECOND: u64 = 1_000_000_000;
@@ -22,15 +20,37 @@ pub fn alarm(thread: &Thread, seconds: usize) -> SysResult {
     Ok(seconds.max(u64::from(old.left != 0)) as usize)
 }
 
+/// Which timer of setitimer(2).
+#[derive(Clone, Copy)]
+enum Which {
+    Real,
+    Cpu(IntervalTimer),
+}
+
+impl Which {
+    fn new(number: usize) -> Result<Which, Errno> {
+        match number as u32 {
+            linux::ITIMER_REAL => Ok(Which::Real),
+            linux::ITIMER_VIRTUAL => Ok(Which::Cpu(IntervalTimer::Virtual)),
+            linux::ITIMER_PROF => Ok(Which::Cpu(IntervalTimer::Profiling)),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+}
+
 /// getitimer(2).
 pub async fn getitimer(thread: &Thread, which: usize, address: usize) -> SysResult {
-    check(which)?;
-    write(thread, address, thread.process().timer()).await
+    let process = thread.process();
+    let state = match Which::new(which)? {
+        Which::Real => process.timer(),
+        Which::Cpu(which) => process.interval_timer(which),
+    };
+    write(thread, address, state).await
 }
 
 /// setitimer(2).
 pub async fn setitimer(thread: &Thread, which: usize, new: usize, old: usize) -> SysResult {
-    check(which)?;
+    let which = Which::new(which)?;
     let mut state = TimerState::default();
     if new != 0 {
         // struct itimerval: the interval and the time left, each in seconds and microseconds.
@@ -38,21 +58,14 @@ pub async fn setitimer(thread: &Thread, which: usize, new: usize, old: usize) ->
         state.interval = duration(seconds, micros)?;
         state.left = duration(left_seconds, left_micros)?;
     }
-    let before = thread.process().set_timer(state);
-    let before = before.map_err(|_| Errno::ENOMEM)?;
+    let process = thread.process();
+    let before = match which {
+        Which::Real => process.set_timer(state).map_err(|_| Errno::ENOMEM)?,
+        Which::Cpu(which) => process.set_interval_timer(which, state),
+    };
     match old {
         0 => Ok(0),
         address => write(thread, address, before).await,
-    }
-}
-
-/// Those that count CPU time are not there.
-fn check(which: usize) -> Result<(), Errno> {
-    static ONCE: AtomicU64 = AtomicU64::new(0);
-    match which as u32 {
-        linux::ITIMER_REAL => Ok(()),
-        linux::ITIMER_VIRTUAL | linux::ITIMER_PROF => Err(not_yet(&ONCE, "timers of CPU time")),
-        _ => Err(Errno::EINVAL),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::text::Text;
 use crate::arch;
 use crate::memory::{self, FRAME_SIZE};
-use crate::process::{ids, overcommit};
+use crate::process::{ids, load, overcommit};
 use crate::sched;
 use core::fmt::{self, Write};
 
@@ -78,24 +78,26 @@ fn version(text: &mut Text) -> fmt::Result {
     writeln!(text, "Linux version 6.1.0-cowfork (cowfork {version})")
 }
 
-/// CPU time in ticks: what is not idle counts as the programs'.
+/// CPU time in ticks: what is neither idle nor in user mode counts as the kernel's.
 fn stat(text: &mut Text) -> fmt::Result {
     const TICK: u64 = 10_000_000;
     let now = arch::clock();
     let of = |cpu| {
         let idle = sched::executor().counters(cpu);
         let idle = idle.map_or(0, |counters| counters.idle_ns.min(now));
-        (((now - idle) / TICK), idle / TICK)
+        let user = load::user_time(cpu).min(now - idle);
+        [user, now - idle - user, idle].map(|time| time / TICK)
     };
-    let (mut busy, mut idle) = (0, 0);
+    let mut sum = [0; 3];
     for cpu in 0..arch::cpu_count() {
-        busy += of(cpu).0;
-        idle += of(cpu).1;
+        let times = of(cpu);
+        sum = [0, 1, 2].map(|at| sum[at] + times[at]);
     }
-    writeln!(text, "cpu  {busy} 0 0 {idle} 0 0 0 0 0 0")?;
+    let [user, system, idle] = sum;
+    writeln!(text, "cpu  {user} 0 {system} {idle} 0 0 0 0 0 0")?;
     for cpu in 0..arch::cpu_count() {
-        let (busy, idle) = of(cpu);
-        writeln!(text, "cpu{cpu} {busy} 0 0 {idle} 0 0 0 0 0 0")?;
+        let [user, system, idle] = of(cpu);
+        writeln!(text, "cpu{cpu} {user} 0 {system} {idle} 0 0 0 0 0 0")?;
     }
     let boot = arch::wall_clock_offset() / 1_000_000_000;
     let (made, running) = (ids::total(), ids::running());
@@ -105,12 +107,10 @@ fn stat(text: &mut Text) -> fmt::Result {
     )
 }
 
-/// No averages are kept: what runs now stands for all three.
 fn loadavg(text: &mut Text) -> fmt::Result {
     let (running, count) = (ids::running(), ids::count());
-    writeln!(
-        text,
-        "{running}.00 {running}.00 {running}.00 {running}/{count} {}",
-        ids::last()
-    )
+    for average in load::averages() {
+        write!(text, "{}.{:02} ", average / 100, average % 100)?;
+    }
+    writeln!(text, "{running}/{count} {}", ids::last())
 }

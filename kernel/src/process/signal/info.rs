@@ -24,6 +24,9 @@ const STATUS: usize = 24;
 const USER_TIME: usize = 32;
 const SYSTEM_TIME: usize = 40;
 const ADDRESS: usize = 16;
+const TIMER: usize = 16;
+const OVERRUN: usize = 20;
+const VALUE: usize = 24;
 
 /// Nanoseconds of a tick, in which `si_utime` counts.
 const TICK: u64 = 10_000_000;
@@ -124,6 +127,19 @@ impl SigInfo {
         info.put_long(USER_TIME, usage.user / TICK);
         info.put_long(SYSTEM_TIME, usage.system / TICK);
         info
+    }
+
+    /// From a timer of the receiver (timer_create(2)).
+    pub(in crate::process) fn timer(signal: Signal, timer: i32, value: u64) -> SigInfo {
+        let mut info = SigInfo::new(signal, linux::SI_TIMER);
+        info.put(TIMER, timer as u32);
+        info.put_long(VALUE, value);
+        info
+    }
+
+    /// How often the timer has expired beyond the first time.
+    pub(super) fn set_overrun(&mut self, overrun: u32) {
+        self.put(OVERRUN, overrun);
     }
 
     /// What a program says itself (rt_sigqueueinfo(2)).

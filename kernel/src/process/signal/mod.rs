@@ -35,6 +35,6 @@ pub(super) use orphans::{check_orphaned_group, has_job_control};
 pub use queue::QueueFull;
 pub use restart::Continuation;
 pub use send::{Sent, may_signal, send, send_to_all, send_to_group};
-pub(super) use send::{kill_all, queue, wake_for};
+pub(super) use send::{kill_all, queue, send_with, wake_for};
 pub(super) use state::{InheritedSignals, Signals};
 pub use timer::TimerState;

@@ -18,6 +18,9 @@ impl Signal {
     pub const SEGV: Signal = Signal(linux::SIGSEGV as u8);
     pub const PIPE: Signal = Signal(linux::SIGPIPE as u8);
     pub const ALRM: Signal = Signal(linux::SIGALRM as u8);
+    pub const XCPU: Signal = Signal(linux::SIGXCPU as u8);
+    pub const VTALRM: Signal = Signal(linux::SIGVTALRM as u8);
+    pub const PROF: Signal = Signal(linux::SIGPROF as u8);
     pub const CHLD: Signal = Signal(linux::SIGCHLD as u8);
     pub const CONT: Signal = Signal(linux::SIGCONT as u8);
     pub const STOP: Signal = Signal(linux::SIGSTOP as u8);

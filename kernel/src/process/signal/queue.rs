@@ -11,6 +11,7 @@
 
 use super::info::SigInfo;
 use super::number::{Set, Signal};
+use crate::process::timers::overrun::Ticket;
 use crate::process::user::Charge;
 use alloc::collections::VecDeque;
 use linux_raw_sys::general as linux;
@@ -41,8 +42,10 @@ pub struct QueueFull;
 /// A signal with its `siginfo_t`.
 struct Entry {
     info: SigInfo,
-    /// Counts the entry until it is dropped.
-    _charge: Charge,
+    /// Counts the entry until it is dropped. A timer's is counted with the timer.
+    _charge: Option<Charge>,
+    /// Of a timer that has sent it.
+    ticket: Option<Ticket>,
 }
 
 #[derive(Default)]
@@ -58,6 +61,19 @@ impl Queue {
     /// The signals that are pending.
     pub(super) fn set(&self) -> Set {
         self.set
+    }
+
+    /// Adds the signal of a timer, also beside one of the same number. Without memory the expiration
+    /// is lost.
+    pub(super) fn push_timer(&mut self, info: SigInfo, ticket: Ticket) {
+        if self.entries.try_reserve(1).is_ok() {
+            self.entries.push_back(Entry {
+                info,
+                _charge: None,
+                ticket: Some(ticket),
+            });
+            self.set |= info.signal().bit();
+        }
     }
 
     /// Adds a signal. `charge` counts its entry: within the limit, or always.
@@ -84,7 +100,11 @@ impl Queue {
             };
             let charge = charge(limited).filter(|_| self.entries.try_reserve(1).is_ok());
             match charge {
-                Some(_charge) => self.entries.push_back(Entry { info, _charge }),
+                Some(charge) => self.entries.push_back(Entry {
+                    info,
+                    _charge: Some(charge),
+                    ticket: None,
+                }),
                 None if is_real_time && info.code() != linux::SI_USER as i32 => {
                     return Err(QueueFull);
                 }
@@ -114,7 +134,14 @@ impl Queue {
         let is_from_kernel = self.from_kernel & signal.bit() != 0;
         self.from_kernel &= !signal.bit();
         match entry {
-            Some(entry) => entry.info,
+            Some(Entry {
+                mut info, ticket, ..
+            }) => {
+                if let Some(ticket) = ticket {
+                    info.set_overrun(ticket.taken());
+                }
+                info
+            }
             None if is_from_kernel => SigInfo::kernel(signal),
             None => SigInfo::without(signal),
         }

@@ -7,13 +7,14 @@
 use super::action::Disposition;
 use super::info::{ChildEvent, SigInfo};
 use super::number::{DefaultAction, STOPPING, Signal};
-use super::queue::{Limited, QueueFull};
+use super::queue::{Limited, Queue, QueueFull};
 use super::state::SignalState;
 use crate::memory;
 use crate::process::ids::{self, Pid};
 use crate::process::state::Process;
 use crate::process::thread::{Tcb, Thread};
-use crate::process::user::Counted;
+use crate::process::timers::overrun::Ticket;
+use crate::process::user::{Charge, Counted};
 use core::mem;
 use core::sync::atomic::{Ordering, fence};
 
@@ -24,6 +25,20 @@ use core::sync::atomic::{Ordering, fence};
 /// difference.
 pub fn send(process: &Process, info: SigInfo) -> Result<(), QueueFull> {
     process.post(None, info)
+}
+
+/// Sends a process, or one of its threads, the signal of a timer. If it would be ignored nothing
+/// happens.
+pub(in crate::process) fn send_with(
+    process: &Process,
+    to: Option<&Tcb>,
+    info: SigInfo,
+    ticket: Ticket,
+) {
+    // One with a ticket is not refused.
+    if let Ok(queued) = process.queue(to, info, Some(ticket)) {
+        process.wake_for(to, queued);
+    }
 }
 
 /// A signal that was queued, for which threads are still to be woken.
@@ -37,7 +52,7 @@ pub(in crate::process) struct Queued {
 
 /// Queues a signal for a process, without waking its threads: for a caller that holds locks.
 pub(in crate::process) fn queue(process: &Process, info: SigInfo) -> Result<Queued, QueueFull> {
-    process.queue(None, info)
+    process.queue(None, info, None)
 }
 
 /// Wakes the threads for what [`queue`] has queued.
@@ -118,13 +133,18 @@ pub(in crate::process) fn kill_all() {
 impl Process {
     /// Queues a signal, and wakes the threads that may take it.
     fn post(&self, to: Option<&Tcb>, info: SigInfo) -> Result<(), QueueFull> {
-        let queued = self.queue(to, info)?;
+        let queued = self.queue(to, info, None)?;
         self.wake_for(to, queued);
         Ok(())
     }
 
     /// Puts a signal into the queue of the process or of one of its threads. No thread is woken.
-    fn queue(&self, to: Option<&Tcb>, info: SigInfo) -> Result<Queued, QueueFull> {
+    fn queue(
+        &self,
+        to: Option<&Tcb>,
+        info: SigInfo,
+        ticket: Option<Ticket>,
+    ) -> Result<Queued, QueueFull> {
         let signal = info.signal();
         let continues = signal == Signal::CONT;
         let (user, limit) = (self.user(), self.limits.pending_signals());
@@ -147,9 +167,9 @@ impl Process {
                 _ if self.is_indifferent(&state, to, signal) => Ok(false),
                 Some(thread) => thread
                     .signals
-                    .change(&mut state, |queue| queue.push(info, charge))
+                    .change(&mut state, |queue| push(queue, info, ticket, charge))
                     .map(|()| true),
-                None => state.queue.push(info, charge).map(|()| true),
+                None => push(&mut state.queue, info, ticket, charge).map(|()| true),
             };
             self.signals.publish(&state);
             queued?
@@ -202,6 +222,22 @@ impl Process {
             Disposition::Default => signal.default_action() == DefaultAction::Ignore,
             Disposition::Handler(_) => false,
         }
+    }
+}
+
+/// Puts a signal into a queue: that of a timer by its ticket.
+fn push(
+    queue: &mut Queue,
+    info: SigInfo,
+    ticket: Option<Ticket>,
+    charge: impl FnOnce(Limited) -> Option<Charge>,
+) -> Result<(), QueueFull> {
+    match ticket {
+        Some(ticket) => {
+            queue.push_timer(info, ticket);
+            Ok(())
+        }
+        None => queue.push(info, charge),
     }
 }
 
