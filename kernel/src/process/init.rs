@@ -11,6 +11,7 @@ use super::spawn_guard;
 use super::state::{Names, Parts, Process};
 use super::thread::Thread;
 use crate::errno::Errno;
+use crate::wait::Wait;
 use crate::fs;
 use crate::fs::table::{FdTable, OnExec};
 use crate::fs::walk::Start;
@@ -86,7 +87,9 @@ async fn open_console(files: &FdTable) -> Result<(), Errno> {
         directory: fs::tree().root(),
         caller: 1,
     };
-    let console = fs::open::open(fs::tree(), start, b"/dev/console", linux::O_RDWR, 0).await?;
+    let tree = fs::tree();
+    let console = fs::open::open(tree, start, b"/dev/console", linux::O_RDWR, 0, Wait::Never);
+    let console = console.await?;
     for _ in 0..3 {
         files.add(console.clone(), OnExec::Keep)?;
     }

@@ -10,6 +10,8 @@
 mod arguments;
 mod attributes;
 mod copying;
+mod extended;
+mod nodes;
 mod descriptors;
 mod ioctl;
 mod locking;
@@ -25,6 +27,8 @@ mod transfer;
 
 pub use attributes::*;
 pub use copying::*;
+pub use extended::*;
+pub use nodes::*;
 pub use descriptors::*;
 pub use ioctl::ioctl;
 pub use locking::flock;
