@@ -178,7 +178,11 @@ impl Node {
     }
 
     /// A regular file without a name, which is called `name` where it is shown.
-    pub(super) fn unnamed(object: Arc<Object>, name: &[u8], permissions: u32) -> Result<Node, Errno> {
+    pub(super) fn unnamed(
+        object: Arc<Object>,
+        name: &[u8],
+        permissions: u32,
+    ) -> Result<Node, Errno> {
         let mut node = Node::with_permissions(NodeKind::regular(object), permissions);
         *node.location.get_mut() = Location::In(Weak::new(), fallible::bytes(name)?);
         Ok(node)

@@ -1,11 +1,13 @@
 //! Opening files by path (open(2)).
 
+use super::device::Device;
 use super::fifo;
 use super::file::{CHANGEABLE, OpenFile, Opened, truncate};
-use super::write_access::WriteAccess;
 use super::node::{Node, NodeKind};
 use super::tree::Tree;
+use super::tty;
 use super::walk::{Follow, PathTarget, PathWalk, Start};
+use super::write_access::WriteAccess;
 use crate::errno::Errno;
 use crate::memory::Object;
 use crate::memory::fallible;
@@ -58,7 +60,7 @@ pub async fn open(
     }
     let opened = match node.kind() {
         NodeKind::Fifo(pipe) => fifo::open(pipe, flags, wait).await?,
-        _ => opened(&node, flags)?,
+        _ => opened(&node, flags, start.caller)?,
     };
     let writing = match (node.kind(), flags & abi::O_ACCMODE) {
         (NodeKind::Regular(_), abi::O_WRONLY | abi::O_RDWR) => Some(WriteAccess::take(&node)?),
@@ -133,7 +135,7 @@ fn find_or_make(
 }
 
 /// What an open file of this node holds.
-fn opened(node: &Node, flags: u32) -> Result<Opened, Errno> {
+fn opened(node: &Node, flags: u32, caller: i32) -> Result<Opened, Errno> {
     let writing = flags & abi::O_ACCMODE != abi::O_RDONLY;
     match node.kind() {
         NodeKind::Regular(_) => Ok(Opened::Regular),
@@ -144,7 +146,11 @@ fn opened(node: &Node, flags: u32) -> Result<Opened, Errno> {
         // Only with O_NOFOLLOW does one get here.
         NodeKind::Link(_) | NodeKind::Jump(_) => Err(Errno::ELOOP),
         NodeKind::Fifo(_) | NodeKind::Socket | NodeKind::Absent(..) => Err(Errno::ENXIO),
-        NodeKind::Device(device) => Ok(Opened::Device(*device)),
+        NodeKind::Device(Device::Ptmx) => Ok(Opened::Master(tty::open::master()?)),
+        NodeKind::Device(device) => Ok(match tty::open::open(*device, caller)? {
+            Some(terminal) => Opened::Terminal(terminal),
+            None => Opened::Device(*device),
+        }),
         NodeKind::Generated(_) if writing => Err(Errno::EACCES),
         NodeKind::Window(window) if writing && !window.is_writable() => Err(Errno::EACCES),
         NodeKind::Generated(text) => Ok(Opened::Text(text.generate()?)),

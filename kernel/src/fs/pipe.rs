@@ -96,7 +96,10 @@ impl Pipe {
 
     /// A pipe that is not open. It has no buffer until it is.
     pub fn closed() -> Result<Arc<Pipe>, Errno> {
-        Ok(fallible::arc(Pipe::new(PipeBuffer::closed(), Ends::default()))?)
+        Ok(fallible::arc(Pipe::new(
+            PipeBuffer::closed(),
+            Ends::default(),
+        ))?)
     }
 
     /// Its ends at this moment.

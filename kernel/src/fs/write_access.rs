@@ -48,6 +48,8 @@ impl Drop for WriteDenial {
 fn count(node: &Node, one: i32) -> Result<(), Errno> {
     // Relaxed: the word stands for itself; what is written is ordered by the file's own locks.
     let more = |count: i32| (count.signum() != -one).then_some(count + one);
-    let counted = node.access().fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+    let counted = node
+        .access()
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     counted.map(drop).map_err(|_| Errno::ETXTBSY)
 }

@@ -122,7 +122,12 @@ impl ExtendedAttributes {
     /// The names that `shown` says, each with a zero byte behind it.
     pub fn list(&self, shown: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, Errno> {
         let list = self.current();
-        let names = || all(&list).iter().map(|one| &*one.name).filter(|name| shown(name));
+        let names = || {
+            all(&list)
+                .iter()
+                .map(|one| &*one.name)
+                .filter(|name| shown(name))
+        };
         let mut text = fallible::vec(names().map(|name| name.len() + 1).sum())?;
         for name in names() {
             text.extend_from_slice(name);

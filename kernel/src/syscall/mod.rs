@@ -93,12 +93,8 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_pwrite64 => file::pwrite(thread, a, Buffer::Range(b, c), d).await,
         nr::__NR_preadv => file::pread(thread, a, Buffer::Segments(b, c), d).await,
         nr::__NR_pwritev => file::pwrite(thread, a, Buffer::Segments(b, c), d).await,
-        nr::__NR_preadv2 => {
-            file::preadv2(thread, a, Buffer::Segments(b, c), d, f).await
-        }
-        nr::__NR_pwritev2 => {
-            file::pwritev2(thread, a, Buffer::Segments(b, c), d, f).await
-        }
+        nr::__NR_preadv2 => file::preadv2(thread, a, Buffer::Segments(b, c), d, f).await,
+        nr::__NR_pwritev2 => file::pwritev2(thread, a, Buffer::Segments(b, c), d, f).await,
         nr::__NR_lseek => file::lseek(thread, a, b, c).await,
         nr::__NR_getdents64 => file::getdents64(thread, a, b, c).await,
         nr::__NR_fsync | nr::__NR_fdatasync => file::fsync(thread, a),

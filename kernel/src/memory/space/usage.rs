@@ -147,7 +147,7 @@ impl AddressSpace {
         };
         let mut look = || {
             for vma in mappings.vmas.iter() {
-                if !visit_vma(&vma, self.residency(&vma)) {
+                if !visit_vma(vma, self.residency(vma)) {
                     break;
                 }
             }

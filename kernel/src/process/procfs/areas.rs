@@ -30,15 +30,13 @@ pub(super) fn maps(process: &Process, text: &mut Text) -> fmt::Result {
 fn name_of(vma: &Vma, heap: (usize, usize)) -> (u64, Cow<'static, [u8]>) {
     let fixed = Cow::Borrowed::<[u8]>;
     match &vma.backing {
-        Backing::Anonymous if vma.start < heap.1 && heap.0 < vma.end => {
-            (0, fixed(b"[heap]"))
-        },
-        Backing::Anonymous if vma.flags.contains(VmaFlags::GROWS_DOWN) => {
-            (0, fixed(b"[stack]"))
-        },
+        Backing::Anonymous if vma.start < heap.1 && heap.0 < vma.end => (0, fixed(b"[heap]")),
+        Backing::Anonymous if vma.flags.contains(VmaFlags::GROWS_DOWN) => (0, fixed(b"[stack]")),
         Backing::Anonymous => (0, fixed(b"")),
         Backing::Private(object, _) | Backing::Shared(object, _) => {
-            let node = object.owner().and_then(|owner| owner.downcast::<Node>().ok());
+            let node = object
+                .owner()
+                .and_then(|owner| owner.downcast::<Node>().ok());
             match node {
                 Some(node) => {
                     let path = fs::tree().shown_path(&node).unwrap_or_default();
@@ -115,7 +113,11 @@ pub(super) fn smaps_rollup(process: &Process, text: &mut Text) -> fmt::Result {
     let Some((start, end)) = span else {
         return Ok(());
     };
-    writeln!(text, "{start:08x}-{end:08x} ---p 00000000 00:00 0{:21}[rollup]", "")?;
+    writeln!(
+        text,
+        "{start:08x}-{end:08x} ---p 00000000 00:00 0{:21}[rollup]",
+        ""
+    )?;
     amounts(sum, false, text)
 }
 

@@ -102,7 +102,10 @@ fn put_words<const N: usize>(text: &mut Text, words: [u32; N]) -> fmt::Result {
     let bytes = bytes.as_flattened();
     let is_blank = |byte: &u8| matches!(byte, 0 | b' ');
     let start = bytes.iter().position(|byte| !is_blank(byte)).unwrap_or(0);
-    let end = bytes.iter().rposition(|byte| !is_blank(byte)).map_or(0, |at| at + 1);
+    let end = bytes
+        .iter()
+        .rposition(|byte| !is_blank(byte))
+        .map_or(0, |at| at + 1);
     text.put(bytes.get(start..end).unwrap_or_default())
 }
 
@@ -115,11 +118,17 @@ pub(super) fn cpuinfo(text: &mut Text) -> fmt::Result {
     for cpu in 0..count {
         write!(text, "processor\t: {cpu}\nvendor_id\t: ")?;
         put_words(text, [b, d, c])?;
-        write!(text, "\ncpu family\t: {family}\nmodel\t\t: {model}\nmodel name\t: ")?;
+        write!(
+            text,
+            "\ncpu family\t: {family}\nmodel\t\t: {model}\nmodel name\t: "
+        )?;
         for leaf in 0x8000_0002..=0x8000_0004 {
             let words = arch::cpuid(leaf, 0).map(u32::to_le_bytes);
             let bytes = words.as_flattened();
-            let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+            let end = bytes
+                .iter()
+                .position(|&byte| byte == 0)
+                .unwrap_or(bytes.len());
             text.put(bytes.get(..end).unwrap_or_default())?;
         }
         write!(

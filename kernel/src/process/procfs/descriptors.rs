@@ -30,7 +30,9 @@ pub(super) struct Descriptors(pub(super) Arc<Process>, pub(super) Shown);
 
 impl Listing for Descriptors {
     fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
-        let number = core::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
+        let number = core::str::from_utf8(name)
+            .ok()
+            .and_then(|name| name.parse().ok());
         let Some(fd) = number.map(Fd) else {
             return Ok(None);
         };
@@ -47,7 +49,10 @@ impl Listing for Descriptors {
     }
 
     fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
-        let fd = self.0.files().next_from(Fd(u32::try_from(position).ok()?))?;
+        let fd = self
+            .0
+            .files()
+            .next_from(Fd(u32::try_from(position).ok()?))?;
         let file_type = match self.1 {
             Shown::Link => FileType::Link,
             Shown::Info => FileType::Regular,

@@ -37,7 +37,10 @@ impl Jump for Directory {
 
 /// The working directory; none of a process that has ended.
 pub(super) fn cwd(process: &Process) -> Option<Directory> {
-    process.exit_status().is_none().then(|| Directory(process.cwd()))
+    process
+        .exit_status()
+        .is_none()
+        .then(|| Directory(process.cwd()))
 }
 
 /// The root; none of a process that has ended.

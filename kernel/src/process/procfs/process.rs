@@ -28,7 +28,9 @@ pub(super) const FILES: [super::File<super::Describe>; 20] = [
     (b"environ", |process, text| {
         text.put(&process.names().environment)
     }),
-    (b"auxv", |process, text| text.put(&process.names().auxiliary)),
+    (b"auxv", |process, text| {
+        text.put(&process.names().auxiliary)
+    }),
     (b"maps", areas::maps),
     (b"smaps", areas::smaps),
     (b"smaps_rollup", areas::smaps_rollup),
@@ -260,7 +262,10 @@ pub(super) fn stat(process: &Process, thread: Option<&Tcb>, text: &mut Text) -> 
         blocked & mask,
         process.ignored() & mask,
         process.handled() & mask,
-        process.attributes.exit_signal().map_or(0, |signal| signal.number()),
+        process
+            .attributes
+            .exit_signal()
+            .map_or(0, |signal| signal.number()),
         process.last_cpu(thread),
         priority.real_time,
         priority.policy as u32
@@ -311,9 +316,14 @@ fn statm(process: &Process, text: &mut Text) -> fmt::Result {
     }
     let shared = parts.file + parts.shared;
     let data = parts.data + parts.stack;
-    let [all, resident, shared, code, data] =
-        [parts.all, parts.anonymous + shared, shared, parts.code, data]
-            .map(|bytes| bytes / FRAME_SIZE);
+    let [all, resident, shared, code, data] = [
+        parts.all,
+        parts.anonymous + shared,
+        shared,
+        parts.code,
+        data,
+    ]
+    .map(|bytes| bytes / FRAME_SIZE);
     writeln!(text, "{all} {resident} {shared} {code} 0 {data} 0")
 }
 

@@ -89,10 +89,7 @@ const KERNEL: Names = &[
     ("overflowgid", fixed(|| 65534)),
     ("randomize_va_space", fixed(|| 0)),
     ("tainted", fixed(|| 0)),
-    (
-        "printk",
-        Entry::Text(|_, text| text.put(b"4\t4\t1\t7\n")),
-    ),
+    ("printk", Entry::Text(|_, text| text.put(b"4\t4\t1\t7\n"))),
     ("random", Entry::Directory(RANDOM)),
 ];
 

@@ -42,17 +42,35 @@ const CPUS: Names = &[
 const CPU: Names = &[("topology", Entry::Directory(TOPOLOGY))];
 
 const TOPOLOGY: Names = &[
-    ("physical_package_id", Entry::Text(|_, text| text.put(b"0\n"))),
+    (
+        "physical_package_id",
+        Entry::Text(|_, text| text.put(b"0\n")),
+    ),
     ("die_id", Entry::Text(|_, text| text.put(b"0\n"))),
     ("core_id", Entry::Text(|cpu, text| writeln!(text, "{cpu}"))),
-    ("thread_siblings", Entry::Text(|cpu, text| mask(1 << cpu, text))),
-    ("thread_siblings_list", Entry::Text(|cpu, text| list(1 << cpu, text))),
+    (
+        "thread_siblings",
+        Entry::Text(|cpu, text| mask(1 << cpu, text)),
+    ),
+    (
+        "thread_siblings_list",
+        Entry::Text(|cpu, text| list(1 << cpu, text)),
+    ),
     ("core_cpus", Entry::Text(|cpu, text| mask(1 << cpu, text))),
-    ("core_cpus_list", Entry::Text(|cpu, text| list(1 << cpu, text))),
+    (
+        "core_cpus_list",
+        Entry::Text(|cpu, text| list(1 << cpu, text)),
+    ),
     ("core_siblings", Entry::Text(|_, text| mask(all(), text))),
-    ("core_siblings_list", Entry::Text(|_, text| list(all(), text))),
+    (
+        "core_siblings_list",
+        Entry::Text(|_, text| list(all(), text)),
+    ),
     ("package_cpus", Entry::Text(|_, text| mask(all(), text))),
-    ("package_cpus_list", Entry::Text(|_, text| list(all(), text))),
+    (
+        "package_cpus_list",
+        Entry::Text(|_, text| list(all(), text)),
+    ),
 ];
 
 const NODES: Names = &[

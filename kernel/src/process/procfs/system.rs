@@ -1,7 +1,7 @@
 //! The files of `/proc` itself: what they tell of the machine as a whole.
 
-use super::text::Text;
 use super::cpuinfo::cpuinfo;
+use super::text::Text;
 use crate::arch;
 use crate::fs;
 use crate::memory::{self, FRAME_SIZE};

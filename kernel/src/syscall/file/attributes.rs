@@ -7,9 +7,9 @@ use crate::errno::{Errno, SysResult};
 use crate::fs::file::truncate as truncate_node;
 use crate::fs::node::Node;
 use crate::fs::walk::Follow;
+use crate::fs::write_access::WriteAccess;
 use crate::process::{Capability, Thread};
 use crate::syscall::words::read_words;
-use crate::fs::write_access::WriteAccess;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 
@@ -153,12 +153,7 @@ pub async fn utimes(thread: &Thread, path: usize, times: usize) -> SysResult {
 }
 
 /// futimesat(2)
-pub async fn futimesat(
-    thread: &Thread,
-    directory: usize,
-    path: usize,
-    times: usize,
-) -> SysResult {
+pub async fn futimesat(thread: &Thread, directory: usize, path: usize, times: usize) -> SysResult {
     let times = match times {
         0 => None,
         times => {

@@ -54,10 +54,7 @@ async fn name(thread: &Thread, address: usize) -> Result<Vec<u8>, Errno> {
 /// Whether a file may have an attribute of this name, and the caller may see it or change it
 /// (xattr(7), "Namespaces").
 fn check(thread: &Thread, node: &Node, name: &[u8], writing: bool) -> Result<(), Errno> {
-    let is_plain = matches!(
-        node.kind(),
-        NodeKind::Regular(_) | NodeKind::Directory(_)
-    );
+    let is_plain = matches!(node.kind(), NodeKind::Regular(_) | NodeKind::Directory(_));
     let is_kept = is_plain
         || matches!(
             node.kind(),
@@ -77,10 +74,18 @@ fn check(thread: &Thread, node: &Node, name: &[u8], writing: bool) -> Result<(),
         _ => return Err(Errno::EOPNOTSUPP),
     }
     if name.starts_with(b"user.") && !is_plain {
-        return Err(if writing { Errno::EPERM } else { Errno::ENODATA });
+        return Err(if writing {
+            Errno::EPERM
+        } else {
+            Errno::ENODATA
+        });
     }
     if name.starts_with(b"trusted.") && !is_privileged(thread) {
-        return Err(if writing { Errno::EPERM } else { Errno::ENODATA });
+        return Err(if writing {
+            Errno::EPERM
+        } else {
+            Errno::ENODATA
+        });
     }
     if name.starts_with(b"security.") && writing && !is_privileged(thread) {
         return Err(Errno::EPERM);
@@ -131,12 +136,7 @@ pub async fn get_attribute(
 }
 
 /// listxattr(2), llistxattr(2), flistxattr(2)
-pub async fn list_attributes(
-    thread: &Thread,
-    of: Of,
-    address: usize,
-    size: usize,
-) -> SysResult {
+pub async fn list_attributes(thread: &Thread, of: Of, address: usize, size: usize) -> SysResult {
     let node = of.node(thread).await?;
     let sees_all = is_privileged(thread);
     let shown = |name: &[u8]| sees_all || !name.starts_with(b"trusted.");

@@ -5,7 +5,7 @@ use crate::errno::{Errno, SysResult};
 use crate::fs;
 use crate::fs::table::{Fd, OnExec};
 use crate::memory::{AccessError, fallible};
-use crate::process::Thread;
+use crate::process::{self, Thread};
 use crate::wait::Wait;
 use linux_raw_sys::general as abi;
 
@@ -35,6 +35,13 @@ pub async fn openat(
     let (tree, path) = (fs::tree(), &argument.path);
     let wait = Wait::For(thread);
     let file = fs::open::open(tree, start, path, open_flags, permissions, wait).await?;
+    if open_flags & (abi::O_NOCTTY | abi::O_PATH) == 0
+        && file.is_readable()
+        && let Some(tty) = file.tty()
+    {
+        // The leader of a session without a terminal gets this one; others just open it.
+        let _ = process::take_terminal(thread, tty, false);
+    }
     let fd = thread.process().files().add(file, on_exec(open_flags))?;
     Ok(fd.0 as usize)
 }
