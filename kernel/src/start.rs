@@ -55,7 +55,7 @@ fn kernel_start(boot: BootInfo) -> ! {
     }
     process::init();
     process::run::init();
-    process::attach_procfs();
+    process::attach_procfs(boot.command_line);
     sched::init(sched::Hooks {
         between_polls: memory::between_polls,
         leave_space: memory::leave,

@@ -64,7 +64,7 @@ pub use machine::{
 pub use machine::{FpuState, SavedFrame, UserContext, save_loaded_fpu};
 // The world outside.
 pub use machine::{
-    console_write, log_write, power_off, random, resume_console_input, set_console_input,
+    console_write, cpuid, log_write, power_off, random, resume_console_input, set_console_input,
 };
 // The kernel's own memory, and its end. The simulated machine leaves both to the host.
 #[cfg(target_os = "none")]

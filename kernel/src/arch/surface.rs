@@ -105,5 +105,6 @@ const _: () = {
     let _: fn(fn(u8) -> Wanted) = m::set_console_input;
     let _: fn() = m::resume_console_input;
     let _: fn() -> u64 = m::random;
+    let _: fn(u32, u32) -> [u32; 4] = m::cpuid;
     let _: fn(u8) -> ! = m::power_off;
 };

@@ -18,12 +18,15 @@ use super::transfer::{deliver, store, whole};
 use super::tty::Tty;
 use super::tty::open::Terminal;
 use super::tty::pair::Master;
+use super::write_access::WriteAccess;
 use crate::errno::{Errno, SysResult};
 use crate::memory::fallible;
 use crate::memory::{self, FRAME_SIZE, Object, PageError, Sink, Source, UserBuf};
 use crate::wait::{Caller, Wait};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use arrayvec::ArrayString;
+use core::fmt::Write;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use executor::sync::Mutex as TaskMutex;
@@ -59,6 +62,8 @@ pub(super) enum Opened {
     Reader(Reader),
     /// The end of a pipe that is written to.
     Writer(Writer),
+    /// Both ends of a pipe with a name (`O_RDWR`).
+    Both(Reader, Writer),
 }
 
 /// An open file. See the module's head.
@@ -72,6 +77,8 @@ pub struct OpenFile {
     position: TaskMutex<u64>,
     /// Whether it may own locks.
     locked: AtomicBool,
+    /// Keeps programs from being started from the file, if it is open for writing.
+    write_access: Option<WriteAccess>,
 }
 
 /// Where an offset counts from (lseek(2)).
@@ -97,7 +104,12 @@ impl OpenFile {
             flags: AtomicU32::new(flags),
             position: TaskMutex::new(0),
             locked: AtomicBool::new(false),
+            write_access: None,
         }
+    }
+
+    pub(super) fn set_write_access(&mut self, access: Option<WriteAccess>) {
+        self.write_access = access;
     }
 
     /// The locks on the file. From now on the last close looks for those that this open file owns.
@@ -209,7 +221,7 @@ impl OpenFile {
     /// The pipe, if it is an end of one.
     pub fn as_pipe(&self) -> Option<&Pipe> {
         match &self.opened {
-            Opened::Reader(reader) => Some(reader.pipe()),
+            Opened::Reader(reader) | Opened::Both(reader, _) => Some(reader.pipe()),
             Opened::Writer(writer) => Some(writer.pipe()),
             _ => None,
         }
@@ -218,7 +230,9 @@ impl OpenFile {
     /// Pages that would come back with it: those of what is in a pipe, counted at its reading end.
     pub(super) fn held_pages(&self) -> usize {
         match &self.opened {
-            Opened::Reader(reader) => reader.pipe().readable().div_ceil(FRAME_SIZE),
+            Opened::Reader(reader) | Opened::Both(reader, _) => {
+                reader.pipe().readable().div_ceil(FRAME_SIZE)
+            }
             _ => 0,
         }
     }
@@ -236,7 +250,7 @@ impl OpenFile {
     /// go on with [`read`](Self::read), which counts what `to` has got already.
     pub fn read_fast(&self, to: &mut UserBuf<'_>) -> Option<SysResult> {
         match &self.opened {
-            Opened::Reader(reader) => reader.read_fast(to),
+            Opened::Reader(reader) | Opened::Both(reader, _) => reader.read_fast(to),
             _ => None,
         }
     }
@@ -245,7 +259,7 @@ impl OpenFile {
     /// `from` may have been consumed.
     pub fn write_fast(&self, from: &mut UserBuf<'_>) -> Option<usize> {
         match &self.opened {
-            Opened::Writer(writer) => writer.write_fast(from),
+            Opened::Writer(writer) | Opened::Both(_, writer) => writer.write_fast(from),
             _ => None,
         }
     }
@@ -256,7 +270,9 @@ impl OpenFile {
             return Err(Errno::EBADF);
         }
         match &self.opened {
-            Opened::Reader(reader) => reader.read(to, self.wait(caller)).await,
+            Opened::Reader(reader) | Opened::Both(reader, _) => {
+                reader.read(to, self.wait(caller)).await
+            }
             Opened::Device(device) => device.read(to).await,
             Opened::Terminal(terminal) => terminal.read(to, self.wait(caller)).await,
             Opened::Master(master) => master.read(to, self.wait(caller)).await,
@@ -276,7 +292,9 @@ impl OpenFile {
             return Err(Errno::EBADF);
         }
         match &self.opened {
-            Opened::Writer(writer) => writer.write(from, self.wait(caller)).await,
+            Opened::Writer(writer) | Opened::Both(_, writer) => {
+                writer.write(from, self.wait(caller)).await
+            }
             Opened::Device(device) => device.write(from).await,
             Opened::Terminal(terminal) => terminal.write(from, self.wait(caller)).await,
             Opened::Master(master) => master.write(from, self.wait(caller)).await,
@@ -313,9 +331,30 @@ impl OpenFile {
         }
     }
 
+    /// Writes at the end, and moves the position there if asked to (pwritev2(2), `RWF_APPEND`).
+    pub async fn append(
+        &self,
+        from: &mut UserBuf<'_>,
+        moves: bool,
+        caller: &dyn Caller,
+    ) -> SysResult {
+        if !self.is_writable() {
+            return Err(Errno::EBADF);
+        }
+        if self.object().is_none() {
+            return self.write(from, caller).await;
+        }
+        let mut position = self.position.lock().await;
+        let (n, end) = self.write_regular(from, None).await?;
+        if moves {
+            *position = end;
+        }
+        Ok(n)
+    }
+
     fn check_seekable(&self) -> Result<(), Errno> {
         match &self.opened {
-            Opened::Reader(_) | Opened::Writer(_) => Err(Errno::ESPIPE),
+            Opened::Reader(_) | Opened::Writer(_) | Opened::Both(..) => Err(Errno::ESPIPE),
             Opened::Terminal(_) | Opened::Master(_) | Opened::Process(_) => Err(Errno::ESPIPE),
             Opened::Path => Err(Errno::EBADF),
             _ => Ok(()),
@@ -361,15 +400,24 @@ impl OpenFile {
             window.write(text)?;
             return Ok((text.len(), offset));
         }
+        let append = self.flags() & abi::O_APPEND != 0;
+        self.write_regular(from, (!append).then_some(offset)).await
+    }
+
+    /// Writes into a regular file at an offset, or at the end.
+    async fn write_regular(
+        &self,
+        from: &mut UserBuf<'_>,
+        offset: Option<u64>,
+    ) -> Result<(usize, u64), Errno> {
         let Some(NodeKind::Regular(file)) = self.node.as_ref().map(|node| node.kind()) else {
             return Err(Errno::EINVAL);
         };
         if from.remaining() == 0 {
-            return Ok((0, offset));
+            return Ok((0, offset.unwrap_or_else(|| file.object.len())));
         }
         let _writing = file.writing.lock().await;
-        let append = self.flags() & abi::O_APPEND != 0;
-        let start = if append { file.object.len() } else { offset };
+        let start = offset.unwrap_or_else(|| file.object.len());
         let n = store(from, start, &file.object).await?;
         if let Some(node) = &self.node {
             node.touch();
@@ -416,6 +464,33 @@ impl OpenFile {
         let target = u64::try_from(target).map_err(|_| Errno::EINVAL)?;
         *position = target;
         Ok(target as usize)
+    }
+
+    /// The position, or 0 while a call is moving it.
+    pub fn position_now(&self) -> u64 {
+        self.position.try_lock().map_or(0, |position| *position)
+    }
+
+    /// What a link to it in `/proc/PID/fd` says (proc(5)).
+    pub fn shown_path(&self) -> Result<Vec<u8>, Errno> {
+        match (&self.node, self.as_pipe()) {
+            (Some(node), _) => super::tree().shown_path(node),
+            (None, Some(pipe)) => numbered("pipe", pipe.number()),
+            (None, None) => numbered("anon_inode", self.status().number),
+        }
+    }
+
+    /// What such a link leads to: that of a pipe is made for the occasion.
+    pub fn shown_node(&self) -> Result<Arc<Node>, Errno> {
+        let pipe = match &self.opened {
+            Opened::Reader(reader) | Opened::Both(reader, _) => reader.shared(),
+            Opened::Writer(writer) => writer.shared(),
+            _ => return self.node.clone().ok_or(Errno::ENXIO),
+        };
+        match &self.node {
+            Some(node) => Ok(node.clone()),
+            None => Ok(fallible::arc(Node::of_pipe(pipe))?),
+        }
     }
 
     /// The position.
@@ -556,6 +631,7 @@ impl OpenFile {
         match &self.opened {
             Opened::Reader(reader) => reader.ready(),
             Opened::Writer(writer) => writer.ready(),
+            Opened::Both(reader, writer) => reader.ready() | writer.ready(),
             Opened::Terminal(terminal) => terminal.ready(),
             Opened::Master(master) => master.ready(),
             Opened::Process(process) if process.has_ended() => abi::POLLIN | abi::POLLRDNORM,
@@ -571,6 +647,7 @@ impl OpenFile {
             &self.opened,
             Opened::Reader(_)
                 | Opened::Writer(_)
+                | Opened::Both(..)
                 | Opened::Terminal(_)
                 | Opened::Master(_)
                 | Opened::Process(_)
@@ -582,6 +659,10 @@ impl OpenFile {
         match &self.opened {
             Opened::Reader(reader) => reader.wait_ready(events).await,
             Opened::Writer(writer) => writer.wait_ready(events).await,
+            Opened::Both(reader, _) => {
+                let ready = || (self.ready() & events != 0).then_some(());
+                reader.pipe().pollers().wait_until(ready).await;
+            }
             Opened::Terminal(terminal) => terminal.wait_ready(events).await,
             Opened::Master(master) => master.wait_ready(events).await,
             Opened::Process(process) => {
@@ -596,7 +677,7 @@ impl OpenFile {
     /// How many bytes can be read without waiting (`FIONREAD`).
     pub async fn readable(&self) -> Result<u64, Errno> {
         match &self.opened {
-            Opened::Reader(reader) => Ok(reader.pipe().readable() as u64),
+            Opened::Reader(reader) | Opened::Both(reader, _) => Ok(reader.pipe().readable() as u64),
             Opened::Writer(writer) => Ok(writer.pipe().readable() as u64),
             Opened::Terminal(terminal) => Ok(terminal.readable() as u64),
             Opened::Master(master) => Ok(master.readable() as u64),
@@ -621,6 +702,16 @@ impl Drop for OpenFile {
             node.release_locks(LockOwner::OpenFile((&raw const *self).addr()));
         }
     }
+}
+
+/// The name of what has only a number.
+fn numbered(kind: &str, number: u64) -> Result<Vec<u8>, Errno> {
+    let mut text = ArrayString::<40>::new();
+    // A word and 64 bits fit.
+    let _ = write!(text, "{kind}:[{number}]");
+    let mut path = fallible::vec(text.len())?;
+    path.extend_from_slice(text.as_bytes());
+    Ok(path)
 }
 
 /// Cuts a file or makes it longer (truncate(2)).

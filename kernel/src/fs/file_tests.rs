@@ -6,6 +6,7 @@ use super::super::walk::{Follow, Start};
 use super::*;
 use crate::memory::Sink;
 use crate::wait::Undisturbed;
+use crate::wait::Wait;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::pin::pin;
@@ -23,7 +24,14 @@ fn start(tree: &Tree) -> Start<'_> {
 }
 
 fn try_open(tree: &Tree, path: &str, flags: u32) -> Result<Arc<OpenFile>, Errno> {
-    now(open(tree, start(tree), path.as_bytes(), flags, 0o640))
+    now(open(
+        tree,
+        start(tree),
+        path.as_bytes(),
+        flags,
+        0o640,
+        Wait::Never,
+    ))
 }
 
 fn write(program: &Program, file: &OpenFile, bytes: &[u8]) -> SysResult {
@@ -527,7 +535,7 @@ fn futures_are_small_and_can_move() {
         size(file.read(one, &Undisturbed)),
         size(file.write(two, &Undisturbed)),
         size(file.read_entries(one)),
-        size(open(&tree, start(&tree), b"/f", 0, 0)),
+        size(open(&tree, start(&tree), b"/f", 0, 0, Wait::Never)),
         size(super::super::poll::any_ready(&[])),
     ];
     // A page of the buffer may have to be faulted in, which may have to wait for other CPUs.

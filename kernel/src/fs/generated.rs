@@ -44,9 +44,10 @@
 //! ```
 
 use super::metadata::FileType;
-use super::node::NodeKind;
+use super::node::{Node, NodeKind};
 use crate::errno::Errno;
 use crate::memory::Sink;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// A file whose text is made as a whole. It is made at `open`, so a reader that takes it in pieces
@@ -71,6 +72,21 @@ pub trait Window: Send + Sync {
     /// Gives `sink` the bytes at `offset`, `max` at most, and says how many it
     /// took. At the end it gives it none.
     fn read_at(&self, offset: u64, sink: &mut dyn Sink, max: usize) -> Result<usize, Errno>;
+}
+
+/// A link that leads to an object and not to a path (proc(5), "magic links"): what it leads to may
+/// have no name any more.
+pub trait Jump: Send + Sync {
+    /// What readlink(2) tells.
+    fn text(&self) -> Result<Vec<u8>, Errno>;
+
+    /// What it leads to.
+    fn target(&self) -> Result<Arc<Node>, Errno>;
+
+    /// Its permission bits, which say nothing but what the target was opened for.
+    fn permissions(&self) -> u32 {
+        0o777
+    }
 }
 
 /// How much a window takes by one write.

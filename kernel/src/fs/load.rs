@@ -2,6 +2,7 @@
 
 use super::cpio::{Archive, ArchiveEntry, Corrupt};
 use super::node::{Node, NodeKind};
+use super::pipe::Pipe;
 use super::tree::Tree;
 use super::walk::{Follow, Start};
 use crate::errno::Errno;
@@ -73,7 +74,9 @@ impl Loader<'_> {
             abi::S_IFREG if entry.links > 1 => return self.add_linked(entry, permissions),
             abi::S_IFREG => self.regular(entry.contents)?,
             abi::S_IFLNK => NodeKind::link(entry.contents)?,
-            // Device nodes are made by the kernel; sockets and pipes have no meaning yet.
+            abi::S_IFIFO => NodeKind::Fifo(Pipe::closed()?),
+            abi::S_IFSOCK => NodeKind::Socket,
+            // Device nodes are made by the kernel.
             _ => return Ok(()),
         };
         self.put(entry, Arc::new(Node::with_permissions(kind, permissions)))

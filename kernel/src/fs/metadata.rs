@@ -26,6 +26,10 @@ pub enum FileType {
     Character,
     /// A pipe.
     Pipe,
+    /// A socket.
+    Socket,
+    /// A block device.
+    Block,
 }
 
 impl FileType {
@@ -37,6 +41,8 @@ impl FileType {
             FileType::Link => abi::S_IFLNK,
             FileType::Character => abi::S_IFCHR,
             FileType::Pipe => abi::S_IFIFO,
+            FileType::Socket => abi::S_IFSOCK,
+            FileType::Block => abi::S_IFBLK,
         }
     }
 

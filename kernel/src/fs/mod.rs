@@ -31,6 +31,7 @@ pub mod cpio;
 pub mod device;
 pub mod directory;
 mod entries;
+mod fifo;
 pub mod file;
 pub mod generated;
 pub mod limits;
@@ -51,6 +52,8 @@ mod transfer;
 pub mod tree;
 pub mod tty;
 pub mod walk;
+pub mod write_access;
+pub mod xattr;
 
 use crate::errno::Errno;
 use device::Device;
@@ -63,6 +66,18 @@ use walk::Start;
 pub fn tree() -> &'static Tree {
     static TREE: Once<Tree> = Once::new();
     TREE.call_once(Tree::new)
+}
+
+/// The links of `/dev` to what a process has open (proc(5)).
+const DEVICE_LINKS: [(&[u8], &[u8]); 4] = [
+    (b"/dev/fd", b"/proc/self/fd"),
+    (b"/dev/stdin", b"/proc/self/fd/0"),
+    (b"/dev/stdout", b"/proc/self/fd/1"),
+    (b"/dev/stderr", b"/proc/self/fd/2"),
+];
+
+fn link(name: &[u8], target: &[u8]) -> Result<NodeKind, load::LoadError> {
+    NodeKind::link(target).map_err(|error| load::LoadError::File(name.to_vec(), error))
 }
 
 /// Fills the tree: the archive's files, then the devices and a directory for
@@ -78,6 +93,7 @@ pub fn start(tree: &Tree, initramfs: &[u8]) -> Result<(), load::LoadError> {
         b"/dev/shm",
         b"/dev/pts",
         b"/proc",
+        b"/sys",
         b"/tmp",
     ] {
         let made = tree.make(start, directory, Node::new(NodeKind::directory()));
@@ -90,6 +106,13 @@ pub fn start(tree: &Tree, initramfs: &[u8]) -> Result<(), load::LoadError> {
         let path = [b"/dev/", name].concat();
         tree.attach(&path, NodeKind::Device(device))
             .map_err(|error| load::LoadError::File(path, error))?;
+    }
+    // A tree that was made for a machine has its own.
+    for (name, target) in DEVICE_LINKS {
+        match tree.make(start, name, Node::new(link(name, target)?)) {
+            Ok(_) | Err(Errno::EEXIST) => {}
+            Err(error) => return Err(load::LoadError::File(name.to_vec(), error)),
+        }
     }
     loaded.map(|_| ())
 }

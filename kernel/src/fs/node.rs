@@ -7,14 +7,18 @@
 
 use super::device::Device;
 use super::directory::Directory;
-use super::generated::{Generate, Listing, Window};
+use super::generated::{Generate, Jump, Listing, Window};
 use super::locks::{FileLocks, LockOwner};
 use super::metadata::{Attributes, FileType, Name, Status, next_number, now};
+use super::pipe::Pipe;
+use super::xattr::ExtendedAttributes;
 use crate::errno::Errno;
 use crate::memory::fallible;
 use crate::memory::{FRAME_SIZE, Object};
 use alloc::sync::{Arc, Weak};
-use core::sync::atomic::{AtomicU64, Ordering};
+use arrayvec::ArrayString;
+use core::fmt::Write;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use executor::sync::Mutex as TaskMutex;
 use spin::Mutex;
 
@@ -34,6 +38,14 @@ pub enum NodeKind {
     Window(Arc<dyn Window>),
     /// A directory whose entries are computed.
     Computed(Arc<dyn Listing>),
+    /// A link that leads to an object.
+    Jump(Arc<dyn Jump>),
+    /// A pipe with a name (fifo(7)).
+    Fifo(Arc<Pipe>),
+    /// A name for a socket.
+    Socket,
+    /// A device that there is not: opening it fails.
+    Absent(FileType, u64),
 }
 
 /// The contents of a regular file.
@@ -71,8 +83,11 @@ impl NodeKind {
             NodeKind::Regular(_) | NodeKind::Generated(_) | NodeKind::Window(_) => {
                 FileType::Regular
             }
-            NodeKind::Link(_) => FileType::Link,
+            NodeKind::Link(_) | NodeKind::Jump(_) => FileType::Link,
             NodeKind::Device(_) => FileType::Character,
+            NodeKind::Fifo(_) => FileType::Pipe,
+            NodeKind::Socket => FileType::Socket,
+            NodeKind::Absent(file_type, _) => *file_type,
         }
     }
 
@@ -82,7 +97,10 @@ impl NodeKind {
             NodeKind::Directory(_) => 0o755,
             NodeKind::Regular(_) => 0o644,
             NodeKind::Link(_) => 0o777,
-            NodeKind::Device(_) => 0o666,
+            NodeKind::Jump(jump) => jump.permissions(),
+            NodeKind::Device(_) | NodeKind::Absent(..) => 0o666,
+            NodeKind::Fifo(_) => 0o600,
+            NodeKind::Socket => 0o755,
             NodeKind::Window(window) if window.is_writable() => 0o644,
             NodeKind::Generated(_) | NodeKind::Window(_) => 0o444,
             NodeKind::Computed(_) => 0o555,
@@ -111,10 +129,14 @@ pub struct Node {
     attributes: Mutex<Attributes>,
     /// Names in the tree; for a directory 2 and one for each directory in it.
     links: AtomicU64,
-    /// Directories only.
+    /// The last place that it got, for what is no directory: it stays when the name goes.
     location: Mutex<Location>,
     /// Made by the first lock.
     locks: Mutex<Option<Arc<FileLocks>>>,
+    can_be_linked: AtomicBool,
+    /// See [`write_access`](super::write_access).
+    access: AtomicI32,
+    extended: ExtendedAttributes,
 }
 
 impl Node {
@@ -141,7 +163,63 @@ impl Node {
             links: AtomicU64::new(0),
             location: Mutex::new(Location::Nowhere),
             locks: Mutex::new(None),
+            can_be_linked: AtomicBool::new(false),
+            access: AtomicI32::new(0),
+            extended: ExtendedAttributes::new(),
         }
+    }
+
+    /// The node of a pipe without a name, for the time of a look at it.
+    pub(super) fn of_pipe(pipe: &Arc<Pipe>) -> Node {
+        let mut node = Node::new(NodeKind::Fifo(pipe.clone()));
+        node.number = pipe.number();
+        node.links = AtomicU64::new(1);
+        node
+    }
+
+    /// A regular file without a name, which is called `name` where it is shown.
+    pub(super) fn unnamed(
+        object: Arc<Object>,
+        name: &[u8],
+        permissions: u32,
+    ) -> Result<Node, Errno> {
+        let mut node = Node::with_permissions(NodeKind::regular(object), permissions);
+        *node.location.get_mut() = Location::In(Weak::new(), fallible::bytes(name)?);
+        Ok(node)
+    }
+
+    /// A regular file without a name in a directory (`O_TMPFILE`).
+    pub(super) fn temporary(
+        object: Arc<Object>,
+        directory: &Arc<Node>,
+        permissions: u32,
+        can_be_linked: bool,
+    ) -> Result<Node, Errno> {
+        let mut node = Node::with_permissions(NodeKind::regular(object), permissions);
+        let mut name = ArrayString::<24>::new();
+        // 64 bits fit.
+        let _ = write!(name, "#{}", node.number);
+        let name = fallible::bytes(name.as_bytes())?;
+        *node.location.get_mut() = Location::In(Arc::downgrade(directory), name);
+        *node.can_be_linked.get_mut() = can_be_linked;
+        Ok(node)
+    }
+
+    /// Whether it may get a name though it has none: only a file of `O_TMPFILE` may, and only one
+    /// that has never lost a name.
+    pub fn can_be_linked(&self) -> bool {
+        let has_name = self.links.load(Ordering::Relaxed) > 0;
+        has_name || self.can_be_linked.load(Ordering::Relaxed)
+    }
+
+    /// Its count of writers and programs that exclude each other.
+    pub(super) fn access(&self) -> &AtomicI32 {
+        &self.access
+    }
+
+    /// Its extended attributes.
+    pub fn extended(&self) -> &ExtendedAttributes {
+        &self.extended
     }
 
     /// The node that a computed directory has just computed.
@@ -194,6 +272,7 @@ impl Node {
             NodeKind::Regular(file) => (file.object.len(), 0),
             NodeKind::Link(target) => (target.len() as u64, 0),
             NodeKind::Device(device) => (0, device.number()),
+            NodeKind::Absent(_, number) => (0, *number),
             _ => (0, 0),
         };
         Status {
@@ -258,12 +337,12 @@ impl Node {
         self.links.fetch_sub(count, Ordering::Relaxed);
     }
 
-    /// Where this directory is.
+    /// Where this directory is, or where another file got its last name.
     pub fn location(&self) -> Location {
         self.location.lock().clone()
     }
 
-    /// Says where this directory is now.
+    /// Says where it is now.
     pub(super) fn set_location(&self, location: Location) {
         // What the old location holds is dropped after the lock is gone.
         let old = core::mem::replace(&mut *self.location.lock(), location);

@@ -1,15 +1,18 @@
 //! Opening files by path (open(2)).
 
 use super::device::Device;
+use super::fifo;
 use super::file::{CHANGEABLE, OpenFile, Opened, truncate};
 use super::node::{Node, NodeKind};
 use super::tree::Tree;
 use super::tty;
 use super::walk::{Follow, PathTarget, PathWalk, Start};
+use super::write_access::WriteAccess;
 use crate::errno::Errno;
 use crate::memory::Object;
 use crate::memory::fallible;
-use alloc::sync::Arc;
+use crate::wait::Wait;
+use alloc::sync::{Arc, Weak};
 use core::sync::atomic::AtomicU64;
 use linux_raw_sys::general as abi;
 
@@ -21,6 +24,7 @@ pub async fn open(
     path: &[u8],
     flags: u32,
     permissions: u32,
+    wait: Wait<'_>,
 ) -> Result<Arc<OpenFile>, Errno> {
     // O_PATH makes all flags but these meaningless.
     let flags = if flags & abi::O_PATH != 0 {
@@ -29,7 +33,7 @@ pub async fn open(
         flags
     };
     if flags & abi::O_TMPFILE & !abi::O_DIRECTORY != 0 {
-        return Err(Errno::EOPNOTSUPP);
+        return temporary(tree, start, path, flags, permissions);
     }
     if flags & abi::O_ACCMODE == abi::O_ACCMODE {
         return Err(Errno::EINVAL);
@@ -54,13 +58,48 @@ pub async fn open(
             flags,
         ))?);
     }
-    let opened = opened(&node, flags, start.caller)?;
+    let opened = match node.kind() {
+        NodeKind::Fifo(pipe) => fifo::open(pipe, flags, wait).await?,
+        _ => opened(&node, flags, start.caller)?,
+    };
+    let writing = match (node.kind(), flags & abi::O_ACCMODE) {
+        (NodeKind::Regular(_), abi::O_WRONLY | abi::O_RDWR) => Some(WriteAccess::take(&node)?),
+        _ => None,
+    };
     if flags & abi::O_TRUNC != 0 && !made && node.object().is_some() {
         truncate(&node, 0).await?;
     }
     let kept = flags & (abi::O_ACCMODE | CHANGEABLE | abi::O_DIRECTORY | abi::O_SYNC);
     // Programs for 64-bit Linux always see this one.
-    let file = OpenFile::new(opened, Some(node), kept | abi::O_LARGEFILE);
+    let mut file = OpenFile::new(opened, Some(node), kept | abi::O_LARGEFILE);
+    file.set_write_access(writing);
+    Ok(fallible::arc(file)?)
+}
+
+/// Opens a new regular file without a name, in the file system of a directory (`O_TMPFILE`).
+fn temporary(
+    tree: &Tree,
+    start: Start<'_>,
+    path: &[u8],
+    flags: u32,
+    permissions: u32,
+) -> Result<Arc<OpenFile>, Errno> {
+    if flags & abi::O_DIRECTORY == 0 || flags & abi::O_ACCMODE == abi::O_RDONLY {
+        return Err(Errno::EINVAL);
+    }
+    let directory = tree.node(start, path, Follow::Yes)?;
+    match directory.kind() {
+        NodeKind::Directory(_) => {}
+        NodeKind::Computed(_) => return Err(Errno::EOPNOTSUPP),
+        _ => return Err(Errno::ENOTDIR),
+    }
+    let can_be_linked = flags & abi::O_EXCL == 0;
+    let node = Node::temporary(tree.new_object()?, &directory, permissions, can_be_linked)?;
+    let kept = flags & (abi::O_ACCMODE | CHANGEABLE | abi::O_SYNC | abi::O_TMPFILE);
+    let node = fallible::arc(node)?;
+    let writing = WriteAccess::take(&node)?;
+    let mut file = OpenFile::new(Opened::Regular, Some(node), kept | abi::O_LARGEFILE);
+    file.set_write_access(Some(writing));
     Ok(fallible::arc(file)?)
 }
 
@@ -105,7 +144,8 @@ fn opened(node: &Node, flags: u32, caller: i32) -> Result<Opened, Errno> {
         }
         NodeKind::Directory(_) | NodeKind::Computed(_) => Ok(Opened::Directory(AtomicU64::new(0))),
         // Only with O_NOFOLLOW does one get here.
-        NodeKind::Link(_) => Err(Errno::ELOOP),
+        NodeKind::Link(_) | NodeKind::Jump(_) => Err(Errno::ELOOP),
+        NodeKind::Fifo(_) | NodeKind::Socket | NodeKind::Absent(..) => Err(Errno::ENXIO),
         NodeKind::Device(Device::Ptmx) => Ok(Opened::Master(tty::open::master()?)),
         NodeKind::Device(device) => Ok(match tty::open::open(*device, caller)? {
             Some(terminal) => Opened::Terminal(terminal),
@@ -118,12 +158,15 @@ fn opened(node: &Node, flags: u32, caller: i32) -> Result<Opened, Errno> {
     }
 }
 
-/// A regular file that has no name and gets none (memfd_create(2)), open for reading and
-/// writing.
-pub fn unnamed() -> Result<Arc<OpenFile>, Errno> {
-    let node = Node::with_permissions(NodeKind::regular(Object::new()?), 0o777);
+/// A regular file that has no name in the tree and gets none, which is called `name` where it is
+/// shown (memfd_create(2)), open for reading and writing.
+pub fn unnamed(name: &[u8]) -> Result<Arc<OpenFile>, Errno> {
+    let object = Object::new()?;
+    let node = Node::unnamed(object.clone(), name, 0o777)?;
     let flags = abi::O_RDWR | abi::O_LARGEFILE;
     let node = fallible::arc(node)?;
+    let owner: Weak<Node> = Arc::downgrade(&node);
+    object.set_owner(owner);
     Ok(fallible::arc(OpenFile::new(
         Opened::Regular,
         Some(node),

@@ -37,37 +37,122 @@ pub struct Pipe {
     writers: WaitQueue,
     /// Those in `poll`, for either end.
     pollers: WaitQueue,
+    /// Those that open a pipe with a name.
+    openers: WaitQueue,
 }
 
 struct PipeState {
     buffer: PipeBuffer,
-    reader_open: bool,
-    writer_open: bool,
+    ends: Ends,
+}
+
+/// How many open files are ends of a pipe, and how many ever were.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ends {
+    pub(super) readers: u32,
+    pub(super) writers: u32,
+    pub(super) readers_opened: u32,
+    pub(super) writers_opened: u32,
 }
 
 /// The end that is read from. Dropping it closes it.
-pub struct Reader(Arc<Pipe>);
+pub struct Reader {
+    pipe: Arc<Pipe>,
+    /// How many writers there had been when it was opened and there was none: those do not count for
+    /// the hang-up that `poll` tells.
+    seen: u32,
+}
 
 /// The end that is written to. Dropping it closes it.
 pub struct Writer(Arc<Pipe>);
 
 /// Makes a pipe.
 pub fn pipe() -> Result<(Reader, Writer), Errno> {
-    let pipe = fallible::arc(Pipe {
-        number: super::metadata::next_number(),
-        state: Mutex::new(PipeState {
-            buffer: PipeBuffer::new()?,
-            reader_open: true,
-            writer_open: true,
-        }),
-        readers: WaitQueue::labelled(&Label("pipe: data")),
-        writers: WaitQueue::labelled(&Label("pipe: space")),
-        pollers: WaitQueue::labelled(&Label("poll: pipe")),
-    })?;
-    Ok((Reader(pipe.clone()), Writer(pipe)))
+    let ends = Ends {
+        readers: 1,
+        writers: 1,
+        readers_opened: 1,
+        writers_opened: 1,
+    };
+    let pipe = fallible::arc(Pipe::new(PipeBuffer::new()?, ends))?;
+    let reader = Reader {
+        pipe: pipe.clone(),
+        seen: 0,
+    };
+    Ok((reader, Writer(pipe)))
 }
 
 impl Pipe {
+    fn new(buffer: PipeBuffer, ends: Ends) -> Pipe {
+        Pipe {
+            number: super::metadata::next_number(),
+            state: Mutex::new(PipeState { buffer, ends }),
+            readers: WaitQueue::labelled(&Label("pipe: data")),
+            writers: WaitQueue::labelled(&Label("pipe: space")),
+            pollers: WaitQueue::labelled(&Label("poll: pipe")),
+            openers: WaitQueue::labelled(&Label("fifo: other end")),
+        }
+    }
+
+    /// A pipe that is not open. It has no buffer until it is.
+    pub fn closed() -> Result<Arc<Pipe>, Errno> {
+        Ok(fallible::arc(Pipe::new(
+            PipeBuffer::closed(),
+            Ends::default(),
+        ))?)
+    }
+
+    /// Its ends at this moment.
+    pub(super) fn ends(&self) -> Ends {
+        self.state.lock().ends
+    }
+
+    /// Those that wait for either end to become ready.
+    pub(super) fn pollers(&self) -> &WaitQueue {
+        &self.pollers
+    }
+
+    /// Those that wait in open(2).
+    pub(super) fn openers(&self) -> &WaitQueue {
+        &self.openers
+    }
+
+    /// Counts an end that is opened.
+    fn open(&self, count: impl Fn(&mut Ends)) -> Result<Ends, Errno> {
+        let fresh = match self.capacity() {
+            0 => Some(PipeBuffer::new()?),
+            _ => None,
+        };
+        let mut unused = None;
+        let ends = {
+            let mut state = self.state.lock();
+            if state.buffer.capacity() == 0 {
+                unused = fresh.map(|fresh| core::mem::replace(&mut state.buffer, fresh));
+            } else {
+                unused = fresh.or(unused);
+            }
+            let before = state.ends;
+            count(&mut state.ends);
+            before
+        };
+        drop(unused);
+        self.openers.wake_all();
+        self.pollers.wake_all();
+        Ok(ends)
+    }
+
+    /// Counts an end that is closed. With the last reader go the bytes.
+    fn close(&self, count: impl Fn(&mut Ends)) {
+        let old = {
+            let mut state = self.state.lock();
+            count(&mut state.ends);
+            // Bytes that no reader is left for take no memory.
+            let is_over = state.ends.readers == 0;
+            is_over.then(|| core::mem::replace(&mut state.buffer, PipeBuffer::closed()))
+        };
+        drop(old);
+    }
+
     /// The pipe's number, for `stat`.
     pub fn number(&self) -> u64 {
         self.number
@@ -110,6 +195,22 @@ enum Attempt {
 }
 
 impl Reader {
+    /// One more reader of a pipe with a name.
+    pub(super) fn open(pipe: &Arc<Pipe>) -> Result<Reader, Errno> {
+        let before = pipe.open(|ends| {
+            ends.readers += 1;
+            ends.readers_opened = ends.readers_opened.wrapping_add(1);
+        })?;
+        let seen = match before.writers {
+            0 => before.writers_opened,
+            _ => before.writers_opened.wrapping_sub(1),
+        };
+        Ok(Reader {
+            pipe: pipe.clone(),
+            seen,
+        })
+    }
+
     /// The fast path: a read that completes without waiting. It may end early where the user's
     /// memory is not ready. After `None` nothing has been moved.
     pub fn read_fast(&self, to: &mut UserBuf<'_>) -> Option<SysResult> {
@@ -137,7 +238,7 @@ impl Reader {
                     break Err(Errno::EAGAIN);
                 };
                 let filled = || Some(self.attempt(to)).filter(|&step| step != Attempt::Blocked);
-                let wait = self.0.readers.wait_until(filled).after_a_look();
+                let wait = self.pipe.readers.wait_until(filled).after_a_look();
                 step = match interruptible(caller, wait).await {
                     Ok(step) => step,
                     Err(interrupted) => break Err(interrupted.into()),
@@ -145,8 +246,8 @@ impl Reader {
                 // Bytes that are left are for the next reader. A reader whose attempt failed before
                 // ours is seen here, since this call has held the lock after it; a later attempt
                 // finds the bytes.
-                if self.0.readers.has_waiters() && self.pipe().readable() > 0 {
-                    self.0.readers.wake_one();
+                if self.pipe.readers.has_waiters() && self.pipe().readable() > 0 {
+                    self.pipe.readers.wake_one();
                 }
             }
             if step != Attempt::NotReady {
@@ -165,8 +266,8 @@ impl Reader {
     /// Moves what can be moved without waiting. Bytes that `to` does not take stay in the pipe.
     #[inline]
     fn attempt<S: Sink + Limited>(&self, to: &mut S) -> Attempt {
-        let state = self.0.state.lock();
-        match (state.buffer.is_empty(), state.writer_open) {
+        let state = self.pipe.state.lock();
+        match (state.buffer.is_empty(), state.ends.writers > 0) {
             (false, _) => self.give(state, to),
             (true, true) => Attempt::Blocked,
             (true, false) => Attempt::Closed,
@@ -177,7 +278,7 @@ impl Reader {
     /// times.
     #[inline(never)]
     fn give<S: Sink + Limited>(&self, mut state: MutexGuard<'_, PipeState>, to: &mut S) -> Attempt {
-        let pipe = &*self.0;
+        let pipe = &*self.pipe;
         let room_before = state.buffer.room();
         let wanted = state.buffer.len().min(to.limit());
         let moved = state.buffer.give(to, wanted);
@@ -200,12 +301,12 @@ impl Reader {
 
     /// What `poll` reports.
     pub fn ready(&self) -> u32 {
-        let state = self.0.state.lock();
+        let state = self.pipe.state.lock();
         let mut ready = 0;
         if !state.buffer.is_empty() {
             ready |= abi::POLLIN | abi::POLLRDNORM;
         }
-        if !state.writer_open {
+        if state.ends.writers == 0 && state.ends.writers_opened != self.seen {
             ready |= abi::POLLHUP;
         }
         ready
@@ -214,17 +315,22 @@ impl Reader {
     /// Waits until one of these `POLL*` bits is reported.
     pub async fn wait_ready(&self, events: u32) {
         let ready = || (self.ready() & events != 0).then_some(());
-        self.0.pollers.wait_until(ready).await;
+        self.pipe.pollers.wait_until(ready).await;
     }
 
     /// The pipe.
     pub fn pipe(&self) -> &Pipe {
-        &self.0
+        &self.pipe
+    }
+
+    /// The pipe, to be kept.
+    pub(super) fn shared(&self) -> &Arc<Pipe> {
+        &self.pipe
     }
 
     /// Copies bytes behind the oldest `skip` ones, which stay in the pipe; says how many.
     pub(super) fn peek(&self, skip: usize, buffer: &mut [u8]) -> usize {
-        self.0.state.lock().buffer.peek(skip, buffer)
+        self.pipe.state.lock().buffer.peek(skip, buffer)
     }
 
     /// Takes the oldest bytes away.
@@ -236,14 +342,23 @@ impl Reader {
     /// Waits until there are bytes, or no writer.
     pub(super) async fn wait_for_bytes(&self, wait: Wait<'_>) -> Result<(), Errno> {
         let filled = || {
-            let state = self.0.state.lock();
-            (!state.buffer.is_empty() || !state.writer_open).then_some(())
+            let state = self.pipe.state.lock();
+            (!state.buffer.is_empty() || state.ends.writers == 0).then_some(())
         };
-        wait_until(&self.0.readers, filled, wait).await
+        wait_until(&self.pipe.readers, filled, wait).await
     }
 }
 
 impl Writer {
+    /// One more writer of a pipe with a name.
+    pub(super) fn open(pipe: &Arc<Pipe>) -> Result<Writer, Errno> {
+        pipe.open(|ends| {
+            ends.writers += 1;
+            ends.writers_opened = ends.writers_opened.wrapping_add(1);
+        })?;
+        Ok(Writer(pipe.clone()))
+    }
+
     /// The fast path: a write that succeeds without waiting. After `None` nothing is in the pipe,
     /// though bytes of `from` may have been consumed.
     pub fn write_fast(&self, from: &mut UserBuf<'_>) -> Option<usize> {
@@ -315,7 +430,7 @@ impl Writer {
         let pipe = &*self.0;
         let (step, wake_reader, wake_pollers) = {
             let mut state = pipe.state.lock();
-            if !state.reader_open {
+            if state.ends.readers == 0 {
                 return Attempt::Closed;
             }
             let remaining = from.limit();
@@ -362,7 +477,7 @@ impl Writer {
         if state.buffer.room() >= ATOMIC {
             ready |= abi::POLLOUT | abi::POLLWRNORM;
         }
-        if !state.reader_open {
+        if state.ends.readers == 0 {
             ready |= abi::POLLERR;
         }
         ready
@@ -376,6 +491,11 @@ impl Writer {
 
     /// The pipe.
     pub fn pipe(&self) -> &Pipe {
+        &self.0
+    }
+
+    /// The pipe, to be kept.
+    pub(super) fn shared(&self) -> &Arc<Pipe> {
         &self.0
     }
 
@@ -395,7 +515,7 @@ impl Writer {
         let emptied = || {
             let state = self.0.state.lock();
             let least = ATOMIC.min(state.buffer.capacity());
-            (state.buffer.room() >= least || !state.reader_open).then_some(())
+            (state.buffer.room() >= least || state.ends.readers == 0).then_some(())
         };
         wait_until(&self.0.writers, emptied, wait).await
     }
@@ -403,21 +523,15 @@ impl Writer {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // No reader is left for the bytes in the buffer: their memory goes back now.
-        let bytes = {
-            let mut state = self.0.state.lock();
-            state.reader_open = false;
-            core::mem::replace(&mut state.buffer, PipeBuffer::closed())
-        };
-        drop(bytes);
-        self.0.writers.wake_all();
-        self.0.pollers.wake_all();
+        self.pipe.close(|ends| ends.readers -= 1);
+        self.pipe.writers.wake_all();
+        self.pipe.pollers.wake_all();
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.0.state.lock().writer_open = false;
+        self.0.close(|ends| ends.writers -= 1);
         self.0.readers.wake_all();
         self.0.pollers.wake_all();
     }

@@ -162,6 +162,8 @@ fn rename_locked(
             removed[1] = from_entries.insert(returned);
             if old.is_directory() {
                 move_directory(old, &to.directory, &from.directory, name);
+            } else {
+                old.set_location(Location::In(Arc::downgrade(&from.directory), name));
             }
             old.change(|_| ());
         }
@@ -179,6 +181,8 @@ fn rename_locked(
     }
     if node.is_directory() {
         move_directory(&node, &from.directory, &to.directory, to_name);
+    } else {
+        node.set_location(Location::In(Arc::downgrade(&to.directory), to_name));
     }
     node.change(|_| ());
     from.directory.touch();

@@ -215,6 +215,18 @@ impl FdTable {
         slots.get(fd).map(|slot| slot.file.clone())
     }
 
+    /// The lowest descriptor in use that is not below `lowest`.
+    pub fn next_from(&self, lowest: Fd) -> Option<Fd> {
+        let slots = self.slots.lock();
+        let mut rest = slots.slots.iter().zip(0..).skip(lowest.index());
+        rest.find_map(|(slot, number)| slot.is_some().then_some(Fd(number)))
+    }
+
+    /// How many descriptors there is room for at the moment.
+    pub fn size(&self) -> usize {
+        self.slots.lock().slots.len()
+    }
+
     /// Gives the file the lowest free descriptor.
     pub fn add(&self, file: Arc<OpenFile>, on_exec: OnExec) -> Result<Fd, Errno> {
         self.add_from(Fd(0), file, on_exec)

@@ -15,7 +15,7 @@ use super::node::{Location, Node, NodeKind};
 use super::walk::{Follow, Last, MAX_PATH, PathWalk, Start};
 use crate::errno::Errno;
 use crate::memory::{Object, Quota, fallible};
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use spin::Mutex;
 
@@ -106,6 +106,48 @@ impl Tree {
         Ok(path)
     }
 
+    /// The absolute path of any file, for people: of one that has lost its name the last one, with
+    /// " (deleted)" behind it.
+    pub fn shown_path(&self, node: &Arc<Node>) -> Result<Vec<u8>, Errno> {
+        const DELETED: &[u8] = b" (deleted)";
+        if node.is_directory() {
+            return match self.path_of(node) {
+                Err(Errno::ENOENT) => {
+                    let mut path = Vec::new();
+                    fallible::reserve(&mut path, 1 + DELETED.len())?;
+                    path.push(b'/');
+                    path.extend_from_slice(DELETED);
+                    Ok(path)
+                }
+                path => path,
+            };
+        }
+        let (parent, name) = match node.location() {
+            Location::In(parent, name) => (parent.upgrade(), name),
+            Location::Within(parent, name) => (Some(parent), name),
+            Location::Root | Location::Nowhere => return Err(Errno::ENOENT),
+        };
+        let is_there = parent.as_ref().is_some_and(|parent| match parent.kind() {
+            NodeKind::Directory(entries) => entries
+                .get(&name)
+                .is_some_and(|there| Arc::ptr_eq(&there, node)),
+            _ => true,
+        });
+        let mut path = match parent {
+            Some(parent) => self.shown_path(&parent)?,
+            None => Vec::new(),
+        };
+        fallible::reserve(&mut path, 1 + name.len() + DELETED.len())?;
+        if path.last() != Some(&b'/') {
+            path.push(b'/');
+        }
+        path.extend_from_slice(&name);
+        if !is_there {
+            path.extend_from_slice(DELETED);
+        }
+        Ok(path)
+    }
+
     /// Finds the node, or makes it if there is none and returns `true` (open(2) with
     /// `O_CREAT`). A link that leads nowhere is followed, and the file made there.
     pub fn find_or_make(
@@ -126,6 +168,9 @@ impl Tree {
             if let Some(node) = walk.last(&target)? {
                 match node.kind() {
                     NodeKind::Link(text) if follow == Follow::Yes => walk.push_link(text)?,
+                    NodeKind::Jump(jump) if follow == Follow::Yes => {
+                        return Ok((jump.target()?, false));
+                    }
                     _ => return Ok((node, false)),
                 }
                 continue;
@@ -213,6 +258,10 @@ impl Tree {
         entry: Arc<DirectoryEntry>,
     ) -> Result<(), Errno> {
         let (name, node) = (entry.name().clone(), entry.node().clone());
+        if let Some(object) = node.object() {
+            let owner: Weak<Node> = Arc::downgrade(&node);
+            object.set_owner(owner);
+        }
         let _change = self.change.lock();
         if matches!(directory.location(), Location::Nowhere) {
             return Err(Errno::ENOENT);
@@ -220,8 +269,8 @@ impl Tree {
         if entries.get(&name).is_some() {
             return Err(Errno::EEXIST);
         }
+        node.set_location(Location::In(Arc::downgrade(directory), name.clone()));
         if node.is_directory() {
-            node.set_location(Location::In(Arc::downgrade(directory), name.clone()));
             node.add_links(2);
             directory.add_links(1);
         } else {

@@ -149,6 +149,13 @@ impl<'a> PathWalk<'a> {
             match node.kind() {
                 NodeKind::Directory(_) | NodeKind::Computed(_) => self.directory = node,
                 NodeKind::Link(text) => self.push_link(text)?,
+                NodeKind::Jump(jump) => {
+                    self.count_link()?;
+                    self.directory = jump.target()?;
+                    if !self.directory.is_directory() {
+                        return Err(Errno::ENOTDIR);
+                    }
+                }
                 _ => return Err(Errno::ENOTDIR),
             }
         }
@@ -168,6 +175,13 @@ impl<'a> PathWalk<'a> {
                 NodeKind::Link(text) if follow == Follow::Yes || target.slash => {
                     self.push_link(text)?
                 }
+                NodeKind::Jump(jump) if follow == Follow::Yes || target.slash => {
+                    let node = jump.target()?;
+                    if target.slash && !node.is_directory() {
+                        return Err(Errno::ENOTDIR);
+                    }
+                    return Ok((target, node));
+                }
                 _ if target.slash && !node.is_directory() => return Err(Errno::ENOTDIR),
                 _ => return Ok((target, node)),
             }
@@ -185,10 +199,7 @@ impl<'a> PathWalk<'a> {
 
     /// Goes on with the text of a link that the last component turned out to be.
     pub fn push_link(&mut self, text: &Name) -> Result<(), Errno> {
-        self.followed += 1;
-        if self.followed > MAX_LINKS {
-            return Err(Errno::ELOOP);
-        }
+        self.count_link()?;
         if text.first() == Some(&b'/') {
             self.directory = self.tree.root().clone();
         }
@@ -197,6 +208,14 @@ impl<'a> PathWalk<'a> {
             bytes: text.clone(),
             position: 0,
         });
+        Ok(())
+    }
+
+    fn count_link(&mut self) -> Result<(), Errno> {
+        self.followed += 1;
+        if self.followed > MAX_LINKS {
+            return Err(Errno::ELOOP);
+        }
         Ok(())
     }
 

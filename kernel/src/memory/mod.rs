@@ -73,7 +73,7 @@ pub use space::placement::Placement;
 pub use space::populate::Populate;
 pub use space::remap::{Remap, Target};
 pub use space::unmap_file::{set_next_space, unmap_beyond_end};
-pub use space::usage::Footprint;
+pub use space::usage::{Footprint, Residency};
 pub use space::within::within;
 pub use statistics::statistics;
 pub use stats::counters::{Counter, count, total};

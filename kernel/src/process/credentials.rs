@@ -19,6 +19,10 @@ pub const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
 /// The capabilities that are asked for here (capabilities(7)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Capability {
+    /// To write and read any file.
+    DacOverride = 1,
+    /// To do with any file what only its owner may.
+    Fowner = 3,
     /// To send any process a signal.
     Kill = 5,
     /// To change groups.
@@ -37,6 +41,8 @@ pub enum Capability {
     SysNice = 23,
     /// To go beyond limits and raise them.
     SysResource = 24,
+    /// To make device nodes.
+    Mknod = 27,
 }
 
 /// The four numbers of a user or a group.

@@ -21,7 +21,7 @@ use super::thread::Thread;
 use crate::errno::Errno;
 use crate::fs;
 use crate::fs::node::Node;
-use crate::fs::walk::{Last, Start};
+use crate::fs::walk::Start;
 use crate::memory::fallible;
 use crate::memory::{
     self, AddressSpace, Backing, FRAME_SIZE, MapRequest, Object, Placement, Protection, USER_END,
@@ -183,14 +183,7 @@ fn find_program(
         let (target, node) = fs::open::program(fs::tree(), start, &path)?;
         let object = node.object().ok_or(Errno::EACCES)?.clone();
         let Some((interpreter, argument)) = script(&object)? else {
-            let Last::Name(name) = &target.last else {
-                return Err(Errno::EACCES.into());
-            };
-            let executable = Executable {
-                name: fallible::bytes(name)?,
-                directory: target.directory,
-                node,
-            };
+            let executable = Executable::new(target, &node)?;
             return Ok(Found {
                 image: elf::read(object)?,
                 executable,
@@ -250,7 +243,7 @@ async fn load(
         environment: (environment, environment.measure(&mut budget).await?),
     };
     let mut credentials = process.credentials();
-    let is_secure = become_owner(&mut credentials, &executable.node);
+    let is_secure = become_owner(&mut credentials, executable.node());
     let space = AddressSpace::limited(limits)?;
     let bias = if image.is_relocatable {
         PROGRAM_BIAS
@@ -309,6 +302,8 @@ async fn load(
     let names = Names {
         short: copy(&short[..short.len().min(15)])?,
         arguments: stack.shown_arguments,
+        environment: stack.shown_environment,
+        auxiliary: stack.shown_vector,
     };
     Ok(Program {
         space,

@@ -17,6 +17,7 @@ use crate::fs::table::{FdTable, OnExec};
 use crate::fs::walk::Start;
 use crate::memory::AddressSpace;
 use crate::sched;
+use crate::wait::Wait;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use linux_raw_sys::general as linux;
@@ -87,7 +88,9 @@ async fn open_console(files: &FdTable) -> Result<(), Errno> {
         directory: fs::tree().root(),
         caller: 1,
     };
-    let console = fs::open::open(fs::tree(), start, b"/dev/console", linux::O_RDWR, 0).await?;
+    let tree = fs::tree();
+    let console = fs::open::open(tree, start, b"/dev/console", linux::O_RDWR, 0, Wait::Never);
+    let console = console.await?;
     for _ in 0..3 {
         files.add(console.clone(), OnExec::Keep)?;
     }

@@ -1,8 +1,15 @@
 //! What `/proc` shows of processes, memory and the system, in Linux's formats (proc(5)).
 
+mod areas;
+mod cpuinfo;
+mod descriptors;
 mod executor;
+mod fixed;
+mod links;
+mod mounts;
 mod process;
 mod sys;
+mod sysfs;
 mod system;
 mod task;
 mod text;
@@ -13,7 +20,7 @@ use super::ids::{self, Pid};
 use super::state::Process;
 use crate::errno::Errno;
 use crate::fs;
-use crate::fs::generated::{Generate, Listing, Window, fixed_entry};
+use crate::fs::generated::{Generate, Jump, Listing, Window, fixed_entry};
 use crate::fs::metadata::FileType;
 use crate::fs::node::NodeKind;
 use crate::memory::fallible;
@@ -22,12 +29,18 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use arrayvec::ArrayString;
 use core::fmt::{self, Write};
+use descriptors::{Descriptors, Shown};
+use fixed::Fixed;
 use text::Text;
 
-/// Hangs `/proc` into the tree.
-pub fn attach() {
+/// Hangs `/proc` and `/sys` into the tree.
+pub fn attach(command_line: &'static str) {
+    system::COMMAND_LINE.call_once(|| command_line);
     if let Err(error) = fs::tree().attach(b"/proc", NodeKind::Computed(Arc::new(Root))) {
         log::error!("/proc is missing: {error:?}");
+    }
+    if let Err(error) = fs::tree().attach(b"/sys", NodeKind::Computed(Arc::new(sysfs::ROOT))) {
+        log::error!("/sys is missing: {error:?}");
     }
 }
 
@@ -46,7 +59,7 @@ type File<F> = (&'static [u8], F);
 type Describe = fn(&Process, &mut Text) -> fmt::Result;
 
 /// The links of `/proc` itself, to what asks.
-const LINKS: [&[u8]; 2] = [b"self", b"thread-self"];
+const LINKS: [&[u8]; 3] = [b"self", b"thread-self", b"mounts"];
 
 /// The directory of settings.
 const SYS: &[u8] = b"sys";
@@ -65,14 +78,15 @@ impl Listing for Root {
             // Two numbers and a word fit.
             let _ = match name {
                 b"self" => write!(link, "{}", process.pid),
+                b"mounts" => write!(link, "self/mounts"),
                 _ => write!(link, "{}/task/{tid}", process.pid),
             };
             return NodeKind::link(link.as_bytes()).map(Some);
         }
         if name == SYS {
-            return Ok(Some(NodeKind::Computed(fallible::arc_from_reserve(
-                sys::Sys,
-            )?)));
+            let names = sys::ROOT;
+            let directory = fallible::arc_from_reserve(Fixed { names, cpu: 0 })?;
+            return Ok(Some(NodeKind::Computed(directory)));
         }
         if let Some(&(_, text)) = system::FILES.iter().find(|(file, _)| *file == name) {
             let file = fallible::arc_from_reserve(SystemText(text))?;
@@ -153,15 +167,21 @@ impl Listing for Directory {
             b"fail-fault" if fail_nth::is_allowed() => Some(NodeKind::Window(
                 fallible::arc_from_reserve(fail_nth::File(self.0.clone(), Cause::Fault))?,
             )),
-            b"exe" => match self.0.executable() {
-                Some(executable) => Some(NodeKind::link(&executable.path()?)?),
-                None => None,
-            },
-            b"cwd" => fs::tree()
-                .path_of(&self.0.cwd())
-                .ok()
-                .map(|path| NodeKind::link(&path))
-                .transpose()?,
+            b"comm" => {
+                let file = process::Comm(self.0.clone(), None);
+                Some(NodeKind::Window(fallible::arc_from_reserve(file)?))
+            }
+            b"fd" | b"fdinfo" => {
+                let shown = match name {
+                    b"fd" => Shown::Link,
+                    _ => Shown::Info,
+                };
+                let directory = Descriptors(self.0.clone(), shown);
+                Some(NodeKind::Computed(fallible::arc_from_reserve(directory)?))
+            }
+            b"exe" => jump(self.0.executable().map(links::Exe))?,
+            b"cwd" => jump(links::cwd(&self.0))?,
+            b"root" => jump(links::root(&self.0))?,
             _ => {
                 let file = process::FILES.iter().find(|(file, _)| *file == name);
                 let file =
@@ -172,25 +192,41 @@ impl Listing for Directory {
     }
 
     fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
+        fixed_entry(Directory::names(), position, show)
+    }
+}
+
+impl Directory {
+    /// The names of all that there is of a process.
+    fn names() -> impl Iterator<Item = (&'static [u8], FileType)> {
         let files = process::FILES
             .iter()
             .map(|(name, _)| (*name, FileType::Regular));
-        let failing: &[&[u8]] = match fail_nth::is_allowed() {
+        let failing: &[&'static [u8]] = match fail_nth::is_allowed() {
             true => &[b"fail-nth", b"fail-fault"],
             false => &[],
         };
-        let others: [(&[u8], _); 5] = [
+        let others: [(&[u8], _); 9] = [
+            (b"comm", FileType::Regular),
             (b"oom_score_adj", FileType::Regular),
             (b"pagemap", FileType::Regular),
             (b"task", FileType::Directory),
+            (b"fd", FileType::Directory),
+            (b"fdinfo", FileType::Directory),
             (b"exe", FileType::Link),
             (b"cwd", FileType::Link),
+            (b"root", FileType::Link),
         ];
-        let names = files
+        files
             .chain(others)
-            .chain(failing.iter().map(|name| (*name, FileType::Regular)));
-        fixed_entry(names, position, show)
+            .chain(failing.iter().map(|name| (*name, FileType::Regular)))
     }
+}
+
+/// A link that leads to an object, if there is one.
+fn jump(link: Option<impl Jump + 'static>) -> Result<Option<NodeKind>, Errno> {
+    let link = link.map(|link| fallible::arc_from_reserve(link));
+    Ok(link.transpose()?.map(|link| NodeKind::Jump(link)))
 }
 
 /// `/proc/PID/pagemap` (Linux's Documentation/admin-guide/mm/pagemap.rst): eight bytes

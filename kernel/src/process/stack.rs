@@ -18,7 +18,7 @@ use linux_raw_sys::auxvec;
 
 /// Bytes of one string, MAX_ARG_STRLEN.
 const MAX_STRING: usize = 128 << 10;
-/// Bytes of arguments that are kept for /proc, as Linux did until 4.2: they are the
+/// Bytes of arguments and of the environment that are kept for /proc, as Linux did until 4.2: they are the
 /// kernel's memory, not the program's.
 const SHOWN_ARGUMENTS: usize = FRAME_SIZE;
 /// Bytes that are copied in a step: few, as most strings are short and are read twice.
@@ -181,7 +181,7 @@ struct Writer<'a> {
     strings: usize,
     /// Where the next word goes.
     words: usize,
-    /// The first bytes of the strings, while these are the arguments.
+    /// The first bytes of the arguments, then of the environment.
     shown: Option<Vec<u8>>,
 }
 
@@ -241,6 +241,10 @@ pub(super) struct BuiltStack {
     pub(super) sp: usize,
     /// The first bytes of the arguments, for /proc.
     pub(super) shown_arguments: Vec<u8>,
+    /// The first bytes of the environment.
+    pub(super) shown_environment: Vec<u8>,
+    /// The auxiliary vector.
+    pub(super) shown_vector: Vec<u8>,
 }
 
 /// Writes the stack below `top`.
@@ -298,12 +302,18 @@ pub(super) async fn build(
     writer.put_word(of_arguments.count)?;
     arguments.copy(&mut writer, of_arguments).await?;
     let shown_arguments = writer.shown.take().unwrap_or_default();
+    writer.shown = Some(fallible::vec(of_environment.bytes.min(SHOWN_ARGUMENTS))?);
     environment.copy(&mut writer, of_environment).await?;
     // In one piece: to find the page anew for each word costs more than all the words.
     let vector = vector.map(|(key, value)| [(key as usize).to_le_bytes(), value.to_le_bytes()]);
-    space.write_while_private(writer.words, vector.as_flattened().as_flattened())?;
+    let vector = vector.as_flattened().as_flattened();
+    space.write_while_private(writer.words, vector)?;
+    let mut shown_vector = fallible::vec(vector.len())?;
+    shown_vector.extend_from_slice(vector);
     Ok(BuiltStack {
         sp,
         shown_arguments,
+        shown_environment: writer.shown.take().unwrap_or_default(),
+        shown_vector,
     })
 }

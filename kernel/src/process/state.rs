@@ -83,6 +83,10 @@ pub struct Names {
     pub short: Vec<u8>,
     /// The arguments, each with its zero byte; the first page of them.
     pub arguments: Vec<u8>,
+    /// The environment in the same way.
+    pub environment: Vec<u8>,
+    /// The auxiliary vector (getauxval(3)).
+    pub auxiliary: Vec<u8>,
 }
 
 impl Names {
@@ -315,6 +319,26 @@ impl Process {
     /// The CPUs where its leader may run, a bit each; none if that has left.
     pub fn affinity(&self) -> u64 {
         self.leader().map_or(0, |leader| leader.affinity())
+    }
+
+    /// The signals that its leader blocks, a bit each; none if that has left.
+    pub(super) fn leader_blocked(&self) -> u64 {
+        self.leader().map_or(0, |leader| leader.signals.blocked())
+    }
+
+    /// Changes what its leader is called.
+    pub(super) fn set_name(&self, name: ThreadName) {
+        if let Some(leader) = self.leader() {
+            leader.set_name(Some(name));
+        }
+    }
+
+    /// The CPU that polls a thread or one of the process right now, or 0.
+    pub(super) fn last_cpu(&self, thread: Option<&Tcb>) -> u32 {
+        match thread {
+            Some(thread) => thread.cpu_now(),
+            None => self.leader().map_or(0, |leader| leader.cpu_now()),
+        }
     }
 
     /// How its leader is scheduled; as usual if that has left.

@@ -196,6 +196,14 @@ impl Tcb {
         *self.name.lock() = name;
     }
 
+    /// The CPU that polls it right now, or 0.
+    pub(super) fn cpu_now(&self) -> u32 {
+        match self.cpu.load(Ordering::Relaxed) {
+            NO_CPU => 0,
+            cpu => cpu as u32,
+        }
+    }
+
     /// Whether a CPU polls it right now.
     pub fn is_running(&self) -> bool {
         self.cpu.load(Ordering::Relaxed) != NO_CPU

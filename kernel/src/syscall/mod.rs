@@ -33,7 +33,7 @@ use crate::errno::{Errno, SysResult};
 use crate::process::{IdChange, Outcome, Registers, Thread};
 use crate::trace;
 use core::sync::atomic::{AtomicU64, Ordering};
-use file::Buffer;
+use file::{Buffer, Of};
 use linux_raw_sys::general as nr;
 use other_memory::Direction;
 
@@ -98,6 +98,8 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_pwrite64 => file::pwrite(thread, a, Buffer::Range(b, c), d).await,
         nr::__NR_preadv => file::pread(thread, a, Buffer::Segments(b, c), d).await,
         nr::__NR_pwritev => file::pwrite(thread, a, Buffer::Segments(b, c), d).await,
+        nr::__NR_preadv2 => file::preadv2(thread, a, Buffer::Segments(b, c), d, f).await,
+        nr::__NR_pwritev2 => file::pwritev2(thread, a, Buffer::Segments(b, c), d, f).await,
         nr::__NR_lseek => file::lseek(thread, a, b, c).await,
         nr::__NR_getdents64 => file::getdents64(thread, a, b, c).await,
         nr::__NR_fsync | nr::__NR_fdatasync => file::fsync(thread, a),
@@ -169,6 +171,23 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_lchown => file::lchown(thread, a, b, c).await,
         nr::__NR_fchown => file::fchown(thread, a, b, c).await,
         nr::__NR_fchownat => file::fchownat(thread, a, b, c, d, e).await,
+        nr::__NR_mknod => file::mknod(thread, a, b, c).await,
+        nr::__NR_mknodat => file::mknodat(thread, a, b, c, d).await,
+        nr::__NR_setxattr => file::set_attribute(thread, Of::Path(a), [b, c, d, e]).await,
+        nr::__NR_lsetxattr => file::set_attribute(thread, Of::Link(a), [b, c, d, e]).await,
+        nr::__NR_fsetxattr => file::set_attribute(thread, Of::Descriptor(a), [b, c, d, e]).await,
+        nr::__NR_getxattr => file::get_attribute(thread, Of::Path(a), [b, c, d]).await,
+        nr::__NR_lgetxattr => file::get_attribute(thread, Of::Link(a), [b, c, d]).await,
+        nr::__NR_fgetxattr => file::get_attribute(thread, Of::Descriptor(a), [b, c, d]).await,
+        nr::__NR_listxattr => file::list_attributes(thread, Of::Path(a), b, c).await,
+        nr::__NR_llistxattr => file::list_attributes(thread, Of::Link(a), b, c).await,
+        nr::__NR_flistxattr => file::list_attributes(thread, Of::Descriptor(a), b, c).await,
+        nr::__NR_removexattr => file::remove_attribute(thread, Of::Path(a), b).await,
+        nr::__NR_lremovexattr => file::remove_attribute(thread, Of::Link(a), b).await,
+        nr::__NR_fremovexattr => file::remove_attribute(thread, Of::Descriptor(a), b).await,
+        nr::__NR_utime => file::utime(thread, a, b).await,
+        nr::__NR_utimes => file::utimes(thread, a, b).await,
+        nr::__NR_futimesat => file::futimesat(thread, a, b, c).await,
         nr::__NR_utimensat => file::utimensat(thread, a, b, c, d).await,
         nr::__NR_truncate => file::truncate(thread, a, b).await,
         nr::__NR_ftruncate => file::ftruncate(thread, a, b).await,

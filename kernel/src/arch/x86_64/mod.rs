@@ -49,6 +49,7 @@ pub use apic::send_ipi;
 pub use boot::wall_clock_offset;
 pub use cell::PerMachine;
 pub use exception::{KernelException, backtrace};
+pub use features::cpuid;
 pub use fpu::{FpuState, save_loaded as save_loaded_fpu};
 pub use interrupts::idle;
 pub use layout::{HEAP, frame_at, frame_ptr, scheduling_point};

@@ -11,16 +11,17 @@ pub(in crate::memory) mod transfer;
 
 pub use quota::Quota;
 
-use crate::arch::FRAME_SIZE;
+use crate::arch::{FRAME_SIZE, Frame};
 use crate::memory::frame::page_copy;
 use crate::memory::frame::{FrameRef, OutOfMemory, Purpose};
 use crate::memory::heap::fallible;
 use crate::memory::object::transfer::{Sink, Source};
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
+use core::any::Any;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use pages::Pages;
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 /// A sequence of bytes in frames. Parts that were never written read as zero.
 ///
@@ -34,6 +35,8 @@ pub struct Object {
     mapped: AtomicBool,
     /// What its pages are counted against.
     quota: Option<Arc<Quota>>,
+    /// What it is the contents of, for those that show a mapping.
+    owner: Once<Weak<dyn Any + Send + Sync>>,
 }
 
 static ZEROES: [u8; FRAME_SIZE] = [0; FRAME_SIZE];
@@ -86,7 +89,24 @@ impl Object {
             length: AtomicU64::new(length),
             mapped: AtomicBool::new(false),
             quota,
+            owner: Once::new(),
         })
+    }
+
+    /// Says what it is the contents of. Only the first word counts.
+    pub fn set_owner(&self, owner: Weak<dyn Any + Send + Sync>) {
+        self.owner.call_once(|| owner);
+    }
+
+    /// What it is the contents of, while that is there.
+    pub fn owner(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.owner.get()?.upgrade()
+    }
+
+    /// Whether this frame is page `index`.
+    pub(in crate::memory) fn holds(&self, index: u64, frame: Frame) -> bool {
+        let pages = self.pages.lock();
+        pages.with(index, |own| own.frame() == frame) == Some(true)
     }
 
     /// Notes that an address space is about to map it.

@@ -8,7 +8,7 @@ use crate::arch::level::{LEAF_REACH, Level, USER_END};
 use crate::arch::paging::Table;
 use crate::memory::frame;
 use crate::memory::table::occupancy;
-use crate::memory::vma::vm_area::Vma;
+use crate::memory::vma::vm_area::{Backing, Vma};
 use alloc::sync::Arc;
 
 /// What an address space holds, in frames.
@@ -20,6 +20,31 @@ pub struct Footprint {
     pub tables: u64,
     /// Its part of both, in parts of a frame: see [`share`](Self::share).
     parts: u64,
+}
+
+/// What is in memory of a VMA, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Residency {
+    /// Each page divided by how many have it.
+    pub proportional: usize,
+    /// Pages that others have too.
+    pub shared: usize,
+    /// Pages that no other has.
+    pub private: usize,
+    /// Pages of either kind that are no file's.
+    pub anonymous: usize,
+}
+
+impl Residency {
+    /// Both together.
+    pub fn plus(self, other: Residency) -> Residency {
+        Residency {
+            proportional: self.proportional + other.proportional,
+            shared: self.shared + other.shared,
+            private: self.private + other.private,
+            anonymous: self.anonymous + other.anonymous,
+        }
+    }
 }
 
 /// A frame that one entry alone holds, in parts.
@@ -103,6 +128,86 @@ impl AddressSpace {
             let mut areas = mappings.vmas.overlapping(above, USER_END);
             while areas.next().is_some_and(&mut visit) {}
         }
+    }
+
+    /// From where to where the program's heap goes, or nothing if that is being changed right now.
+    pub fn heap_now(&self) -> (usize, usize) {
+        let mappings = self.mmap_lock.try_read();
+        mappings.map_or((0, 0), |mappings| (mappings.heap_start, mappings.heap_end))
+    }
+
+    /// Shows each VMA with what is in memory of it, from the lowest up, until `visit` returns false.
+    /// None if they are being changed right now.
+    pub fn visit_residency_now(
+        self: &Arc<AddressSpace>,
+        mut visit_vma: impl FnMut(&Vma, Residency) -> bool,
+    ) {
+        let Some(mappings) = self.mmap_lock.try_read() else {
+            return;
+        };
+        let mut look = || {
+            for vma in mappings.vmas.iter() {
+                if !visit_vma(vma, self.residency(vma)) {
+                    break;
+                }
+            }
+        };
+        match is_current(self) {
+            true => look(),
+            false => visit(self, look),
+        }
+    }
+
+    /// What is in memory of a VMA.
+    fn residency(&self, vma: &Vma) -> Residency {
+        let mut residency = Residency::default();
+        let mut at = vma.start;
+        while let Some((from, table)) = self.next_leaf_table(at, vma.end) {
+            at = from / LEAF_REACH * LEAF_REACH + LEAF_REACH;
+            let spaces = self.spaces_of_leaf_table(from);
+            for page in (from..at.min(vma.end)).step_by(FRAME_SIZE) {
+                let frame = table.load(Level::LEAF_TABLE.index(page)).frame();
+                let Some(frame) = frame.filter(|&frame| !frame::is_zeroes(frame)) else {
+                    continue;
+                };
+                let is_of_object = match &vma.backing {
+                    Backing::Anonymous => false,
+                    Backing::Private(object, offset) | Backing::Shared(object, offset) => {
+                        let index = (offset + (page - vma.start) as u64) / FRAME_SIZE as u64;
+                        object.holds(index, frame)
+                    }
+                };
+                let entries = u64::from(frame::holders(frame)) - u64::from(is_of_object);
+                let sharers = entries.max(1) * spaces;
+                residency.proportional += FRAME_SIZE / sharers as usize;
+                match sharers {
+                    1 => residency.private += FRAME_SIZE,
+                    _ => residency.shared += FRAME_SIZE,
+                }
+                if !is_of_object {
+                    residency.anonymous += FRAME_SIZE;
+                }
+            }
+        }
+        residency
+    }
+
+    /// How many address spaces have the leaf table of an address, as far as the counts tell.
+    fn spaces_of_leaf_table(&self, address: usize) -> u64 {
+        let mut spaces = 1;
+        let mut table = self.root_table();
+        let mut level = Level::ROOT;
+        while level != Level::LEAF_TABLE {
+            let Some(frame) = table.load(level.index(address)).frame() else {
+                break;
+            };
+            spaces *= u64::from(frame::holders(frame).max(1));
+            // SAFETY: an entry above the lowest level points to a table, which stays as this CPU is
+            // active in the address space.
+            table = unsafe { Table::new(frame) };
+            level = level.below();
+        }
+        spaces
     }
 
     fn resident(&self, mappings: &Mappings) -> usize {

@@ -1,20 +1,21 @@
-//! `/proc/sys`: the few settings that there are.
+//! `/proc/sys`: settings, most of which only tell (proc_sys(5)).
 
+use super::fixed::{Entry, Names};
+use super::text::Text;
+use crate::arch;
 use crate::errno::Errno;
-use crate::fs::generated::{Listing, Window, fixed_entry};
-use crate::fs::metadata::FileType;
-use crate::fs::node::NodeKind;
+use crate::fs::generated::Window;
+use crate::fs::table::MAX_LIMIT;
 use crate::memory::Sink;
-use crate::memory::fallible;
 use crate::process::{ids, overcommit};
 use arrayvec::ArrayString;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use core::ops::RangeInclusive;
+use spin::Once;
 
 /// A setting that is a number.
 #[derive(Clone, Copy)]
-struct Setting {
-    name: &'static [u8],
+pub(super) struct Setting {
     get: fn() -> u64,
     /// Changes it, if it can be changed, within this range.
     set: Option<(fn(u64), RangeOf)>,
@@ -23,79 +24,124 @@ struct Setting {
 /// The smallest and the largest value.
 type RangeOf = (u64, u64);
 
-const VM: [Setting; 4] = [
-    Setting {
-        name: b"overcommit_memory",
-        get: || overcommit::get(overcommit::Setting::Policy),
-        set: Some((
+/// A number that cannot be changed.
+const fn fixed(get: fn() -> u64) -> Entry {
+    Entry::Setting(Setting { get, set: None })
+}
+
+/// A number that can be changed, from the smallest to the largest value.
+const fn changeable(get: fn() -> u64, set: fn(u64), range: RangeOf) -> Entry {
+    Entry::Setting(Setting {
+        get,
+        set: Some((set, range)),
+    })
+}
+
+const VM: Names = &[
+    (
+        "overcommit_memory",
+        changeable(
+            || overcommit::get(overcommit::Setting::Policy),
             |value| overcommit::set(overcommit::Setting::Policy, value),
             (0, 2),
-        )),
-    },
-    Setting {
-        name: b"overcommit_ratio",
-        get: || overcommit::get(overcommit::Setting::Ratio),
-        set: Some((
+        ),
+    ),
+    (
+        "overcommit_ratio",
+        changeable(
+            || overcommit::get(overcommit::Setting::Ratio),
             |value| overcommit::set(overcommit::Setting::Ratio, value),
             (0, i32::MAX as u64),
-        )),
-    },
-    Setting {
-        name: b"overcommit_kbytes",
-        get: || overcommit::get(overcommit::Setting::Kbytes),
-        set: Some((
+        ),
+    ),
+    (
+        "overcommit_kbytes",
+        changeable(
+            || overcommit::get(overcommit::Setting::Kbytes),
             |value| overcommit::set(overcommit::Setting::Kbytes, value),
             (0, i64::MAX as u64),
-        )),
-    },
-    Setting {
-        name: b"max_map_count",
-        get: || 65530,
-        set: None,
-    },
+        ),
+    ),
+    ("max_map_count", fixed(|| 65530)),
+    ("swappiness", fixed(|| 0)),
+    ("mmap_min_addr", fixed(|| 65536)),
 ];
 
-const KERNEL: [Setting; 4] = [
-    Setting {
-        name: b"pid_max",
-        get: || u64::from(ids::LIMIT),
-        set: None,
-    },
-    Setting {
-        name: b"threads-max",
-        get: || u64::from(ids::LIMIT),
-        set: None,
-    },
-    Setting {
-        name: b"ngroups_max",
-        get: || 65536,
-        set: None,
-    },
-    Setting {
-        name: b"cap_last_cap",
-        get: || 40,
-        set: None,
-    },
+const KERNEL: Names = &[
+    ("ostype", Entry::Text(|_, text| text.put(b"Linux\n"))),
+    (
+        "osrelease",
+        Entry::Text(|_, text| text.put(b"6.1.0-cowfork\n")),
+    ),
+    (
+        "version",
+        Entry::Text(|_, text| writeln!(text, "cowfork {} SMP", env!("CARGO_PKG_VERSION"))),
+    ),
+    ("hostname", Entry::Text(|_, text| text.put(b"cowfork\n"))),
+    ("domainname", Entry::Text(|_, text| text.put(b"(none)\n"))),
+    ("core_pattern", Entry::Text(|_, text| text.put(b"core\n"))),
+    ("core_uses_pid", fixed(|| 0)),
+    ("pid_max", fixed(|| u64::from(ids::LIMIT))),
+    ("threads-max", fixed(|| u64::from(ids::LIMIT))),
+    ("ngroups_max", fixed(|| 65536)),
+    ("cap_last_cap", fixed(|| 40)),
+    ("overflowuid", fixed(|| 65534)),
+    ("overflowgid", fixed(|| 65534)),
+    ("randomize_va_space", fixed(|| 0)),
+    ("tainted", fixed(|| 0)),
+    ("printk", Entry::Text(|_, text| text.put(b"4\t4\t1\t7\n"))),
+    ("random", Entry::Directory(RANDOM)),
 ];
 
-/// A directory of settings.
-struct Settings(&'static [Setting]);
+const RANDOM: Names = &[
+    ("boot_id", Entry::Text(|_, text| put_uuid(boot_id(), text))),
+    ("uuid", Entry::Text(|_, text| put_uuid(random(), text))),
+    ("entropy_avail", fixed(|| 256)),
+    ("poolsize", fixed(|| 256)),
+];
 
-impl Listing for Settings {
-    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
-        let setting = self.0.iter().find(|setting| setting.name == name);
-        let window = |setting: &Setting| fallible::arc_from_reserve(*setting);
-        Ok(setting
-            .map(window)
-            .transpose()?
-            .map(|window| NodeKind::Window(window)))
-    }
+const FS: Names = &[
+    ("file-max", fixed(|| i64::MAX as u64)),
+    ("nr_open", fixed(|| MAX_LIMIT as u64)),
+    ("pipe-max-size", fixed(|| 1 << 20)),
+    ("pipe-user-pages-hard", fixed(|| 0)),
+    ("pipe-user-pages-soft", fixed(|| 16384)),
+    ("overflowuid", fixed(|| 65534)),
+    ("overflowgid", fixed(|| 65534)),
+];
 
-    fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
-        let names = self.0.iter();
-        let names = names.map(|setting| (setting.name, FileType::Regular));
-        fixed_entry(names, position, show)
-    }
+/// `/proc/sys` itself.
+pub(super) const ROOT: Names = &[
+    ("kernel", Entry::Directory(KERNEL)),
+    ("vm", Entry::Directory(VM)),
+    ("fs", Entry::Directory(FS)),
+];
+
+/// A number that looks random.
+fn random() -> u128 {
+    u128::from(arch::random()) << 64 | u128::from(arch::random())
+}
+
+/// The same number from start to end.
+fn boot_id() -> u128 {
+    static ID: Once<u128> = Once::new();
+    *ID.call_once(random)
+}
+
+/// A random number in the form of a UUID of version 4 (RFC 9562, section 5.4).
+fn put_uuid(number: u128, text: &mut Text) -> fmt::Result {
+    let fixed = 0xf << 76 | 0x3 << 62;
+    let number = number & !fixed | 4 << 76 | 2 << 62;
+    let part = |from: u32, bits: u32| number >> from & ((1 << bits) - 1);
+    writeln!(
+        text,
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        part(96, 32),
+        part(80, 16),
+        part(64, 16),
+        part(48, 16),
+        part(0, 48)
+    )
 }
 
 impl Window for Setting {
@@ -138,27 +184,4 @@ pub(super) fn parse_number(text: &[u8], range: RangeInclusive<i64>) -> Result<i6
         .contains(&number)
         .then_some(number)
         .ok_or(Errno::EINVAL)
-}
-
-/// `/proc/sys` itself.
-pub(super) struct Sys;
-
-const DIRECTORIES: [(&[u8], &[Setting]); 2] = [(b"kernel", &KERNEL), (b"vm", &VM)];
-
-impl Listing for Sys {
-    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
-        match DIRECTORIES.iter().find(|(known, _)| *known == name) {
-            Some((_, settings)) => {
-                let directory = fallible::arc_from_reserve(Settings(settings))?;
-                Ok(Some(NodeKind::Computed(directory)))
-            }
-            None => Ok(None),
-        }
-    }
-
-    fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
-        let names = DIRECTORIES.iter();
-        let names = names.map(|(name, _)| (*name, FileType::Directory));
-        fixed_entry(names, position, show)
-    }
 }

@@ -1,16 +1,22 @@
 //! The files of `/proc` itself: what they tell of the machine as a whole.
 
+use super::cpuinfo::cpuinfo;
 use super::text::Text;
 use crate::arch;
+use crate::fs;
 use crate::memory::{self, FRAME_SIZE};
 use crate::process::{ids, load, overcommit};
 use crate::sched;
 use core::fmt::{self, Write};
+use spin::Once;
+
+/// What the kernel was started with.
+pub(super) static COMMAND_LINE: Once<&'static str> = Once::new();
 
 /// What makes a text.
 pub(super) type Describe = fn(&mut Text) -> fmt::Result;
 
-pub(super) const FILES: [super::File<Describe>; 7] = [
+pub(super) const FILES: [super::File<Describe>; 13] = [
     (b"vmstat", vmstat),
     (b"meminfo", meminfo),
     (b"uptime", uptime),
@@ -18,8 +24,23 @@ pub(super) const FILES: [super::File<Describe>; 7] = [
     (b"stat", stat),
     (b"loadavg", loadavg),
     (b"filesystems", |text| {
-        text.put(b"nodev\tproc\nnodev\ttmpfs\n")
+        text.put(b"nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tpipefs\n")
     }),
+    (b"cpuinfo", cpuinfo),
+    (b"cmdline", |text| {
+        text.put(COMMAND_LINE.get().map_or(&b""[..], |line| line.as_bytes()))?;
+        text.put(b"\n")
+    }),
+    (b"swaps", |text| {
+        text.put(b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")
+    }),
+    (b"devices", |text| {
+        text.put(b"Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n\nBlock devices:\n")
+    }),
+    (b"partitions", |text| {
+        text.put(b"major minor  #blocks  name\n\n")
+    }),
+    (b"diskstats", |_| Ok(())),
 ];
 
 fn kib(frames: usize) -> usize {
@@ -36,18 +57,36 @@ fn vmstat(text: &mut Text) -> fmt::Result {
 
 fn meminfo(text: &mut Text) -> fmt::Result {
     let free = kib(memory::free_frames());
+    let total = kib(memory::managed_frames());
+    let files = kib(fs::tree().pages().used() as usize);
+    let slab = kib(memory::heap_frames());
+    let other = total.saturating_sub(free + files + slab);
     let lines = [
-        ("MemTotal", kib(memory::managed_frames())),
+        ("MemTotal", total),
         ("MemFree", free),
         ("MemAvailable", free),
         ("Buffers", 0),
-        ("Cached", 0),
+        ("Cached", files),
         ("SwapCached", 0),
+        ("Active", other),
+        ("Inactive", files),
+        ("Unevictable", 0),
+        ("Mlocked", 0),
         ("SwapTotal", 0),
         ("SwapFree", 0),
-        ("Slab", kib(memory::heap_frames())),
+        ("Dirty", 0),
+        ("Writeback", 0),
+        ("AnonPages", other),
+        ("Shmem", files),
+        ("KReclaimable", 0),
+        ("Slab", slab),
+        ("SReclaimable", 0),
+        ("SUnreclaim", slab),
         ("CommitLimit", kib(overcommit::limit())),
         ("Committed_AS", kib(overcommit::committed())),
+        ("VmallocTotal", 0),
+        ("VmallocUsed", 0),
+        ("AnonHugePages", 0),
     ];
     for (name, kib) in lines {
         // As Linux aligns them: the number ends at column 24.
@@ -101,9 +140,12 @@ fn stat(text: &mut Text) -> fmt::Result {
     }
     let boot = arch::wall_clock_offset() / 1_000_000_000;
     let (made, running) = (ids::total(), ids::running());
+    let polls = (0..arch::cpu_count()).filter_map(|cpu| sched::executor().counters(cpu));
+    let switches: u64 = polls.map(|counters| counters.polls).sum();
     write!(
         text,
-        "btime {boot}\nprocesses {made}\nprocs_running {running}\nprocs_blocked 0\n"
+        "intr 0\nctxt {switches}\nbtime {boot}\nprocesses {made}\nprocs_running {running}\n\
+         procs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n"
     )
 }
 

@@ -1,6 +1,6 @@
 //! `/proc/PID/task`: the threads of a process, as far as they differ from each other.
 
-use super::process::{thread_stat, thread_state};
+use super::process::{Comm, stat, status};
 use super::text::{self, Text};
 use super::{File, number_text};
 use crate::errno::Errno;
@@ -13,7 +13,7 @@ use crate::process::state::Process;
 use crate::process::thread::Tcb;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
+use core::fmt;
 
 /// The directory of all threads.
 pub(super) struct Tasks(pub(super) Arc<Process>);
@@ -42,7 +42,7 @@ impl Listing for Tasks {
     }
 }
 
-/// The directory of one thread.
+/// The directory of one thread: what is its own, and all that its process has.
 struct Directory(Arc<Tcb>);
 
 type Describe = fn(&Tcb, &mut Text) -> fmt::Result;
@@ -56,38 +56,38 @@ impl Generate for About {
     }
 }
 
-const FILES: [File<Describe>; 3] = [(b"comm", comm), (b"stat", thread_stat), (b"status", status)];
+/// What is a thread's own; all of it has a process too.
+const FILES: [File<Describe>; 2] = [
+    (b"stat", |thread, text| {
+        stat(thread.process(), Some(thread), text)
+    }),
+    (b"status", |thread, text| {
+        status(thread.process(), Some(thread), text)
+    }),
+];
+
+/// What only processes have.
+const NOT_OF_THREADS: &[u8] = b"task";
 
 impl Listing for Directory {
-    fn lookup(&self, name: &[u8], _caller: i32) -> Result<Option<NodeKind>, Errno> {
-        let file = FILES.iter().find(|(file, _)| *file == name);
-        let file = file.map(|&(_, text)| fallible::arc_from_reserve(About(self.0.clone(), text)));
-        Ok(file.transpose()?.map(|file| NodeKind::Generated(file)))
+    fn lookup(&self, name: &[u8], caller: i32) -> Result<Option<NodeKind>, Errno> {
+        if name == NOT_OF_THREADS {
+            return Ok(None);
+        }
+        let process = self.0.process();
+        if name == b"comm" {
+            let file = Comm(process.clone(), Some(self.0.clone()));
+            return Ok(Some(NodeKind::Window(fallible::arc_from_reserve(file)?)));
+        }
+        if let Some(&(_, text)) = FILES.iter().find(|(file, _)| *file == name) {
+            let file = fallible::arc_from_reserve(About(self.0.clone(), text))?;
+            return Ok(Some(NodeKind::Generated(file)));
+        }
+        super::Directory(process.clone()).lookup(name, caller)
     }
 
     fn entry(&self, position: u64, show: &mut dyn FnMut(&[u8], FileType)) -> Option<u64> {
-        let names = FILES.iter().map(|(name, _)| (*name, FileType::Regular));
+        let names = super::Directory::names().filter(|(name, _)| *name != NOT_OF_THREADS);
         fixed_entry(names, position, show)
     }
-}
-
-fn comm(thread: &Tcb, text: &mut Text) -> fmt::Result {
-    text.put(&thread.name())?;
-    text.put(b"\n")
-}
-
-fn status(thread: &Tcb, text: &mut Text) -> fmt::Result {
-    let process = thread.process();
-    let (letter, word) = thread_state(thread);
-    text.put(b"Name:\t")?;
-    text.put(&thread.name())?;
-    write!(
-        text,
-        "\nState:\t{letter} ({word})\nTgid:\t{}\nPid:\t{}\nPPid:\t{}\nThreads:\t{}\nCpus_allowed:\t{:x}\n",
-        process.pid,
-        thread.tid(),
-        process.parent().map_or(0, |parent| parent.pid.0),
-        process.thread_count(),
-        thread.affinity(),
-    )
 }

@@ -13,6 +13,11 @@ pub(super) struct Text(Vec<u8>);
 const SHORT: usize = 4096;
 
 impl Text {
+    /// How many bytes it has.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Adds bytes, which need not be text.
     pub(super) fn put(&mut self, bytes: &[u8]) -> fmt::Result {
         let more = bytes.len();
@@ -26,6 +31,43 @@ impl Text {
         self.0.extend_from_slice(bytes);
         Ok(())
     }
+}
+
+impl Text {
+    /// Adds a name, so that it stays on its line: as Linux's `proc_task_name` does.
+    pub(super) fn put_escaped(&mut self, name: &[u8]) -> fmt::Result {
+        for &byte in name {
+            match byte {
+                b'\n' => self.put(b"\\n")?,
+                b'\\' => self.put(b"\\\\")?,
+                byte => self.put(&[byte])?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds the numbers of the bits that are set, as `0-2,5` (cpuset(7), "List format").
+pub(super) fn put_list(text: &mut Text, bits: u64) -> fmt::Result {
+    let is_set = |bit: u32| bits.checked_shr(bit).is_some_and(|bits| bits & 1 != 0);
+    let mut between = "";
+    let mut bit = 0;
+    while bit < u64::BITS {
+        if !is_set(bit) {
+            bit += 1;
+            continue;
+        }
+        let first = bit;
+        while is_set(bit) {
+            bit += 1;
+        }
+        match bit - first {
+            1 => write!(text, "{between}{first}")?,
+            _ => write!(text, "{between}{first}-{}", bit - 1)?,
+        }
+        between = ",";
+    }
+    Ok(())
 }
 
 impl Write for Text {

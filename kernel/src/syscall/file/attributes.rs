@@ -7,8 +7,9 @@ use crate::errno::{Errno, SysResult};
 use crate::fs::file::truncate as truncate_node;
 use crate::fs::node::Node;
 use crate::fs::walk::Follow;
-use crate::process::Thread;
-use alloc::sync::Arc;
+use crate::fs::write_access::WriteAccess;
+use crate::process::{Capability, Thread};
+use crate::syscall::words::read_words;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 
@@ -95,6 +96,7 @@ fn set_owner(node: &Node, user: usize, group: usize) {
 #[derive(Clone, Copy)]
 enum NewTime {
     Keep,
+    Now,
     Set(u64),
 }
 
@@ -108,35 +110,118 @@ pub async fn utimensat(
 ) -> SysResult {
     let time_flags = flags(time_flags);
     check_flags(time_flags, abi::AT_SYMLINK_NOFOLLOW | abi::AT_EMPTY_PATH)?;
-    let (accessed, modified) = if times == 0 {
-        (NewTime::Set(now()), NewTime::Set(now()))
-    } else {
-        (
+    let times = match times {
+        0 => None,
+        times => Some([
             new_time(thread, times).await?,
             new_time(thread, times.wrapping_add(16)).await?,
-        )
+        ]),
     };
-    let node: Arc<Node> = if path == 0 {
-        // The kernel's form of futimens(3).
-        let file = file(thread, directory)?;
-        match file.node() {
-            Some(node) => node.clone(),
-            None => return Ok(0),
+    if path != 0 {
+        let argument = PathArgument::read(thread, directory, path).await?;
+        return set_times(thread, &*argument.node_at(time_flags)?, times);
+    }
+    // The kernel's form of futimens(3).
+    if directory as i32 == abi::AT_FDCWD {
+        return Err(Errno::EFAULT);
+    }
+    if time_flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    match file(thread, directory)?.node() {
+        Some(node) => set_times(thread, node, times),
+        None => Ok(0),
+    }
+}
+
+/// utime(2): whole seconds.
+pub async fn utime(thread: &Thread, path: usize, times: usize) -> SysResult {
+    let times = match times {
+        0 => None,
+        times => {
+            let words: [u64; 2] = read_words(thread, times).await?;
+            Some(words.map(|seconds| NewTime::Set(point(seconds as i64, 0))))
         }
-    } else {
-        PathArgument::read(thread, directory, path)
-            .await?
-            .node_at(time_flags)?
     };
+    let argument = PathArgument::read(thread, WORKING_DIRECTORY, path).await?;
+    set_times(thread, &*argument.node(Follow::Yes)?, times)
+}
+
+/// utimes(2): microseconds.
+pub async fn utimes(thread: &Thread, path: usize, times: usize) -> SysResult {
+    futimesat(thread, WORKING_DIRECTORY, path, times).await
+}
+
+/// futimesat(2)
+pub async fn futimesat(thread: &Thread, directory: usize, path: usize, times: usize) -> SysResult {
+    let times = match times {
+        0 => None,
+        times => {
+            let words: [u64; 4] = read_words(thread, times).await?;
+            let [a, b, c, d] = words;
+            if b >= 1_000_000 || d >= 1_000_000 {
+                return Err(Errno::EINVAL);
+            }
+            let time = |seconds, micros| NewTime::Set(point(seconds as i64, micros * 1000));
+            Some([time(a, b), time(c, d)])
+        }
+    };
+    if path == 0 {
+        return match file(thread, directory)?.node() {
+            Some(node) => set_times(thread, node, times),
+            None => Ok(0),
+        };
+    }
+    let argument = PathArgument::read(thread, directory, path).await?;
+    set_times(thread, &*argument.node(Follow::Yes)?, times)
+}
+
+/// Sets the times of the last use and change: to now, or as `times` says. Only the owner may choose
+/// a time; to say now, the right to write is enough.
+fn set_times(thread: &Thread, node: &Node, times: Option<[NewTime; 2]>) -> SysResult {
+    let [accessed, modified] = match times {
+        Some([NewTime::Keep, NewTime::Keep]) => return Ok(0),
+        Some(times) => times,
+        None => [NewTime::Now; 2],
+    };
+    let of = node.status().attributes;
+    thread.process().with_credentials(|who| {
+        let is_owner = who.uid.files == of.user || who.has(Capability::Fowner);
+        let only_now = matches!([accessed, modified], [NewTime::Now, NewTime::Now]);
+        let in_group = who.gid.files == of.group || who.groups.contains(&of.group);
+        let may_write = match in_group {
+            true => of.permissions & 0o020 != 0,
+            false => of.permissions & 0o002 != 0,
+        };
+        match only_now {
+            _ if is_owner => Ok(()),
+            true if may_write || who.has(Capability::DacOverride) => Ok(()),
+            true => Err(Errno::EACCES),
+            false => Err(Errno::EPERM),
+        }
+    })?;
+    let now = now();
     node.change(|attributes| {
-        if let NewTime::Set(time) = accessed {
-            attributes.accessed = time;
-        }
-        if let NewTime::Set(time) = modified {
-            attributes.modified = time;
+        for (place, time) in [
+            (&mut attributes.accessed, accessed),
+            (&mut attributes.modified, modified),
+        ] {
+            match time {
+                NewTime::Keep => {}
+                NewTime::Now => *place = now,
+                NewTime::Set(time) => *place = time,
+            }
         }
     });
     Ok(0)
+}
+
+/// A time as files keep it. Times before 1970 are kept as its beginning.
+fn point(seconds: i64, nanoseconds: u64) -> u64 {
+    let seconds = seconds.max(0) as u64;
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanoseconds)
 }
 
 async fn new_time(thread: &Thread, address: usize) -> Result<NewTime, Errno> {
@@ -146,17 +231,9 @@ async fn new_time(thread: &Thread, address: usize) -> Result<NewTime, Errno> {
         .read_bytes(address, bytes_mut(&mut time))
         .await?;
     match time.tv_nsec {
-        nsec if nsec == i64::from(abi::UTIME_NOW) => Ok(NewTime::Set(now())),
+        nsec if nsec == i64::from(abi::UTIME_NOW) => Ok(NewTime::Now),
         nsec if nsec == i64::from(abi::UTIME_OMIT) => Ok(NewTime::Keep),
-        nsec @ 0..1_000_000_000 => {
-            // Times before 1970 are kept as its beginning.
-            let seconds = time.tv_sec.max(0) as u64;
-            Ok(NewTime::Set(
-                seconds
-                    .saturating_mul(1_000_000_000)
-                    .saturating_add(nsec as u64),
-            ))
-        }
+        nsec @ 0..1_000_000_000 => Ok(NewTime::Set(point(time.tv_sec, nsec as u64))),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -169,7 +246,9 @@ fn now() -> u64 {
 pub async fn truncate(thread: &Thread, path: usize, length: usize) -> SysResult {
     let length = length_argument(length)?;
     let argument = PathArgument::read(thread, WORKING_DIRECTORY, path).await?;
-    truncate_node(&*argument.node(Follow::Yes)?, length).await?;
+    let node = argument.node(Follow::Yes)?;
+    let _writing = WriteAccess::take(&node)?;
+    truncate_node(&node, length).await?;
     Ok(0)
 }
 

@@ -136,9 +136,19 @@ pub async fn linkat(
         _ => old.node_at(link_flags)?,
     };
     match node.kind() {
-        NodeKind::Regular(_) | NodeKind::Link(_) | NodeKind::Device(_) => {}
+        NodeKind::Regular(_)
+        | NodeKind::Link(_)
+        | NodeKind::Device(_)
+        | NodeKind::Fifo(_)
+        | NodeKind::Socket
+        | NodeKind::Absent(..) => {}
         NodeKind::Directory(_) | NodeKind::Computed(_) => return Err(Errno::EPERM),
-        NodeKind::Generated(_) | NodeKind::Window(_) => return Err(Errno::EXDEV),
+        NodeKind::Generated(_) | NodeKind::Window(_) | NodeKind::Jump(_) => {
+            return Err(Errno::EXDEV);
+        }
+    }
+    if !node.can_be_linked() {
+        return Err(Errno::ENOENT);
     }
     tree().link(new.start(), &new.path, node)?;
     Ok(0)

@@ -4,8 +4,9 @@ use super::arguments::{PathArgument, WORKING_DIRECTORY, check_flags, flags, perm
 use crate::errno::{Errno, SysResult};
 use crate::fs;
 use crate::fs::table::{Fd, OnExec};
-use crate::memory::AccessError;
+use crate::memory::{AccessError, fallible};
 use crate::process::{self, Thread};
+use crate::wait::Wait;
 use linux_raw_sys::general as abi;
 
 /// open(2)
@@ -31,7 +32,9 @@ pub async fn openat(
     let open_flags = flags(open_flags);
     let permissions = permissions(thread, flags(mode) & 0o7777);
     let start = argument.start();
-    let file = fs::open::open(fs::tree(), start, &argument.path, open_flags, permissions).await?;
+    let (tree, path) = (fs::tree(), &argument.path);
+    let wait = Wait::For(thread);
+    let file = fs::open::open(tree, start, path, open_flags, permissions, wait).await?;
     if open_flags & (abi::O_NOCTTY | abi::O_PATH) == 0
         && file.is_readable()
         && let Some(tty) = file.tty()
@@ -46,19 +49,25 @@ pub async fn openat(
 /// The longest name of memory that is a file, as on Linux.
 const MAX_NAME: usize = 249;
 
-/// memfd_create(2). The name is checked and not kept. There are no seals, and no huge pages.
+/// What is before the name of such a file where it is shown.
+const MEMFD: &[u8] = b"memfd:";
+
+/// memfd_create(2). The name is only shown. There are no seals, and no huge pages.
 pub async fn memfd_create(thread: &Thread, name: usize, create_flags: usize) -> SysResult {
     let create_flags = flags(create_flags);
     check_flags(create_flags, abi::MFD_CLOEXEC | abi::MFD_EXEC)?;
-    match thread.space().read_string(name, MAX_NAME + 1).await {
+    let name = match thread.space().read_string(name, MAX_NAME + 1).await {
         Err(AccessError::TooLong) => return Err(Errno::EINVAL),
-        name => drop(name?),
-    }
+        name => name?,
+    };
+    let mut shown = fallible::vec(MEMFD.len() + name.len())?;
+    shown.extend_from_slice(MEMFD);
+    shown.extend_from_slice(&name);
     let on_exec = match create_flags & abi::MFD_CLOEXEC {
         0 => OnExec::Keep,
         _ => OnExec::Close,
     };
-    let file = fs::open::unnamed()?;
+    let file = fs::open::unnamed(&shown)?;
     let fd = thread.process().files().add(file, on_exec)?;
     Ok(fd.0 as usize)
 }

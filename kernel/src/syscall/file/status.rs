@@ -220,8 +220,14 @@ pub async fn readlinkat(
     } else {
         argument.node(Follow::No)?
     };
-    let NodeKind::Link(target) = node.kind() else {
-        return Err(Errno::EINVAL);
+    let shown;
+    let target = match node.kind() {
+        NodeKind::Link(target) => &target[..],
+        NodeKind::Jump(jump) => {
+            shown = jump.text()?;
+            &shown[..]
+        }
+        _ => return Err(Errno::EINVAL),
     };
     let length = target.len().min(size);
     thread

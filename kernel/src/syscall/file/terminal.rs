@@ -14,6 +14,7 @@ use crate::fs::tty::settings::Settings;
 use crate::fs::tty::{Flush, Tty};
 use crate::fs::walk::Start;
 use crate::process::{self, TerminalUse, Thread};
+use crate::wait::Wait;
 use linux_raw_sys::general as abi;
 use linux_raw_sys::ioctl as request;
 
@@ -89,7 +90,7 @@ async fn open_peer(thread: &Thread, pair: &Pair, flags: u32) -> SysResult {
     let mut name = [0; 16];
     let path = fs::tty::open::path(pair.index(), &mut name);
     let known = abi::O_ACCMODE | abi::O_NONBLOCK | abi::O_CLOEXEC | abi::O_NOCTTY;
-    let file = fs::open::open(fs::tree(), start, path, flags & known, 0).await?;
+    let file = fs::open::open(fs::tree(), start, path, flags & known, 0, Wait::Never).await?;
     let fd = thread.process().files().add(file, on_exec(flags))?;
     Ok(fd.0 as usize)
 }

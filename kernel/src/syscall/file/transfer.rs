@@ -1,6 +1,6 @@
 //! Reading and writing: read(2), readv(2), pread64(2), sync(2) and their kin.
 
-use super::arguments::file;
+use super::arguments::{file, flags};
 use crate::errno::{Errno, SysResult};
 use crate::fs::file::{OpenFile, Whence};
 use crate::memory::{FRAME_SIZE, UserBuf};
@@ -95,6 +95,62 @@ pub async fn pwrite(thread: &Thread, fd: usize, buffer: Buffer, offset: usize) -
     let file = file(thread, fd)?;
     let mut from = buffer.find(thread).await?;
     file.write_at(&mut from, position(offset)?).await
+}
+
+/// What preadv2(2) and pwritev2(2) may be asked for: `RWF_HIPRI`, `DSYNC`, `SYNC`, `NOWAIT`.
+const RWF_NOWAIT: u32 = 8;
+const RWF_APPEND: u32 = 16;
+const READ_FLAGS: u32 = 15;
+
+/// preadv2(2). With `RWF_NOWAIT` on a pipe `EAGAIN` takes the place of a wait; files are in memory.
+pub async fn preadv2(
+    thread: &Thread,
+    fd: usize,
+    buffer: Buffer,
+    offset: usize,
+    asked: usize,
+) -> SysResult {
+    if flags(asked) & !READ_FLAGS != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if offset as i64 != -1 {
+        return pread(thread, fd, buffer, offset).await;
+    }
+    let file = file(thread, fd)?;
+    if flags(asked) & RWF_NOWAIT != 0 && file.ready() & (abi::POLLIN | abi::POLLHUP) == 0 {
+        return Err(Errno::EAGAIN);
+    }
+    read(thread, fd, buffer).await
+}
+
+/// pwritev2(2). `RWF_APPEND` writes at the end whatever the offset is.
+pub async fn pwritev2(
+    thread: &Thread,
+    fd: usize,
+    buffer: Buffer,
+    offset: usize,
+    asked: usize,
+) -> SysResult {
+    if flags(asked) & !(READ_FLAGS | RWF_APPEND) != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let file = file(thread, fd)?;
+    if flags(asked) & RWF_NOWAIT != 0 && file.ready() & (abi::POLLOUT | abi::POLLERR) == 0 {
+        return Err(Errno::EAGAIN);
+    }
+    let moves = offset as i64 == -1;
+    if flags(asked) & RWF_APPEND == 0 {
+        return match moves {
+            true => write(thread, fd, buffer).await,
+            false => pwrite(thread, fd, buffer, offset).await,
+        };
+    }
+    if !moves {
+        position(offset)?;
+    }
+    let mut from = buffer.find(thread).await?;
+    let result = file.append(&mut from, moves, thread).await;
+    written(thread, &file, result)
 }
 
 /// lseek(2)

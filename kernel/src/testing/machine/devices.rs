@@ -24,6 +24,11 @@ pub fn set_console_input(_input: fn(u8) -> Wanted) {}
 /// There is no keyboard.
 pub fn resume_console_input() {}
 
+/// It is no CPU that tells anything.
+pub fn cpuid(_leaf: u32, _part: u32) -> [u32; 4] {
+    [0; 4]
+}
+
 /// Ends the test.
 pub fn power_off(code: u8) -> ! {
     panic!("power off with code {code:#x}")

@@ -48,7 +48,7 @@ pub use cpu::{
     set_timer, start_cpus, wall_clock_offset,
 };
 pub use devices::{
-    console_write, log_write, power_off, random, resume_console_input, set_console_input,
+    console_write, cpuid, log_write, power_off, random, resume_console_input, set_console_input,
 };
 pub use roots::{clear_root, copy_page, new_root, page_moves, zero_page};
 pub use state::{frame_ptr, scheduling_point};
