@@ -8,19 +8,24 @@
 //! lock is held across an `.await` (rule E1).
 
 use super::device::Device;
+use super::epoll::Epoll;
 use super::generated::{MOST_WRITTEN, Window};
 use super::locks::{FileLocks, LockOwner};
 use super::metadata::{Attributes, FileType, MAX_SIZE, Status};
 use super::node::{Node, NodeKind};
 use super::pipe::{self, Pipe, Reader, Writer};
+use super::poll_queue::PollQueue;
+use super::special::{self, Special};
 use super::transfer::{deliver, store, whole};
-use super::tty::{self, Tty};
+use super::tty::Tty;
+use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
 use crate::memory::fallible;
 use crate::memory::{self, FRAME_SIZE, Object, PageError, Sink, Source, UserBuf};
 use crate::wait::{Caller, Wait};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use executor::sync::Mutex as TaskMutex;
@@ -50,6 +55,8 @@ pub(super) enum Opened {
     Reader(Reader),
     /// The end of a pipe that is written to.
     Writer(Writer),
+    /// An object without a name.
+    Special(Arc<dyn Special>),
 }
 
 /// An open file. See the module's head.
@@ -63,6 +70,8 @@ pub struct OpenFile {
     position: TaskMutex<u64>,
     /// Whether it may own locks.
     locked: AtomicBool,
+    /// Whether an epoll instance may watch it.
+    watched: AtomicBool,
 }
 
 /// Where an offset counts from (lseek(2)).
@@ -88,7 +97,57 @@ impl OpenFile {
             flags: AtomicU32::new(flags),
             position: TaskMutex::new(0),
             locked: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
         }
+    }
+
+    /// An open file that stands for an object without a name.
+    pub fn special(special: Arc<dyn Special>, flags: u32) -> Result<Arc<OpenFile>, Errno> {
+        let file = OpenFile::new(Opened::Special(special), None, flags);
+        Ok(fallible::arc(file)?)
+    }
+
+    /// The object, if it is such a file.
+    pub fn as_special(&self) -> Option<&Arc<dyn Special>> {
+        match &self.opened {
+            Opened::Special(special) => Some(special),
+            _ => None,
+        }
+    }
+
+    /// The object, if it is one of this type.
+    pub fn downcast<T: Special>(&self) -> Option<&T> {
+        let special: &dyn Any = &**self.as_special()?;
+        special.downcast_ref()
+    }
+
+    /// The same, to be kept.
+    pub fn downcast_arc<T: Special>(&self) -> Option<Arc<T>> {
+        let special: Arc<dyn Special> = self.as_special()?.clone();
+        let any: Arc<dyn Any + Send + Sync> = special;
+        any.downcast().ok()
+    }
+
+    /// The epoll instance, if it is one.
+    pub fn epoll(&self) -> Option<&Epoll> {
+        self.downcast()
+    }
+
+    /// Where those are that wait for it to become ready, if it can change.
+    pub fn polls(&self) -> Option<&PollQueue> {
+        match &self.opened {
+            Opened::Reader(reader) => Some(reader.pipe().polls()),
+            Opened::Writer(writer) => Some(writer.pipe().polls()),
+            Opened::Device(device) => device.tty().map(Tty::polls),
+            Opened::Special(special) => Some(special.polls()),
+            _ => None,
+        }
+    }
+
+    /// From now on the last close looks for watches.
+    pub(super) fn note_watch(&self) {
+        // Relaxed: as for locks.
+        self.watched.store(true, Ordering::Relaxed);
     }
 
     /// The locks on the file. From now on the last close looks for those that this open file owns.
@@ -221,6 +280,10 @@ impl OpenFile {
         match &self.opened {
             Opened::Reader(reader) => reader.read(to, self.wait(caller)).await,
             Opened::Device(device) => device.read(to, self.wait(caller)).await,
+            Opened::Special(special) => {
+                let read = |to: &mut UserBuf<'_>| special.read(to, caller);
+                special::persist(&**special, to, Access::Write, self.wait(caller), read).await
+            }
             _ => {
                 let mut position = self.position.lock().await;
                 let n = self.read_contents(to, *position).await?;
@@ -239,6 +302,10 @@ impl OpenFile {
         match &self.opened {
             Opened::Writer(writer) => writer.write(from, self.wait(caller)).await,
             Opened::Device(device) => device.write(from, caller).await,
+            Opened::Special(special) => {
+                let write = |from: &mut UserBuf<'_>| special.write(from, caller);
+                special::persist(&**special, from, Access::Read, self.wait(caller), write).await
+            }
             _ => {
                 let mut position = self.position.lock().await;
                 let (n, end) = self.write_contents(from, *position).await?;
@@ -284,7 +351,7 @@ impl OpenFile {
 
     fn check_seekable(&self) -> Result<(), Errno> {
         match &self.opened {
-            Opened::Reader(_) | Opened::Writer(_) => Err(Errno::ESPIPE),
+            Opened::Reader(_) | Opened::Writer(_) | Opened::Special(_) => Err(Errno::ESPIPE),
             Opened::Device(device) if device.tty().is_some() => Err(Errno::ESPIPE),
             Opened::Path => Err(Errno::EBADF),
             _ => Ok(()),
@@ -499,7 +566,10 @@ impl OpenFile {
         if let Some(node) = &self.node {
             return node.status();
         }
-        let number = self.as_pipe().map_or(0, Pipe::number);
+        let (number, file_type) = match &self.opened {
+            Opened::Special(special) => (special.number(), special.file_type()),
+            _ => (self.as_pipe().map_or(0, Pipe::number), FileType::Pipe),
+        };
         let attributes = Attributes {
             permissions: 0o600,
             user: 0,
@@ -510,7 +580,7 @@ impl OpenFile {
         };
         Status {
             number,
-            file_type: FileType::Pipe,
+            file_type,
             attributes,
             links: 1,
             size: 0,
@@ -525,6 +595,7 @@ impl OpenFile {
             Opened::Reader(reader) => reader.ready(),
             Opened::Writer(writer) => writer.ready(),
             Opened::Device(device) => device.tty().map_or(ALWAYS_READY, Tty::ready),
+            Opened::Special(special) => special.ready(),
             Opened::Path => abi::POLLNVAL,
             _ => ALWAYS_READY,
         }
@@ -532,23 +603,16 @@ impl OpenFile {
 
     /// Whether [`ready`](Self::ready) may change, so that waiting for it makes sense.
     pub fn can_change(&self) -> bool {
-        match &self.opened {
-            Opened::Reader(_) | Opened::Writer(_) => true,
-            Opened::Device(device) => device.tty().is_some(),
-            _ => false,
-        }
+        self.polls().is_some()
     }
 
     /// Waits until one of these `POLL*` bits is reported.
     pub async fn wait_ready(&self, events: u32) {
-        match &self.opened {
-            Opened::Reader(reader) => reader.wait_ready(events).await,
-            Opened::Writer(writer) => writer.wait_ready(events).await,
-            Opened::Device(device) if device.tty().is_some() => {
-                tty::console().wait_ready(events).await;
-            }
-            _ if self.ready() & events != 0 => {}
-            _ => core::future::pending().await,
+        let ready = || (self.ready() & events != 0).then_some(());
+        match self.polls() {
+            Some(polls) => polls.wait_until(ready).await,
+            None if ready().is_some() => {}
+            None => core::future::pending().await,
         }
     }
 
@@ -561,6 +625,7 @@ impl OpenFile {
                 Some(tty) => Ok(tty.readable() as u64),
                 None => Err(Errno::ENOTTY),
             },
+            Opened::Special(special) => special.readable(),
             Opened::Regular => {
                 let position = *self.position.lock().await;
                 Ok(self.status().size.saturating_sub(position))
@@ -576,6 +641,11 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        if *self.watched.get_mut()
+            && let Some(polls) = self.polls()
+        {
+            polls.close((&raw const *self).addr());
+        }
         if *self.locked.get_mut()
             && let Some(node) = &self.node
         {

@@ -26,6 +26,10 @@ pub enum FileType {
     Character,
     /// A pipe.
     Pipe,
+    /// A socket.
+    Socket,
+    /// An object that has no name and no type.
+    Anonymous,
 }
 
 impl FileType {
@@ -37,6 +41,8 @@ impl FileType {
             FileType::Link => abi::S_IFLNK,
             FileType::Character => abi::S_IFCHR,
             FileType::Pipe => abi::S_IFIFO,
+            FileType::Socket => abi::S_IFSOCK,
+            FileType::Anonymous => 0,
         }
     }
 
@@ -84,7 +90,7 @@ pub struct Status {
 }
 
 /// Numbers of nodes and pipes, never used twice. 1 is the first node, the root.
-pub(super) fn next_number() -> u64 {
+pub fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     // Relaxed: only that the numbers differ matters.
     NEXT.fetch_add(1, Ordering::Relaxed)

@@ -126,6 +126,18 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_pselect6 => file::pselect6(thread, a, b, c, d, e, f).await,
         nr::__NR_ppoll => file::ppoll(thread, a, b, c, d, e).await,
 
+        nr::__NR_epoll_create => file::epoll_create(thread, a),
+        nr::__NR_epoll_create1 => file::epoll_create1(thread, a),
+        nr::__NR_epoll_ctl => file::epoll_ctl(thread, a, b, c, d).await,
+        nr::__NR_epoll_wait => file::epoll_wait(thread, a, b, c, d).await,
+        nr::__NR_epoll_pwait => file::epoll_pwait(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_epoll_pwait2 => file::epoll_pwait2(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_eventfd => file::eventfd(thread, a, 0),
+        nr::__NR_eventfd2 => file::eventfd(thread, a, b),
+        nr::__NR_timerfd_create => file::timerfd_create(thread, a, b),
+        nr::__NR_timerfd_settime => file::timerfd_settime(thread, a, b, c, d).await,
+        nr::__NR_timerfd_gettime => file::timerfd_gettime(thread, a, b).await,
+
         // Names and attributes.
         nr::__NR_statfs => file::statfs(thread, a, b).await,
         nr::__NR_fstatfs => file::fstatfs(thread, a, b).await,

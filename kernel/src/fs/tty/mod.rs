@@ -9,6 +9,7 @@
 pub mod line;
 pub mod settings;
 
+use super::poll_queue::PollQueue;
 use crate::arch::{self, Access, Wanted};
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Source, UserBuf};
@@ -39,7 +40,7 @@ pub struct Tty {
     /// The device has been told to wait.
     paused: AtomicBool,
     readers: WaitQueue,
-    pollers: WaitQueue,
+    polls: PollQueue,
     /// Held by the call that prints.
     output: TaskMutex<()>,
     window: Mutex<winsize>,
@@ -79,7 +80,7 @@ impl Tty {
             stream: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             readers: WaitQueue::labelled(&Label("terminal")),
-            pollers: WaitQueue::labelled(&Label("poll: terminal")),
+            polls: PollQueue::new(&Label("poll: terminal")),
             output: TaskMutex::new(()),
             window: Mutex::new(winsize {
                 ws_row: 25,
@@ -132,7 +133,7 @@ impl Tty {
         }
         if effect.readable {
             self.readers.wake_one();
-            self.pollers.wake_all();
+            self.polls.wake(0);
         }
         wanted
     }
@@ -276,7 +277,7 @@ impl Tty {
         }
         // What was an unfinished line may be readable now.
         self.readers.wake_all();
-        self.pollers.wake_all();
+        self.polls.wake(0);
     }
 
     /// Discards unread input.
@@ -343,11 +344,9 @@ impl Tty {
         }
     }
 
-    /// Waits until one of these `POLL*` bits is reported.
-    pub async fn wait_ready(&self, events: u32) {
-        self.pollers
-            .wait_until(|| (self.ready() & events != 0).then_some(()))
-            .await;
+    /// Those that wait for it to become ready.
+    pub(super) fn polls(&self) -> &PollQueue {
+        &self.polls
     }
 }
 

@@ -1,0 +1,131 @@
+//! Open files that are objects of the kernel without a name: event counters, timers, epoll
+//! instances, sockets (Linux's anonymous inodes).
+//!
+//! Such an object does not wait. It makes *attempts*, says what it is ready for, and wakes its
+//! [`PollQueue`] when that changes. The waiting is here, once for all of them: an attempt that was
+//! blocked is made again after each wake-up. So a call that is dropped while it waits leaves nothing
+//! half-done.
+
+use super::metadata::FileType;
+use super::poll_queue::PollQueue;
+use crate::arch::{self, Access};
+use crate::errno::Errno;
+use crate::memory::UserBuf;
+use crate::sched;
+use crate::wait::{Caller, Wait, interruptible};
+use core::any::Any;
+
+/// What came of an attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Attempt<T = usize> {
+    /// It is done.
+    Done(T),
+    /// The user's memory has to be made ready first, where the buffer stands now. Nothing else has
+    /// been done, and the next attempt begins where this one began.
+    NotReady,
+    /// It would have to wait.
+    Blocked,
+}
+
+/// An object behind an open file. See the module's head.
+pub trait Special: Any + Send + Sync {
+    /// Attempts to read (read(2)).
+    fn read(&self, _to: &mut UserBuf<'_>, _caller: &dyn Caller) -> Result<Attempt, Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// Attempts to write (write(2)).
+    fn write(&self, _from: &mut UserBuf<'_>, _caller: &dyn Caller) -> Result<Attempt, Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// What `poll` reports: a set of `POLL*` bits.
+    fn ready(&self) -> u32;
+
+    /// Where those are that wait for a change of [`ready`](Self::ready).
+    fn polls(&self) -> &PollQueue;
+
+    /// How many nanoseconds a call may wait for this access, if not for ever (`SO_RCVTIMEO`).
+    fn patience(&self, _access: Access) -> Option<u64> {
+        None
+    }
+
+    /// How many bytes can be read (`FIONREAD`).
+    fn readable(&self) -> Result<u64, Errno> {
+        Err(Errno::ENOTTY)
+    }
+
+    /// Its number, for `stat`.
+    fn number(&self) -> u64 {
+        0
+    }
+
+    /// Its type, for `stat`.
+    fn file_type(&self) -> FileType {
+        FileType::Anonymous
+    }
+
+    /// What kind of object it is, as `/proc/PID/fd` shows it in brackets.
+    fn name(&self) -> &'static str;
+}
+
+/// Attempts until it is done, as long as the call may wait. `access` is what is done to the user's
+/// memory, and which of the object's time-outs counts.
+pub async fn persist<T>(
+    special: &dyn Special,
+    buffer: &mut UserBuf<'_>,
+    access: Access,
+    wait: Wait<'_>,
+    mut attempt: impl FnMut(&mut UserBuf<'_>) -> Result<Attempt<T>, Errno>,
+) -> Result<T, Errno> {
+    let deadline = special
+        .patience(access)
+        .map(|patience| arch::clock().saturating_add(patience));
+    let start = buffer.mark();
+    loop {
+        let step = match attempt(buffer)? {
+            Attempt::Blocked => {
+                until_unblocked(special, deadline, wait, || attempt(buffer)).await?
+            }
+            step => step,
+        };
+        match step {
+            Attempt::Done(value) => return Ok(value),
+            Attempt::NotReady => {
+                let result = buffer.fault_in(access).await;
+                buffer.rewind(start);
+                result?;
+            }
+            Attempt::Blocked => return Err(Errno::EAGAIN),
+        }
+    }
+}
+
+/// Waits until an attempt is not blocked; `EAGAIN` if it may not wait, or has waited long enough.
+pub async fn until_unblocked<T>(
+    special: &dyn Special,
+    deadline: Option<u64>,
+    wait: Wait<'_>,
+    mut attempt: impl FnMut() -> Result<Attempt<T>, Errno>,
+) -> Result<Attempt<T>, Errno> {
+    let Wait::For(caller) = wait else {
+        return Err(Errno::EAGAIN);
+    };
+    let unblocked = special.polls().wait_until(|| match attempt() {
+        Ok(Attempt::Blocked) => None,
+        result => Some(result),
+    });
+    match deadline {
+        None => interruptible(caller, unblocked).await?,
+        Some(deadline) => {
+            let left = deadline.saturating_sub(arch::clock());
+            let timed = sched::executor().timeout(left, unblocked);
+            match interruptible(caller, timed).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => Err(Errno::EAGAIN),
+                // socket(7): a call with a time-out is not begun anew.
+                Err(_) => Err(Errno::EINTR),
+            }
+        }
+    }
+}
