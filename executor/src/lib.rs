@@ -10,8 +10,8 @@
 //!   futures. No queue is ever full, and no wake-up fails for want of memory.
 //!   (One exception: a waker that is not a task's takes a box to join a task.)
 //!   [`Task::try_spawn`] gives the future back when there is no memory for a task.
-//! - A task that waits is seven words and its future. Seven more words make it
-//!   visible, its statistics: name, number, polls, time, what it waits for. With the feature
+//! - A task that waits is seven words and its future. Eight more words make it
+//!   visible, its statistics: name, number, polls, time, share, what it waits for. With the feature
 //!   `lean` an executor may do without them.
 //! - Per-CPU first: a task is woken on the CPU where it last ran, and stolen
 //!   when another CPU is idle.
@@ -103,5 +103,5 @@ mod yielding;
 pub use join_set::JoinSet;
 pub use platform::Platform;
 pub use scheduler::{Counters, Executor, RunningTask, SpawnError, Task, TaskInfo};
-pub use task::{AbortHandle, JoinError, JoinHandle, Label, Phase, TaskId};
+pub use task::{AbortHandle, JoinError, JoinHandle, Label, Phase, Share, TaskId};
 pub use yielding::{YieldNow, spend_budget, yield_now};

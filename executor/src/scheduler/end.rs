@@ -32,7 +32,10 @@ impl<P: Platform> Shared<P> {
         loop {
             self.platform.between_polls();
             // SAFETY: this is `cpu`.
-            let task = unsafe { self.next_task(worker).or_else(|| self.steal(cpu, worker)) };
+            let task = unsafe {
+                self.next_task(cpu, worker, u64::MAX)
+                    .or_else(|| self.steal(cpu, worker))
+            };
             if let Some(task) = task {
                 self.drop_task(cpu, worker, task);
             } else if self.workers.iter().all(|w| w.tasks.is_empty()) {

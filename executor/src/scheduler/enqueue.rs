@@ -12,7 +12,11 @@ use crate::task::{Class, Runnable};
 impl<P: Platform> Shared<P> {
     /// Puts a task that is ready into its queue, and wakes a halted CPU for it.
     pub(super) fn enqueue(&self, task: Runnable) {
-        let (class, target) = self.destination(&task);
+        let (class, mut target) = self.destination(&task);
+        let level = task.share().level();
+        if level > 0 {
+            target = self.least_urgent(target, task.affinity(), class, level);
+        }
         let here = self.here();
         match (here, self.workers.get(target)) {
             (_, Some(worker)) if let Some(fair) = &worker.fair => {
@@ -88,8 +92,8 @@ impl<P: Platform> Shared<P> {
             }
         }
         if !is_new && let Some(running) = worker.current.get() {
-            let ns = self.platform.stamp().saturating_sub(running.since);
-            if fair.gives_way(stands, ns) {
+            let now = self.platform.stamp();
+            if fair.gives_way(stands, now.saturating_sub(running.since), now) {
                 self.preempt(target);
             }
         }
@@ -104,6 +108,28 @@ impl<P: Platform> Shared<P> {
         match (header.class, task.affinity()) {
             (_, Some(cpus)) => (Class::Pinned, self.best_of(cpus, last)),
             (class, None) => (class, last),
+        }
+    }
+
+    /// Where an urgent task goes: it stays on `target` if that CPU is halted or runs a less urgent one,
+    /// and else goes to the CPU that runs the least urgent one of all.
+    fn least_urgent(&self, target: usize, cpus: Option<u64>, class: Class, level: u8) -> usize {
+        let running = |cpu: usize| {
+            let fair = self.workers.get(cpu)?.fair.as_ref()?;
+            Some(fair.running_level())
+        };
+        let stays = running(target).is_none_or(|running| running < level);
+        if stays || (class == Class::Pinned && cpus.is_none()) {
+            return target;
+        }
+        let may = |cpu: &usize| match cpus {
+            None => true,
+            Some(cpus) => *cpu < u64::BITS as usize && cpus >> cpu & 1 != 0,
+        };
+        let others = (0..self.workers.len()).filter(may);
+        match others.min_by_key(|&cpu| running(cpu)) {
+            Some(other) if running(other).is_some_and(|running| running < level) => other,
+            _ => target,
         }
     }
 

@@ -6,7 +6,7 @@ use super::shared::{NOWHERE, OwnerCpu, Shared};
 use super::snapshot::TaskInfo;
 use crate::platform::Platform;
 use crate::task::context::set_affinity;
-use crate::task::{self, Class, JoinHandle, Runnable, TaskId};
+use crate::task::{self, Class, JoinHandle, Runnable, Share, TaskId};
 use crate::time::{Interval, Sleep, Timeout};
 use alloc::boxed::Box;
 use alloc::collections::TryReserveError;
@@ -41,9 +41,10 @@ impl<P: Platform> Executor<P> {
     }
 
     /// As [`new`](Self::new), but CPU time is shared instead of turns: a CPU polls the ready task
-    /// that has been polled for the least time. A task that yields early keeps its share, and
-    /// one that has slept goes before those that have run meanwhile; it
-    /// [preempts](Platform::preempt) the running one. A background task counts eightfold.
+    /// that has been polled for the least time, by its weight. A task that yields early keeps its
+    /// share, and one that has slept goes before those that have run meanwhile; it
+    /// [preempts](Platform::preempt) the running one. A background task counts eightfold, and
+    /// [`set_share`](Self::set_share) gives a task another weight, or lets it go before all others.
     ///
     /// Time is measured by [`Platform::stamp`], which therefore has to tell it.
     ///
@@ -71,7 +72,7 @@ impl<P: Platform> Executor<P> {
     /// As [`new`](Self::new), but its tasks have no stats (feature `lean`): no
     /// name, no counts of polls and time, no word of what they wait for, and a
     /// number ([`TaskId`](crate::TaskId)) that may come again when they are gone.
-    /// That makes each smaller by seven words.
+    /// That makes each smaller by eight words.
     ///
     /// A snapshot of the [tasks](Self::tasks) shows where each is and what it is
     /// doing all the same, but the name is empty and the counts are 0;
@@ -251,6 +252,39 @@ impl<P: Platform> Executor<P> {
         };
         let is_all = cpus & all == all && self.cpus() <= u64::BITS as usize;
         set_affinity(context, if is_all { 0 } else { cpus & all })
+    }
+
+    /// Gives the task that polls another share of its CPU, from now on. In an executor that shares
+    /// turns, behind another waker than the task's own, and without stats (feature `lean`), nothing
+    /// happens.
+    ///
+    /// ```
+    /// # struct Machine;
+    /// # unsafe impl executor::Platform for Machine {
+    /// #     fn cpu(&self) -> usize { 0 }
+    /// #     fn now(&self) -> u64 { 0 }
+    /// #     fn set_timer(&self, _: Option<u64>) {}
+    /// #     fn wake_cpu(&self, _: usize) {}
+    /// #     fn idle(&self) {}
+    /// # }
+    /// use executor::{Executor, Share};
+    /// use core::{future::poll_fn, task::Poll};
+    /// let executor = std::sync::Arc::new(Executor::fair(Machine, 1));
+    /// let inner = executor.clone();
+    /// let task = executor.spawn("light", poll_fn(move |context| {
+    ///     inner.set_share(context, Share::Weight(256));
+    ///     Poll::Ready(())
+    /// }));
+    /// executor.block_on(task).unwrap();
+    /// ```
+    pub fn set_share(&self, context: &Context<'_>, share: Share) {
+        self.shared.set_share(context, share);
+    }
+
+    /// The task that polls gives its turn away: if it is urgent it goes behind the others of its
+    /// level when this poll ends with a yield. To be called before [`yield_now`](crate::yield_now).
+    pub fn give_turn(&self) {
+        self.shared.give_turn();
     }
 
     /// Offers what waits on this CPU to the others. To be called by a task

@@ -2,95 +2,143 @@
 //! instead of turns.
 //!
 //! The virtual run time of a task is the time that it was polled, divided by its weight. A CPU
-//! runs the task with the least of it, so all tasks that stay ready get the same amount,
-//! however often they yield.
+//! runs the task with the least of it, so all tasks that stay ready get the same amount by their
+//! weight, however often they yield.
 //!
 //! # Structure
 //!
 //! Virtual time is cut into slices of [`SLICE`] units. A calendar of [`SLICES`] lists has one
 //! for each slice from the queue's own time on; a task lies in the list of its slice, behind those
-//! that came before it. A bit per list says whether it is empty, so both entering and taking
-//! take constant time, and the lists go through the links that tasks have anyway: nothing
-//! allocates.
+//! that came before it. What is farther ahead lies in a coarser calendar of as many lists, each as
+//! wide as the whole of the finer one; and what is beyond that in a third. A task that a poll moves
+//! that far has a small weight, so the coarse order of its list costs it and the others little, and
+//! its run time stays exact.
 //!
-//! The queue's time is at most that of the first task in it, and never goes back. A task that
-//! enters is moved into the calendar: one that is far ahead waits for at most the whole of it. Times of 32 bits are enough for that: they are only compared by
-//! their distance, modulo 2^32.
+//! A bit per list says whether it is empty, so both entering and taking take constant time, and the
+//! lists go through the links that tasks have anyway: nothing allocates.
+//!
+//! The queue's time is at most the start of the first list in use, and never goes back. Times of 32
+//! bits are enough for that: they are only compared by their distance, modulo 2^32.
 
+use super::chain::Chain;
 use crate::facade::Lock;
-use crate::facade::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use crate::facade::atomic::{AtomicUsize, Ordering};
+use crate::task::Runnable;
 use crate::task::run_time::{Virtual, lead};
-use crate::task::{Header, Link, Runnable};
-use core::ptr::{NonNull, null_mut};
+use alloc::boxed::Box;
 
 /// Units in a slice: about a millisecond.
-pub(crate) const SLICE: Virtual = 1 << 12;
-/// Slices in the calendar, one bit each.
+pub(crate) const SLICE: Virtual = 1 << SLICE_BITS;
+const SLICE_BITS: u32 = 12;
+/// Lists in a calendar, one bit each.
 const SLICES: u32 = u64::BITS;
+/// Calendars.
+const LEVELS: usize = 3;
 
 pub(crate) struct FairQueue {
-    calendar: Lock<Calendar>,
+    calendars: Lock<Calendars>,
     /// How many tasks are in it. Stored with the lock held; a CPU that has put a task in and
     /// one that parks each have a fence between this and the other's word (see `parking`).
     len: AtomicUsize,
+    /// The sum of their weights. As `len`.
+    weight: AtomicUsize,
+}
+
+struct Calendars {
+    /// A multiple of [`SLICE`].
+    time: Virtual,
+    levels: [Calendar; LEVELS],
 }
 
 struct Calendar {
-    /// The start of the first slice: a multiple of [`SLICE`].
-    time: Virtual,
     /// A bit for each list that is not empty, by its index in `lists`.
     occupied: u64,
-    /// First and last of each slice.
-    lists: [(*mut Link, *mut Link); SLICES as usize],
+    lists: Box<[Chain]>,
 }
 
-// SAFETY: the tasks are in the queue as `Runnable`s, which are `Send`.
-unsafe impl Send for Calendar {}
+/// Where a list is in time.
+#[derive(Clone, Copy)]
+struct Position {
+    level: usize,
+    index: u32,
+    /// Where it begins.
+    start: Virtual,
+}
 
-impl Calendar {
-    /// The distance of the first slice in use from the queue's time, in slices.
-    fn first(&self) -> Option<u32> {
-        let turned = self.occupied.rotate_right(self.index(0));
-        (turned != 0).then(|| turned.trailing_zeros())
+/// A task that was taken, and where its list is in time.
+pub(crate) struct Taken {
+    pub(crate) task: Runnable,
+    pub(crate) start: Virtual,
+    /// How long the list is.
+    pub(crate) width: Virtual,
+}
+
+/// The bits of a time within a list of this level.
+fn bits(level: usize) -> u32 {
+    SLICE_BITS + level as u32 * SLICES.trailing_zeros()
+}
+
+impl Calendars {
+    /// The list of this level that begins first, of those in use.
+    fn first_of(&self, level: usize) -> Option<Position> {
+        let now = (self.time >> bits(level)) % SLICES;
+        let turned = self.levels[level].occupied.rotate_right(now);
+        let distance = (turned != 0).then(|| turned.trailing_zeros())?;
+        let start = (self.time >> bits(level)).wrapping_add(distance) << bits(level);
+        Some(Position {
+            level,
+            index: (now + distance) % SLICES,
+            // A coarse list may have begun before the queue's time.
+            start: self.time.wrapping_add(lead(start, self.time)),
+        })
     }
 
-    /// The queue's time goes on, over slices that are empty.
-    fn advance(&mut self, slices: u32) {
-        self.time = self.time.wrapping_add(slices * SLICE);
+    /// Of all in use the list that begins first, the finest of several.
+    fn first(&self) -> Option<Position> {
+        let all = (0..LEVELS).filter_map(|level| self.first_of(level));
+        all.min_by_key(|position| lead(position.start, self.time))
     }
 
-    /// The queue's time goes on to `floor`, but not over a task.
+    /// The queue's time goes on to `floor`, but not over a list in use.
     fn follow(&mut self, floor: Virtual) {
-        let slices = lead(floor, self.time) / SLICE;
-        self.advance(slices.min(self.first().unwrap_or(slices)));
+        let by = match self.first() {
+            Some(first) => lead(floor, self.time).min(lead(first.start, self.time)),
+            None => lead(floor, self.time),
+        };
+        self.time = self.time.wrapping_add(by) & !(SLICE - 1);
     }
 
-    /// The index of the list that is so many slices away.
-    fn index(&self, distance: u32) -> u32 {
-        // 2^32 is a multiple of the whole calendar, so this holds when the time wraps.
-        (self.time / SLICE + distance) % SLICES
+    /// The list of a time, and the time itself unless it is beyond all lists.
+    fn position_of(&self, had: Virtual) -> (usize, u32, Virtual) {
+        let ahead = lead(had, self.time);
+        let last = LEVELS - 1;
+        let had = self
+            .time
+            .wrapping_add(ahead.min((SLICES - 1) << bits(last)));
+        let fits = |level: &usize| {
+            let shift = bits(*level);
+            // 2^32 is a multiple of the whole calendar, so this holds when the time wraps.
+            let mask = Virtual::MAX >> shift;
+            (had >> shift).wrapping_sub(self.time >> shift) & mask < SLICES
+        };
+        let level = (0..last).find(fits).unwrap_or(last);
+        (level, (had >> bits(level)) % SLICES, had)
     }
-}
-
-/// The link of a task that is in the queue, or is on its way into it.
-///
-/// # Safety
-///
-/// The task is alive.
-unsafe fn next<'a>(link: NonNull<Link>) -> &'a AtomicPtr<Link> {
-    // SAFETY: by the contract. Relaxed is enough everywhere: the lock orders all uses.
-    unsafe { &(*link.as_ptr()).next }
 }
 
 impl FairQueue {
     pub(crate) fn new() -> Self {
+        let calendar = |_| Calendar {
+            occupied: 0,
+            lists: Chain::many(SLICES as usize),
+        };
         Self {
-            calendar: Lock::new(Calendar {
+            calendars: Lock::new(Calendars {
                 time: 0,
-                occupied: 0,
-                lists: [(null_mut(), null_mut()); SLICES as usize],
+                levels: core::array::from_fn(calendar),
             }),
             len: AtomicUsize::new(0),
+            weight: AtomicUsize::new(0),
         }
     }
 
@@ -104,73 +152,64 @@ impl FairQueue {
         self.len.load(Ordering::Acquire)
     }
 
+    /// The sum of their weights.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight.load(Ordering::Relaxed)
+    }
+
     /// Puts a task in that has had `had`; it stands at `floor` at least. Returns where it stands.
     pub(crate) fn push(&self, task: Runnable, had: Virtual, floor: Virtual) -> Virtual {
-        let link: NonNull<Link> = task.into_raw().cast();
-        self.calendar.with(|calendar| {
-            calendar.follow(floor);
+        let weight = task.share().weight() as usize;
+        self.calendars.with(|calendars| {
+            calendars.follow(floor);
             let had = floor.wrapping_add(lead(had, floor));
-            let ahead = lead(had, calendar.time).min((SLICES - 1) * SLICE);
-            let index = calendar.index(ahead / SLICE);
-            let (first, last) = calendar.lists[index as usize];
-            // SAFETY: the task is scheduled and in no queue; those in the list are scheduled too,
-            // so they are alive.
-            unsafe {
-                next(link).store(null_mut(), Ordering::Relaxed);
-                match NonNull::new(last) {
-                    Some(last) => next(last).store(link.as_ptr(), Ordering::Relaxed),
-                    None => calendar.occupied |= 1 << index,
-                }
-            }
-            let first = if first.is_null() {
-                link.as_ptr()
-            } else {
-                first
-            };
-            calendar.lists[index as usize] = (first, link.as_ptr());
+            let (level, index, had) = calendars.position_of(had);
+            let calendar = &mut calendars.levels[level];
+            calendar.lists[index as usize].push_back(task);
+            calendar.occupied |= 1 << index;
             // No read-modify-write: only a holder of the lock stores.
-            let len = self.len.load(Ordering::Relaxed);
-            self.len.store(len + 1, Ordering::Release);
-            calendar.time.wrapping_add(ahead)
+            let order = Ordering::Relaxed;
+            self.weight.store(self.weight.load(order) + weight, order);
+            self.len.store(self.len.load(order) + 1, Ordering::Release);
+            had
         })
     }
 
-    /// Takes the task that has had least, and says from when on its slice is.
-    pub(crate) fn pop(&self) -> Option<(Runnable, Virtual)> {
+    /// Takes the task that has had least.
+    pub(crate) fn pop(&self) -> Option<Taken> {
         if self.is_empty() {
             return None;
         }
-        self.calendar.with(|calendar| {
-            let distance = calendar.first()?;
-            calendar.advance(distance);
-            let index = calendar.index(0);
-            let (first, last) = calendar.lists[index as usize];
-            let link = NonNull::new(first)?;
-            // SAFETY: a task in the queue is scheduled, so it is alive.
-            let second = unsafe { next(link) }.load(Ordering::Relaxed);
-            if second.is_null() {
+        self.calendars.with(|calendars| {
+            let Position {
+                level,
+                index,
+                start,
+            } = calendars.first()?;
+            calendars.time = start;
+            let calendar = &mut calendars.levels[level];
+            let list = &mut calendar.lists[index as usize];
+            let task = list.pop()?;
+            if list.is_empty() {
                 calendar.occupied &= !(1 << index);
-                calendar.lists[index as usize] = (null_mut(), null_mut());
-            } else {
-                calendar.lists[index as usize] = (second, last);
             }
-            let len = self.len.load(Ordering::Relaxed);
-            self.len.store(len - 1, Ordering::Release);
-            // SAFETY: it was put in as a `Runnable`, and has just been taken out.
-            let task = unsafe { Runnable::from_raw(link.cast::<Header>()) };
-            Some((task, calendar.time))
+            let order = Ordering::Relaxed;
+            // Its share is as it was when it entered: only its poller changes that.
+            let weight = task.share().weight() as usize;
+            self.weight.store(self.weight.load(order) - weight, order);
+            self.len.store(self.len.load(order) - 1, Ordering::Release);
+            let width = 1 << bits(level);
+            Some(Taken { task, start, width })
         })
     }
 
-    /// When the slice of the first task begins; `None` for an empty queue.
+    /// When the list of the first task begins; `None` for an empty queue.
     pub(crate) fn first(&self) -> Option<Virtual> {
         if self.is_empty() {
             return None;
         }
-        self.calendar.with(|calendar| {
-            let distance = calendar.first()?;
-            Some(calendar.time.wrapping_add(distance * SLICE))
-        })
+        self.calendars
+            .with(|calendars| calendars.first().map(|first| first.start))
     }
 }
 

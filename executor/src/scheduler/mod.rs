@@ -39,12 +39,14 @@
 //! at once.
 //!
 //! Reading order: `worker`, `ring`, `injector`, [`parking`]; `enqueue` (where a wake-up goes),
-//! `next_task` (what is polled next), [`fair_queue`] and [`fair`] (time instead of turns),
+//! `next_task` (what is polled next), `chain`, [`fair_queue`],
+//! [`urgent_queue`], `throttle` and [`fair`] (time instead of turns),
 //! `run` (the loop), `alarm` (the hardware timer), `task_list` and `current` (what observers
 //! see), `end` (shutdown); `executor` is the interface for users.
 
 mod alarm;
 mod block_on;
+mod chain;
 mod counters;
 mod current;
 mod end;
@@ -60,6 +62,8 @@ mod run;
 pub(crate) mod shared;
 mod snapshot;
 mod task_list;
+mod throttle;
+mod urgent_queue;
 mod worker;
 
 pub use counters::Counters;

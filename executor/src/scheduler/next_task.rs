@@ -20,6 +20,7 @@ use super::injector::Injector;
 use super::ring::CAPACITY;
 use super::shared::Shared;
 use super::worker::Worker;
+use crate::facade::atomic::Ordering;
 use crate::platform::Platform;
 use crate::task::Runnable;
 
@@ -34,12 +35,18 @@ const BACKGROUND_EVERY: u32 = 8;
 const BATCH: usize = 32;
 
 impl<P: Platform> Shared<P> {
-    /// The next task for `cpu`, if its own queues or the injection have one.
+    /// The next task for `cpu`, if its own queues or the injection have one. The time is that of the
+    /// stats.
     ///
     /// # Safety
     ///
     /// This runs on `cpu`, whose worker is `worker`.
-    pub(super) unsafe fn next_task(&self, worker: &Worker) -> Option<Runnable> {
+    pub(super) unsafe fn next_task(
+        &self,
+        cpu: usize,
+        worker: &Worker,
+        now: u64,
+    ) -> Option<Runnable> {
         // SAFETY: on our own CPU; the closure calls nothing.
         let tick = unsafe {
             worker.local(|local| {
@@ -48,7 +55,7 @@ impl<P: Platform> Shared<P> {
             })
         };
         if let Some(fair) = &worker.fair {
-            return self.next_in_fairness(fair, tick);
+            return self.next_in_fairness(cpu, fair, tick, now);
         }
         if let Some(queue) = self.queue_of_turn(worker, tick)
             && !queue.is_empty()
@@ -62,9 +69,9 @@ impl<P: Platform> Shared<P> {
             .or_else(|| worker.background.pop().task())
     }
 
-    /// The task that has had least. The injection queue, whose tasks have had nothing yet, goes first
-    /// once a round, and when there is no other task.
-    fn next_in_fairness(&self, fair: &Fair, tick: u32) -> Option<Runnable> {
+    /// The task that has had least, or an urgent one. The injection queue, whose tasks have had nothing
+    /// yet, goes first once a round, and when there is no other task.
+    fn next_in_fairness(&self, cpu: usize, fair: &Fair, tick: u32, now: u64) -> Option<Runnable> {
         let injected = || {
             let task = self.injection.pop().task()?;
             fair.push(task, false);
@@ -73,10 +80,30 @@ impl<P: Platform> Shared<P> {
         if tick.is_multiple_of(ROUND) && !self.injection.is_empty() {
             let _ = injected();
         }
-        fair.pop().or_else(|| {
+        if let Some(task) = self.more_urgent_elsewhere(cpu, fair) {
+            return Some(task);
+        }
+        fair.pop(now).or_else(|| {
             injected()?;
-            fair.pop()
+            fair.pop(now)
         })
+    }
+
+    /// An urgent task that waits behind another on its own CPU, if this one has nothing as urgent.
+    fn more_urgent_elsewhere(&self, cpu: usize, fair: &Fair) -> Option<Runnable> {
+        // Relaxed: a hint; the task is in its own CPU's queue anyway.
+        if !self.has_urgent.load(Ordering::Relaxed) {
+            return None;
+        }
+        let others = self.workers.iter().enumerate();
+        let others = others.filter(|&(other, _)| other != cpu);
+        let waiting = others.filter_map(|(_, worker)| worker.fair.as_deref());
+        let victim = waiting.max_by_key(|other| other.urgent_in_wait())?;
+        let level = victim.urgent_in_wait();
+        if level == 0 || fair.has_more_urgent(level - 1) {
+            return None;
+        }
+        victim.steal_urgent(fair)
     }
 
     /// The queue that goes first in this pick; `None` for slot and ring.

@@ -32,7 +32,7 @@ impl<P: Platform> Shared<P> {
         self.platform.between_polls();
         self.fire_timers(worker);
         // SAFETY: this is `cpu`.
-        if let Some(task) = unsafe { self.next_task(worker) } {
+        if let Some(task) = unsafe { self.next_task(cpu, worker, now) } {
             if worker.has_surplus() {
                 self.offer(cpu);
             }
@@ -67,7 +67,7 @@ impl<P: Platform> Shared<P> {
             PollOutcome::Again(task, ended) => (Some(task), ended),
         };
         if let Some(fair) = &worker.fair {
-            fair.went_on(ended.saturating_sub(now));
+            fair.went_on(ended.saturating_sub(now), ended);
         }
         if let Some(task) = again {
             // Behind the others: it was woken while it ran, as a task does that yields.

@@ -7,11 +7,13 @@ use super::worker::Worker;
 use crate::facade::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::facade::held;
 use crate::platform::Platform;
-use crate::task::{Header, Runnable, Schedule};
+use crate::task::context::{set_run_time, set_share};
+use crate::task::{Header, Runnable, Schedule, Share, ShareWord};
 use crate::time::timers::Timers;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ptr::NonNull;
+use core::task::Context;
 use crossbeam_utils::CachePadded;
 
 /// Stands for "no CPU" in a task's `last_cpu`.
@@ -24,6 +26,8 @@ pub(crate) struct Shared<P: Platform> {
     pub(super) injection: Injector,
     pub(super) parking: Parking,
     pub(super) stopping: AtomicBool,
+    /// Has any task been urgent so far? Until then no CPU looks for such tasks at others.
+    pub(super) has_urgent: AtomicBool,
     /// Do tasks have stats? See [`has_stats`](Self::has_stats).
     stats: bool,
     /// Numbers given to tasks so far.
@@ -42,6 +46,7 @@ impl<P: Platform> Shared<P> {
             injection: Injector::new(),
             parking: Parking::new(cpus),
             stopping: AtomicBool::new(false),
+            has_urgent: AtomicBool::new(false),
             stats,
             numbers: CachePadded::new(AtomicU64::new(0)),
             foreign_ipis: AtomicU64::new(0),
@@ -101,6 +106,34 @@ impl<P: Platform> Shared<P> {
         }
         held::assert_none("an IPI");
         self.platform.preempt(cpu);
+    }
+
+    /// See [`Executor::set_share`](super::Executor::set_share).
+    pub(super) fn set_share(&self, context: &Context<'_>, share: Share) {
+        let share = ShareWord::from(share);
+        let Some(old) = set_share(context, share).filter(|&old| old != share) else {
+            return;
+        };
+        if share.level() > 0 {
+            self.has_urgent.store(true, Ordering::Relaxed);
+        }
+        let Some(fair) = self.here().and_then(|(_, worker)| worker.fair.as_ref()) else {
+            return;
+        };
+        fair.share_changes(share);
+        match (old.level(), share.level()) {
+            // As one that has just been woken.
+            (1.., 0) => set_run_time(context, fair.clock()),
+            (0, 1..) => set_run_time(context, 0),
+            _ => {}
+        }
+    }
+
+    /// See [`Executor::give_turn`](super::Executor::give_turn).
+    pub(super) fn give_turn(&self) {
+        if let Some(fair) = self.here().and_then(|(_, worker)| worker.fair.as_ref()) {
+            fair.give_turn();
+        }
     }
 
     /// Makes `cpu` look around, if it halts.

@@ -116,7 +116,7 @@ where
         if let Some((id, name)) = about.stats {
             cell.cast::<TaskStats>()
                 .sub(1)
-                .write(TaskStats::new(id, name));
+                .write(TaskStats::new(id, name, about.class.share()));
         }
         Ok(cell.cast())
     }
@@ -187,10 +187,7 @@ unsafe fn run<F: Future + 'static, S: Schedule>(
                     // The last use of the cell: after the transition another CPU may run the task
                     // to its end and free it.
                     if let Some(stats) = stats {
-                        stats.add(
-                            ended.wrapping_sub(started),
-                            cell.header.class.weight_shift(),
-                        );
+                        stats.add(ended.wrapping_sub(started));
                     }
                     return match cell.header.state.pending() {
                         Pending::Idle => PollOutcome::Gone(ended),

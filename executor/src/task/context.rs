@@ -6,6 +6,8 @@
 
 use super::header::Header;
 use super::label::Label;
+use super::run_time::Virtual;
+use super::share::ShareWord;
 use super::stats::TaskStats;
 use super::waker::task_of;
 use crate::facade::atomic::Ordering;
@@ -47,4 +49,16 @@ pub(crate) fn set_affinity(context: &Context<'_>, cpus: u64) -> Poll<()> {
     }
     context.waker().wake_by_ref();
     Poll::Pending
+}
+
+/// Gives the task that polls another share, and returns what it had; `None` without statistics.
+pub(crate) fn set_share(context: &Context<'_>, share: ShareWord) -> Option<ShareWord> {
+    stats(context).map(|stats| stats.set_share(share))
+}
+
+/// Sets the virtual run time of the task that polls.
+pub(crate) fn set_run_time(context: &Context<'_>, run_time: Virtual) {
+    if let Some(stats) = stats(context) {
+        stats.set_run_time(run_time);
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::label::TaskId;
 use super::run_time::Virtual;
+use super::share::{ORDINARY, Share, ShareWord};
 use super::state::{Released, StateWord};
 use super::stats::TaskStats;
 use crate::facade::UnsafeCell;
@@ -36,13 +37,12 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    /// By how much the run time of such a task is shifted to the left, before it counts: its weight
-    /// is that much smaller.
-    pub(super) fn weight_shift(self) -> u32 {
+    /// What such a task is given at first.
+    pub(super) fn share(self) -> Share {
         match self {
-            Self::Interactive | Self::Pinned => 0,
+            Self::Interactive | Self::Pinned => Share::ORDINARY,
             // A twelve percent share beside one other task.
-            Self::Background => 3,
+            Self::Background => Share::Weight(ORDINARY / 8),
         }
     }
 }
@@ -253,6 +253,12 @@ impl Runnable {
         if let Some(stats) = unsafe { Header::stats(self.0) } {
             stats.set_run_time(run_time);
         }
+    }
+
+    /// What it is given of its CPU; the share of an ordinary task without statistics.
+    pub(crate) fn share(&self) -> ShareWord {
+        // SAFETY: as above.
+        unsafe { Header::stats(self.0) }.map_or(ShareWord::from(Share::ORDINARY), TaskStats::share)
     }
 
     /// Polls the task, or drops its future if it was cancelled. `started` is

@@ -29,7 +29,7 @@
 //! polls at once, no poll after the end) follows from the transitions in [`state`], which
 //! are model-checked in `models`.
 //!
-//! Reading order: `label`, `run_time`, [`state`], `stats`, `header`, `waker`, `context`, `coop`, `joiner`,
+//! Reading order: `label`, `share`, `run_time`, [`state`], `stats`, `header`, `waker`, `context`, `coop`, `joiner`,
 //! `join`, `cell`. Each file uses only those before it.
 
 mod cell;
@@ -41,6 +41,7 @@ mod join_error;
 mod joiner;
 mod label;
 pub(crate) mod run_time;
+pub(crate) mod share;
 mod state;
 mod stats;
 mod waker;
@@ -50,6 +51,8 @@ pub(crate) use header::{Class, Header, Link, PollOutcome, Runnable};
 pub use join::{AbortHandle, JoinHandle};
 pub use join_error::JoinError;
 pub use label::{Label, TaskId};
+pub use share::Share;
+pub(crate) use share::ShareWord;
 pub use state::Phase;
 pub(crate) use state::Wake;
 pub(crate) use stats::TaskStats;

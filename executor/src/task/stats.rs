@@ -7,6 +7,7 @@
 
 use super::label::{Label, TaskId};
 use super::run_time::{Virtual, charge};
+use super::share::{Share, ShareWord};
 use crate::facade::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use core::ptr::null_mut;
 
@@ -26,10 +27,13 @@ pub(crate) struct TaskStats {
     polls: AtomicU32,
     /// The virtual run time. The poller stores it, and the CPU that holds the `Runnable`.
     run_time: AtomicU32,
+    /// Its [`ShareWord`]. Only the poller stores it, so it stays as it is while the task is in a
+    /// queue.
+    share: AtomicU32,
 }
 
 impl TaskStats {
-    pub(crate) fn new(id: TaskId, name: &'static str) -> Self {
+    pub(crate) fn new(id: TaskId, name: &'static str, share: Share) -> Self {
         Self {
             id,
             name,
@@ -38,6 +42,7 @@ impl TaskStats {
             waits_for: AtomicPtr::new(null_mut()),
             polls: AtomicU32::new(0),
             run_time: AtomicU32::new(0),
+            share: AtomicU32::new(ShareWord::from(share).0),
         }
     }
 
@@ -48,11 +53,12 @@ impl TaskStats {
 
     /// Adds a poll. Only the poller stores to these fields, so no read-modify-write is needed.
     ///
-    /// The virtual run time grows by the time, times two to the `shift`, in units of 256 ns.
-    pub(super) fn add(&self, time: u64, shift: u32) {
+    /// The virtual run time grows by the time over the weight.
+    pub(super) fn add(&self, time: u64) {
         let polls = self.polls();
         self.polls.store(polls.wrapping_add(1), Ordering::Relaxed);
-        self.set_run_time(self.run_time().wrapping_add(charge(time << shift)));
+        let more = charge(time, self.share().weight());
+        self.set_run_time(self.run_time().wrapping_add(more));
         if time != 0 {
             let busy = self.busy();
             self.busy.store(busy.wrapping_add(time), Ordering::Relaxed);
@@ -73,6 +79,20 @@ impl TaskStats {
     /// The CPUs where the task may run, a bit each; `None` for all.
     pub(super) fn affinity(&self) -> Option<u64> {
         Some(self.affinity.load(Ordering::Relaxed)).filter(|&cpus| cpus != 0)
+    }
+
+    /// What the task is given of its CPU.
+    pub(super) fn share(&self) -> ShareWord {
+        ShareWord(self.share.load(Ordering::Relaxed))
+    }
+
+    /// Changes that, and returns what it was.
+    pub(super) fn set_share(&self, share: ShareWord) -> ShareWord {
+        let old = self.share();
+        if old != share {
+            self.share.store(share.0, Ordering::Relaxed);
+        }
+        old
     }
 
     /// The name of what the task waits for, if its last poll left one.

@@ -31,6 +31,8 @@ pub enum Capability {
     IpcLock = 14,
     /// Many things of an administrator.
     SysAdmin = 21,
+    /// To raise priorities, and change those of others.
+    SysNice = 23,
     /// To go beyond limits and raise them.
     SysResource = 24,
 }

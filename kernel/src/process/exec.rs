@@ -12,7 +12,8 @@ use super::credentials::Credentials;
 use super::elf::{self, Image, Segment};
 pub use super::exec_error::ExecError;
 use super::executable::Executable;
-use super::exit::ExitStatus;
+use super::exit_status::ExitStatus;
+use super::registers::Registers;
 use super::signal::Signal;
 use super::stack::{self, Facts, StackStrings, Strings};
 use super::state::{Names, Process};
@@ -26,6 +27,7 @@ use crate::memory::{
     self, AddressSpace, Backing, FRAME_SIZE, MapRequest, Object, Placement, Protection, USER_END,
     VmaFlags,
 };
+use crate::trace::{self, Kind};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use linux_raw_sys::general as linux;
@@ -93,6 +95,30 @@ pub async fn exec(
         process.threads.end(ExitStatus::Signal(Signal::KILL));
     }
     Ok(program)
+}
+
+impl Thread {
+    /// Becomes another program.
+    pub(super) fn replace(&mut self, program: Program, registers: &mut Registers) {
+        let process = self.tcb.process();
+        let [name, more] = trace::name(&program.names.short);
+        trace::event(Kind::Exec, [process.pid.0.into(), name, more]);
+        process.set_names(program.names);
+        process.set_executable(Some(program.executable));
+        process.set_credentials(program.credentials);
+        let ours = process.set_space(Some(program.space.clone()));
+        process.attributes.exec();
+        process.stops_sharing_memory();
+        process.forget_barriers();
+        self.tcb.set_name(None);
+        process.vfork_done.complete();
+        process.threads.reopen();
+        let mine = core::mem::replace(&mut self.space, program.space);
+        drop((ours, mine));
+        registers.reset(program.entry, program.sp);
+        process.signals.exec();
+        self.tcb.signals.exec();
+    }
 }
 
 /// Loads the first program of all, whose strings come from the kernel.

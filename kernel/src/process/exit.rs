@@ -4,93 +4,68 @@
 //!
 //! A process that has ended gives its memory and files back at once, and stays as a
 //! zombie until its parent has asked for its status. Its own children go to init, or to the nearest
-//! ancestor that asks for orphans. Each process has one lock for its family ties. A parent's may be
-//! held when a child's is taken, or the lock of its signals, never the other way round.
+//! ancestor that asks for orphans. The locks of both are in `family`.
 //!
 //! A child that ends while its parent hands it over is announced twice, to the parent that it saw
 //! and to the new one. The wait that takes it out of a list of children removes it from the table.
 
-pub use super::exit_status::{End, ExitStatus};
+use super::exit_status::{End, ExitStatus};
 use super::ids::{self, Pid};
 use super::signal::{self, ChildEvent, SigInfo, Signal};
 use super::state::Process;
+use super::thread::{Tcb, Thread};
 use super::usage::Usage;
 use crate::errno::Errno;
 use crate::memory;
 use crate::trace::{self, Kind};
 use crate::wait::{Wait, interruptible};
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
-use core::sync::atomic::{AtomicU32, Ordering};
-use executor::Label;
-use executor::sync::WaitQueue;
+use core::sync::atomic::Ordering;
 use linux_raw_sys::general as linux;
-use spin::Mutex;
 
-/// A process's ties to others.
-pub(super) struct Family {
-    /// The number of the parent, to be read without the lock; 0 for none. Relaxed: it stands for
-    /// itself.
-    parent: AtomicU32,
-    ties: Mutex<Ties>,
-    /// Woken when a child has ended, was stopped or continued.
-    children_changed: WaitQueue,
-    /// Woken when the process itself has ended.
-    ended: WaitQueue,
+impl Thread {
+    /// The end of its life.
+    pub(super) fn end(self, end: End) {
+        let Thread { tcb, space, .. } = self;
+        // First, so that the last thread holds the last reference.
+        drop(space);
+        tcb.leave(end);
+    }
 }
 
-struct Ties {
-    parent: Weak<Process>,
-    children: Vec<Arc<Process>>,
-    ended: Option<ExitStatus>,
-}
-
-impl Family {
-    pub(super) fn new(parent: Option<Arc<Process>>) -> Family {
-        Family {
-            parent: AtomicU32::new(parent.as_ref().map_or(0, |parent| parent.pid.0)),
-            ties: Mutex::new(Ties {
-                parent: parent.map_or(Weak::new(), |parent| Arc::downgrade(&parent)),
-                children: Vec::new(),
-                ended: None,
-            }),
-            children_changed: WaitQueue::labelled(&Label("child")),
-            ended: WaitQueue::labelled(&Label("end of process")),
+impl Tcb {
+    /// The thread becomes the leader. It is the only one.
+    pub(super) fn become_leader(self: &Arc<Tcb>) {
+        if !self.is_leader() {
+            ids::remove_thread(self);
+            self.tid.store(self.process().pid.0, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn exit_status(&self) -> Option<ExitStatus> {
-        self.ties.lock().ended
-    }
-
-    pub(super) fn add_child(&self, child: Arc<Process>) {
-        self.ties.lock().children.push(child);
-    }
-
-    fn set_parent(&self, parent: Option<&Arc<Process>>) {
-        self.ties.lock().parent = parent.map_or(Weak::new(), Arc::downgrade);
-        let number = parent.map_or(0, |parent| parent.pid.0);
-        self.parent.store(number, Ordering::Relaxed);
+    /// The end of the thread, which does not use its memory any more; and of the process, if
+    /// it is the last.
+    pub(super) fn leave(self: &Arc<Tcb>, end: End) {
+        // It would keep the memory of the task.
+        let signal_waker = self.signal_waker.lock().take();
+        drop(signal_waker);
+        if let End::Process(status) = end {
+            self.process().threads.end(status);
+        }
+        if self.is_leader() {
+            // The parent of a vfork(2) child waits for this thread.
+            self.process().vfork_done.complete();
+        } else {
+            ids::remove_thread(self);
+        }
+        if let Some(status) = self.process().threads.leave(self, end) {
+            self.process().end(status);
+        }
     }
 }
 
 impl Process {
-    /// The number of the parent; 0 for init.
-    pub fn parent_pid(&self) -> u32 {
-        self.family.parent.load(Ordering::Relaxed)
-    }
-
-    /// The parent, if it is still there.
-    pub fn parent(&self) -> Option<Arc<Process>> {
-        self.family.ties.lock().parent.upgrade()
-    }
-
-    /// The children, zombies included.
-    pub fn children(&self) -> Vec<Arc<Process>> {
-        self.family.ties.lock().children.clone()
-    }
-
     /// Ends the process, whose last thread has left: its memory and files are given back,
     /// its children go to init, its parent is told.
     pub(super) fn end(self: &Arc<Process>, status: ExitStatus) {
@@ -349,7 +324,10 @@ fn look(
                 continue;
             }
             any = true;
-            if let Some(event) = child.signals.take_report(news) {
+            if let Some(event) = child
+                .signals
+                .take_report(|event| news.includes(event), news.stays)
+            {
                 return Ok(Some(ChildReport {
                     pid: child.pid,
                     event,

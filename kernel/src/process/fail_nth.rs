@@ -14,6 +14,7 @@
 //!
 //! The files are there only if the kernel was started with the parameter `fail_nth`.
 
+use super::fail_counts::Cause;
 use super::state::Process;
 use super::thread::Thread;
 use crate::errno::Errno;
@@ -21,7 +22,7 @@ use crate::fs::generated::Window;
 use crate::memory::{self, Sink};
 use alloc::format;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Written once, before the first program starts.
 static ALLOWED: AtomicBool = AtomicBool::new(false);
@@ -33,32 +34,6 @@ pub fn allow_failing() {
 
 pub(super) fn is_allowed() -> bool {
     ALLOWED.load(Ordering::Relaxed)
-}
-
-/// How many allocations of a process there are to the one that fails; 0: none does.
-#[derive(Default)]
-pub(super) struct FailNth {
-    calls: AtomicUsize,
-    faults: AtomicUsize,
-}
-
-/// What the process's first thread asks for memory for.
-#[derive(Clone, Copy)]
-pub(super) enum Cause {
-    /// A system call.
-    Call,
-    /// A fault of the program.
-    Fault,
-}
-
-impl FailNth {
-    // Relaxed, like all here: the thread that a number is for is mostly the one that writes it.
-    fn of(&self, cause: Cause) -> &AtomicUsize {
-        match cause {
-            Cause::Call => &self.calls,
-            Cause::Fault => &self.faults,
-        }
-    }
 }
 
 /// Whether some fault of the thread's process is to fail.

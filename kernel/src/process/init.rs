@@ -2,10 +2,10 @@
 
 use super::credentials::Credentials;
 use super::exec::{self, ExecError};
-use super::exit::{End, ExitStatus};
+use super::exit_status::{End, ExitStatus};
 use super::ids::{self, Pid};
-use super::limits::Limits;
 use super::registers::Registers;
+use super::rlimit::Limits;
 use super::signal::{self, InheritedSignals, Signal, Signals};
 use super::spawn_guard;
 use super::state::{Names, Parts, Process};

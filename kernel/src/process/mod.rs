@@ -1,14 +1,21 @@
 //! Processes and threads.
 //!
-//! In reading order: [`Process`] (`state`) is what a process owns; [`Thread`] and [`Tcb`] are a
-//! thread in it, with its [`Registers`], and `thread_group` is the list of a process's threads; `run`
-//! is the future of a thread, and `exception` turns its faults into signals; `init` makes the first
-//! process; `fork` (with `spawn_guard`) makes processes and threads, `exec` (with `elf` and `stack`)
-//! replaces programs, `exit` ends processes and waits for them; `futex` is how threads wait for each
-//! other; `signal` is how they are notified and ended; `ids` is the table of pids; `limits` are
-//! their resource limits, `user` counts for those of a user, `credentials` says which user that is, `attributes`
-//! are small properties; `job_control` keeps the background off the terminal; `usage` is what threads have used;
-//! `oom` chooses what is killed when memory runs out, `overcommit` how much is promised; `procfs` is `/proc`; `fail_nth` injects allocation failures for tests.
+//! In reading order:
+//!
+//! 1. [`Process`] (`state`) is what a process owns, with `family` (parent and children),
+//!    `thread_group` (its threads), `rlimit`, `credentials`, `attributes` and `signal::state`.
+//!    [`Thread`] and [`Tcb`] are a thread in it, with its [`Registers`]. These files import no other
+//!    of this folder but each other and what is data only; all below stands above them.
+//! 2. `run` is the future of a thread. It calls the system calls, which return an [`Outcome`], and
+//!    `exception` turns faults into signals. Threads are started by `spawn_guard`, which gets the
+//!    function from `run` at the start of the kernel: so fork, which is a call, does not import `run`.
+//! 3. `init` makes the first process; `fork` makes processes and threads; `exec` (with `elf` and
+//!    `stack`) replaces programs; `exit` ends threads and processes and waits for them.
+//! 4. `futex` is how threads wait for each other; `signal` is how they are notified and ended; `ids`
+//!    is the table of pids; `priority` is how a thread is scheduled; `limits` changes resource limits, `user` counts for those of a user;
+//!    `job_control` keeps the background off the terminal; `usage` is what threads have used.
+//! 5. `oom` chooses what is killed when memory runs out, `overcommit` how much is promised; `procfs` is
+//!    `/proc`; `fail_nth` injects allocation failures for tests.
 
 mod attributes;
 mod credentials;
@@ -19,7 +26,9 @@ mod exec_error;
 mod executable;
 mod exit;
 mod exit_status;
+mod fail_counts;
 mod fail_nth;
+mod family;
 mod fork;
 pub mod futex;
 mod ids;
@@ -30,8 +39,10 @@ mod oom;
 mod outcome;
 pub mod overcommit;
 mod pid;
+mod priority;
 mod procfs;
 mod registers;
+mod rlimit;
 pub mod run;
 mod signal;
 mod spawn_guard;
@@ -44,16 +55,18 @@ mod user;
 
 pub use credentials::{ALL_CAPABILITIES, Capabilities, Capability, Credentials, IdChange, IdSet};
 pub use exec::{ExecError, Program, exec};
-pub use exit::{ChildKind, ChildReport, End, ExitStatus, Selector, WaitOptions, wait};
+pub use exit::{ChildKind, ChildReport, Selector, WaitOptions, wait};
+pub use exit_status::{End, ExitStatus};
 pub use fail_nth::allow_failing;
 pub use fork::{ForkError, ForkRequest, add_thread, fork};
-pub use ids::{Pid, any, count as process_count, find, find_thread};
+pub use ids::{Pid, any, count as process_count, find, find_thread, next, next_thread_of};
 pub use init::{NOT_STARTED, end_all, start_init};
 pub use job_control::{TerminalUse, check_foreground};
-pub use limits::Limit;
 pub use outcome::Outcome;
+pub use priority::{HIGHEST as HIGHEST_PRIORITY, Policy, Priority};
 pub use procfs::attach as attach_procfs;
 pub use registers::Registers;
+pub use rlimit::Limit;
 pub use signal::{
     Action, Continuation, Disposition, QueueFull, Sent, SigInfo, Signal, TimerState, may_signal,
     send, send_to_all, send_to_group,

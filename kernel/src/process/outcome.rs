@@ -2,7 +2,7 @@
 //! it.
 
 use super::exec::Program;
-use super::exit::End;
+use super::exit_status::End;
 use crate::errno::SysResult;
 use alloc::boxed::Box;
 

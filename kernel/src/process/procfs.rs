@@ -7,7 +7,8 @@ mod system;
 mod task;
 mod text;
 
-use super::fail_nth::{self, Cause};
+use super::fail_counts::Cause;
+use super::fail_nth;
 use super::ids::{self, Pid};
 use super::state::Process;
 use crate::errno::Errno;

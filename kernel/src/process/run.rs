@@ -17,8 +17,9 @@
 
 use super::exception;
 use super::exec::Program;
-use super::exit::{End, ExitStatus};
-use super::fail_nth::{self, Cause};
+use super::exit_status::{End, ExitStatus};
+use super::fail_counts::Cause;
+use super::fail_nth;
 use super::oom;
 use super::outcome::Outcome;
 use super::registers::Registers;
@@ -101,6 +102,7 @@ async fn thread_main(mut thread: Thread, mut registers: Registers, child_tid: Op
 async fn poll_as<T>(thread: &Thread, mut work: Pin<&mut impl Future<Output = T>>) -> T {
     poll_fn(|context| {
         let affinity = thread.tcb().affinity();
+        sched::executor().set_share(context, thread.tcb().priority().share());
         if sched::executor()
             .set_affinity(context, affinity)
             .is_pending()

@@ -3,11 +3,14 @@
 use super::attributes::Attributes;
 use super::credentials::{Credentials, IdChange};
 use super::executable::Executable;
-use super::exit::{ExitStatus, Family};
-use super::fail_nth::FailNth;
-use super::ids::Pid;
-use super::limits::Limits;
-use super::signal::{Signal, Signals};
+use super::exit_status::ExitStatus;
+use super::fail_counts::FailNth;
+use super::family::Family;
+use super::pid::Pid;
+use super::priority::Priority;
+use super::rlimit::Limits;
+use super::signal::number::Signal;
+use super::signal::state::Signals;
 use super::thread::{Name as ThreadName, Tcb};
 use super::thread_group::ThreadGroup;
 use super::usage::Usage;
@@ -300,6 +303,12 @@ impl Process {
     /// The CPUs where its leader may run, a bit each; none if that has left.
     pub fn affinity(&self) -> u64 {
         self.leader().map_or(0, |leader| leader.affinity())
+    }
+
+    /// How its leader is scheduled; as usual if that has left.
+    pub fn priority(&self) -> Priority {
+        self.leader()
+            .map_or(Priority::USUAL, |leader| leader.priority())
     }
 
     /// Whether a CPU polls one of its threads right now.

@@ -5,11 +5,9 @@
 //! the thread uses, first of all its address space. So a system call reaches its memory without a
 //! lock and without counting a reference.
 
-use super::exec::Program;
-use super::exit::End;
-use super::ids::{self, Pid};
-use super::registers::Registers;
-use super::signal::{InheritedSignals, ThreadSignals};
+use super::pid::Pid;
+use super::priority::{Priority, PriorityWord};
+use super::signal::state::{InheritedSignals, ThreadSignals};
 use super::state::Process;
 use super::usage::{ThreadUsage, Usage};
 use super::user::Charge;
@@ -40,17 +38,19 @@ pub struct Tcb {
     /// Counts it among its user's threads. The leader is counted as the process.
     _charge: Option<Charge>,
     /// Its number. It changes once at the most, when the thread becomes the leader (execve(2)).
-    tid: AtomicU32,
+    pub(super) tid: AtomicU32,
     pub(super) signals: ThreadSignals,
     /// It has to end; never reset.
     exit_pending: AtomicBool,
     /// The waker of the thread's task, for `signal_wake`. Set from the thread's first wait to its
     /// end: a task has one waker all its life.
-    signal_waker: Mutex<Option<Waker>>,
+    pub(super) signal_waker: Mutex<Option<Waker>>,
     /// Where the list of the locks that it holds begins (set_robust_list(2)).
     robust_list: AtomicUsize,
     /// The CPUs where it may run, a bit each.
     affinity: AtomicU64,
+    /// How it is scheduled.
+    priority: PriorityWord,
     /// What it is called, if not like the program.
     name: Mutex<Option<Name>>,
     /// The CPU that polls it, or [`NO_CPU`].
@@ -79,6 +79,7 @@ impl Tcb {
             signal_waker: Mutex::new(None),
             robust_list: AtomicUsize::new(0),
             affinity: AtomicU64::new(sched::all_cpus()),
+            priority: PriorityWord::new(),
             name: Mutex::new(None),
             cpu: AtomicUsize::new(NO_CPU),
             usage: ThreadUsage::default(),
@@ -165,6 +166,25 @@ impl Tcb {
         self.signal_wake();
     }
 
+    /// How it is scheduled.
+    pub fn priority(&self) -> Priority {
+        self.priority.get()
+    }
+
+    /// Changes that. It counts from the thread's next poll on, which begins soon if the thread waits.
+    pub fn set_priority(&self, priority: Priority) {
+        self.priority.set(priority);
+        self.signal_wake();
+    }
+
+    /// Whether a CPU polls it that is not among these.
+    pub fn runs_outside(&self, cpus: u64) -> bool {
+        match self.cpu.load(Ordering::Relaxed) {
+            NO_CPU => false,
+            cpu => cpus >> cpu & 1 == 0,
+        }
+    }
+
     /// What it is called.
     pub fn name(&self) -> Name {
         let own = self.name.lock().clone();
@@ -184,6 +204,7 @@ impl Tcb {
     /// Copies what a new thread has from its maker.
     pub(super) fn inherit(&self, maker: &Tcb) {
         self.affinity.store(maker.affinity(), Ordering::Relaxed);
+        self.priority.inherit(&maker.priority);
         *self.name.lock() = maker.name.lock().clone();
     }
 
@@ -260,40 +281,12 @@ impl Tcb {
         self.cpu.store(NO_CPU, Ordering::Relaxed);
         self.usage.end_poll(nanoseconds);
     }
-
-    /// The thread becomes the leader. It is the only one.
-    pub(super) fn become_leader(self: &Arc<Tcb>) {
-        if !self.is_leader() {
-            ids::remove_thread(self);
-            self.tid.store(self.process.pid.0, Ordering::Relaxed);
-        }
-    }
-
-    /// The end of the thread, which does not use its memory any more; and of the process, if
-    /// it is the last.
-    pub(super) fn leave(self: &Arc<Tcb>, end: End) {
-        // It would keep the memory of the task.
-        let signal_waker = self.signal_waker.lock().take();
-        drop(signal_waker);
-        if let End::Process(status) = end {
-            self.process.threads.end(status);
-        }
-        if self.is_leader() {
-            // The parent of a vfork(2) child waits for this thread.
-            self.process.vfork_done.complete();
-        } else {
-            ids::remove_thread(self);
-        }
-        if let Some(status) = self.process.threads.leave(self, end) {
-            self.process.end(status);
-        }
-    }
 }
 
 /// A thread as it sees itself, apart from its registers.
 pub struct Thread {
-    tcb: Arc<Tcb>,
-    space: Arc<AddressSpace>,
+    pub(super) tcb: Arc<Tcb>,
+    pub(super) space: Arc<AddressSpace>,
     /// Where the kernel writes a zero when the thread ends (set_tid_address(2)), if another thread
     /// shares the memory.
     pub clear_tid: AtomicUsize,
@@ -332,35 +325,5 @@ impl Thread {
     /// left it.
     pub(super) fn activate(&self) {
         memory::activate(&self.space);
-    }
-
-    /// Becomes another program.
-    pub(super) fn replace(&mut self, program: Program, registers: &mut Registers) {
-        let process = self.tcb.process();
-        let [name, more] = trace::name(&program.names.short);
-        trace::event(Kind::Exec, [process.pid.0.into(), name, more]);
-        process.set_names(program.names);
-        process.set_executable(Some(program.executable));
-        process.set_credentials(program.credentials);
-        let ours = process.set_space(Some(program.space.clone()));
-        process.attributes.exec();
-        process.stops_sharing_memory();
-        process.forget_barriers();
-        self.tcb.set_name(None);
-        process.vfork_done.complete();
-        process.threads.reopen();
-        let mine = core::mem::replace(&mut self.space, program.space);
-        drop((ours, mine));
-        registers.reset(program.entry, program.sp);
-        process.signals.exec();
-        self.tcb.signals.exec();
-    }
-
-    /// The end of its life.
-    pub(super) fn end(self, end: End) {
-        let Thread { tcb, space, .. } = self;
-        // First, so that the last thread holds the last reference.
-        drop(space);
-        tcb.leave(end);
     }
 }

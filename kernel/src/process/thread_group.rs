@@ -12,7 +12,7 @@
 //! The lock is taken after that of the numbers (`ids`), never before it. Under it only wait
 //! queues are locked, and nothing is dropped.
 
-use super::exit::{End, ExitStatus};
+use super::exit_status::{End, ExitStatus};
 use super::thread::Tcb;
 use super::usage::Usage;
 use alloc::sync::Arc;

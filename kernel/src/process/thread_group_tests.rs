@@ -6,7 +6,7 @@ use crate::fs::tree::Tree;
 use crate::memory::AddressSpace;
 use crate::process::credentials::Credentials;
 use crate::process::ids::Pid;
-use crate::process::limits::Limits;
+use crate::process::rlimit::Limits;
 use crate::process::signal::{InheritedSignals, Signal, Signals};
 use crate::process::state::{Names, Parts, Process};
 use crate::process::user::{Counted, User};

@@ -17,7 +17,7 @@ use crossbeam_utils::CachePadded;
 use executor::{Executor, Platform, TaskId};
 
 /// How long a thread may stay in user mode while others wait for its CPU.
-const SLICE: u64 = 10_000_000;
+pub const SLICE: u64 = 10_000_000;
 /// How long one poll may take before it is told. A thread in user mode ends its poll with its slice.
 const PATIENCE: u64 = 2_000_000_000;
 /// No timer.

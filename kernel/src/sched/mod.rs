@@ -16,4 +16,4 @@ pub mod ipi;
 mod machine;
 
 #[cfg(not(loom))]
-pub use machine::{Hooks, Machine, all_cpus, begin_slice, executor, init, may_go_on};
+pub use machine::{Hooks, Machine, SLICE, all_cpus, begin_slice, executor, init, may_go_on};

@@ -13,10 +13,12 @@ mod futex;
 mod identity;
 mod memory;
 mod prctl;
+mod priority;
 mod process;
 mod sched;
 mod signal;
 mod system;
+mod threads;
 mod time;
 mod timer;
 mod wait;
@@ -207,6 +209,17 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_membarrier => sched::membarrier(thread, a, b).await,
         nr::__NR_prctl => prctl::prctl(thread, a, [b, c, d, e]).await,
         nr::__NR_arch_prctl => process::arch_prctl(thread, &mut registers.user, a, b).await,
+        nr::__NR_getpriority => priority::getpriority(thread, a, b).await,
+        nr::__NR_setpriority => priority::setpriority(thread, a, b, c).await,
+        nr::__NR_sched_setscheduler => priority::sched_setscheduler(thread, a, b, c).await,
+        nr::__NR_sched_getscheduler => priority::sched_getscheduler(thread, a),
+        nr::__NR_sched_setparam => priority::sched_setparam(thread, a, b).await,
+        nr::__NR_sched_getparam => priority::sched_getparam(thread, a, b).await,
+        nr::__NR_sched_setattr => priority::sched_setattr(thread, a, b, c).await,
+        nr::__NR_sched_getattr => priority::sched_getattr(thread, a, b, c, d).await,
+        nr::__NR_sched_get_priority_min => priority::sched_get_priority_min(a),
+        nr::__NR_sched_get_priority_max => priority::sched_get_priority_max(a),
+        nr::__NR_sched_rr_get_interval => priority::sched_rr_get_interval(thread, a, b).await,
         nr::__NR_sched_yield => sched::sched_yield().await,
         nr::__NR_sched_setaffinity => sched::sched_setaffinity(thread, a, b, c).await,
         nr::__NR_sched_getaffinity => sched::sched_getaffinity(thread, a, b, c).await,

@@ -1,9 +1,10 @@
 //! Where threads run, and barriers among them.
 
-use super::not_yet;
+use super::threads::named;
+use super::{not_yet, priority};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
-use crate::process::{self, Pid, Tcb, Thread};
+use crate::process::Thread;
 use crate::sched;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -12,21 +13,13 @@ use linux_raw_sys::general as linux;
 
 /// sched_yield(2).
 pub async fn sched_yield() -> SysResult {
+    sched::executor().give_turn();
     executor::yield_now().await;
     Ok(0)
 }
 
-/// The thread with this number; 0 is the caller.
-fn named(thread: &Thread, tid: usize) -> Result<Arc<Tcb>, Errno> {
-    match tid as u32 {
-        0 => Ok(thread.tcb().clone()),
-        tid => {
-            let (_, found) = process::find_thread(Pid(tid)).ok_or(Errno::ESRCH)?;
-            found.ok_or(Errno::ESRCH)
-        }
-    }
-}
-
+/// How long a thread is given to move before the next look, in nanoseconds.
+const MOVE: u64 = 20_000;
 /// Bytes of a set of CPUs, as Linux has it for up to 64.
 const SET_SIZE: usize = size_of::<u64>();
 
@@ -45,10 +38,19 @@ pub async fn sched_setaffinity(
     if cpus == 0 {
         return Err(Errno::EINVAL);
     }
+    let may = Arc::ptr_eq(other.process(), thread.process())
+        || priority::may_change(thread, other.process());
+    if !may {
+        return Err(Errno::EPERM);
+    }
     other.set_affinity(cpus);
     if Arc::ptr_eq(&other, thread.tcb()) {
         // The next poll is where it may be.
         executor::yield_now().await;
+    }
+    // Another thread leaves user mode by an interrupt, or the kernel at its next yield (rule E4).
+    while other.runs_outside(cpus) {
+        sched::executor().sleep(MOVE).await;
     }
     Ok(0)
 }

@@ -65,26 +65,26 @@ counters! {
 type Row = CachePadded<[AtomicU64; ALL.len()]>;
 
 /// For each CPU that there can be, so that it is found without a look at how many there are.
-static COUNTERS: PerMachine<[Row; MAX_CPUS]> = PerMachine::new();
+/// Each row is set by itself: all of them are as large as the stack of the first CPU.
+static COUNTERS: [PerMachine<Row>; MAX_CPUS] = [const { PerMachine::new() }; MAX_CPUS];
 
 pub(in crate::memory) fn init() {
     let row = || CachePadded::new([const { AtomicU64::new(0) }; ALL.len()]);
-    COUNTERS.init(core::array::from_fn(|_| row()));
+    COUNTERS.iter().for_each(|counters| counters.init(row()));
 }
 
 /// Counts one.
 pub fn count(counter: Counter) {
     // Relaxed, and no read-modify-write: only this CPU writes its row, and nothing interrupts
     // it.
-    let cell = &COUNTERS.get()[arch::cpu().0][counter as usize];
+    let cell = &COUNTERS[arch::cpu().0].get()[counter as usize];
     cell.store(cell.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
 /// The sum over all CPUs.
 pub fn total(counter: Counter) -> u64 {
     COUNTERS
-        .get()
         .iter()
-        .map(|row| row[counter as usize].load(Ordering::Relaxed))
+        .map(|row| row.get()[counter as usize].load(Ordering::Relaxed))
         .sum()
 }

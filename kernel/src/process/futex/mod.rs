@@ -11,7 +11,7 @@
 //!
 //! `robust` deals with locks whose holder has died.
 
-mod key;
+pub(super) mod key;
 mod robust;
 
 pub use key::{FutexAddress, Scope};

@@ -6,6 +6,7 @@ use crate::errno::Errno;
 use crate::fs::generated::Window;
 use crate::memory::{FRAME_SIZE, Protection, Sink, Vma};
 use crate::process::oom;
+use crate::process::priority::Priority;
 use crate::process::state::Process;
 use crate::process::thread::Tcb;
 use alloc::sync::Arc;
@@ -121,19 +122,31 @@ fn stat(process: &Process, text: &mut Text) -> fmt::Result {
     }
     write!(
         text,
-        " 20 0 {} 0 {} {mapped} {}",
+        " {} {} {} 0 {} {mapped} {}",
+        process.priority().number(),
+        process.priority().nice,
         process.thread_count(),
         process.started / TICK,
         resident / FRAME_SIZE
     )?;
-    zeroes(text, 28)
+    // From field 25 on.
+    write_zeroes(text, 15)?;
+    scheduling(process.priority(), text)
+}
+
+/// Fields 40 and 41, and the rest of the line.
+fn scheduling(priority: Priority, text: &mut Text) -> fmt::Result {
+    write!(text, " {} {}", priority.real_time, priority.policy as u32)?;
+    zeroes(text, 11)
+}
+
+fn write_zeroes(text: &mut Text, count: usize) -> fmt::Result {
+    (0..count).try_for_each(|_| text.put(b" 0"))
 }
 
 /// Fields without anything to say, to the end of the line.
 pub(super) fn zeroes(text: &mut Text, count: usize) -> fmt::Result {
-    for _ in 0..count {
-        text.put(b" 0")?;
-    }
+    write_zeroes(text, count)?;
     text.put(b"\n")
 }
 
@@ -154,7 +167,17 @@ pub(super) fn thread_stat(thread: &Tcb, text: &mut Text) -> fmt::Result {
         usage.user / TICK,
         usage.system / TICK,
     )?;
-    zeroes(text, 37)
+    let priority = thread.priority();
+    write!(
+        text,
+        " 0 0 {} {} {} 0 {}",
+        priority.number(),
+        priority.nice,
+        process.thread_count(),
+        process.started / TICK,
+    )?;
+    write_zeroes(text, 17)?;
+    scheduling(priority, text)
 }
 
 fn statm(process: &Process, text: &mut Text) -> fmt::Result {

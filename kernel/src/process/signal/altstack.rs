@@ -1,6 +1,5 @@
 //! The alternative stack of a thread (sigaltstack(2)).
 
-use super::super::thread::Thread;
 use crate::arch::StackNote;
 use crate::errno::Errno;
 use linux_raw_sys::general as linux;
@@ -55,7 +54,7 @@ impl AltStack {
     }
 
     /// What sigaltstack(2) reports, with this stack pointer.
-    fn report(&self, sp: usize) -> StackNote {
+    pub(super) fn report(&self, sp: usize) -> StackNote {
         let state = match self.size {
             0 => linux::SS_DISABLE,
             _ if self.contains(sp) => linux::SS_ONSTACK,
@@ -67,7 +66,7 @@ impl AltStack {
         }
     }
 
-    fn wanted(note: StackNote) -> Result<AltStack, Errno> {
+    pub(super) fn wanted(note: StackNote) -> Result<AltStack, Errno> {
         let given = AltStack {
             base: note.base,
             size: note.size,
@@ -83,25 +82,6 @@ impl AltStack {
             0 | linux::SS_ONSTACK => Ok(given),
             _ => Err(Errno::EINVAL),
         }
-    }
-}
-
-impl Thread {
-    /// Changes the alternative stack, if asked, and says what it was.
-    ///
-    /// # Errors
-    /// `EPERM` while the thread, by its stack pointer, is on it; `EINVAL` and `ENOMEM` as
-    /// sigaltstack(2) says.
-    pub fn change_stack(&self, new: Option<StackNote>, sp: usize) -> Result<StackNote, Errno> {
-        let mut stack = self.signals().stack.lock();
-        let old = stack.report(sp);
-        if let Some(new) = new {
-            if stack.contains(sp) {
-                return Err(Errno::EPERM);
-            }
-            *stack = AltStack::wanted(new)?;
-        }
-        Ok(old)
     }
 }
 

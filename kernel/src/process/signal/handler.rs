@@ -8,7 +8,8 @@
 use super::action::{Action, Disposition};
 use super::altstack::AltStack;
 use super::info::SigInfo;
-use crate::arch::{BadFrame, FpuState, HandlerCall, SavedFrame};
+use crate::arch::{BadFrame, FpuState, HandlerCall, SavedFrame, StackNote};
+use crate::errno::Errno;
 use crate::process::registers::Registers;
 use crate::process::thread::Thread;
 use alloc::vec::Vec;
@@ -122,5 +123,24 @@ fn place(stack: &AltStack, action: &Action, sp: usize) -> (usize, Option<AltStac
     match stack.top() {
         Some(top) if action.has(linux::SA_ONSTACK) => (top, Some(*stack)),
         _ => (here, None),
+    }
+}
+
+impl Thread {
+    /// Changes the alternative stack, if asked, and says what it was.
+    ///
+    /// # Errors
+    /// `EPERM` while the thread, by its stack pointer, is on it; `EINVAL` and `ENOMEM` as
+    /// sigaltstack(2) says.
+    pub fn change_stack(&self, new: Option<StackNote>, sp: usize) -> Result<StackNote, Errno> {
+        let mut stack = self.signals().stack.lock();
+        let old = stack.report(sp);
+        if let Some(new) = new {
+            if stack.contains(sp) {
+                return Err(Errno::EPERM);
+            }
+            *stack = AltStack::wanted(new)?;
+        }
+        Ok(old)
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! In reading order: `number` and `info` say what a signal is; `action` what a process does with
 //! it; `queue` holds pending signals; `state` is all of that for a process and each of its threads,
-//! under one lock; `send` queues signals and `take` delivers them; `orphans` finds process groups
+//! under one lock, and `view` what they see of it; `send` queues signals and `take` delivers them; `orphans` finds process groups
 //! without job control; `handler` and `altstack` call a program's handler and return from it; `mask`
 //! is blocking and waiting for signals; `restart` is the rest of an interrupted system call; `timer`
-//! sends `SIGALRM`.
+//! and `alarm` send `SIGALRM`.
 //!
 //! A signal is sent to a process or to one of its threads. It stays pending until a thread takes it,
 //! which a thread does before it enters user mode. A fatal signal ends a system call at any `.await`.
@@ -13,6 +13,7 @@
 //! [`wait`](crate::wait)).
 
 mod action;
+mod alarm;
 mod altstack;
 mod handler;
 mod info;
@@ -22,9 +23,10 @@ mod orphans;
 mod queue;
 mod restart;
 mod send;
-mod state;
+pub(super) mod state;
 mod take;
 mod timer;
+mod view;
 
 pub use action::{Action, Disposition};
 pub use info::{ChildEvent, SigInfo};
@@ -34,5 +36,5 @@ pub use queue::QueueFull;
 pub use restart::Continuation;
 pub use send::{Sent, may_signal, send, send_to_all, send_to_group};
 pub(super) use send::{kill_all, queue, wake_for};
-pub(super) use state::{InheritedSignals, Signals, ThreadSignals};
+pub(super) use state::{InheritedSignals, Signals};
 pub use timer::TimerState;

@@ -1,9 +1,7 @@
 //! The rest of an interrupted wait, which the thread goes on with if no handler was called: a stop,
 //! for instance, does not make a sleep longer (restart_syscall(2)).
 
-use crate::errno::Errno;
-use crate::process::futex::FutexAddress;
-use crate::process::thread::Thread;
+use crate::process::futex::key::FutexAddress;
 
 /// The rest of a system call. Times are of `arch::clock`.
 #[derive(Clone, Copy, Debug)]
@@ -35,17 +33,4 @@ pub enum Continuation {
         /// The end.
         deadline: u64,
     },
-}
-
-impl Thread {
-    /// Remembers the rest of a call. The call fails with the error that is returned.
-    pub fn interrupted_in(&self, rest: Continuation) -> Errno {
-        *self.signals().continuation.lock() = Some(rest);
-        Errno::ERESTART_RESTARTBLOCK
-    }
-
-    /// Takes it.
-    pub fn take_continuation(&self) -> Option<Continuation> {
-        self.signals().continuation.lock().take()
-    }
 }

@@ -9,18 +9,13 @@
 //! change stores the copy under the lock (Release) and wakes afterwards; a thread loads the copy
 //! (Acquire), and takes the lock only if the copy says that there is something.
 
-use super::action::{Action, Actions, Disposition};
+use super::action::{Action, Actions};
 use super::altstack::AltStack;
 use super::info::{ChildEvent, SigInfo};
-use super::number::{DefaultAction, Set, Signal, TERMINATING, UNSTOPPABLE};
+use super::number::{Set, Signal, TERMINATING, UNSTOPPABLE};
 use super::queue::Queue;
 use super::restart::Continuation;
 use super::timer::Timer;
-use crate::process::exit::WaitOptions;
-use crate::process::state::Process;
-use crate::process::thread::{Tcb, Thread};
-use crate::process::thread_group::ThreadGroup;
-use crate::wait::Caller;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use linux_raw_sys::general as linux;
 use spin::Mutex;
@@ -111,6 +106,11 @@ impl Signals {
         self.stopped.store(state.stopped, Ordering::Release);
     }
 
+    /// Signals to the process as a whole that have been sent and not taken.
+    pub(super) fn pending(&self) -> Set {
+        self.pending.load(Ordering::Acquire)
+    }
+
     /// The signals that are ignored.
     pub(super) fn ignored(&self) -> Set {
         self.ignored.load(Ordering::Acquire)
@@ -122,7 +122,7 @@ impl Signals {
     }
 
     /// The signals that end the process when they are taken.
-    fn ending(&self) -> Set {
+    pub(super) fn ending(&self) -> Set {
         TERMINATING & !self.ignored() & !self.handled()
     }
 
@@ -139,10 +139,14 @@ impl Signals {
 
     /// Takes the news that it was stopped or continued, if there is such news and it is wanted;
     /// leaves it, if it is to stay.
-    pub(in crate::process) fn take_report(&self, news: WaitOptions) -> Option<ChildEvent> {
+    pub(in crate::process) fn take_report(
+        &self,
+        is_wanted: impl Fn(ChildEvent) -> bool,
+        stays: bool,
+    ) -> Option<ChildEvent> {
         let mut state = self.state.lock();
-        let report = state.report.filter(|&event| news.includes(event))?;
-        if !news.stays {
+        let report = state.report.filter(|&event| is_wanted(event))?;
+        if !stays {
             state.report = None;
         }
         Some(report)
@@ -243,59 +247,7 @@ impl ThreadSignals {
     }
 }
 
-impl Process {
-    /// What is to be done with the signal.
-    pub fn action(&self, signal: Signal) -> Action {
-        self.signals.action(signal)
-    }
-
-    /// Changes what is to be done with the signal, and says what it was. Not for `SIGKILL`
-    /// and `SIGSTOP`. What is ignored from now on is not pending any more (sigaction(2)).
-    pub fn set_action(&self, signal: Signal, action: Action) -> Action {
-        let signals = &self.signals;
-        let mut state = signals.state.lock();
-        let old = state.actions.get(signal);
-        state.actions.set(signal, action);
-        let nothing = match action.disposition() {
-            Disposition::Ignore => true,
-            Disposition::Default => signal.default_action() == DefaultAction::Ignore,
-            Disposition::Handler(_) => false,
-        };
-        if nothing {
-            state.forget(&self.threads, signal.bit());
-        }
-        signals.publish(&state);
-        old
-    }
-
-    /// The set of signals that are ignored.
-    pub fn ignored(&self) -> u64 {
-        self.signals.ignored()
-    }
-
-    /// The set of signals that have a handler.
-    pub fn handled(&self) -> u64 {
-        self.signals.handled()
-    }
-
-    /// Whether it was stopped and not continued.
-    pub fn is_stopped(&self) -> bool {
-        self.signals.is_stopped()
-    }
-
-    /// Signals to the process that have been sent and not taken.
-    pub fn pending(&self) -> u64 {
-        self.signals.pending.load(Ordering::Acquire)
-    }
-}
-
 impl SignalState {
-    /// Forgets signals, wherever they are pending.
-    pub(super) fn forget(&mut self, threads: &ThreadGroup, set: Set) {
-        self.queue.remove(set);
-        threads.for_each(|thread| thread.signals.change(self, |queue| queue.remove(set)));
-    }
-
     /// Which signal of a set is to be taken first by the thread, and whether it was sent to it
     /// alone.
     pub(super) fn first(&self, thread: &ThreadSignals, set: Set) -> Option<(Signal, bool)> {
@@ -317,51 +269,5 @@ impl SignalState {
             true => thread.change(self, |queue| queue.take(signal)),
             false => self.queue.take(signal),
         }
-    }
-}
-
-impl Tcb {
-    /// Signals that it would take now.
-    pub(super) fn deliverable(&self) -> Set {
-        let pending = self.process().pending() | self.signals.pending();
-        pending & !self.signals.blocked()
-    }
-
-    /// Whether it has to end: its exit is pending, or a signal that ends the process is deliverable.
-    pub(in crate::process) fn fatal_signal_pending(&self) -> bool {
-        self.exit_pending() || self.deliverable() & self.process().signals.ending() != 0
-    }
-
-    /// Waits until it has to end.
-    pub(in crate::process) async fn wait_for_fatal_signal(&self) {
-        self.wait_for_signal_wake(|| self.fatal_signal_pending().then_some(()))
-            .await;
-    }
-}
-
-impl Caller for Thread {
-    fn signal_pending(&self) -> bool {
-        self.has_signals()
-    }
-}
-
-impl Thread {
-    pub(in crate::process) fn signals(&self) -> &ThreadSignals {
-        &self.tcb().signals
-    }
-
-    /// Whether anything has to be taken before user mode is entered. A few loads.
-    pub(in crate::process) fn has_signals(&self) -> bool {
-        self.tcb().deliverable() != 0 || self.process().is_stopped()
-    }
-
-    /// Signals that have been sent and are blocked.
-    pub fn pending(&self) -> u64 {
-        (self.process().pending() | self.signals().pending()) & self.blocked()
-    }
-
-    /// Blocked signals.
-    pub fn blocked(&self) -> u64 {
-        self.signals().blocked()
     }
 }

@@ -5,7 +5,7 @@ use super::info::{ChildEvent, SigInfo};
 use super::number::{DefaultAction, STOPPING, SYNCHRONOUS, Signal};
 use super::orphans;
 use crate::errno::Errno;
-use crate::process::exit::ExitStatus;
+use crate::process::exit_status::ExitStatus;
 use crate::process::ids::Pid;
 use crate::process::registers::Registers;
 use crate::process::thread::Thread;
