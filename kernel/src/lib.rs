@@ -13,7 +13,7 @@
 //!
 //! In reading order: [`memory`] is what the kernel exists for. [`process`] has threads
 //! and processes, [`sched`] puts them on the executor. [`syscall`] is the way in for
-//! programs, [`fs`] their files. [`arch`] is the machine, `start` the
+//! programs, [`fs`] their files, [`net`] their sockets. [`arch`] is the machine, `start` the
 //! beginning and the end. [`trace`] records what all of them do.
 #![cfg_attr(target_os = "none", no_std)]
 
@@ -27,6 +27,8 @@ pub mod errno;
 pub mod fs;
 pub mod log;
 pub mod memory;
+#[cfg(not(loom))]
+pub mod net;
 #[cfg(target_os = "none")]
 pub mod panic;
 #[cfg(not(loom))]

@@ -184,7 +184,7 @@ impl OpenFile {
     }
 
     /// Whether a caller may wait.
-    pub(super) fn wait<'a>(&self, caller: &'a dyn Caller) -> Wait<'a> {
+    pub fn wait<'a>(&self, caller: &'a dyn Caller) -> Wait<'a> {
         match self.flags() & abi::O_NONBLOCK {
             0 => Wait::For(caller),
             _ => Wait::Never,
@@ -226,6 +226,15 @@ impl OpenFile {
     /// to be followed by `SIGPIPE`.
     pub fn is_pipe(&self) -> bool {
         self.as_pipe().is_some()
+    }
+
+    /// Whether a write that fails with `EPIPE` is to be followed by `SIGPIPE`: that into a pipe, or a
+    /// stream.
+    pub fn breaks(&self) -> bool {
+        self.is_pipe()
+            || self
+                .as_special()
+                .is_some_and(|special| special.writes_all())
     }
 
     /// The pipe, if it is an end of one.
@@ -304,7 +313,7 @@ impl OpenFile {
             Opened::Device(device) => device.write(from, caller).await,
             Opened::Special(special) => {
                 let write = |from: &mut UserBuf<'_>| special.write(from, caller);
-                special::persist(&**special, from, Access::Read, self.wait(caller), write).await
+                special::write_all(&**special, from, self.wait(caller), write).await
             }
             _ => {
                 let mut position = self.position.lock().await;
@@ -571,7 +580,10 @@ impl OpenFile {
             _ => (self.as_pipe().map_or(0, Pipe::number), FileType::Pipe),
         };
         let attributes = Attributes {
-            permissions: 0o600,
+            permissions: match file_type {
+                FileType::Socket => 0o777,
+                _ => 0o600,
+            },
             user: 0,
             group: 0,
             accessed: 0,
@@ -645,6 +657,9 @@ impl Drop for OpenFile {
             && let Some(polls) = self.polls()
         {
             polls.close((&raw const *self).addr());
+        }
+        if let Opened::Special(special) = &self.opened {
+            special.closed();
         }
         if *self.locked.get_mut()
             && let Some(node) = &self.node

@@ -44,7 +44,7 @@ pub mod metadata;
 pub mod node;
 pub mod open;
 pub mod pipe;
-mod pipe_buffer;
+pub mod pipe_buffer;
 pub mod poll;
 pub mod poll_queue;
 pub mod rename;

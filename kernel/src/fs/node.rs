@@ -10,6 +10,7 @@ use super::directory::Directory;
 use super::generated::{Generate, Listing, Window};
 use super::locks::{FileLocks, LockOwner};
 use super::metadata::{Attributes, FileType, Name, Status, next_number, now};
+use super::special::Special;
 use crate::errno::Errno;
 use crate::memory::fallible;
 use crate::memory::{FRAME_SIZE, Object};
@@ -34,6 +35,8 @@ pub enum NodeKind {
     Window(Arc<dyn Window>),
     /// A directory whose entries are computed.
     Computed(Arc<dyn Listing>),
+    /// The name of a socket, which may be closed.
+    Socket(Weak<dyn Special>),
 }
 
 /// The contents of a regular file.
@@ -73,6 +76,7 @@ impl NodeKind {
             }
             NodeKind::Link(_) => FileType::Link,
             NodeKind::Device(_) => FileType::Character,
+            NodeKind::Socket(_) => FileType::Socket,
         }
     }
 
@@ -81,7 +85,7 @@ impl NodeKind {
         match self {
             NodeKind::Directory(_) => 0o755,
             NodeKind::Regular(_) => 0o644,
-            NodeKind::Link(_) => 0o777,
+            NodeKind::Link(_) | NodeKind::Socket(_) => 0o777,
             NodeKind::Device(_) => 0o666,
             NodeKind::Window(window) if window.is_writable() => 0o644,
             NodeKind::Generated(_) | NodeKind::Window(_) => 0o444,

@@ -104,6 +104,7 @@ fn opened(node: &Node, flags: u32) -> Result<Opened, Errno> {
         NodeKind::Directory(_) | NodeKind::Computed(_) => Ok(Opened::Directory(AtomicU64::new(0))),
         // Only with O_NOFOLLOW does one get here.
         NodeKind::Link(_) => Err(Errno::ELOOP),
+        NodeKind::Socket(_) => Err(Errno::ENXIO),
         NodeKind::Device(device) => Ok(Opened::Device(*device)),
         NodeKind::Generated(_) if writing => Err(Errno::EACCES),
         NodeKind::Window(window) if writing && !window.is_writable() => Err(Errno::EACCES),

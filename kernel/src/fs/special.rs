@@ -9,10 +9,11 @@
 use super::metadata::FileType;
 use super::poll_queue::PollQueue;
 use crate::arch::{self, Access};
-use crate::errno::Errno;
+use crate::errno::{Errno, SysResult};
 use crate::memory::UserBuf;
 use crate::sched;
 use crate::wait::{Caller, Wait, interruptible};
+use alloc::sync::Arc;
 use core::any::Any;
 
 /// What came of an attempt.
@@ -50,6 +51,19 @@ pub trait Special: Any + Send + Sync {
         None
     }
 
+    /// Whether a write goes on until all is written, however little each attempt writes.
+    fn writes_all(&self) -> bool {
+        false
+    }
+
+    /// The object whose poll queue is woken when a blocked write can go on, if that is another.
+    fn writes_into(&self) -> Option<Arc<dyn Special>> {
+        None
+    }
+
+    /// The last descriptor is closed. References may be left.
+    fn closed(&self) {}
+
     /// How many bytes can be read (`FIONREAD`).
     fn readable(&self) -> Result<u64, Errno> {
         Err(Errno::ENOTTY)
@@ -85,7 +99,14 @@ pub async fn persist<T>(
     loop {
         let step = match attempt(buffer)? {
             Attempt::Blocked => {
-                until_unblocked(special, deadline, wait, || attempt(buffer)).await?
+                let other = match access {
+                    Access::Read => special.writes_into(),
+                    _ => None,
+                };
+                let polls = other
+                    .as_ref()
+                    .map_or(special.polls(), |other| other.polls());
+                until_unblocked(polls, deadline, wait, || attempt(buffer)).await?
             }
             step => step,
         };
@@ -101,9 +122,50 @@ pub async fn persist<T>(
     }
 }
 
+/// Writes as [`persist`] does, and goes on until all is written if the object is a stream.
+pub async fn write_all(
+    special: &dyn Special,
+    from: &mut UserBuf<'_>,
+    wait: Wait<'_>,
+    mut attempt: impl FnMut(&mut UserBuf<'_>) -> Result<Attempt, Errno>,
+) -> SysResult {
+    let mut done = 0;
+    loop {
+        match persist(special, from, Access::Read, wait, &mut attempt).await {
+            Ok(count) => done += count,
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => return Ok(done),
+        }
+        if !special.writes_all() || from.remaining() == 0 {
+            return Ok(done);
+        }
+    }
+}
+
+/// As [`persist`], for what needs no memory of the user's: waits in `polls`.
+pub async fn persist_without<T>(
+    special: &dyn Special,
+    polls: &PollQueue,
+    access: Access,
+    wait: Wait<'_>,
+    mut attempt: impl FnMut() -> Result<Attempt<T>, Errno>,
+) -> Result<T, Errno> {
+    let deadline = special
+        .patience(access)
+        .map(|patience| arch::clock().saturating_add(patience));
+    let step = match attempt()? {
+        Attempt::Blocked => until_unblocked(polls, deadline, wait, attempt).await?,
+        step => step,
+    };
+    match step {
+        Attempt::Done(value) => Ok(value),
+        Attempt::NotReady | Attempt::Blocked => Err(Errno::EAGAIN),
+    }
+}
+
 /// Waits until an attempt is not blocked; `EAGAIN` if it may not wait, or has waited long enough.
 pub async fn until_unblocked<T>(
-    special: &dyn Special,
+    polls: &PollQueue,
     deadline: Option<u64>,
     wait: Wait<'_>,
     mut attempt: impl FnMut() -> Result<Attempt<T>, Errno>,
@@ -111,7 +173,7 @@ pub async fn until_unblocked<T>(
     let Wait::For(caller) = wait else {
         return Err(Errno::EAGAIN);
     };
-    let unblocked = special.polls().wait_until(|| match attempt() {
+    let unblocked = polls.wait_until(|| match attempt() {
         Ok(Attempt::Blocked) => None,
         result => Some(result),
     });

@@ -25,6 +25,7 @@ mod status;
 mod sync;
 mod transfer;
 
+pub(super) use arguments::permissions;
 pub use attributes::*;
 pub use copying::*;
 pub use descriptors::*;

@@ -17,6 +17,7 @@ mod priority;
 mod process;
 mod sched;
 mod signal;
+mod socket;
 mod system;
 mod threads;
 mod time;
@@ -139,6 +140,26 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_timerfd_create => file::timerfd_create(thread, a, b),
         nr::__NR_timerfd_settime => file::timerfd_settime(thread, a, b, c, d).await,
         nr::__NR_timerfd_gettime => file::timerfd_gettime(thread, a, b).await,
+
+        // Sockets.
+        nr::__NR_socket => socket::socket(thread, a, b, c),
+        nr::__NR_socketpair => socket::socketpair(thread, a, b, c, d).await,
+        nr::__NR_bind => socket::bind(thread, a, b, c).await,
+        nr::__NR_listen => socket::listen(thread, a, b),
+        nr::__NR_connect => socket::connect(thread, a, b, c).await,
+        nr::__NR_accept => socket::accept(thread, a, b, c, 0).await,
+        nr::__NR_accept4 => socket::accept(thread, a, b, c, d).await,
+        nr::__NR_getsockname => socket::getsockname(thread, a, b, c).await,
+        nr::__NR_getpeername => socket::getpeername(thread, a, b, c).await,
+        nr::__NR_shutdown => socket::shutdown(thread, a, b),
+        nr::__NR_sendto => socket::sendto(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_recvfrom => socket::recvfrom(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_sendmsg => socket::sendmsg(thread, a, b, c).await,
+        nr::__NR_recvmsg => socket::recvmsg(thread, a, b, c).await,
+        nr::__NR_sendmmsg => socket::sendmmsg(thread, a, b, c, d).await,
+        nr::__NR_recvmmsg => socket::recvmmsg(thread, a, b, c, d, e).await,
+        nr::__NR_setsockopt => socket::setsockopt(thread, a, b, c, d, e).await,
+        nr::__NR_getsockopt => socket::getsockopt(thread, a, b, c, d, e).await,
 
         // Names and attributes.
         nr::__NR_statfs => file::statfs(thread, a, b).await,

@@ -136,7 +136,7 @@ pub async fn linkat(
         _ => old.node_at(link_flags)?,
     };
     match node.kind() {
-        NodeKind::Regular(_) | NodeKind::Link(_) | NodeKind::Device(_) => {}
+        NodeKind::Regular(_) | NodeKind::Link(_) | NodeKind::Device(_) | NodeKind::Socket(_) => {}
         NodeKind::Directory(_) | NodeKind::Computed(_) => return Err(Errno::EPERM),
         NodeKind::Generated(_) | NodeKind::Window(_) => return Err(Errno::EXDEV),
     }
