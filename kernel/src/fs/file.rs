@@ -18,6 +18,8 @@ use super::poll_queue::PollQueue;
 use super::special::{self, Special};
 use super::transfer::{deliver, store, whole};
 use super::tty::Tty;
+use super::tty::open::Terminal;
+use super::tty::pair::Master;
 use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
 use crate::memory::fallible;
@@ -49,6 +51,10 @@ pub(super) enum Opened {
     Window(Arc<dyn Window>),
     /// A device.
     Device(Device),
+    /// A terminal.
+    Terminal(Terminal),
+    /// The other end of a pseudo-terminal.
+    Master(Master),
     /// Only a name for a node (`O_PATH`).
     Path,
     /// The end of a pipe that is read from.
@@ -138,7 +144,8 @@ impl OpenFile {
         match &self.opened {
             Opened::Reader(reader) => Some(reader.pipe().polls()),
             Opened::Writer(writer) => Some(writer.pipe().polls()),
-            Opened::Device(device) => device.tty().map(Tty::polls),
+            Opened::Terminal(terminal) => Some(terminal.polls()),
+            Opened::Master(master) => master.polls(),
             Opened::Special(special) => Some(special.polls()),
             _ => None,
         }
@@ -215,9 +222,17 @@ impl OpenFile {
     }
 
     /// The terminal, if it is one.
-    pub fn tty(&self) -> Option<&'static Tty> {
-        match self.opened {
-            Opened::Device(device) => device.tty(),
+    pub fn tty(&self) -> Option<&Tty> {
+        match &self.opened {
+            Opened::Terminal(terminal) => Some(terminal),
+            _ => None,
+        }
+    }
+
+    /// The other end of a pseudo-terminal, if it is one.
+    pub fn master(&self) -> Option<&Master> {
+        match &self.opened {
+            Opened::Master(master) => Some(master),
             _ => None,
         }
     }
@@ -288,7 +303,9 @@ impl OpenFile {
         }
         match &self.opened {
             Opened::Reader(reader) => reader.read(to, self.wait(caller)).await,
-            Opened::Device(device) => device.read(to, self.wait(caller)).await,
+            Opened::Device(device) => device.read(to).await,
+            Opened::Terminal(terminal) => terminal.read(to, self.wait(caller)).await,
+            Opened::Master(master) => master.read(to, self.wait(caller)).await,
             Opened::Special(special) => {
                 let read = |to: &mut UserBuf<'_>| special.read(to, caller);
                 special::persist(&**special, to, Access::Write, self.wait(caller), read).await
@@ -310,7 +327,9 @@ impl OpenFile {
         }
         match &self.opened {
             Opened::Writer(writer) => writer.write(from, self.wait(caller)).await,
-            Opened::Device(device) => device.write(from, caller).await,
+            Opened::Device(device) => device.write(from).await,
+            Opened::Terminal(terminal) => terminal.write(from, self.wait(caller)).await,
+            Opened::Master(master) => master.write(from, self.wait(caller)).await,
             Opened::Special(special) => {
                 let write = |from: &mut UserBuf<'_>| special.write(from, caller);
                 special::write_all(&**special, from, self.wait(caller), write).await
@@ -325,35 +344,25 @@ impl OpenFile {
     }
 
     /// Reads at `offset` (pread64(2)).
-    pub async fn read_at(
-        &self,
-        to: &mut UserBuf<'_>,
-        offset: u64,
-        caller: &dyn Caller,
-    ) -> SysResult {
+    pub async fn read_at(&self, to: &mut UserBuf<'_>, offset: u64) -> SysResult {
         if !self.is_readable() {
             return Err(Errno::EBADF);
         }
         self.check_seekable()?;
         match &self.opened {
-            Opened::Device(device) => device.read(to, self.wait(caller)).await,
+            Opened::Device(device) => device.read(to).await,
             _ => self.read_contents(to, offset).await,
         }
     }
 
     /// Writes at `offset` (pwrite64(2); with `O_APPEND` at the end all the same, as Linux does).
-    pub async fn write_at(
-        &self,
-        from: &mut UserBuf<'_>,
-        offset: u64,
-        caller: &dyn Caller,
-    ) -> SysResult {
+    pub async fn write_at(&self, from: &mut UserBuf<'_>, offset: u64) -> SysResult {
         if !self.is_writable() {
             return Err(Errno::EBADF);
         }
         self.check_seekable()?;
         match &self.opened {
-            Opened::Device(device) => device.write(from, caller).await,
+            Opened::Device(device) => device.write(from).await,
             _ => self.write_contents(from, offset).await.map(|(n, _)| n),
         }
     }
@@ -361,7 +370,7 @@ impl OpenFile {
     fn check_seekable(&self) -> Result<(), Errno> {
         match &self.opened {
             Opened::Reader(_) | Opened::Writer(_) | Opened::Special(_) => Err(Errno::ESPIPE),
-            Opened::Device(device) if device.tty().is_some() => Err(Errno::ESPIPE),
+            Opened::Terminal(_) | Opened::Master(_) => Err(Errno::ESPIPE),
             Opened::Path => Err(Errno::EBADF),
             _ => Ok(()),
         }
@@ -503,7 +512,8 @@ impl OpenFile {
                 // As for a write: memory is what the file system is made of.
                 result.map_err(|_| Errno::ENOSPC)
             }
-            (Opened::Device(device), _) => Ok(device.accept(source, count)?),
+            (Opened::Device(device), _) => device.accept(source, count),
+            (Opened::Terminal(terminal), _) => Ok(terminal.accept(source, count)),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -606,7 +616,8 @@ impl OpenFile {
         match &self.opened {
             Opened::Reader(reader) => reader.ready(),
             Opened::Writer(writer) => writer.ready(),
-            Opened::Device(device) => device.tty().map_or(ALWAYS_READY, Tty::ready),
+            Opened::Terminal(terminal) => terminal.ready(),
+            Opened::Master(master) => master.ready(),
             Opened::Special(special) => special.ready(),
             Opened::Path => abi::POLLNVAL,
             _ => ALWAYS_READY,
@@ -633,10 +644,8 @@ impl OpenFile {
         match &self.opened {
             Opened::Reader(reader) => Ok(reader.pipe().readable() as u64),
             Opened::Writer(writer) => Ok(writer.pipe().readable() as u64),
-            Opened::Device(device) => match device.tty() {
-                Some(tty) => Ok(tty.readable() as u64),
-                None => Err(Errno::ENOTTY),
-            },
+            Opened::Terminal(terminal) => Ok(terminal.readable() as u64),
+            Opened::Master(master) => Ok(master.readable() as u64),
             Opened::Special(special) => special.readable(),
             Opened::Regular => {
                 let position = *self.position.lock().await;

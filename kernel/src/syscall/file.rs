@@ -23,6 +23,7 @@ mod select;
 mod statfs;
 mod status;
 mod sync;
+mod terminal;
 mod transfer;
 
 pub(super) use arguments::permissions;
