@@ -20,7 +20,6 @@ use super::transfer::{deliver, store, whole};
 use super::tty::Tty;
 use super::tty::open::Terminal;
 use super::tty::pair::Master;
-use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
 use crate::memory::fallible;
 use crate::memory::{self, FRAME_SIZE, Object, PageError, Sink, Source, UserBuf};
@@ -307,8 +306,7 @@ impl OpenFile {
             Opened::Terminal(terminal) => terminal.read(to, self.wait(caller)).await,
             Opened::Master(master) => master.read(to, self.wait(caller)).await,
             Opened::Special(special) => {
-                let read = |to: &mut UserBuf<'_>| special.read(to, caller);
-                special::persist(&**special, to, Access::Write, self.wait(caller), read).await
+                special::read(&**special, to, caller, self.wait(caller)).await
             }
             _ => {
                 let mut position = self.position.lock().await;
@@ -331,8 +329,7 @@ impl OpenFile {
             Opened::Terminal(terminal) => terminal.write(from, self.wait(caller)).await,
             Opened::Master(master) => master.write(from, self.wait(caller)).await,
             Opened::Special(special) => {
-                let write = |from: &mut UserBuf<'_>| special.write(from, caller);
-                special::write_all(&**special, from, self.wait(caller), write).await
+                special::write(&**special, from, caller, self.wait(caller)).await
             }
             _ => {
                 let mut position = self.position.lock().await;

@@ -10,9 +10,10 @@ use super::metadata::FileType;
 use super::poll_queue::PollQueue;
 use crate::arch::{self, Access};
 use crate::errno::{Errno, SysResult};
-use crate::memory::UserBuf;
+use crate::memory::{UserBuf, fallible};
 use crate::sched;
 use crate::wait::{Caller, Wait, interruptible};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::any::Any;
 
@@ -81,6 +82,36 @@ pub trait Special: Any + Send + Sync {
 
     /// What kind of object it is, as `/proc/PID/fd` shows it in brackets.
     fn name(&self) -> &'static str;
+}
+
+/// Reads (read(2)). Only a call that has to wait takes memory for that: every thread's future has room
+/// for the largest of its calls.
+pub async fn read(
+    special: &dyn Special,
+    to: &mut UserBuf<'_>,
+    caller: &dyn Caller,
+    wait: Wait<'_>,
+) -> SysResult {
+    let start = to.mark();
+    if let Attempt::Done(count) = special.read(to, caller)? {
+        return Ok(count);
+    }
+    to.rewind(start);
+    let attempt = |to: &mut UserBuf<'_>| special.read(to, caller);
+    let later = persist(special, to, Access::Write, wait, attempt);
+    Box::into_pin(fallible::boxed(later)?).await
+}
+
+/// Writes (write(2)), as [`read`] reads.
+pub async fn write(
+    special: &dyn Special,
+    from: &mut UserBuf<'_>,
+    caller: &dyn Caller,
+    wait: Wait<'_>,
+) -> SysResult {
+    let attempt = |from: &mut UserBuf<'_>| special.write(from, caller);
+    let later = write_all(special, from, wait, attempt);
+    Box::into_pin(fallible::boxed(later)?).await
 }
 
 /// Attempts until it is done, as long as the call may wait. `access` is what is done to the user's
