@@ -15,6 +15,7 @@ use super::metadata::{Attributes, FileType, MAX_SIZE, Status};
 use super::node::{Node, NodeKind};
 use super::pipe::{self, Pipe, Reader, Writer};
 use super::poll_queue::PollQueue;
+use super::process_handle::ProcessHandle;
 use super::special::{self, Special};
 use super::transfer::{deliver, store, whole};
 use super::tty::Tty;
@@ -54,6 +55,8 @@ pub(super) enum Opened {
     Terminal(Terminal),
     /// The other end of a pseudo-terminal.
     Master(Master),
+    /// A process (pidfd_open(2)).
+    Process(Arc<dyn ProcessHandle>),
     /// Only a name for a node (`O_PATH`).
     Path,
     /// The end of a pipe that is read from.
@@ -146,6 +149,7 @@ impl OpenFile {
             Opened::Terminal(terminal) => Some(terminal.polls()),
             Opened::Master(master) => master.polls(),
             Opened::Special(special) => Some(special.polls()),
+            Opened::Process(process) => Some(process.ended()),
             _ => None,
         }
     }
@@ -224,6 +228,21 @@ impl OpenFile {
     pub fn tty(&self) -> Option<&Tty> {
         match &self.opened {
             Opened::Terminal(terminal) => Some(terminal),
+            _ => None,
+        }
+    }
+
+    /// A file for a process (pidfd_open(2)), with these status flags.
+    pub fn of_process(process: Arc<dyn ProcessHandle>, flags: u32) -> Result<Arc<OpenFile>, Errno> {
+        let opened = Opened::Process(process);
+        let file = OpenFile::new(opened, None, flags | abi::O_RDWR);
+        Ok(fallible::arc(file)?)
+    }
+
+    /// The process, if it is a file for one.
+    pub fn process(&self) -> Option<&Arc<dyn ProcessHandle>> {
+        match &self.opened {
+            Opened::Process(process) => Some(process),
             _ => None,
         }
     }
@@ -367,7 +386,7 @@ impl OpenFile {
     fn check_seekable(&self) -> Result<(), Errno> {
         match &self.opened {
             Opened::Reader(_) | Opened::Writer(_) | Opened::Special(_) => Err(Errno::ESPIPE),
-            Opened::Terminal(_) | Opened::Master(_) => Err(Errno::ESPIPE),
+            Opened::Terminal(_) | Opened::Master(_) | Opened::Process(_) => Err(Errno::ESPIPE),
             Opened::Path => Err(Errno::EBADF),
             _ => Ok(()),
         }
@@ -616,6 +635,8 @@ impl OpenFile {
             Opened::Terminal(terminal) => terminal.ready(),
             Opened::Master(master) => master.ready(),
             Opened::Special(special) => special.ready(),
+            Opened::Process(process) if process.has_ended() => abi::POLLIN | abi::POLLRDNORM,
+            Opened::Process(_) => 0,
             Opened::Path => abi::POLLNVAL,
             _ => ALWAYS_READY,
         }

@@ -47,6 +47,7 @@ pub mod pipe;
 pub mod pipe_buffer;
 pub mod poll;
 pub mod poll_queue;
+pub mod process_handle;
 pub mod rename;
 pub mod special;
 pub mod table;
