@@ -34,7 +34,7 @@ impl PidFd {
     /// Says whose it is.
     pub(super) fn set(&self, process: &Arc<Process>) {
         self.process.call_once(|| process.clone());
-        self.nothing.wake_all();
+        self.nothing.wake(0);
     }
 
     /// A file for a process, with these status flags.
