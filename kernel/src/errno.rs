@@ -32,6 +32,9 @@ errnos! {
     EACCES EFAULT EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE
     ENOTTY ETXTBSY EFBIG ENOSPC ESPIPE EROFS EPIPE ERANGE EDEADLK ENAMETOOLONG
     ENOSYS ENOTEMPTY ELOOP EOVERFLOW EOPNOTSUPP ETIMEDOUT ENODATA
+    ENOBUFS EMSGSIZE EAFNOSUPPORT EADDRINUSE EADDRNOTAVAIL ENETUNREACH ECONNREFUSED ECONNRESET
+    ENOTCONN EISCONN EPROTOTYPE EDESTADDRREQ EPROTONOSUPPORT ESOCKTNOSUPPORT ENOPROTOOPT ENOTSOCK
+    EINPROGRESS ETOOMANYREFS EDOM
 }
 
 impl Errno {
@@ -41,6 +44,16 @@ impl Errno {
     pub const ERESTARTNOHAND: Errno = Errno(514);
     /// As `ERESTARTSYS`.
     pub const ERESTART_RESTARTBLOCK: Errno = Errno(516);
+
+    /// The error of this number.
+    pub(crate) const fn from_number(number: u32) -> Errno {
+        Errno(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
 
     /// The value a system call returns in `rax` for this error.
     pub fn to_return(self) -> usize {

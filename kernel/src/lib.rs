@@ -13,7 +13,7 @@
 //!
 //! In reading order: [`memory`] is what the kernel exists for. [`process`] has threads
 //! and processes, [`sched`] puts them on the executor. [`syscall`] is the way in for
-//! programs, [`fs`] their files. [`arch`] is the machine, `start` the beginning and the end.
+//! programs, [`fs`] their files, [`net`] their sockets. [`arch`] is the machine, `start` the beginning and the end.
 //! [`trace`] records what all of them do. `tests/layers` has the order in which they may import each
 //! other. What several of them share is small: `errno`, [`wait`] (a wait that a signal can end),
 //! `cmdline`, `log`. `testing` is the simulated machine, and not in the kernel's image.
@@ -29,6 +29,8 @@ pub mod errno;
 pub mod fs;
 pub mod log;
 pub mod memory;
+#[cfg(not(loom))]
+pub mod net;
 #[cfg(target_os = "none")]
 pub mod panic;
 #[cfg(not(loom))]

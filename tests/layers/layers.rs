@@ -8,6 +8,7 @@ const LAYERS: &[&[&str]] = &[
     &["lib.rs", "main.rs", "start", "selftest", "panic", "testing"],
     &["syscall"],
     &["process"],
+    &["net"],
     &["fs"],
     &["errno", "wait"],
     // The folder itself has the whole memory system's surface.

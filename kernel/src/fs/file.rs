@@ -8,12 +8,15 @@
 //! lock is held across an `.await` (rule E1).
 
 use super::device::Device;
+use super::epoll::Epoll;
 use super::generated::{MOST_WRITTEN, Window};
 use super::locks::{FileLocks, LockOwner};
 use super::metadata::{Attributes, FileType, MAX_SIZE, Status};
 use super::node::{Node, NodeKind};
 use super::pipe::{self, Pipe, Reader, Writer};
+use super::poll_queue::PollQueue;
 use super::process_handle::ProcessHandle;
+use super::special::{self, Special};
 use super::transfer::{deliver, store, whole};
 use super::tty::Tty;
 use super::tty::open::Terminal;
@@ -26,6 +29,7 @@ use crate::wait::{Caller, Wait};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use arrayvec::ArrayString;
+use core::any::Any;
 use core::fmt::Write;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -64,6 +68,8 @@ pub(super) enum Opened {
     Writer(Writer),
     /// Both ends of a pipe with a name (`O_RDWR`).
     Both(Reader, Writer),
+    /// An object without a name.
+    Special(Arc<dyn Special>),
 }
 
 /// An open file. See the module's head.
@@ -79,6 +85,8 @@ pub struct OpenFile {
     locked: AtomicBool,
     /// Keeps programs from being started from the file, if it is open for writing.
     write_access: Option<WriteAccess>,
+    /// Whether an epoll instance may watch it.
+    watched: AtomicBool,
 }
 
 /// Where an offset counts from (lseek(2)).
@@ -105,11 +113,63 @@ impl OpenFile {
             position: TaskMutex::new(0),
             locked: AtomicBool::new(false),
             write_access: None,
+            watched: AtomicBool::new(false),
         }
     }
 
     pub(super) fn set_write_access(&mut self, access: Option<WriteAccess>) {
         self.write_access = access;
+    }
+
+    /// An open file that stands for an object without a name.
+    pub fn special(special: Arc<dyn Special>, flags: u32) -> Result<Arc<OpenFile>, Errno> {
+        let file = OpenFile::new(Opened::Special(special), None, flags);
+        Ok(fallible::arc(file)?)
+    }
+
+    /// The object, if it is such a file.
+    pub fn as_special(&self) -> Option<&Arc<dyn Special>> {
+        match &self.opened {
+            Opened::Special(special) => Some(special),
+            _ => None,
+        }
+    }
+
+    /// The object, if it is one of this type.
+    pub fn downcast<T: Special>(&self) -> Option<&T> {
+        let special: &dyn Any = &**self.as_special()?;
+        special.downcast_ref()
+    }
+
+    /// The same, to be kept.
+    pub fn downcast_arc<T: Special>(&self) -> Option<Arc<T>> {
+        let special: Arc<dyn Special> = self.as_special()?.clone();
+        let any: Arc<dyn Any + Send + Sync> = special;
+        any.downcast().ok()
+    }
+
+    /// The epoll instance, if it is one.
+    pub fn epoll(&self) -> Option<&Epoll> {
+        self.downcast()
+    }
+
+    /// Where those are that wait for it to become ready, if it can change.
+    pub fn polls(&self) -> Option<&PollQueue> {
+        match &self.opened {
+            Opened::Reader(reader) | Opened::Both(reader, _) => Some(reader.pipe().polls()),
+            Opened::Writer(writer) => Some(writer.pipe().polls()),
+            Opened::Terminal(terminal) => Some(terminal.polls()),
+            Opened::Master(master) => master.polls(),
+            Opened::Special(special) => Some(special.polls()),
+            Opened::Process(process) => Some(process.ended()),
+            _ => None,
+        }
+    }
+
+    /// From now on the last close looks for watches.
+    pub(super) fn note_watch(&self) {
+        // Relaxed: as for locks.
+        self.watched.store(true, Ordering::Relaxed);
     }
 
     /// The locks on the file. From now on the last close looks for those that this open file owns.
@@ -146,7 +206,7 @@ impl OpenFile {
     }
 
     /// Whether a caller may wait.
-    pub(super) fn wait<'a>(&self, caller: &'a dyn Caller) -> Wait<'a> {
+    pub fn wait<'a>(&self, caller: &'a dyn Caller) -> Wait<'a> {
         match self.flags() & abi::O_NONBLOCK {
             0 => Wait::For(caller),
             _ => Wait::Never,
@@ -218,6 +278,15 @@ impl OpenFile {
         self.as_pipe().is_some()
     }
 
+    /// Whether a write that fails with `EPIPE` is to be followed by `SIGPIPE`: that into a pipe, or a
+    /// stream.
+    pub fn breaks(&self) -> bool {
+        self.is_pipe()
+            || self
+                .as_special()
+                .is_some_and(|special| special.writes_all())
+    }
+
     /// The pipe, if it is an end of one.
     pub fn as_pipe(&self) -> Option<&Pipe> {
         match &self.opened {
@@ -276,6 +345,9 @@ impl OpenFile {
             Opened::Device(device) => device.read(to).await,
             Opened::Terminal(terminal) => terminal.read(to, self.wait(caller)).await,
             Opened::Master(master) => master.read(to, self.wait(caller)).await,
+            Opened::Special(special) => {
+                special::read(&**special, to, caller, self.wait(caller)).await
+            }
             _ => {
                 let mut position = self.position.lock().await;
                 let n = self.read_contents(to, *position).await?;
@@ -298,6 +370,9 @@ impl OpenFile {
             Opened::Device(device) => device.write(from).await,
             Opened::Terminal(terminal) => terminal.write(from, self.wait(caller)).await,
             Opened::Master(master) => master.write(from, self.wait(caller)).await,
+            Opened::Special(special) => {
+                special::write(&**special, from, caller, self.wait(caller)).await
+            }
             _ => {
                 let mut position = self.position.lock().await;
                 let (n, end) = self.write_contents(from, *position).await?;
@@ -355,6 +430,7 @@ impl OpenFile {
     fn check_seekable(&self) -> Result<(), Errno> {
         match &self.opened {
             Opened::Reader(_) | Opened::Writer(_) | Opened::Both(..) => Err(Errno::ESPIPE),
+            Opened::Special(_) => Err(Errno::ESPIPE),
             Opened::Terminal(_) | Opened::Master(_) | Opened::Process(_) => Err(Errno::ESPIPE),
             Opened::Path => Err(Errno::EBADF),
             _ => Ok(()),
@@ -606,9 +682,15 @@ impl OpenFile {
         if let Some(node) = &self.node {
             return node.status();
         }
-        let number = self.as_pipe().map_or(0, Pipe::number);
+        let (number, file_type) = match &self.opened {
+            Opened::Special(special) => (special.number(), special.file_type()),
+            _ => (self.as_pipe().map_or(0, Pipe::number), FileType::Pipe),
+        };
         let attributes = Attributes {
-            permissions: 0o600,
+            permissions: match file_type {
+                FileType::Socket => 0o777,
+                _ => 0o600,
+            },
             user: 0,
             group: 0,
             accessed: 0,
@@ -617,7 +699,7 @@ impl OpenFile {
         };
         Status {
             number,
-            file_type: FileType::Pipe,
+            file_type,
             attributes,
             links: 1,
             size: 0,
@@ -634,6 +716,7 @@ impl OpenFile {
             Opened::Both(reader, writer) => reader.ready() | writer.ready(),
             Opened::Terminal(terminal) => terminal.ready(),
             Opened::Master(master) => master.ready(),
+            Opened::Special(special) => special.ready(),
             Opened::Process(process) if process.has_ended() => abi::POLLIN | abi::POLLRDNORM,
             Opened::Process(_) => 0,
             Opened::Path => abi::POLLNVAL,
@@ -643,34 +726,16 @@ impl OpenFile {
 
     /// Whether [`ready`](Self::ready) may change, so that waiting for it makes sense.
     pub fn can_change(&self) -> bool {
-        matches!(
-            &self.opened,
-            Opened::Reader(_)
-                | Opened::Writer(_)
-                | Opened::Both(..)
-                | Opened::Terminal(_)
-                | Opened::Master(_)
-                | Opened::Process(_)
-        )
+        self.polls().is_some()
     }
 
     /// Waits until one of these `POLL*` bits is reported.
     pub async fn wait_ready(&self, events: u32) {
-        match &self.opened {
-            Opened::Reader(reader) => reader.wait_ready(events).await,
-            Opened::Writer(writer) => writer.wait_ready(events).await,
-            Opened::Both(reader, _) => {
-                let ready = || (self.ready() & events != 0).then_some(());
-                reader.pipe().pollers().wait_until(ready).await;
-            }
-            Opened::Terminal(terminal) => terminal.wait_ready(events).await,
-            Opened::Master(master) => master.wait_ready(events).await,
-            Opened::Process(process) => {
-                let ready = || (self.ready() & events != 0).then_some(());
-                process.ended().wait_until(ready).await;
-            }
-            _ if self.ready() & events != 0 => {}
-            _ => core::future::pending().await,
+        let ready = || (self.ready() & events != 0).then_some(());
+        match self.polls() {
+            Some(polls) => polls.wait_until(ready).await,
+            None if ready().is_some() => {}
+            None => core::future::pending().await,
         }
     }
 
@@ -681,6 +746,7 @@ impl OpenFile {
             Opened::Writer(writer) => Ok(writer.pipe().readable() as u64),
             Opened::Terminal(terminal) => Ok(terminal.readable() as u64),
             Opened::Master(master) => Ok(master.readable() as u64),
+            Opened::Special(special) => special.readable(),
             Opened::Regular => {
                 let position = *self.position.lock().await;
                 Ok(self.status().size.saturating_sub(position))
@@ -696,6 +762,14 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        if *self.watched.get_mut()
+            && let Some(polls) = self.polls()
+        {
+            polls.close((&raw const *self).addr());
+        }
+        if let Opened::Special(special) = &self.opened {
+            special.closed();
+        }
         if *self.locked.get_mut()
             && let Some(node) = &self.node
         {

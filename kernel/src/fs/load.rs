@@ -75,7 +75,7 @@ impl Loader<'_> {
             abi::S_IFREG => self.regular(entry.contents)?,
             abi::S_IFLNK => NodeKind::link(entry.contents)?,
             abi::S_IFIFO => NodeKind::Fifo(Pipe::closed()?),
-            abi::S_IFSOCK => NodeKind::Socket,
+            abi::S_IFSOCK => NodeKind::Socket(None),
             // Device nodes are made by the kernel.
             _ => return Ok(()),
         };

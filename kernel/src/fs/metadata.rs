@@ -30,6 +30,8 @@ pub enum FileType {
     Socket,
     /// A block device.
     Block,
+    /// An object that has no name and no type.
+    Anonymous,
 }
 
 impl FileType {
@@ -43,6 +45,7 @@ impl FileType {
             FileType::Pipe => abi::S_IFIFO,
             FileType::Socket => abi::S_IFSOCK,
             FileType::Block => abi::S_IFBLK,
+            FileType::Anonymous => 0,
         }
     }
 
@@ -90,7 +93,7 @@ pub struct Status {
 }
 
 /// Numbers of nodes and pipes, never used twice. 1 is the first node, the root.
-pub(super) fn next_number() -> u64 {
+pub fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     // Relaxed: only that the numbers differ matters.
     NEXT.fetch_add(1, Ordering::Relaxed)

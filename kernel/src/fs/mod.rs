@@ -5,7 +5,9 @@
 //! [`load`] fills the tree from the initramfs ([`cpio`]). [`mod@open`] turns a path into an open
 //! [`mod@file`], and [`table`] gives it a descriptor. Besides regular files there are [`pipe`],
 //! [`device`] with the [`tty`], and the files that the layer above computes ([`generated`]).
-//! `transfer` moves bytes between a file and user memory, [`poll`] waits for several files.
+//! `transfer` moves bytes between a file and user memory. What can become ready has a [`poll_queue`];
+//! [`mod@poll`] waits for several files, an [`epoll`] instance watches many. Objects that have no name
+//! are [`special`]: [`eventfd`], [`timerfd`], `epoll` itself, and those of the layers above.
 //!
 //! The layer knows memory, the executor and `arch`, and nothing of processes or system calls: a
 //! process comes in as a [`Caller`](crate::wait::Caller) and as the number of a thread.
@@ -31,6 +33,8 @@ pub mod cpio;
 pub mod device;
 pub mod directory;
 mod entries;
+pub mod epoll;
+pub mod eventfd;
 mod fifo;
 pub mod file;
 pub mod generated;
@@ -41,13 +45,16 @@ pub mod metadata;
 pub mod node;
 pub mod open;
 pub mod pipe;
-mod pipe_buffer;
+pub mod pipe_buffer;
 pub mod poll;
+pub mod poll_queue;
 pub mod process_handle;
 pub mod rename;
+pub mod special;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod timerfd;
 mod transfer;
 pub mod tree;
 pub mod tty;

@@ -11,6 +11,7 @@ use super::generated::{Generate, Jump, Listing, Window};
 use super::locks::{FileLocks, LockOwner};
 use super::metadata::{Attributes, FileType, Name, Status, next_number, now};
 use super::pipe::Pipe;
+use super::special::Special;
 use super::xattr::ExtendedAttributes;
 use crate::errno::Errno;
 use crate::memory::fallible;
@@ -42,8 +43,8 @@ pub enum NodeKind {
     Jump(Arc<dyn Jump>),
     /// A pipe with a name (fifo(7)).
     Fifo(Arc<Pipe>),
-    /// A name for a socket.
-    Socket,
+    /// The name of a socket, which may be closed; `None` where there never was one (mknod(2)).
+    Socket(Option<Weak<dyn Special>>),
     /// A device that there is not: opening it fails.
     Absent(FileType, u64),
 }
@@ -86,7 +87,7 @@ impl NodeKind {
             NodeKind::Link(_) | NodeKind::Jump(_) => FileType::Link,
             NodeKind::Device(_) => FileType::Character,
             NodeKind::Fifo(_) => FileType::Pipe,
-            NodeKind::Socket => FileType::Socket,
+            NodeKind::Socket(_) => FileType::Socket,
             NodeKind::Absent(file_type, _) => *file_type,
         }
     }
@@ -100,7 +101,7 @@ impl NodeKind {
             NodeKind::Jump(jump) => jump.permissions(),
             NodeKind::Device(_) | NodeKind::Absent(..) => 0o666,
             NodeKind::Fifo(_) => 0o600,
-            NodeKind::Socket => 0o755,
+            NodeKind::Socket(_) => 0o777,
             NodeKind::Window(window) if window.is_writable() => 0o644,
             NodeKind::Generated(_) | NodeKind::Window(_) => 0o444,
             NodeKind::Computed(_) => 0o555,

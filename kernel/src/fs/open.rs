@@ -145,7 +145,7 @@ fn opened(node: &Node, flags: u32, caller: i32) -> Result<Opened, Errno> {
         NodeKind::Directory(_) | NodeKind::Computed(_) => Ok(Opened::Directory(AtomicU64::new(0))),
         // Only with O_NOFOLLOW does one get here.
         NodeKind::Link(_) | NodeKind::Jump(_) => Err(Errno::ELOOP),
-        NodeKind::Fifo(_) | NodeKind::Socket | NodeKind::Absent(..) => Err(Errno::ENXIO),
+        NodeKind::Fifo(_) | NodeKind::Socket(_) | NodeKind::Absent(..) => Err(Errno::ENXIO),
         NodeKind::Device(Device::Ptmx) => Ok(Opened::Master(tty::open::master()?)),
         NodeKind::Device(device) => Ok(match tty::open::open(*device, caller)? {
             Some(terminal) => Opened::Terminal(terminal),

@@ -15,6 +15,7 @@
 
 pub use super::pipe_buffer::CAPACITY;
 use super::pipe_buffer::PipeBuffer;
+use super::poll_queue::PollQueue;
 use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
 use crate::memory::fallible;
@@ -35,8 +36,8 @@ pub struct Pipe {
     state: Mutex<PipeState>,
     readers: WaitQueue,
     writers: WaitQueue,
-    /// Those in `poll`, for either end.
-    pollers: WaitQueue,
+    /// Those in `poll` and the watches, for either end.
+    polls: PollQueue,
     /// Those that open a pipe with a name.
     openers: WaitQueue,
 }
@@ -89,7 +90,7 @@ impl Pipe {
             state: Mutex::new(PipeState { buffer, ends }),
             readers: WaitQueue::labelled(&Label("pipe: data")),
             writers: WaitQueue::labelled(&Label("pipe: space")),
-            pollers: WaitQueue::labelled(&Label("poll: pipe")),
+            polls: PollQueue::new(&Label("poll: pipe")),
             openers: WaitQueue::labelled(&Label("fifo: other end")),
         }
     }
@@ -105,11 +106,6 @@ impl Pipe {
     /// Its ends at this moment.
     pub(super) fn ends(&self) -> Ends {
         self.state.lock().ends
-    }
-
-    /// Those that wait for either end to become ready.
-    pub(super) fn pollers(&self) -> &WaitQueue {
-        &self.pollers
     }
 
     /// Those that wait in open(2).
@@ -137,7 +133,7 @@ impl Pipe {
         };
         drop(unused);
         self.openers.wake_all();
-        self.pollers.wake_all();
+        self.polls.wake(0);
         Ok(ends)
     }
 
@@ -158,6 +154,11 @@ impl Pipe {
         self.number
     }
 
+    /// Those that wait for either end to become ready.
+    pub(super) fn polls(&self) -> &PollQueue {
+        &self.polls
+    }
+
     /// How many bytes can be read (`FIONREAD`).
     pub fn readable(&self) -> usize {
         self.state.lock().buffer.len()
@@ -173,7 +174,7 @@ impl Pipe {
         let result = self.state.lock().buffer.resize(bytes);
         if result.is_ok() {
             self.writers.wake_all();
-            self.pollers.wake_all();
+            self.polls.wake(0);
         }
         result
     }
@@ -284,13 +285,13 @@ impl Reader {
         let moved = state.buffer.give(to, wanted);
         let enough = room_before < ATOMIC && state.buffer.room() >= ATOMIC;
         let wake_writer = enough && pipe.writers.has_waiters();
-        let wake_pollers = enough && pipe.pollers.has_waiters();
+        let wake_pollers = enough && pipe.polls.has_waiters();
         drop(state);
         if wake_writer {
             pipe.writers.wake_one();
         }
         if wake_pollers {
-            pipe.pollers.wake_all();
+            pipe.polls.wake(abi::POLLOUT | abi::POLLWRNORM);
         }
         if moved < wanted {
             Attempt::NotReady
@@ -310,12 +311,6 @@ impl Reader {
             ready |= abi::POLLHUP;
         }
         ready
-    }
-
-    /// Waits until one of these `POLL*` bits is reported.
-    pub async fn wait_ready(&self, events: u32) {
-        let ready = || (self.ready() & events != 0).then_some(());
-        self.pipe.pollers.wait_until(ready).await;
     }
 
     /// The pipe.
@@ -459,13 +454,19 @@ impl Writer {
             };
             let filled = was_empty && !state.buffer.is_empty();
             let wake_reader = filled && pipe.readers.has_waiters();
-            (step, wake_reader, filled && pipe.pollers.has_waiters())
+            // Watches have an edge for each write, as on Linux.
+            let more = !state.buffer.is_empty() && pipe.polls.has_watches();
+            (
+                step,
+                wake_reader,
+                more || filled && pipe.polls.has_waiters(),
+            )
         };
         if wake_reader {
             pipe.readers.wake_one();
         }
         if wake_pollers {
-            pipe.pollers.wake_all();
+            pipe.polls.wake(abi::POLLIN | abi::POLLRDNORM);
         }
         step
     }
@@ -481,12 +482,6 @@ impl Writer {
             ready |= abi::POLLERR;
         }
         ready
-    }
-
-    /// Waits until one of these `POLL*` bits is reported.
-    pub async fn wait_ready(&self, events: u32) {
-        let ready = || (self.ready() & events != 0).then_some(());
-        self.0.pollers.wait_until(ready).await;
     }
 
     /// The pipe.
@@ -525,7 +520,7 @@ impl Drop for Reader {
     fn drop(&mut self) {
         self.pipe.close(|ends| ends.readers -= 1);
         self.pipe.writers.wake_all();
-        self.pipe.pollers.wake_all();
+        self.pipe.polls.wake(0);
     }
 }
 
@@ -533,7 +528,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.0.close(|ends| ends.writers -= 1);
         self.0.readers.wake_all();
-        self.0.pollers.wake_all();
+        self.0.polls.wake(0);
     }
 }
 

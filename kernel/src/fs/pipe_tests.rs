@@ -273,7 +273,12 @@ fn polling_takes_no_wake_up_from_a_reader() {
     let (reader, writer) = pipe().unwrap();
     let (wakes, waker) = wakes();
     let mut context = Context::from_waker(&waker);
-    let mut polling = pin!(reader.wait_ready(abi::POLLIN));
+    let mut polling = pin!(
+        reader
+            .pipe()
+            .polls()
+            .wait_until(|| (reader.ready() & abi::POLLIN != 0).then_some(()))
+    );
     let mut to = program.buffer(64 * 1024, 1);
     let mut reading = pin!(reader.read(&mut to, WAIT));
     assert!(polling.as_mut().poll(&mut context).is_pending());

@@ -1,8 +1,8 @@
 //! Descriptors of processes (pidfd_open(2)). The layer above has the processes, and gives a file
 //! what it needs of one: whether it has ended.
 
+use super::poll_queue::PollQueue;
 use core::any::Any;
-use executor::sync::WaitQueue;
 
 /// A process, as its descriptor sees it.
 pub trait ProcessHandle: Any + Send + Sync {
@@ -10,5 +10,5 @@ pub trait ProcessHandle: Any + Send + Sync {
     fn has_ended(&self) -> bool;
 
     /// Woken when it ends.
-    fn ended(&self) -> &WaitQueue;
+    fn ended(&self) -> &PollQueue;
 }

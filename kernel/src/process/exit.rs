@@ -89,7 +89,7 @@ impl Process {
             Some(parent) => parent.child_ended(self, Some(status)),
             None => self.family.ties.lock().ended = Some(status),
         }
-        self.family.ended.wake_all();
+        self.family.ended.wake(0);
         match parent {
             Some(parent) => signal::check_orphaned_group(self, &parent),
             // The kernel's own child (init), or one whose parent ended at the same moment.

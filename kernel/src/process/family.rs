@@ -5,6 +5,7 @@
 
 use super::exit_status::ExitStatus;
 use super::state::Process;
+use crate::fs::poll_queue::PollQueue;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -21,7 +22,7 @@ pub(super) struct Family {
     /// Woken when a child has ended, was stopped or continued.
     pub(super) children_changed: WaitQueue,
     /// Woken when the process itself has ended.
-    pub(super) ended: WaitQueue,
+    pub(super) ended: PollQueue,
 }
 
 pub(super) struct Ties {
@@ -40,7 +41,7 @@ impl Family {
                 ended: None,
             }),
             children_changed: WaitQueue::labelled(&Label("child")),
-            ended: WaitQueue::labelled(&Label("end of process")),
+            ended: PollQueue::new(&Label("end of process")),
         }
     }
 

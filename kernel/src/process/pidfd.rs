@@ -5,13 +5,13 @@ use super::state::Process;
 use super::thread::Thread;
 use crate::errno::Errno;
 use crate::fs::file::OpenFile;
+use crate::fs::poll_queue::PollQueue;
 use crate::fs::process_handle::ProcessHandle;
 use crate::fs::table::{Fd, OnExec};
 use crate::memory::fallible;
 use alloc::sync::Arc;
 use core::any::Any;
 use executor::Label;
-use executor::sync::WaitQueue;
 use spin::Once;
 
 /// What the file of a pidfd holds. `clone` makes the file before the process, so that nothing can go
@@ -19,7 +19,7 @@ use spin::Once;
 pub struct PidFd {
     process: Once<Arc<Process>>,
     /// For those that look before there is a process.
-    nothing: WaitQueue,
+    nothing: PollQueue,
 }
 
 impl PidFd {
@@ -27,14 +27,14 @@ impl PidFd {
     pub(super) fn empty() -> Result<Arc<PidFd>, Errno> {
         Ok(fallible::arc(PidFd {
             process: Once::new(),
-            nothing: WaitQueue::labelled(&Label("pidfd")),
+            nothing: PollQueue::new(&Label("pidfd")),
         })?)
     }
 
     /// Says whose it is.
     pub(super) fn set(&self, process: &Arc<Process>) {
         self.process.call_once(|| process.clone());
-        self.nothing.wake_all();
+        self.nothing.wake(0);
     }
 
     /// A file for a process, with these status flags.
@@ -109,7 +109,7 @@ impl ProcessHandle for PidFd {
         process.is_some_and(|process| process.exit_status().is_some())
     }
 
-    fn ended(&self) -> &WaitQueue {
+    fn ended(&self) -> &PollQueue {
         match self.process.get() {
             Some(process) => &process.family.ended,
             None => &self.nothing,

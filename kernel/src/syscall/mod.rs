@@ -21,6 +21,7 @@ mod priority;
 mod process;
 mod sched;
 mod signal;
+mod socket;
 mod system;
 mod threads;
 mod time;
@@ -134,6 +135,38 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_select => file::select(thread, a, b, c, d, e).await,
         nr::__NR_pselect6 => file::pselect6(thread, a, b, c, d, e, f).await,
         nr::__NR_ppoll => file::ppoll(thread, a, b, c, d, e).await,
+
+        nr::__NR_epoll_create => file::epoll_create(thread, a),
+        nr::__NR_epoll_create1 => file::epoll_create1(thread, a),
+        nr::__NR_epoll_ctl => file::epoll_ctl(thread, a, b, c, d).await,
+        nr::__NR_epoll_wait => file::epoll_wait(thread, a, b, c, d).await,
+        nr::__NR_epoll_pwait => file::epoll_pwait(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_epoll_pwait2 => file::epoll_pwait2(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_eventfd => file::eventfd(thread, a, 0),
+        nr::__NR_eventfd2 => file::eventfd(thread, a, b),
+        nr::__NR_timerfd_create => file::timerfd_create(thread, a, b),
+        nr::__NR_timerfd_settime => file::timerfd_settime(thread, a, b, c, d).await,
+        nr::__NR_timerfd_gettime => file::timerfd_gettime(thread, a, b).await,
+
+        // Sockets.
+        nr::__NR_socket => socket::socket(thread, a, b, c),
+        nr::__NR_socketpair => socket::socketpair(thread, a, b, c, d).await,
+        nr::__NR_bind => socket::bind(thread, a, b, c).await,
+        nr::__NR_listen => socket::listen(thread, a, b),
+        nr::__NR_connect => socket::connect(thread, a, b, c).await,
+        nr::__NR_accept => socket::accept(thread, a, b, c, 0).await,
+        nr::__NR_accept4 => socket::accept(thread, a, b, c, d).await,
+        nr::__NR_getsockname => socket::getsockname(thread, a, b, c).await,
+        nr::__NR_getpeername => socket::getpeername(thread, a, b, c).await,
+        nr::__NR_shutdown => socket::shutdown(thread, a, b),
+        nr::__NR_sendto => socket::sendto(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_recvfrom => socket::recvfrom(thread, a, b, c, d, (e, f)).await,
+        nr::__NR_sendmsg => socket::sendmsg(thread, a, b, c).await,
+        nr::__NR_recvmsg => socket::recvmsg(thread, a, b, c).await,
+        nr::__NR_sendmmsg => socket::sendmmsg(thread, a, b, c, d).await,
+        nr::__NR_recvmmsg => socket::recvmmsg(thread, a, b, c, d, e).await,
+        nr::__NR_setsockopt => socket::setsockopt(thread, a, b, c, d, e).await,
+        nr::__NR_getsockopt => socket::getsockopt(thread, a, b, c, d, e).await,
 
         // Names and attributes.
         nr::__NR_statfs => file::statfs(thread, a, b).await,

@@ -17,6 +17,7 @@ pub mod settings;
 mod writing;
 
 use super::device::Device;
+use super::poll_queue::PollQueue;
 use crate::arch::{self, Wanted};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use executor::Label;
@@ -54,7 +55,7 @@ pub struct Tty {
     /// The device has been told to wait.
     paused: AtomicBool,
     readers: WaitQueue,
-    pollers: WaitQueue,
+    polls: PollQueue,
     /// Programs that wait for ^Q, or for room at the other end of a pair.
     writers: WaitQueue,
     /// Held by the call that prints.
@@ -97,7 +98,7 @@ impl Tty {
             stream: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             readers: WaitQueue::labelled(&Label("terminal")),
-            pollers: WaitQueue::labelled(&Label("poll: terminal")),
+            polls: PollQueue::new(&Label("poll: terminal")),
             writers: WaitQueue::labelled(&Label("terminal: output")),
             output: TaskMutex::new(()),
             window: Mutex::new(winsize {
@@ -161,7 +162,7 @@ impl Tty {
         }
         if effect.readable {
             self.readers.wake_one();
-            self.pollers.wake_all();
+            self.polls.wake(0);
         }
         wanted
     }
@@ -208,7 +209,7 @@ impl Tty {
             });
         }
         self.writers.wake_all();
-        self.pollers.wake_all();
+        self.polls.wake(0);
     }
 
     /// The session's leader has left, or gives the terminal up: the foreground is told, and the
@@ -231,7 +232,7 @@ impl Tty {
         self.send_signal(leader, abi::SIGCONT);
         self.readers.wake_all();
         self.writers.wake_all();
-        self.pollers.wake_all();
+        self.polls.wake(0);
     }
 
     /// Whether its other end is gone.
@@ -278,7 +279,7 @@ impl Tty {
         }
         // What was an unfinished line may be readable now.
         self.readers.wake_all();
-        self.pollers.wake_all();
+        self.polls.wake(0);
         if flush == Flush::Yes {
             self.resume_input();
         }
@@ -373,11 +374,9 @@ impl Tty {
         given(is_ready, input) | given(self.may_print(), output)
     }
 
-    /// Waits until one of these `POLL*` bits is reported.
-    pub async fn wait_ready(&self, events: u32) {
-        self.pollers
-            .wait_until(|| (self.ready() & events != 0).then_some(()))
-            .await;
+    /// Those that wait for it to become ready.
+    pub(in crate::fs) fn polls(&self) -> &PollQueue {
+        &self.polls
     }
 }
 

@@ -15,6 +15,7 @@ use super::line::Flow;
 use super::settings::Settings;
 use crate::arch::Access;
 use crate::errno::{Errno, SysResult};
+use crate::fs::poll_queue::PollQueue;
 use crate::memory::{Sink, Source, UserBuf};
 use crate::wait::{Wait, interruptible};
 use alloc::collections::VecDeque;
@@ -35,7 +36,7 @@ pub struct Pair {
     printed: Mutex<VecDeque<u8>>,
     /// Masters that read, and those that poll.
     readers: WaitQueue,
-    pollers: WaitQueue,
+    polls: PollQueue,
     /// Masters that write to a line that is full.
     typists: WaitQueue,
     /// The terminal cannot be opened yet (`TIOCSPTLCK`).
@@ -62,7 +63,7 @@ impl Pair {
             index: AtomicU32::new(0),
             printed: Mutex::new(printed),
             readers: WaitQueue::labelled(&Label("pseudo-terminal")),
-            pollers: WaitQueue::labelled(&Label("poll: pseudo-terminal")),
+            polls: PollQueue::new(&Label("poll: pseudo-terminal")),
             typists: WaitQueue::labelled(&Label("pseudo-terminal: input")),
             locked: AtomicBool::new(true),
             packets: AtomicBool::new(false),
@@ -134,7 +135,7 @@ impl Pair {
 
     fn wake_master(&self) {
         self.readers.wake_all();
-        self.pollers.wake_all();
+        self.polls.wake(0);
     }
 
     /// Discards what was printed.
@@ -180,7 +181,7 @@ impl Pair {
 
     pub(super) fn input_has_room(&self) {
         self.typists.wake_all();
-        self.pollers.wake_all();
+        self.polls.wake(0);
     }
 
     pub(super) fn opened(&self) {
@@ -282,7 +283,7 @@ impl Master {
             }
         }
         self.tty.writers.wake_all();
-        self.tty.pollers.wake_all();
+        self.tty.polls.wake(0);
         Ok(Step::Done)
     }
 
@@ -351,13 +352,9 @@ impl Master {
             | given(!self.is_full(), abi::POLLOUT | abi::POLLWRNORM)
     }
 
-    /// Waits until one of these `POLL*` bits is reported.
-    pub async fn wait_ready(&self, events: u32) {
-        let Ok(pair) = self.pair() else {
-            return;
-        };
-        let ready = || (self.ready() & events != 0).then_some(());
-        pair.pollers.wait_until(ready).await;
+    /// Those that wait for it to become ready.
+    pub(in crate::fs) fn polls(&self) -> Option<&PollQueue> {
+        self.pair().ok().map(|pair| &pair.polls)
     }
 
     /// Stops the terminal's output or lets it go on (tcflow(3)).

@@ -12,7 +12,7 @@
 use crate::memory::fault_injection::Shield;
 use crate::memory::frame::{OutOfMemory, ensure_free_bytes};
 use alloc::boxed::Box;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::alloc::Layout;
 
@@ -42,6 +42,14 @@ fn has_block(size: usize, align: usize) -> Result<Shield, OutOfMemory> {
 pub fn arc<T>(value: T) -> Result<Arc<T>, OutOfMemory> {
     check(size_of::<T>() + COUNTS)?;
     arc_from_reserve(value)
+}
+
+/// As `Arc::new_cyclic`. `make` allocates nothing.
+pub fn arc_cyclic<T>(make: impl FnOnce(&Weak<T>) -> T) -> Result<Arc<T>, OutOfMemory> {
+    check(size_of::<T>() + COUNTS)?;
+    let align = align_of::<T>().max(align_of::<usize>());
+    let _shield = has_block((COUNTS + size_of::<T>()).next_multiple_of(align), align)?;
+    Ok(Arc::new_cyclic(make))
 }
 
 /// As [`arc`], for a call that gives memory back.

@@ -118,7 +118,7 @@ pub(super) fn follow(flags: u32) -> Follow {
 }
 
 /// The permission bits for a new file, out of those that were asked for.
-pub(super) fn permissions(thread: &Thread, asked: u32) -> u32 {
+pub(in crate::syscall) fn permissions(thread: &Thread, asked: u32) -> u32 {
     // Relaxed: a number that stands for itself.
     asked & !thread.process().umask.load(Ordering::Relaxed)
 }

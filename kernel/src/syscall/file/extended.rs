@@ -60,7 +60,7 @@ fn check(thread: &Thread, node: &Node, name: &[u8], writing: bool) -> Result<(),
             node.kind(),
             NodeKind::Link(_)
                 | NodeKind::Fifo(_)
-                | NodeKind::Socket
+                | NodeKind::Socket(_)
                 | NodeKind::Device(_)
                 | NodeKind::Absent(..)
         );

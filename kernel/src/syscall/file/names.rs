@@ -140,7 +140,7 @@ pub async fn linkat(
         | NodeKind::Link(_)
         | NodeKind::Device(_)
         | NodeKind::Fifo(_)
-        | NodeKind::Socket
+        | NodeKind::Socket(_)
         | NodeKind::Absent(..) => {}
         NodeKind::Directory(_) | NodeKind::Computed(_) => return Err(Errno::EPERM),
         NodeKind::Generated(_) | NodeKind::Window(_) | NodeKind::Jump(_) => {

@@ -28,7 +28,7 @@ pub async fn mknodat(
     let kind = match mode & abi::S_IFMT {
         0 | abi::S_IFREG => NodeKind::regular(tree().new_object()?),
         abi::S_IFIFO => NodeKind::Fifo(Pipe::closed()?),
-        abi::S_IFSOCK => NodeKind::Socket,
+        abi::S_IFSOCK => NodeKind::Socket(None),
         kind @ (abi::S_IFCHR | abi::S_IFBLK) => {
             if !thread
                 .process()

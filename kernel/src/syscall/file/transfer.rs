@@ -182,7 +182,7 @@ pub(super) fn position(argument: usize) -> Result<u64, Errno> {
 
 /// A write into a pipe without readers sends `SIGPIPE` (pipe(7)).
 pub(super) fn written(thread: &Thread, file: &OpenFile, result: SysResult) -> SysResult {
-    if result == Err(Errno::EPIPE) && file.is_pipe() {
+    if result == Err(Errno::EPIPE) && file.breaks() {
         let process = thread.process();
         let uid = process.with_credentials(|own| own.uid.real);
         let info = SigInfo::user(Signal::PIPE, process.pid, uid);
