@@ -11,6 +11,7 @@
 
 use super::exit_status::{End, ExitStatus};
 use super::ids::{self, Pid};
+use super::job_control;
 use super::signal::{self, ChildEvent, SigInfo, Signal};
 use super::state::Process;
 use super::thread::{Tcb, Thread};
@@ -73,6 +74,7 @@ impl Process {
         trace::event(Kind::Exit, [self.pid.0.into(), word.into()]);
         self.stop_timer();
         self.files().clear();
+        job_control::leave_terminal(self);
         self.set_executable(None);
         memory::release_and_reclaim(|| {
             // This CPU leaves the address space, so that the last reference to it can go.

@@ -61,7 +61,10 @@ pub use fail_nth::allow_failing;
 pub use fork::{ForkError, ForkRequest, add_thread, fork};
 pub use ids::{Pid, any, count as process_count, find, find_thread, next, next_thread_of};
 pub use init::{NOT_STARTED, end_all, start_init};
-pub use job_control::{TerminalUse, check_foreground};
+pub use job_control::{
+    TerminalUse, check_foreground, give_up_terminal, has_terminal, session_of, set_foreground,
+    signal_by_terminal, take_terminal,
+};
 pub use outcome::Outcome;
 pub use priority::{HIGHEST as HIGHEST_PRIORITY, Policy, Priority};
 pub use procfs::attach as attach_procfs;
