@@ -40,6 +40,18 @@ pub struct Iso {
 }
 
 impl Iso {
+    /// The image at `out` that runs `command`.
+    #[must_use]
+    pub fn running(command: &str, out: &Path) -> Self {
+        Self {
+            out: out.to_path_buf(),
+            exec: Some(command.into()),
+            rootfs: None,
+            overlays: Vec::new(),
+            kernel_args: Vec::new(),
+        }
+    }
+
     /// What goes into the image, as for a boot.
     fn options(&self) -> Options {
         Options {
