@@ -26,6 +26,13 @@ bitflags::bitflags! {
         /// For the kernel's own use (the processor ignores bits 9 to 11): the page is a copy
         /// whose predecessor may still be in some CPU's TLB, so it must not be written yet.
         const COW_PENDING = 1 << 9;
+        /// For the kernel's own use, in an entry that points to a leaf table: no CPU has a translation
+        /// that it did not get from this table, so an accessed bit that is clear in there says that no
+        /// CPU has a translation of that page.
+        const TRACKED = 1 << 10;
+        /// For the kernel's own use, in a leaf entry: one task copies the page, to replace it without a
+        /// shootdown if no CPU uses it meanwhile.
+        const CLAIMED = 1 << 11;
         /// Instruction fetches are not allowed.
         const NO_EXECUTE = 1 << 63;
     }

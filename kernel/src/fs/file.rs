@@ -13,6 +13,7 @@ use super::locks::{FileLocks, LockOwner};
 use super::metadata::{Attributes, FileType, MAX_SIZE, Status};
 use super::node::{Node, NodeKind};
 use super::pipe::{self, Pipe, Reader, Writer};
+use super::process_handle::ProcessHandle;
 use super::transfer::{deliver, store, whole};
 use super::tty::Tty;
 use super::tty::open::Terminal;
@@ -50,6 +51,8 @@ pub(super) enum Opened {
     Terminal(Terminal),
     /// The other end of a pseudo-terminal.
     Master(Master),
+    /// A process (pidfd_open(2)).
+    Process(Arc<dyn ProcessHandle>),
     /// Only a name for a node (`O_PATH`).
     Path,
     /// The end of a pipe that is read from.
@@ -165,6 +168,21 @@ impl OpenFile {
     pub fn tty(&self) -> Option<&Tty> {
         match &self.opened {
             Opened::Terminal(terminal) => Some(terminal),
+            _ => None,
+        }
+    }
+
+    /// A file for a process (pidfd_open(2)), with these status flags.
+    pub fn of_process(process: Arc<dyn ProcessHandle>, flags: u32) -> Result<Arc<OpenFile>, Errno> {
+        let opened = Opened::Process(process);
+        let file = OpenFile::new(opened, None, flags | abi::O_RDWR);
+        Ok(fallible::arc(file)?)
+    }
+
+    /// The process, if it is a file for one.
+    pub fn process(&self) -> Option<&Arc<dyn ProcessHandle>> {
+        match &self.opened {
+            Opened::Process(process) => Some(process),
             _ => None,
         }
     }
@@ -293,7 +311,7 @@ impl OpenFile {
     fn check_seekable(&self) -> Result<(), Errno> {
         match &self.opened {
             Opened::Reader(_) | Opened::Writer(_) => Err(Errno::ESPIPE),
-            Opened::Terminal(_) | Opened::Master(_) => Err(Errno::ESPIPE),
+            Opened::Terminal(_) | Opened::Master(_) | Opened::Process(_) => Err(Errno::ESPIPE),
             Opened::Path => Err(Errno::EBADF),
             _ => Ok(()),
         }
@@ -535,6 +553,8 @@ impl OpenFile {
             Opened::Writer(writer) => writer.ready(),
             Opened::Terminal(terminal) => terminal.ready(),
             Opened::Master(master) => master.ready(),
+            Opened::Process(process) if process.has_ended() => abi::POLLIN | abi::POLLRDNORM,
+            Opened::Process(_) => 0,
             Opened::Path => abi::POLLNVAL,
             _ => ALWAYS_READY,
         }
@@ -544,7 +564,11 @@ impl OpenFile {
     pub fn can_change(&self) -> bool {
         matches!(
             &self.opened,
-            Opened::Reader(_) | Opened::Writer(_) | Opened::Terminal(_) | Opened::Master(_)
+            Opened::Reader(_)
+                | Opened::Writer(_)
+                | Opened::Terminal(_)
+                | Opened::Master(_)
+                | Opened::Process(_)
         )
     }
 
@@ -555,6 +579,10 @@ impl OpenFile {
             Opened::Writer(writer) => writer.wait_ready(events).await,
             Opened::Terminal(terminal) => terminal.wait_ready(events).await,
             Opened::Master(master) => master.wait_ready(events).await,
+            Opened::Process(process) => {
+                let ready = || (self.ready() & events != 0).then_some(());
+                process.ended().wait_until(ready).await;
+            }
             _ if self.ready() & events != 0 => {}
             _ => core::future::pending().await,
         }

@@ -42,6 +42,7 @@ pub mod open;
 pub mod pipe;
 mod pipe_buffer;
 pub mod poll;
+pub mod process_handle;
 pub mod rename;
 pub mod table;
 #[cfg(test)]

@@ -23,6 +23,15 @@ pub(super) enum Planted {
     /// A page that is not shared any more is reused while a shootdown for it may be on its way
     /// (rule M4).
     HastyReuse,
+    /// A copied leaf table counts as tracked while other CPUs may have translations from the original
+    /// (rule M4).
+    TrackedBeforeAcks,
+    /// A leaf table counts as tracked after a flush of one page of it (rule M4).
+    TrackedByOnePage,
+    /// A page is replaced without a shootdown although a CPU has set the accessed bit (rules M2, M4).
+    AccessedIgnored,
+    /// The kernel uses a page of a program without setting the accessed bit (rule M2).
+    KernelLeavesNoTrace,
     /// munmap does not wait for the other CPUs (rule M5).
     UnmapWithoutWaiting,
     /// mprotect does not flush (rule M5).

@@ -1,4 +1,4 @@
-//! Who a process is (credentials(7)): its users, groups and capabilities.
+//! The credentials of a process (credentials(7)): its users, groups and capabilities.
 //!
 //! Linux keeps these for each thread, and C libraries change them for all threads together. Here a
 //! process has them once.
@@ -29,6 +29,8 @@ pub enum Capability {
     SetPcap = 8,
     /// To lock memory beyond the limit.
     IpcLock = 14,
+    /// To look into any process.
+    SysPtrace = 19,
     /// Many things of an administrator.
     SysAdmin = 21,
     /// To raise priorities, and change those of others.
@@ -169,7 +171,7 @@ pub struct Capabilities {
     pub bounding: u64,
 }
 
-/// Who a process is.
+/// The users, groups and capabilities of a process.
 #[derive(Clone)]
 pub struct Credentials {
     /// Its users.

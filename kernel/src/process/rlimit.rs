@@ -6,7 +6,7 @@
 //! | `AS`, `DATA`, `STACK` | kept by the memory system, which has its own copy |
 //! | `NOFILE` | kept by the table of descriptors |
 //! | `SIGPENDING` | signals in the queues of all processes of a user (`user`) |
-//! | `NPROC` | processes and threads of a user, who is not root (`user`) |
+//! | `NPROC` | processes and threads of a user other than root (`user`) |
 //! | all others | nothing |
 
 use crate::fs::table::MAX_LIMIT;

@@ -2,7 +2,7 @@
 //!
 //! Read from the top:
 //!
-//! 1. [`start`] makes a thread into a task of the executor, whose body is `thread_main`: one
+//! 1. `start` makes a thread into a task of the executor, whose body is `thread_main`: one
 //!    program after the other, until the thread ends.
 //! 2. `poll_as` makes each poll of that body one of the thread: in its address space, on a CPU
 //!    where it may run, with its CPU time counted and its FPU registers saved at the end.

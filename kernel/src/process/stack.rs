@@ -223,7 +223,7 @@ pub(super) struct Facts<'a> {
     pub(super) base: usize,
     /// The path that was executed.
     pub(super) path: &'a [u8],
-    /// Whose the program is.
+    /// The users and groups of the program.
     pub(super) credentials: &'a Credentials,
     /// It has got privileges by its file.
     pub(super) is_secure: bool,

@@ -6,6 +6,7 @@ use super::executable::Executable;
 use super::exit_status::ExitStatus;
 use super::fail_counts::FailNth;
 use super::family::Family;
+use super::files::Files;
 use super::pid::Pid;
 use super::priority::Priority;
 use super::rlimit::Limits;
@@ -32,7 +33,7 @@ pub struct Process {
     pub pid: Pid,
     /// For others; each thread has its own reference. Gone when the process has exited.
     space: Mutex<Option<Arc<AddressSpace>>>,
-    files: FdTable,
+    pub(super) files: Files,
     cwd: Mutex<Arc<Node>>,
     /// The bits that `open` and `mkdir` leave out.
     pub umask: AtomicU32,
@@ -42,7 +43,7 @@ pub struct Process {
     pub session: AtomicU32,
     pub(super) limits: Limits,
     pub(super) attributes: Attributes,
-    /// Who it is. A lock of its own, under which no other is taken.
+    /// Users, groups and capabilities. A lock of its own, under which no other is taken.
     credentials: Mutex<Credentials>,
     /// Counts it among its user's processes, until it is forgotten.
     charge: Mutex<Charge>,
@@ -192,7 +193,12 @@ impl Process {
 
     /// The open files.
     pub fn files(&self) -> &FdTable {
-        &self.files
+        self.files.table()
+    }
+
+    /// Takes a copy of the table of open files if other processes use it (unshare(2)).
+    pub fn unshare_files(&self) -> Result<(), Errno> {
+        self.files.unshare()
     }
 
     /// The directory where relative paths begin.
@@ -216,12 +222,12 @@ impl Process {
         self.attributes.has_executed.load(Ordering::Relaxed)
     }
 
-    /// Who it is.
+    /// Its users, groups and capabilities.
     pub fn credentials(&self) -> Credentials {
         self.credentials.lock().clone()
     }
 
-    /// Looks at who it is.
+    /// Looks at its users, groups and capabilities.
     pub fn with_credentials<T>(&self, look: impl FnOnce(&Credentials) -> T) -> T {
         look(&self.credentials.lock())
     }
@@ -231,7 +237,7 @@ impl Process {
         self.credentials.lock().user.clone()
     }
 
-    /// Changes who it is. After an error nothing has changed.
+    /// Changes its users, groups and capabilities. After an error nothing has changed.
     pub fn change_credentials<T>(
         &self,
         change: impl FnOnce(&mut Credentials) -> Result<T, Errno>,
@@ -367,7 +373,7 @@ impl Process {
 /// What a new process is made of.
 pub(super) struct Parts {
     pub(super) space: Arc<AddressSpace>,
-    pub(super) files: FdTable,
+    pub(super) files: Files,
     pub(super) cwd: Arc<Node>,
     pub(super) umask: u32,
     pub(super) group: Option<u32>,

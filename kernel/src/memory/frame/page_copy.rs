@@ -67,7 +67,7 @@ pub(in crate::memory) unsafe fn read(frame: Frame, offset: usize, buffer: &mut [
 /// Fills part of a frame with zeroes.
 ///
 /// # Safety
-/// As for [`write`].
+/// As for [`write()`].
 pub(in crate::memory) unsafe fn clear(frame: Frame, offset: usize, length: usize) {
     assert!(offset + length <= FRAME_SIZE);
     // SAFETY: in bounds as asserted; the caller's promise covers the rest.

@@ -328,7 +328,7 @@ pub(in crate::memory) fn waits_here() -> bool {
     !RECLAIMER.get().here().released.is_empty()
 }
 
-/// As [`help`], but drops what waits in any CPU's queue: for an allocation that would fail
+/// As [`direct_reclaim`], but drops what waits in any CPU's queue: for an allocation that would fail
 /// otherwise (rule M10).
 pub(in crate::memory) fn reclaim_all_cpus(steps: usize) -> bool {
     let reclaimer = RECLAIMER.get();

@@ -26,7 +26,7 @@ pub struct Retired {
 /// Proof that no CPU can use the translations which some shootdown was about.
 ///
 /// Made by the shootdown code when all acks are in, or when the address space is active
-/// nowhere else; never by the passing of time.
+/// nowhere else, and where no CPU can have had one; never by the passing of time.
 #[derive(Clone, Copy, Debug)]
 pub struct Receipt {
     /// The shootdown's number in the trace, or 0.
@@ -36,6 +36,12 @@ pub struct Receipt {
 impl Receipt {
     /// For the shootdown code only: all CPUs have forgotten.
     pub(in crate::memory) fn all_forgot() -> Receipt {
+        Receipt { shootdown: 0 }
+    }
+
+    /// For `space/untouched.rs` only: the page was in a tracked table, and was taken out while its
+    /// accessed bit was clear, so no CPU has had a translation of it.
+    pub(in crate::memory) fn never_cached() -> Receipt {
         Receipt { shootdown: 0 }
     }
 

@@ -67,6 +67,13 @@ impl AddressSpace {
         unsafe { walk::look_up(self.root_table(), address) }
     }
 
+    /// As [`look_up`](Self::look_up), for a caller that is going to use the page, which counts as
+    /// accessed from then on: no other CPU replaces it without a shootdown (`untouched`).
+    pub(in crate::memory) fn access(&self, address: usize) -> Option<(Entry, bool)> {
+        // SAFETY: the tables below the root stay, as for `look_up`.
+        unsafe { walk::access(self.root_table(), address) }
+    }
+
     /// The first address from `from` on and below `end` for which there is a leaf table,
     /// with that table, which stays as [`look_up`](Self::look_up) says. A range without
     /// tables costs next to nothing, however large it is.

@@ -145,7 +145,7 @@ fn make_private(
             write_protect(child, &writable);
         }
         if table
-            .compare_exchange(index, entry, Entry::new(copied, TABLE_BITS))
+            .compare_exchange(index, entry, Entry::new(copied, bits_of_copy()))
             .is_ok()
         {
             count(Counter::CowTableCopies);
@@ -161,8 +161,18 @@ fn make_private(
     }
 }
 
+/// What the entry of a copied table allows. It is not tracked: CPUs may have translations from the
+/// original.
+fn bits_of_copy() -> Bits {
+    match planted(Planted::TrackedBeforeAcks) {
+        true => TABLE_BITS | Bits::TRACKED,
+        false => TABLE_BITS,
+    }
+}
+
 /// A copy of a shared table, in which nothing is writable; where the original has something that
-/// is, is added to `writable`. The caller gets the one reference to the copy.
+/// is, is added to `writable`. The caller gets the one reference to the copy. No page counts as
+/// accessed in the copy of a leaf table: no CPU has got a translation from there (`untouched`).
 fn copy_table(
     original: Table,
     level: Level,
@@ -172,6 +182,10 @@ fn copy_table(
     // SAFETY: zeroed, and ours alone until the caller links it.
     let copy = unsafe { Table::new(fresh.into_entry()) };
     debug_assert!(level != Level::PAGE);
+    let lost = match level {
+        Level::LEAF_TABLE => Bits::WRITE | Bits::ACCESSED,
+        _ => Bits::WRITE,
+    };
     occupancy::mark_occupied(copy, occupancy::of(original));
     let copied = occupancy::try_each(original, |index, entry| {
         let Some(child) = entry.frame() else {
@@ -182,7 +196,7 @@ fn copy_table(
         if !planted(Planted::UncountedChild) {
             frame::take(child)?;
         }
-        copy.set(index, entry.without(Bits::WRITE));
+        copy.set(index, entry.without(lost));
         if entry.is_writable() {
             writable.add(index);
         }

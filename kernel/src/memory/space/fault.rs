@@ -6,6 +6,7 @@
 //!    │ make the path private (cow_break.rs)
 //!    ├─ nothing there:      fresh zeroes (for a read: the one frame of zeroes), or the object's page
 //!    ├─ only we hold it:    reuse: writable in place
+//!    ├─ shared, untouched:  copy, in its place if it still is (untouched.rs)
 //!    └─ shared:             copy ─> map the copy read-only ─> flush ─> writable ─> thread goes on
 //!                                                              └> old reference retired ─> reclaimer
 //! ```
@@ -29,12 +30,14 @@
 //! first.
 
 use super::address_space::AddressSpace;
+use super::cow_break::private_child;
 use super::current::is_current;
 use super::error::FaultError;
 use super::first_touch::{first_mapping, leaf_entry};
 use super::leaf::{leaf_bits, trace_copy};
 use super::mmap_lock::Mappings;
 use super::stack_growth;
+use super::untouched;
 use crate::arch::level::{Level, page_of};
 use crate::arch::paging::{Bits, Entry, Table};
 use crate::arch::{self, Access, Frame};
@@ -53,8 +56,9 @@ use crate::trace::{self, Kind};
 enum Resolved {
     /// The access is possible now.
     Done,
-    /// It will be when the copy is committed, after this shootdown.
-    CowPending(CowPending, Ticket),
+    /// It will be when the copy is committed, after this shootdown. Whether that is one of all pages
+    /// of the leaf table.
+    CowPending(CowPending, Ticket, bool),
 }
 
 /// What was done to the leaf entry.
@@ -72,6 +76,8 @@ struct CowPending {
     table: Table,
     index: usize,
     copy: Frame,
+    /// The table with the entry that points to `table`.
+    above: Table,
 }
 
 impl CowPending {
@@ -133,12 +139,14 @@ impl AddressSpace {
         count(Counter::Faults);
         let span = trace::fault(address, access == Access::Write);
         let done = shootdown::ready_now().is_some_and(|ready| {
-            // With other CPUs active a shootdown may be due, for which the slow path waits.
-            !self.is_active_elsewhere()
-                && self.mmap_lock.try_read().is_some_and(|mappings| {
-                    let resolved = self.resolve(&mappings, address, access, ready);
-                    matches!(resolved, Ok(Resolved::Done))
-                })
+            self.mmap_lock.try_read().is_some_and(|mappings| {
+                // With other CPUs active a shootdown may be due, for which the slow path waits.
+                if self.is_active_elsewhere() {
+                    return self.replace_untouched(&mappings, address, access);
+                }
+                let resolved = self.resolve(&mappings, address, access, ready);
+                matches!(resolved, Ok(Resolved::Done))
+            })
         });
         if !done {
             span.goes_on();
@@ -166,6 +174,9 @@ impl AddressSpace {
             None => self.mmap_lock.read().await,
         };
         let ready = shootdown::ready().await;
+        if self.replace_untouched(&mappings, address, access) {
+            return Ok(());
+        }
         let mut resolved = self.resolve(&mappings, address, access, ready);
         if matches!(resolved, Err(FaultError::NotMapped))
             && stack_growth::may_grow(&mappings, address)
@@ -175,11 +186,14 @@ impl AddressSpace {
             let ready = shootdown::ready().await;
             resolved = self.resolve(&mappings, address, access, ready);
         }
-        if let Resolved::CowPending(page, shootdown) = resolved? {
+        if let Resolved::CowPending(page, shootdown, flushes_table) = resolved? {
             // If this thread is killed here, the copy stays COW-pending, and the next fault that
             // writes it sends a shootdown for it.
             shootdown.over().await;
             page.commit();
+            if flushes_table {
+                self.track(page.above, address);
+            }
             self.forget_here(address);
         }
         Ok(())
@@ -224,19 +238,30 @@ impl AddressSpace {
         let mut retired = RetiredBatch::new();
         let leaf = self.resolve_leaf(vma, address, access, &mut retired);
         // Also when it failed half-way: what was taken out of the tables has to be released.
+        let mut flushes_table = false;
         let shootdown = if retired.is_empty() && !matches!(leaf, Ok(Leaf::CowPending(_))) {
             self.forget_here(address);
             None
         } else {
+            let range = match &leaf {
+                Ok(Leaf::CowPending(page)) if self.begins_tracking(page.above, address) => {
+                    flushes_table = true;
+                    untouched::flush_range(address)
+                }
+                _ => FlushRange::page(address),
+            };
             self.active_cpus
-                .flush_and_release(ready, FlushRange::page(address), &mut retired)
+                .flush_and_release(ready, range, &mut retired)
         };
         match (leaf?, shootdown) {
             (Leaf::CowPending(page), Some(shootdown)) if !planted(Planted::WritableBeforeAcks) => {
-                Ok(Resolved::CowPending(page, shootdown))
+                Ok(Resolved::CowPending(page, shootdown, flushes_table))
             }
             (Leaf::CowPending(page), _) => {
                 page.commit();
+                if flushes_table {
+                    self.track(page.above, address);
+                }
                 Ok(Resolved::Done)
             }
             // Tables alone were replaced. Their references wait for the acknowledgements, the thread
@@ -260,7 +285,9 @@ impl AddressSpace {
         access: Access,
         retired: &mut RetiredBatch,
     ) -> Result<Leaf, FaultError> {
-        let table = self.break_cow_path(address, retired)?;
+        let above = self.break_cow_down_to(untouched::ABOVE, address, retired)?;
+        let place = untouched::ABOVE.index(address);
+        let table = private_child(above, untouched::ABOVE, place, retired)?;
         let index = Level::LEAF_TABLE.index(address);
         loop {
             let entry = table.load(index);
@@ -290,6 +317,7 @@ impl AddressSpace {
                         table,
                         index,
                         copy: frame,
+                        above,
                     }));
                 }
                 let writable = entry.with(Bits::WRITE | Bits::DIRTY);
@@ -301,6 +329,12 @@ impl AddressSpace {
                     trace::event(Kind::Reuse, [address as u64, frame.number().into()]);
                     return Ok(Leaf::Ready);
                 }
+                continue;
+            }
+            if !entry.bits().contains(Bits::ACCESSED) {
+                // The page is used here, so that no other task drops it without a shootdown: the copy
+                // below reads it as a CPU would that has its translation.
+                let _ = table.compare_exchange(index, entry, entry.with(Bits::ACCESSED));
                 continue;
             }
             let copy = if zeroes {
@@ -326,7 +360,12 @@ impl AddressSpace {
                     trace_copy(address, frame, copy);
                     retired.push(Retired::new(frame, Level::PAGE));
                 }
-                return Ok(Leaf::CowPending(CowPending { table, index, copy }));
+                return Ok(Leaf::CowPending(CowPending {
+                    table,
+                    index,
+                    copy,
+                    above,
+                }));
             }
         }
     }
@@ -337,7 +376,7 @@ const RECLAIM_STEPS: usize = 16;
 
 /// Whether a VMA allows an access. On x86 what can be written or executed can be read
 /// (Intel SDM vol. 3, 4.6).
-fn allows(protection: Protection, access: Access) -> bool {
+pub(super) fn allows(protection: Protection, access: Access) -> bool {
     match access {
         Access::Read => !protection.is_empty(),
         Access::Write => protection.contains(Protection::WRITE),

@@ -10,7 +10,7 @@
 //! > An entry without it may point to something shared.
 //!
 //! The processor ANDs the writable bits of all levels, so one cleared bit in the root
-//! protects everything below it. That is all that [`fork`](AddressSpace::fork) does.
+//! protects everything below it. That is all that `AddressSpace::fork` does.
 //! A change of an entry below first makes the path to it private (`cow_break.rs`).
 //!
 //! **The lock.** The mmap lock guards what may be mapped where (`mmap_lock.rs`). Faults hold it
@@ -33,6 +33,7 @@
 //! | `unmap_file` | truncate: pages beyond the end of a file go out of every map | M5 |
 //! | `barrier` | a memory barrier on the CPUs that run the program | M6 |
 //! | `usage` | what `/proc` tells | |
+//! | `within` | work in another address space than the CPU's | M6 |
 //!
 //! The layer stands on all others of memory, and knows nothing of processes or system calls.
 
@@ -61,4 +62,6 @@ pub(in crate::memory) mod protect;
 pub(in crate::memory) mod remap;
 pub(in crate::memory) mod stack_growth;
 pub(in crate::memory) mod unmap_file;
+mod untouched;
 pub mod usage;
+pub mod within;

@@ -26,6 +26,9 @@ counters! {
     CowCopies = "cow_copies",
     /// Pages made writable in place, because they had no other holder.
     CowReuses = "cow_reuses",
+    /// Of these, those that replaced a page that no CPU had used: without a shootdown, although the
+    /// address space was active on other CPUs.
+    CowCopiesUntouched = "cow_copies_untouched",
     /// Tables copied because they had other holders too.
     CowTableCopies = "cow_table_copies",
     /// Tables made writable in place.

@@ -3,11 +3,11 @@
 //! The kernel never uses an address of a program itself. It walks the program's tables as
 //! the processor would, takes no more rights than the program has, and reads or writes
 //! the frame through its own mapping. So SMAP is always on, a wild pointer cannot hurt,
-//! and a fault is an ordinary answer: [`fault`](AddressSpace::fault) does what it does
+//! and a fault is an ordinary answer: `AddressSpace::fault` does what it does
 //! for a fault from ring 3.
 //!
-//! What the walk finds is like an entry in this CPU's TLB: the frame stays until this CPU
-//! acknowledges the shootdown, which it does not do inside these functions, none of which
+//! What the walk finds is like an entry in this CPU's TLB: the walk sets the accessed bit, as the
+//! processor would, and the frame stays until this CPU acknowledges the shootdown, which it does not do inside these functions, none of which
 //! waits between walk and access.
 //!
 //! | file | what is in it |

@@ -1,6 +1,7 @@
 //! How a CPU of the simulated machine gets at memory: through its TLB if that has the
 //! page, else by a walk that begins at CR3 or at anything in the paging-structure caches,
-//! sets the accessed bits on its way, and remembers all that it finds.
+//! sets the accessed bits on its way, and remembers all that it finds. (Whether a walk that ends
+//! in a fault sets them is left open, as the manual does.)
 //!
 //! A walk is not atomic: each look at an entry is a step, and so is each setting of
 //! accessed and dirty bits, which is a compare-and-exchange with the entry that was seen
@@ -181,6 +182,11 @@ impl Walk {
             if entry.bits().contains(self.used_in(entry)) {
                 return self.use_entry(choose, cpu, entry);
             }
+            // An access that is not allowed may end before the accessed bit is set, and then nothing
+            // is remembered of it.
+            if !self.is_allowed(entry) && choose(2) == 1 {
+                return Advanced::Missing;
+            }
             self.seen = Some(entry);
             return Advanced::On;
         };
@@ -192,6 +198,13 @@ impl Walk {
             // It has changed: another look.
             Err(_) => Advanced::On,
         }
+    }
+
+    /// Whether the access is allowed as far as this entry and those above it say.
+    fn is_allowed(&self, entry: Entry) -> bool {
+        let user = self.at.user && entry.bits().contains(Bits::USER);
+        let writable = self.at.writable && entry.is_writable();
+        user && (self.access != Access::Write || writable)
     }
 
     /// The bits that this walk sets in an entry. The dirty bit is only set for a write that

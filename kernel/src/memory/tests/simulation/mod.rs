@@ -7,7 +7,7 @@
 //! they see is compared with a `model`. Many seeds run on all CPUs of the host (`campaign`);
 //! one that finds something is printed with the command that repeats it, and made as small as
 //! it goes (`shrink`). Small workloads for single orders that the great mix seldom comes to:
-//! `entering`, `reuse`, `cow_break`, `litmus`. That the faults in `memory/planted.rs` are found:
+//! `entering`, `reuse`, `cow_break`, `untouched`, `litmus`. That the faults in `memory/planted.rs` are found:
 //! `planted`.
 
 mod campaign;
@@ -20,6 +20,7 @@ mod planted;
 mod program;
 mod reuse;
 mod shrink;
+mod untouched;
 mod world;
 
 use super::*;

@@ -2,7 +2,7 @@
 //!
 //! It is a B+tree with nodes of one size. Spans are kept in the leaves, in order of their starts;
 //! they do not overlap. An inner node knows, of each child, where its spans begin and end and how
-//! large the largest gap between two of them is ([`Summary`]), so that looking for a span, for the
+//! large the largest gap between two of them is (`Summary`), so that looking for a span, for the
 //! next one and for a free range are each one descent from the root.
 //!
 //! **Versions.** A clone shares the root, which takes a constant time. Nodes have a count of
