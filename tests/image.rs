@@ -17,7 +17,15 @@ fn boots(image: &Path, drive: &str, options: &[&str]) {
     let status = Command::new("timeout")
         .arg(PATIENCE)
         .arg(tests::qemu())
-        .args(["-display", "none", "-no-reboot", "-cpu", "max", "-m", "256M"])
+        .args([
+            "-display",
+            "none",
+            "-no-reboot",
+            "-cpu",
+            "max",
+            "-m",
+            "256M",
+        ])
         .args(["-accel", "tcg,thread=multi", "-smp", "2", "-serial", "null"])
         .args(["-serial", &format!("file:{}", log.display())])
         .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
