@@ -13,7 +13,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use boot::bench::counts::{self, Counts};
 use boot::console::Output;
 use boot::image::{self, Image};
+use boot::iso::{self, Iso};
 use boot::options::Options;
 use boot::session::{self, Input, Session};
 use boot::setup::{self, Tools};
@@ -66,6 +67,27 @@ pub fn scratch(name: &str) -> PathBuf {
     let dir = output.unwrap_or_else(|error| panic!("{error}")).join(name);
     fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
     dir
+}
+
+/// The image of `cargo bootimage image` that runs `command`, made anew.
+#[must_use]
+pub fn bootable(name: &str, command: &str) -> PathBuf {
+    let shared = shared();
+    let out = scratch("images").join(name);
+    setup::ensure_for_images(&shared.workspace).unwrap_or_else(|error| panic!("{error}"));
+    iso::make(
+        &shared.workspace,
+        &shared.image,
+        &Iso::running(command, &out),
+    )
+    .unwrap_or_else(|error| panic!("{}: {error}", out.display()));
+    out
+}
+
+/// The QEMU that the boots use.
+#[must_use]
+pub fn qemu() -> &'static Path {
+    shared().tools.qemu.program()
 }
 
 /// Makes sure of the C compilers: `gcc -static` and `musl-gcc -static`.

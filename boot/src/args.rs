@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use crate::bench::options::Bench;
 use crate::error::{Error, Result};
+use crate::iso::Iso;
 use crate::options::Options;
 use crate::simulate::Simulate;
 
@@ -39,6 +40,7 @@ pub enum Command {
     Bench(Bench),
     Trace(Trace),
     Simulate(Simulate),
+    Image(Iso),
     /// Only set up what is missing: the Rust target, QEMU
     Setup,
 }
@@ -150,6 +152,7 @@ Examples:
   cargo bootimage bench --vs linux -- -smp 4
   cargo bootimage trace --exec \"forkstorm --seconds 1\" --out trace.json
   cargo bootimage simulate --seconds 600
+  cargo bootimage image --exec cowforktest --out c.iso
 
 `cargo bootimage COMMAND --help` lists the options of a command. The tool works
 on the checkout that the current folder is in.";

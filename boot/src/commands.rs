@@ -8,6 +8,7 @@ use crate::bench;
 use crate::console::Output;
 use crate::error::{Doing, Result};
 use crate::image;
+use crate::iso;
 use crate::options::Options;
 use crate::progress::{note, step};
 use crate::qemu::{GDB_PORT, Qemu};
@@ -42,6 +43,7 @@ fn perform(command: Command) -> Result<u8> {
     match command {
         Command::Setup => {
             let tools = setup::ensure(&workspace)?;
+            setup::ensure_for_images(&workspace)?;
             note(&format!("ready: {}", tools.qemu.version()));
             Ok(0)
         }
@@ -60,6 +62,13 @@ fn perform(command: Command) -> Result<u8> {
         Command::Stress(stress) => run_stress(&workspace, &stress),
         Command::Bench(bench) => bench::run(&workspace, &bench),
         Command::Trace(trace) => run_trace(&workspace, &trace),
+        Command::Image(iso) => {
+            setup::ensure_for_images(&workspace)?;
+            let image = image::build(&workspace)?;
+            iso::make(&workspace, &image, &iso)?;
+            note(&format!("built {}", iso.out.display()));
+            Ok(0)
+        }
         Command::Simulate(simulate) => simulate::run(&workspace, &simulate),
     }
 }

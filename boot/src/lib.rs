@@ -8,6 +8,7 @@
 //! - [`setup`]: gets the Rust target and QEMU where they are missing.
 //! - [`image`]: has cargo build the kernel and the programs, and packs them;
 //!   [`symbols`] and [`rootfs`] are its parts.
+//! - [`iso`]: the same as an image for a CD or a stick; [`load`]: what a loader is given.
 //! - [`session`]: one boot, in a machine with enough [`memory`]. [`qemu`] and [`command_line`] say how QEMU and the
 //!   kernel are called, [`console`] moves the guest's input and output,
 //!   [`follow`] shows its log, [`files`] are the files of a boot.
@@ -46,6 +47,8 @@ pub mod error;
 pub mod files;
 pub mod follow;
 pub mod image;
+pub mod iso;
+pub mod load;
 pub mod memory;
 pub mod options;
 pub mod progress;

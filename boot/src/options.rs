@@ -52,7 +52,8 @@ pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
     }
 }
 
-fn parameter(value: &str) -> Result<(String, String), String> {
+/// A parameter of the kernel.
+pub(crate) fn parameter(value: &str) -> Result<(String, String), String> {
     let (key, value) = value.split_once('=').ok_or("it has no `=`")?;
     Ok((key.into(), value.into()))
 }

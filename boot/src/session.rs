@@ -16,17 +16,17 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-use crate::command_line::{self, SCRIPT};
 use crate::console::{Console, Output};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Result};
 use crate::files::Files;
 use crate::follow::Follower;
 use crate::image::Image;
+use crate::load;
 use crate::memory::{self, Need};
 use crate::options::Options;
 use crate::progress::Spinner;
 use crate::qemu::{self, Boot, Qemu};
-use crate::rootfs::{Owners, system};
+use crate::rootfs::system;
 use crate::trace::Trace;
 use crate::verdict::{Verdict, Word};
 use crate::workspace::Workspace;
@@ -283,40 +283,21 @@ fn command(
         Input::Terminal | Input::Calls => "terminal",
         Input::Stream(_) => "stream",
     };
-    let mut parameters = options.kernel_args.clone();
-    if parameters.iter().all(|(key, _)| key != "console") {
-        parameters.push(("console".into(), console.into()));
-    }
-    if let Some(records) = options.trace {
-        parameters.push(("trace".into(), records.to_string()));
-    }
-    let system = system::load(workspace, options, &image.tree)?;
-    let is_given = |key: &str| parameters.iter().any(|(given, _)| given == key);
-    let mut init = Vec::new();
-    if !is_given("rdinit") {
-        init = init_options(input, system.is_some());
-        if system.is_some() {
-            parameters.push(("rdinit".into(), format!("/{}/init", system::TOOLS)));
-        }
-    }
-    let line = command_line::build(&parameters, &init, options.exec.as_deref())?;
+    let parameters = options
+        .trace
+        .map(|records| ("trace".into(), records.to_string()));
+    let load = load::prepare(
+        workspace,
+        image,
+        options,
+        &parameters.map_or_else(Vec::new, |trace| vec![trace]),
+        console,
+        |is_distribution| init_options(input, is_distribution),
+    )?;
     let (mut initramfs, mut need) = (&image.initramfs, image.need);
-    if !options.overlays.is_empty() || line.script.is_some() || system.is_some() {
-        let mut tree = system.unwrap_or_else(|| image.tree.clone());
-        if let Some(script) = line.script {
-            tree.program(SCRIPT, script)?;
-        }
-        for dir in &options.overlays {
-            if !dir.is_dir() {
-                return Err(Error::Usage(format!(
-                    "--overlay {}: there is no such folder",
-                    dir.display()
-                )));
-            }
-            tree.lay_folder(dir, Owners::Root)?;
-        }
+    if let Some(tree) = &load.tree {
         initramfs = &files.initramfs;
-        need = Need::of(&tree, tree.pack(initramfs)?);
+        need = Need::of(tree, tree.pack(initramfs)?);
     }
     if let Some(given) = qemu::chosen_memory(&options.qemu).and_then(memory::bytes) {
         need.check(given)?;
@@ -324,7 +305,7 @@ fn command(
     let mut command = qemu.command(&Boot {
         kernel: &image.kernel,
         initramfs,
-        command_line: &line.text,
+        command_line: &load.command_line,
         kernel_log: &files.kernel_log,
         reset_log: &files.reset_log,
         memory: options.trace.map(|_| files.memory.as_path()),

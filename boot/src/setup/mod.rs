@@ -3,6 +3,7 @@
 mod apt;
 mod c_compilers;
 mod debian;
+mod grub;
 mod newer_qemu;
 pub mod packages;
 mod qemu;
@@ -33,4 +34,11 @@ pub fn ensure(workspace: &Workspace) -> Result<Tools> {
 pub fn ensure_for_tests(workspace: &Workspace) -> Result<()> {
     let _guard = workspace.lock()?;
     c_compilers::ensure()
+}
+
+/// Makes sure of what makes bootable images.
+pub fn ensure_for_images(workspace: &Workspace) -> Result<()> {
+    let _guard = workspace.lock()?;
+    rust_target::ensure(workspace)?;
+    grub::ensure()
 }

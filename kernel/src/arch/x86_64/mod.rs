@@ -10,7 +10,7 @@
 //!   user mode; `sigframe`, `fpuframe`: what a signal handler finds on its stack.
 //! * `pages`: whole pages copied and zeroed, beside a program's vector registers.
 //! * `apic`, `smp`, `time`, `rtc`, `calendar`: controllers, other CPUs, clocks.
-//! * `serial`, `random`, `power`: the world outside. `exception`, `stop`: the end.
+//! * `serial`, `random`, `power` with `soft_off`: the world outside. `exception`, `stop`: the end.
 //!
 //! Not done: separate tables for user mode (CPUs with the Meltdown defect are not
 //! protected).
@@ -38,6 +38,7 @@ mod segments;
 mod serial;
 mod sigframe;
 mod smp;
+mod soft_off;
 mod stop;
 mod time;
 mod topology;

@@ -179,9 +179,10 @@ fn start_one(trampoline: &Trampoline, id: u32, index: usize) -> bool {
     let taken = || ticket.load(Ordering::Acquire) == 0;
 
     apic::send_init(id);
-    time::wait(100_000);
+    // The manual's wait (9.4.4.1).
+    time::wait(10_000_000);
     apic::send_start_up(id, TRAMPOLINE);
-    wait_until(taken, 1_000_000);
+    wait_until(taken, 200_000);
     if !taken() {
         // The manual's second try; a CPU that has started ignores it.
         apic::send_start_up(id, TRAMPOLINE);

@@ -2,6 +2,7 @@
 //! MADT).
 
 use super::layout::physical;
+use super::soft_off;
 use crate::arch::interface::MAX_CPUS;
 use acpi::madt::{Madt, MadtEntry};
 use acpi::{AcpiHandler, AcpiTables, PhysicalMapping};
@@ -84,6 +85,10 @@ impl Topology {
                 _ => AcpiTables::from_rsdp(BootTables, rsdp as usize),
             }
         };
+        if let Ok(tables) = &tables {
+            // SAFETY: the caller's promise.
+            unsafe { soft_off::find(tables) };
+        }
         match tables.and_then(|tables| tables.find_table::<Madt>()) {
             Ok(madt) => topology.read_madt(&madt),
             Err(error) => log::warn!("no usable ACPI tables ({error:?}): using one CPU"),

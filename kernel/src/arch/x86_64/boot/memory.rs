@@ -2,17 +2,14 @@
 //! kernel has its own: it takes the lowest free page, and what it has not taken
 //! is handed on in `BootInfo`.
 
+use super::handover::{EMPTY, Handover};
 use crate::arch::frame::{FRAME_SIZE, Frame};
 use crate::arch::interface::PhysRange;
-use crate::arch::x86_64::layout::{DIRECT_MAP_SIZE, frame_ptr, image, physical};
+use crate::arch::x86_64::layout::{frame_ptr, image, physical};
 use crate::arch::x86_64::pages::zero_page;
 use crate::arch::x86_64::ranges::Ranges;
-use core::alloc::Layout;
-use pvh::start_info::reader::{MemMap, StartInfoReader};
 use spin::Mutex;
 
-/// `XEN_HVM_MEMMAP_TYPE_RAM`.
-const RAM: u32 = 1;
 const MIB: u64 = 1 << 20;
 /// The boot tables reach this far; so must all that is taken while they are in
 /// use.
@@ -38,48 +35,20 @@ pub static MEMORY: Mutex<Memory> = Mutex::new(Memory {
     rsdp: 0,
 });
 
-const EMPTY: PhysRange = PhysRange { start: 0, end: 0 };
-
-/// The loader's structures as the boot tables show them.
-struct DirectMap;
-
-impl MemMap for DirectMap {
-    fn ptr(&self, address: usize, _layout: Layout) -> *const u8 {
-        physical(address as u64).as_ptr()
-    }
-}
-
 impl Memory {
-    /// Reads the start info and copies what will be needed.
-    ///
-    /// # Safety
-    /// `start_info` must be what the loader passed, and the boot tables in use.
-    pub unsafe fn read(&mut self, start_info: u32) {
-        // SAFETY: the caller's promise; PVH puts its structures below 4 GiB,
-        // where the boot tables map them, and nothing has been overwritten yet.
-        let info = unsafe { StartInfoReader::from_paddr(start_info, DirectMap) };
-        let info = info.expect("the loader passed no PVH start info");
-        let entries = info.memmap();
-        assert!(!entries.is_empty(), "the loader passed no memory map");
-        for entry in entries.iter().filter(|entry| entry.ty == RAM) {
-            let end = entry.addr.saturating_add(entry.size).min(DIRECT_MAP_SIZE);
-            self.ram.add(PhysRange {
-                start: entry.addr,
-                end,
-            });
-            self.free.add(PhysRange {
-                start: entry.addr,
-                end,
-            });
+    /// Takes over what the loader has handed over, and copies what will be needed. The loader's
+    /// structures stay where they are.
+    pub fn take_over(&mut self, handover: Handover) {
+        assert!(
+            !handover.ram.as_slice().is_empty(),
+            "the loader passed no memory map"
+        );
+        for range in handover.ram.as_slice() {
+            self.free.add(*range);
         }
-        self.rsdp = info.raw().rsdp_paddr;
-        if let Some(module) = info.modlist().next() {
-            let module = module.raw();
-            self.initramfs = PhysRange {
-                start: module.paddr,
-                end: module.paddr + module.size,
-            };
-        }
+        self.ram = handover.ram;
+        self.rsdp = handover.rsdp;
+        self.initramfs = handover.initramfs;
         // It is memory, also where the map says that the firmware keeps something: QEMU's `microvm`
         // puts it over a reserved page. So it gets its place in the direct map.
         const PAGE: u64 = FRAME_SIZE as u64;
@@ -95,20 +64,15 @@ impl Memory {
             end: image.data.end,
         });
         self.free.remove(self.initramfs);
-        if let Some(text) = info.cmdline() {
-            self.copy_command_line(text.to_bytes());
-        }
+        self.free.remove(handover.structures);
+        self.copy_command_line(handover.command_line);
     }
 
     /// Copies the command line into pages of its own.
-    fn copy_command_line(&mut self, text: &[u8]) {
+    fn copy_command_line(&mut self, source: PhysRange) {
         // It may lie in free memory, and must not be copied over itself.
-        let source = text.as_ptr() as usize - physical(0).addr().get();
-        let source = PhysRange {
-            start: source as u64,
-            end: (source + text.len()) as u64,
-        };
         self.free.remove(source);
+        let text = bytes(source);
         let text = &text[..text.len().min(FRAME_SIZE)];
         let page = self.allocate();
         // SAFETY: the page was just taken, has room for FRAME_SIZE bytes and is
@@ -162,7 +126,7 @@ impl Memory {
 /// Physical memory that is never given to anyone else.
 fn bytes(range: PhysRange) -> &'static [u8] {
     let length = (range.end - range.start) as usize;
-    // SAFETY: only called for the initramfs and the command line, which are not
-    // among the free ranges, are never written, and are mapped as all memory is.
+    // SAFETY: only called for the initramfs and the command line (the loader's and the copy), which
+    // are not among the free ranges, are never written, and are mapped as all memory is.
     unsafe { core::slice::from_raw_parts(physical(range.start).as_ptr(), length) }
 }

@@ -1,10 +1,15 @@
 //! From the first Rust code to the kernel proper, on the boot CPU.
 //!
+//! `entry` comes from the loader, `pvh` and `multiboot2` read what it hands over (`handover`).
+//!
 //! On the boot tables: this CPU's descriptors, serial ports, what the loader and
 //! ACPI say, the final tables. Then on those, and on the CPU's own stack:
 //! interrupt controllers, time, the other CPUs.
 
+mod entry;
+pub mod handover;
 pub mod memory;
+mod multiboot2;
 mod pvh;
 
 use self::memory::MEMORY;
@@ -27,8 +32,8 @@ static WALL_CLOCK: AtomicU64 = AtomicU64::new(0);
 /// Comes from `entry`, on the boot tables and the boot stack.
 ///
 /// # Safety
-/// Only `entry` may call this, with what the loader passed.
-pub unsafe extern "C" fn enter(start_info: u32) -> ! {
+/// Only `entry` may call this, with what the loader passed, and the number of its protocol.
+pub unsafe extern "C" fn enter(info: u32, protocol: u32) -> ! {
     // SAFETY: this is the boot CPU's first call.
     unsafe { bring_up::descriptors(0) };
     serial::init();
@@ -38,8 +43,14 @@ pub unsafe extern "C" fn enter(start_info: u32) -> ! {
     pages::init();
     let root = {
         let mut memory = MEMORY.lock();
-        // SAFETY: the boot tables are in use, and `start_info` is the loader's.
-        unsafe { memory.read(start_info) };
+        // SAFETY: the boot tables are in use, and `info` is the loader's.
+        memory.take_over(unsafe {
+            match protocol {
+                pvh::PROTOCOL => pvh::read(info),
+                multiboot2::PROTOCOL => multiboot2::read(info),
+                _ => panic!("an unknown loader, {protocol:#x}"),
+            }
+        });
         // SAFETY: the boot tables are in use, and the address is the loader's.
         TOPOLOGY.call_once(|| unsafe { Topology::read(memory.rsdp) });
         let root = paging::build(&mut memory);
