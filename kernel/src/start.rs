@@ -5,7 +5,7 @@ use crate::arch::{self, BootInfo};
 use crate::cmdline::CommandLine;
 use crate::fs::cpio::Archive;
 use crate::memory::{self, Audit};
-use crate::process::{self, ExitStatus, NOT_STARTED, SigInfo, Signal};
+use crate::process::{self, ExitStatus, NOT_STARTED};
 use crate::trace::{self, Kind};
 use crate::{fs, log as kernel_log, panic as kernel_panic, sched, selftest};
 use alloc::string::String;
@@ -40,7 +40,10 @@ fn kernel_start(boot: BootInfo) -> ! {
     if line.get("console") == Some("stream") {
         fs::tty::console().make_stream();
     }
-    fs::tty::start(signal_group);
+    fs::tty::start(fs::tty::Hooks {
+        send_signal: process::signal_by_terminal,
+        session_of: process::session_of,
+    });
     let loaded = fs::start(fs::tree(), boot.initramfs);
     if let Err(error) = &loaded {
         log::error!("the initramfs is not complete: {error}");
@@ -74,13 +77,6 @@ fn symbols(initramfs: &'static [u8]) -> Option<&'static [u8]> {
     entries
         .find(|entry| entry.path.ends_with(b"boot/symbols"))
         .map(|entry| entry.contents)
-}
-
-/// What a key on the terminal does.
-fn signal_group(group: i32, signal: u32) {
-    if let Some(signal) = Signal::new(signal as usize) {
-        process::send_to_group(group as u32, Some(SigInfo::kernel(signal)), None);
-    }
 }
 
 /// What a CPU does.

@@ -1,11 +1,10 @@
-//! The devices of `/dev` (null(4), full(4), random(4), console(4), tty(4)).
+//! The devices of `/dev` (null(4), full(4), random(4), console(4), tty(4), pts(4)). What is done with
+//! a terminal is in [`tty`](super::tty).
 
 use super::transfer::Pause;
-use super::tty;
 use crate::arch::{self, Access};
 use crate::errno::{Errno, SysResult};
 use crate::memory::{Sink, Source, UserBuf};
-use crate::wait::{Caller, Wait};
 
 /// A character device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,15 +21,19 @@ pub enum Device {
     Urandom,
     /// The terminal on the console.
     Console,
-    /// The terminal of the session, which is the console too.
+    /// The terminal of the session.
     Tty,
+    /// Makes a pseudo-terminal when it is opened.
+    Ptmx,
+    /// The pseudo-terminal with this number.
+    Slave(u32),
 }
 
 static ZEROS: [u8; 4096] = [0; 4096];
 
 impl Device {
-    /// All devices with their names in `/dev`.
-    pub const ALL: [(&'static [u8], Device); 7] = [
+    /// The devices that are always there, with their names in `/dev`.
+    pub const ALL: [(&'static [u8], Device); 9] = [
         (b"null", Device::Null),
         (b"zero", Device::Zero),
         (b"full", Device::Full),
@@ -38,9 +41,12 @@ impl Device {
         (b"urandom", Device::Urandom),
         (b"console", Device::Console),
         (b"tty", Device::Tty),
+        (b"ptmx", Device::Ptmx),
+        (b"pts/ptmx", Device::Ptmx),
     ];
 
-    /// The device's number as `st_rdev` tells it: major number 1 is memory, 5 terminals
+    /// The device's number as `st_rdev` tells it: major number 1 is memory, 5 terminals, 136 and the
+    /// next ones pseudo-terminals
     /// (Linux's Documentation/admin-guide/devices.txt).
     pub fn number(self) -> u64 {
         let (major, minor) = match self {
@@ -51,33 +57,27 @@ impl Device {
             Device::Urandom => (1, 9),
             Device::Tty => (5, 0),
             Device::Console => (5, 1),
+            Device::Ptmx => (5, 2),
+            Device::Slave(index) => (136 + u64::from(index / 256), u64::from(index % 256)),
         };
         major << 8 | minor
     }
 
-    /// The terminal, if it is one.
-    pub fn tty(self) -> Option<&'static tty::Tty> {
-        match self {
-            Device::Console | Device::Tty => Some(tty::console()),
-            _ => None,
-        }
-    }
-
     /// Reads (read(2)).
-    pub async fn read(self, to: &mut UserBuf<'_>, wait: Wait<'_>) -> SysResult {
+    pub async fn read(self, to: &mut UserBuf<'_>) -> SysResult {
         match self {
             Device::Null => Ok(0),
             Device::Zero | Device::Full => fill(to, zeros).await,
             Device::Random | Device::Urandom => fill(to, noise).await,
-            Device::Console | Device::Tty => tty::console().read(to, wait).await,
+            Device::Console | Device::Tty | Device::Ptmx | Device::Slave(_) => Err(Errno::EIO),
         }
     }
 
     /// Writes (write(2)).
-    pub async fn write(self, from: &mut UserBuf<'_>, caller: &dyn Caller) -> SysResult {
+    pub async fn write(self, from: &mut UserBuf<'_>) -> SysResult {
         match self {
             Device::Full => Err(Errno::ENOSPC),
-            Device::Console | Device::Tty => tty::console().write(from, caller).await,
+            Device::Console | Device::Tty | Device::Ptmx | Device::Slave(_) => Err(Errno::EIO),
             // What is written is not looked at.
             _ => Ok(from.remaining()),
         }
@@ -94,10 +94,7 @@ impl Device {
         let mut done = 0;
         while done < count {
             let part = (count - done).min(buffer.len());
-            let taken = match self.tty() {
-                Some(tty) => tty.print(source, part),
-                None => source.take(&mut buffer[..part]),
-            };
+            let taken = source.take(&mut buffer[..part]);
             done += taken;
             if taken < part {
                 break;

@@ -13,8 +13,11 @@ use super::locks::{FileLocks, LockOwner};
 use super::metadata::{Attributes, FileType, MAX_SIZE, Status};
 use super::node::{Node, NodeKind};
 use super::pipe::{self, Pipe, Reader, Writer};
+use super::process_handle::ProcessHandle;
 use super::transfer::{deliver, store, whole};
-use super::tty::{self, Tty};
+use super::tty::Tty;
+use super::tty::open::Terminal;
+use super::tty::pair::Master;
 use crate::errno::{Errno, SysResult};
 use crate::memory::fallible;
 use crate::memory::{self, FRAME_SIZE, Object, PageError, Sink, Source, UserBuf};
@@ -44,6 +47,12 @@ pub(super) enum Opened {
     Window(Arc<dyn Window>),
     /// A device.
     Device(Device),
+    /// A terminal.
+    Terminal(Terminal),
+    /// The other end of a pseudo-terminal.
+    Master(Master),
+    /// A process (pidfd_open(2)).
+    Process(Arc<dyn ProcessHandle>),
     /// Only a name for a node (`O_PATH`).
     Path,
     /// The end of a pipe that is read from.
@@ -156,9 +165,32 @@ impl OpenFile {
     }
 
     /// The terminal, if it is one.
-    pub fn tty(&self) -> Option<&'static Tty> {
-        match self.opened {
-            Opened::Device(device) => device.tty(),
+    pub fn tty(&self) -> Option<&Tty> {
+        match &self.opened {
+            Opened::Terminal(terminal) => Some(terminal),
+            _ => None,
+        }
+    }
+
+    /// A file for a process (pidfd_open(2)), with these status flags.
+    pub fn of_process(process: Arc<dyn ProcessHandle>, flags: u32) -> Result<Arc<OpenFile>, Errno> {
+        let opened = Opened::Process(process);
+        let file = OpenFile::new(opened, None, flags | abi::O_RDWR);
+        Ok(fallible::arc(file)?)
+    }
+
+    /// The process, if it is a file for one.
+    pub fn process(&self) -> Option<&Arc<dyn ProcessHandle>> {
+        match &self.opened {
+            Opened::Process(process) => Some(process),
+            _ => None,
+        }
+    }
+
+    /// The other end of a pseudo-terminal, if it is one.
+    pub fn master(&self) -> Option<&Master> {
+        match &self.opened {
+            Opened::Master(master) => Some(master),
             _ => None,
         }
     }
@@ -220,7 +252,9 @@ impl OpenFile {
         }
         match &self.opened {
             Opened::Reader(reader) => reader.read(to, self.wait(caller)).await,
-            Opened::Device(device) => device.read(to, self.wait(caller)).await,
+            Opened::Device(device) => device.read(to).await,
+            Opened::Terminal(terminal) => terminal.read(to, self.wait(caller)).await,
+            Opened::Master(master) => master.read(to, self.wait(caller)).await,
             _ => {
                 let mut position = self.position.lock().await;
                 let n = self.read_contents(to, *position).await?;
@@ -238,7 +272,9 @@ impl OpenFile {
         }
         match &self.opened {
             Opened::Writer(writer) => writer.write(from, self.wait(caller)).await,
-            Opened::Device(device) => device.write(from, caller).await,
+            Opened::Device(device) => device.write(from).await,
+            Opened::Terminal(terminal) => terminal.write(from, self.wait(caller)).await,
+            Opened::Master(master) => master.write(from, self.wait(caller)).await,
             _ => {
                 let mut position = self.position.lock().await;
                 let (n, end) = self.write_contents(from, *position).await?;
@@ -249,35 +285,25 @@ impl OpenFile {
     }
 
     /// Reads at `offset` (pread64(2)).
-    pub async fn read_at(
-        &self,
-        to: &mut UserBuf<'_>,
-        offset: u64,
-        caller: &dyn Caller,
-    ) -> SysResult {
+    pub async fn read_at(&self, to: &mut UserBuf<'_>, offset: u64) -> SysResult {
         if !self.is_readable() {
             return Err(Errno::EBADF);
         }
         self.check_seekable()?;
         match &self.opened {
-            Opened::Device(device) => device.read(to, self.wait(caller)).await,
+            Opened::Device(device) => device.read(to).await,
             _ => self.read_contents(to, offset).await,
         }
     }
 
     /// Writes at `offset` (pwrite64(2); with `O_APPEND` at the end all the same, as Linux does).
-    pub async fn write_at(
-        &self,
-        from: &mut UserBuf<'_>,
-        offset: u64,
-        caller: &dyn Caller,
-    ) -> SysResult {
+    pub async fn write_at(&self, from: &mut UserBuf<'_>, offset: u64) -> SysResult {
         if !self.is_writable() {
             return Err(Errno::EBADF);
         }
         self.check_seekable()?;
         match &self.opened {
-            Opened::Device(device) => device.write(from, caller).await,
+            Opened::Device(device) => device.write(from).await,
             _ => self.write_contents(from, offset).await.map(|(n, _)| n),
         }
     }
@@ -285,7 +311,7 @@ impl OpenFile {
     fn check_seekable(&self) -> Result<(), Errno> {
         match &self.opened {
             Opened::Reader(_) | Opened::Writer(_) => Err(Errno::ESPIPE),
-            Opened::Device(device) if device.tty().is_some() => Err(Errno::ESPIPE),
+            Opened::Terminal(_) | Opened::Master(_) | Opened::Process(_) => Err(Errno::ESPIPE),
             Opened::Path => Err(Errno::EBADF),
             _ => Ok(()),
         }
@@ -427,7 +453,8 @@ impl OpenFile {
                 // As for a write: memory is what the file system is made of.
                 result.map_err(|_| Errno::ENOSPC)
             }
-            (Opened::Device(device), _) => Ok(device.accept(source, count)?),
+            (Opened::Device(device), _) => device.accept(source, count),
+            (Opened::Terminal(terminal), _) => Ok(terminal.accept(source, count)),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -524,7 +551,10 @@ impl OpenFile {
         match &self.opened {
             Opened::Reader(reader) => reader.ready(),
             Opened::Writer(writer) => writer.ready(),
-            Opened::Device(device) => device.tty().map_or(ALWAYS_READY, Tty::ready),
+            Opened::Terminal(terminal) => terminal.ready(),
+            Opened::Master(master) => master.ready(),
+            Opened::Process(process) if process.has_ended() => abi::POLLIN | abi::POLLRDNORM,
+            Opened::Process(_) => 0,
             Opened::Path => abi::POLLNVAL,
             _ => ALWAYS_READY,
         }
@@ -532,11 +562,14 @@ impl OpenFile {
 
     /// Whether [`ready`](Self::ready) may change, so that waiting for it makes sense.
     pub fn can_change(&self) -> bool {
-        match &self.opened {
-            Opened::Reader(_) | Opened::Writer(_) => true,
-            Opened::Device(device) => device.tty().is_some(),
-            _ => false,
-        }
+        matches!(
+            &self.opened,
+            Opened::Reader(_)
+                | Opened::Writer(_)
+                | Opened::Terminal(_)
+                | Opened::Master(_)
+                | Opened::Process(_)
+        )
     }
 
     /// Waits until one of these `POLL*` bits is reported.
@@ -544,8 +577,11 @@ impl OpenFile {
         match &self.opened {
             Opened::Reader(reader) => reader.wait_ready(events).await,
             Opened::Writer(writer) => writer.wait_ready(events).await,
-            Opened::Device(device) if device.tty().is_some() => {
-                tty::console().wait_ready(events).await;
+            Opened::Terminal(terminal) => terminal.wait_ready(events).await,
+            Opened::Master(master) => master.wait_ready(events).await,
+            Opened::Process(process) => {
+                let ready = || (self.ready() & events != 0).then_some(());
+                process.ended().wait_until(ready).await;
             }
             _ if self.ready() & events != 0 => {}
             _ => core::future::pending().await,
@@ -557,10 +593,8 @@ impl OpenFile {
         match &self.opened {
             Opened::Reader(reader) => Ok(reader.pipe().readable() as u64),
             Opened::Writer(writer) => Ok(writer.pipe().readable() as u64),
-            Opened::Device(device) => match device.tty() {
-                Some(tty) => Ok(tty.readable() as u64),
-                None => Err(Errno::ENOTTY),
-            },
+            Opened::Terminal(terminal) => Ok(terminal.readable() as u64),
+            Opened::Master(master) => Ok(master.readable() as u64),
             Opened::Regular => {
                 let position = *self.position.lock().await;
                 Ok(self.status().size.saturating_sub(position))

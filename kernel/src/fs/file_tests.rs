@@ -68,12 +68,9 @@ fn positions_are_shared_by_duplicates_and_not_by_a_second_open() {
     assert_eq!(read(&program, &other, 9), Ok(b"abcdef".to_vec()));
     // Calls with an offset leave the position alone.
     let mut to = program.buffer(0, 2);
-    assert_eq!(now(other.read_at(&mut to, 1, &Undisturbed)), Ok(2));
+    assert_eq!(now(other.read_at(&mut to, 1)), Ok(2));
     assert_eq!(program.bytes(0, 2), b"bc");
-    assert_eq!(
-        now(other.write_at(&mut program.holding(0, b"X"), 0, &Undisturbed)),
-        Ok(1)
-    );
+    assert_eq!(now(other.write_at(&mut program.holding(0, b"X"), 0)), Ok(1));
     assert_eq!(seek(&other, 0, Whence::Current), Ok(6));
 }
 

@@ -42,6 +42,7 @@ pub mod open;
 pub mod pipe;
 mod pipe_buffer;
 pub mod poll;
+pub mod process_handle;
 pub mod rename;
 pub mod table;
 #[cfg(test)]
@@ -72,7 +73,13 @@ pub fn start(tree: &Tree, initramfs: &[u8]) -> Result<(), load::LoadError> {
         directory: tree.root(),
         caller: 0,
     };
-    for directory in [b"/dev".as_slice(), b"/dev/shm", b"/proc", b"/tmp"] {
+    for directory in [
+        b"/dev".as_slice(),
+        b"/dev/shm",
+        b"/dev/pts",
+        b"/proc",
+        b"/tmp",
+    ] {
         let made = tree.make(start, directory, Node::new(NodeKind::directory()));
         match made {
             Ok(_) | Err(Errno::EEXIST) => {}

@@ -1,8 +1,10 @@
 //! Opening files by path (open(2)).
 
+use super::device::Device;
 use super::file::{CHANGEABLE, OpenFile, Opened, truncate};
 use super::node::{Node, NodeKind};
 use super::tree::Tree;
+use super::tty;
 use super::walk::{Follow, PathTarget, PathWalk, Start};
 use crate::errno::Errno;
 use crate::memory::Object;
@@ -52,7 +54,7 @@ pub async fn open(
             flags,
         ))?);
     }
-    let opened = opened(&node, flags)?;
+    let opened = opened(&node, flags, start.caller)?;
     if flags & abi::O_TRUNC != 0 && !made && node.object().is_some() {
         truncate(&node, 0).await?;
     }
@@ -94,7 +96,7 @@ fn find_or_make(
 }
 
 /// What an open file of this node holds.
-fn opened(node: &Node, flags: u32) -> Result<Opened, Errno> {
+fn opened(node: &Node, flags: u32, caller: i32) -> Result<Opened, Errno> {
     let writing = flags & abi::O_ACCMODE != abi::O_RDONLY;
     match node.kind() {
         NodeKind::Regular(_) => Ok(Opened::Regular),
@@ -104,7 +106,11 @@ fn opened(node: &Node, flags: u32) -> Result<Opened, Errno> {
         NodeKind::Directory(_) | NodeKind::Computed(_) => Ok(Opened::Directory(AtomicU64::new(0))),
         // Only with O_NOFOLLOW does one get here.
         NodeKind::Link(_) => Err(Errno::ELOOP),
-        NodeKind::Device(device) => Ok(Opened::Device(*device)),
+        NodeKind::Device(Device::Ptmx) => Ok(Opened::Master(tty::open::master()?)),
+        NodeKind::Device(device) => Ok(match tty::open::open(*device, caller)? {
+            Some(terminal) => Opened::Terminal(terminal),
+            None => Opened::Device(*device),
+        }),
         NodeKind::Generated(_) if writing => Err(Errno::EACCES),
         NodeKind::Window(window) if writing && !window.is_writable() => Err(Errno::EACCES),
         NodeKind::Generated(text) => Ok(Opened::Text(text.generate()?)),

@@ -29,6 +29,8 @@ pub enum Capability {
     SetPcap = 8,
     /// To lock memory beyond the limit.
     IpcLock = 14,
+    /// To look into any process.
+    SysPtrace = 19,
     /// Many things of an administrator.
     SysAdmin = 21,
     /// To raise priorities, and change those of others.

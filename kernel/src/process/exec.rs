@@ -82,6 +82,7 @@ pub async fn exec(
     let is_alone = process.threads.len() == 1;
     if is_alone {
         // All or nothing; a table that was borrowed stays with its lender.
+        process.files.unshare()?;
         process.files().exec()?;
     }
     // From here on nothing fails.
@@ -90,7 +91,13 @@ pub async fn exec(
         return Err(Errno::EINTR.into());
     }
     thread.tcb().become_leader();
-    if !is_alone && process.files().exec().is_err() {
+    let files = || {
+        process
+            .files
+            .unshare()
+            .and_then(|()| process.files().exec())
+    };
+    if !is_alone && files().is_err() {
         // The others are gone already, so there is no program left to go back to.
         process.threads.end(ExitStatus::Signal(Signal::KILL));
     }

@@ -11,6 +11,7 @@
 
 use super::exit_status::{End, ExitStatus};
 use super::ids::{self, Pid};
+use super::job_control;
 use super::signal::{self, ChildEvent, SigInfo, Signal};
 use super::state::Process;
 use super::thread::{Tcb, Thread};
@@ -72,7 +73,8 @@ impl Process {
         let word = status.to_wait_status();
         trace::event(Kind::Exit, [self.pid.0.into(), word.into()]);
         self.stop_timer();
-        self.files().clear();
+        self.files.leave();
+        job_control::leave_terminal(self);
         self.set_executable(None);
         memory::release_and_reclaim(|| {
             // This CPU leaves the address space, so that the last reference to it can go.
@@ -92,6 +94,15 @@ impl Process {
             // The kernel's own child (init), or one whose parent ended at the same moment.
             None if self.pid != Pid::INIT => ids::remove(self),
             None => {}
+        }
+    }
+
+    /// For a child that was added by another process: if this one has ended meanwhile, it goes where
+    /// the others went.
+    pub(super) fn hand_over_late(&self) {
+        if self.exit_status().is_some() {
+            let children = mem::take(&mut self.family.ties.lock().children);
+            self.hand_over(children);
         }
     }
 

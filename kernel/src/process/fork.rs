@@ -3,6 +3,7 @@
 
 use super::credentials::Credentials;
 use super::ids::{self, NotEntered, Pid};
+use super::pidfd::PidFdFor;
 use super::registers::Registers;
 use super::signal::Signal;
 use super::spawn_guard::{Beginning, SpawnGuard};
@@ -27,6 +28,12 @@ pub struct ForkRequest {
     pub exit_signal: u32,
     /// It has none of its parent's signal handlers (`CLONE_CLEAR_SIGHAND`).
     pub clears_handlers: bool,
+    /// It has its parent's table of open files (`CLONE_FILES`).
+    pub shares_files: bool,
+    /// Its parent is the caller's, as is its signal at the end (`CLONE_PARENT`).
+    pub beside_maker: bool,
+    /// Where the caller gets a descriptor of it (`CLONE_PIDFD`).
+    pub pidfd: Option<usize>,
     /// How its thread begins.
     pub beginning: Beginning,
 }
@@ -92,19 +99,35 @@ pub async fn fork(
         signals.exec();
     }
     let (credentials, charge) = charge_task(parent)?;
+    let files = match request.shares_files {
+        true => parent.files.share(),
+        false => parent.files.fork()?,
+    };
+    let family_parent = match request.beside_maker {
+        true => parent.parent().ok_or(Errno::EINVAL)?,
+        false => parent.clone(),
+    };
+    let exit_signal = match request.beside_maker {
+        true => parent.attributes.exit_signal(),
+        false => Signal::new(request.exit_signal as usize),
+    };
+    let pidfd = match request.pidfd {
+        Some(address) => Some(PidFdFor::new(thread, address).await?),
+        None => None,
+    };
     let parts = Parts {
         space: space.clone(),
-        files: parent.files().fork(),
+        files,
         cwd: parent.cwd(),
         umask: parent.umask.load(Ordering::Relaxed),
         group: None,
         session: Some(parent.session.load(Ordering::Relaxed)),
         limits: parent.limits.fork(request.borrows_memory),
-        exit_signal: Signal::new(request.exit_signal as usize),
+        exit_signal,
         credentials,
         charge,
         signals,
-        parent: Some(parent.clone()),
+        parent: Some(family_parent.clone()),
         names: parent.names(),
         executable: parent.executable(),
         uses_barriers: parent.may_use_barriers(),
@@ -130,7 +153,14 @@ pub async fn fork(
     let child = tcb.process().clone();
     let pid = child.pid;
     trace::event(Kind::Fork, [parent.pid.0.into(), pid.0.into()]);
-    parent.family.add_child(child.clone());
+    if let Some(pidfd) = pidfd {
+        pidfd.keep(&child);
+    }
+    family_parent.family.add_child(child.clone());
+    if request.beside_maker {
+        // It may have ended meanwhile, and have handed over the children that it had.
+        family_parent.hand_over_late();
+    }
     if request.borrows_memory {
         parent.begins_sharing_memory();
         child.begins_sharing_memory();

@@ -3,6 +3,7 @@
 use super::credentials::Credentials;
 use super::exec::{self, ExecError};
 use super::exit_status::{End, ExitStatus};
+use super::files::Files;
 use super::ids::{self, Pid};
 use super::registers::Registers;
 use super::rlimit::Limits;
@@ -34,7 +35,7 @@ pub async fn start_init(path: &[u8], arguments: Vec<Vec<u8>>) -> Result<Arc<Proc
     let charge = credentials.charge_task(u64::MAX);
     let parts = Parts {
         space: AddressSpace::new()?,
-        files,
+        files: Files::new(files)?,
         cwd: fs::tree().root().clone(),
         umask: 0o022,
         group: None,

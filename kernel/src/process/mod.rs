@@ -17,6 +17,7 @@
 //! 5. `oom` chooses what is killed when memory runs out, `overcommit` how much is promised; `procfs` is
 //!    `/proc`; `fail_nth` injects allocation failures for tests.
 
+mod access;
 mod attributes;
 mod credentials;
 mod elf;
@@ -29,6 +30,7 @@ mod exit_status;
 mod fail_counts;
 mod fail_nth;
 mod family;
+mod files;
 mod fork;
 pub mod futex;
 mod ids;
@@ -39,6 +41,7 @@ mod oom;
 mod outcome;
 pub mod overcommit;
 mod pid;
+mod pidfd;
 mod priority;
 mod procfs;
 mod registers;
@@ -53,6 +56,7 @@ mod thread_group;
 mod usage;
 mod user;
 
+pub use access::may_access;
 pub use credentials::{ALL_CAPABILITIES, Capabilities, Capability, Credentials, IdChange, IdSet};
 pub use exec::{ExecError, Program, exec};
 pub use exit::{ChildKind, ChildReport, Selector, WaitOptions, wait};
@@ -61,8 +65,12 @@ pub use fail_nth::allow_failing;
 pub use fork::{ForkError, ForkRequest, add_thread, fork};
 pub use ids::{Pid, any, count as process_count, find, find_thread, next, next_thread_of};
 pub use init::{NOT_STARTED, end_all, start_init};
-pub use job_control::{TerminalUse, check_foreground};
+pub use job_control::{
+    TerminalUse, check_foreground, give_up_terminal, has_terminal, session_of, set_foreground,
+    signal_by_terminal, take_terminal,
+};
 pub use outcome::Outcome;
+pub use pidfd::PidFd;
 pub use priority::{HIGHEST as HIGHEST_PRIORITY, Policy, Priority};
 pub use procfs::attach as attach_procfs;
 pub use registers::Registers;

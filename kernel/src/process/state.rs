@@ -6,6 +6,7 @@ use super::executable::Executable;
 use super::exit_status::ExitStatus;
 use super::fail_counts::FailNth;
 use super::family::Family;
+use super::files::Files;
 use super::pid::Pid;
 use super::priority::Priority;
 use super::rlimit::Limits;
@@ -32,7 +33,7 @@ pub struct Process {
     pub pid: Pid,
     /// For others; each thread has its own reference. Gone when the process has exited.
     space: Mutex<Option<Arc<AddressSpace>>>,
-    files: FdTable,
+    pub(super) files: Files,
     cwd: Mutex<Arc<Node>>,
     /// The bits that `open` and `mkdir` leave out.
     pub umask: AtomicU32,
@@ -192,7 +193,12 @@ impl Process {
 
     /// The open files.
     pub fn files(&self) -> &FdTable {
-        &self.files
+        self.files.table()
+    }
+
+    /// Takes a copy of the table of open files if other processes use it (unshare(2)).
+    pub fn unshare_files(&self) -> Result<(), Errno> {
+        self.files.unshare()
     }
 
     /// The directory where relative paths begin.
@@ -367,7 +373,7 @@ impl Process {
 /// What a new process is made of.
 pub(super) struct Parts {
     pub(super) space: Arc<AddressSpace>,
-    pub(super) files: FdTable,
+    pub(super) files: Files,
     pub(super) cwd: Arc<Node>,
     pub(super) umask: u32,
     pub(super) group: Option<u32>,

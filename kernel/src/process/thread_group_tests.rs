@@ -5,6 +5,7 @@ use crate::fs::table::FdTable;
 use crate::fs::tree::Tree;
 use crate::memory::AddressSpace;
 use crate::process::credentials::Credentials;
+use crate::process::files::Files;
 use crate::process::ids::Pid;
 use crate::process::rlimit::Limits;
 use crate::process::signal::{InheritedSignals, Signal, Signals};
@@ -19,7 +20,7 @@ fn process() -> (Machine, Arc<Process>) {
     let machine = sim::Machine::start(1, 512);
     let parts = Parts {
         space: AddressSpace::new().unwrap(),
-        files: FdTable::new(),
+        files: Files::new(FdTable::new()).unwrap(),
         cwd: Tree::new().root().clone(),
         umask: 0,
         group: None,

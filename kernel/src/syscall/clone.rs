@@ -4,7 +4,7 @@ use super::not_yet;
 use super::words::read_words;
 use crate::errno::{Errno, SysResult};
 use crate::memory::USER_END;
-use crate::process::{self, Beginning, ForkRequest, Pid, Registers, Signal, Thread};
+use crate::process::{self, Beginning, Capability, ForkRequest, Pid, Registers, Signal, Thread};
 use core::sync::atomic::AtomicU64;
 use linux_raw_sys::general as linux;
 
@@ -52,9 +52,15 @@ pub async fn clone(
         exit_signal: if is_thread { 0 } else { signal },
         stack,
         parent_tid,
+        // The same argument has two meanings.
+        pidfd: parent_tid,
         child_tid,
         tls,
     };
+    let both = linux::CLONE_PARENT_SETTID | linux::CLONE_DETACHED;
+    if arguments.has(linux::CLONE_PIDFD) && arguments.has(both) {
+        return Err(Errno::EINVAL);
+    }
     arguments.make(thread, registers).await
 }
 
@@ -83,7 +89,7 @@ pub async fn clone3(
     }
     let [
         flags,
-        _pidfd,
+        pidfd,
         child_tid,
         parent_tid,
         exit_signal,
@@ -91,9 +97,9 @@ pub async fn clone3(
         stack_size,
         tls,
     ] = words;
-    let [child_tid, parent_tid, stack, stack_size, tls] =
-        [child_tid, parent_tid, stack, stack_size, tls].map(|word| word as usize);
-    if flags & 0xff != 0 || (stack == 0) != (stack_size == 0) {
+    let [pidfd, child_tid, parent_tid, stack, stack_size, tls] =
+        [pidfd, child_tid, parent_tid, stack, stack_size, tls].map(|word| word as usize);
+    if flags & (0xff | u64::from(linux::CLONE_DETACHED)) != 0 || (stack == 0) != (stack_size == 0) {
         return Err(Errno::EINVAL);
     }
     let stack = stack
@@ -105,6 +111,7 @@ pub async fn clone3(
         exit_signal,
         stack,
         parent_tid,
+        pidfd,
         child_tid,
         tls,
     };
@@ -117,8 +124,57 @@ struct CloneArguments {
     exit_signal: u64,
     stack: usize,
     parent_tid: usize,
+    pidfd: usize,
     child_tid: usize,
     tls: usize,
+}
+
+/// unshare(2): what processes have in common here are their open files. The rest each has alone, so
+/// that there is nothing to be done; of the memory and the handlers of several threads no copy can be
+/// had on Linux either.
+pub fn unshare(thread: &Thread, flags: usize) -> SysResult {
+    let flags = flags as u64;
+    let alone = linux::CLONE_THREAD | linux::CLONE_SIGHAND | linux::CLONE_VM;
+    let known = alone | linux::CLONE_FILES | linux::CLONE_FS | linux::CLONE_SYSVSEM | NAMESPACES;
+    if flags & !u64::from(known | linux::CLONE_NEWTIME) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let process = thread.process();
+    if flags & u64::from(alone) != 0 && process.thread_count() > 1 {
+        return Err(Errno::EINVAL);
+    }
+    check_namespaces(thread, flags)?;
+    if flags & u64::from(linux::CLONE_FILES | linux::CLONE_FS) != 0 && process.thread_count() > 1 {
+        // Threads of a process have one table and one directory here.
+        return Err(Errno::ENOSYS);
+    }
+    if flags & u64::from(linux::CLONE_FILES) != 0 {
+        process.unshare_files()?;
+    }
+    Ok(0)
+}
+
+/// Other worlds for names, users, processes and so on (namespaces(7)).
+const NAMESPACES: u32 = linux::CLONE_NEWNS
+    | linux::CLONE_NEWCGROUP
+    | linux::CLONE_NEWUTS
+    | linux::CLONE_NEWIPC
+    | linux::CLONE_NEWUSER
+    | linux::CLONE_NEWPID
+    | linux::CLONE_NEWNET;
+
+/// There is one of each, as on a Linux that was built without them (`EINVAL`); most need a right first.
+fn check_namespaces(thread: &Thread, flags: u64) -> Result<(), Errno> {
+    let namespaces = flags & u64::from(NAMESPACES | linux::CLONE_NEWTIME);
+    if namespaces == 0 {
+        return Ok(());
+    }
+    let process = thread.process();
+    let is_admin = process.with_credentials(|own| own.has(Capability::SysAdmin));
+    match is_admin || namespaces & u64::from(linux::CLONE_NEWUSER) != 0 {
+        true => Err(Errno::EINVAL),
+        false => Err(Errno::EPERM),
+    }
 }
 
 /// The child has no signal handlers.
@@ -137,6 +193,13 @@ const SHARED: u32 = linux::CLONE_VM
 const IGNORED: u32 =
     linux::CLONE_SYSVSEM | linux::CLONE_UNTRACED | linux::CLONE_IO | linux::CLONE_DETACHED;
 
+/// What a process may have.
+const PROCESS: u32 = linux::CLONE_VM
+    | linux::CLONE_VFORK
+    | linux::CLONE_FILES
+    | linux::CLONE_PARENT
+    | linux::CLONE_PIDFD;
+
 /// What each may have.
 const ALWAYS: u32 = IGNORED
     | linux::CLONE_SETTLS
@@ -151,7 +214,7 @@ impl CloneArguments {
 
     /// Makes the thread or the process.
     async fn make(&self, thread: &Thread, registers: &mut Registers) -> SysResult {
-        self.check()?;
+        self.check(thread)?;
         let beginning = self.beginning();
         if self.has(linux::CLONE_THREAD) {
             return made(process::add_thread(thread, registers, &beginning).await);
@@ -161,13 +224,16 @@ impl CloneArguments {
             waits: self.has(linux::CLONE_VFORK),
             exit_signal: self.exit_signal as u32,
             clears_handlers: self.flags & CLONE_CLEAR_SIGHAND != 0,
+            shares_files: self.has(linux::CLONE_FILES),
+            beside_maker: self.has(linux::CLONE_PARENT),
+            pidfd: self.has(linux::CLONE_PIDFD).then_some(self.pidfd),
             beginning,
         };
         made(process::fork(thread, registers, request).await)
     }
 
     /// Refuses what Linux refuses (clone(2), ERRORS), and what is not there yet.
-    fn check(&self) -> Result<(), Errno> {
+    fn check(&self, thread: &Thread) -> Result<(), Errno> {
         static OTHERS: AtomicU64 = AtomicU64::new(0);
         let needs = |flag, other| self.has(flag) && !self.has(other);
         let clears = self.flags & CLONE_CLEAR_SIGHAND != 0;
@@ -178,6 +244,12 @@ impl CloneArguments {
         {
             return Err(Errno::EINVAL);
         }
+        if self.has(linux::CLONE_PARENT) && thread.process().pid == Pid::INIT
+            || self.has(linux::CLONE_PIDFD) && self.has(linux::CLONE_THREAD)
+        {
+            return Err(Errno::EINVAL);
+        }
+        check_namespaces(thread, self.flags)?;
         let is_thread = self.has(linux::CLONE_THREAD);
         let known_signal = match self.exit_signal {
             0 => true,
@@ -189,7 +261,7 @@ impl CloneArguments {
         let (known, needed) = if is_thread {
             (SHARED, SHARED)
         } else {
-            (linux::CLONE_VM | linux::CLONE_VFORK, 0)
+            (PROCESS, 0)
         };
         let known = u64::from(known | ALWAYS) | CLONE_CLEAR_SIGHAND;
         if self.flags & !known != 0 || self.flags as u32 & needed != needed {

@@ -21,6 +21,7 @@ mod select;
 mod statfs;
 mod status;
 mod sync;
+mod terminal;
 mod transfer;
 
 pub use attributes::*;

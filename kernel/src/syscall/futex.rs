@@ -1,12 +1,13 @@
 //! futex(2) and the lists of robust locks.
 
-use super::{not_yet, time};
+use super::time;
+use super::words::read_words;
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::memory;
-use crate::process::futex::{self, FutexAddress, Scope};
+use crate::process::futex::{self, Expected, FutexAddress, Scope};
 use crate::process::{self, Pid, Thread};
-use core::sync::atomic::AtomicU64;
+use alloc::vec::Vec;
 use linux_raw_sys::general as linux;
 
 const ANY: u32 = linux::FUTEX_BITSET_MATCH_ANY;
@@ -16,7 +17,6 @@ pub async fn futex(
     thread: &Thread,
     [address, operation, value, time, second, third]: [usize; 6],
 ) -> SysResult {
-    static INHERITANCE: AtomicU64 = AtomicU64::new(0);
     let operation = operation as u32;
     let by_real_time = operation & linux::FUTEX_CLOCK_REALTIME != 0;
     let scope = match operation & linux::FUTEX_PRIVATE_FLAG {
@@ -24,7 +24,12 @@ pub async fn futex(
         _ => Scope::Private,
     };
     let command = operation & linux::FUTEX_CMD_MASK as u32;
-    if by_real_time && command != linux::FUTEX_WAIT_BITSET {
+    let has_clock = [
+        linux::FUTEX_WAIT_BITSET,
+        linux::FUTEX_WAIT_REQUEUE_PI,
+        linux::FUTEX_LOCK_PI2,
+    ];
+    if by_real_time && !has_clock.contains(&command) {
         return Err(Errno::ENOSYS);
     }
     let place = |address| {
@@ -47,18 +52,7 @@ pub async fn futex(
             Ok(0)
         }
         linux::FUTEX_WAIT_BITSET => {
-            let deadline = match time {
-                0 => None,
-                time => {
-                    let time = time::read_timespec(thread, time).await?;
-                    let offset = if by_real_time {
-                        arch::wall_clock_offset()
-                    } else {
-                        0
-                    };
-                    Some(time.saturating_sub(offset))
-                }
-            };
+            let deadline = absolute(thread, time, by_real_time).await?;
             let place = place(address)?;
             futex::wait(thread, place, value, some_bits(third)?, deadline).await?;
             Ok(0)
@@ -83,16 +77,53 @@ pub async fn futex(
             let (change, holds) = (|old| change.applied_to(old), |old| change.holds(old));
             futex::wake_and_change(space, first, second, counts, change, holds).await
         }
-        linux::FUTEX_LOCK_PI
-        | linux::FUTEX_LOCK_PI2
-        | linux::FUTEX_UNLOCK_PI
-        | linux::FUTEX_TRYLOCK_PI
-        | linux::FUTEX_WAIT_REQUEUE_PI
-        | linux::FUTEX_CMP_REQUEUE_PI => {
-            Err(not_yet(&INHERITANCE, "futexes with priority inheritance"))
+        linux::FUTEX_LOCK_PI | linux::FUTEX_LOCK_PI2 => {
+            // The first of them knows the time of the day only.
+            let by_real_time = by_real_time || command == linux::FUTEX_LOCK_PI;
+            let deadline = absolute(thread, time, by_real_time).await?;
+            futex::lock(thread, place(address)?, deadline).await?;
+            Ok(0)
+        }
+        linux::FUTEX_TRYLOCK_PI => {
+            futex::try_lock(thread, place(address)?).await?;
+            Ok(0)
+        }
+        linux::FUTEX_UNLOCK_PI => {
+            futex::unlock(thread, place(address)?).await?;
+            Ok(0)
+        }
+        linux::FUTEX_WAIT_REQUEUE_PI => {
+            let (condition, lock) = (place(address)?, place(second)?);
+            if condition == lock {
+                return Err(Errno::EINVAL);
+            }
+            let deadline = absolute(thread, time, by_real_time).await?;
+            futex::wait_for_lock(thread, condition, value, lock, deadline).await?;
+            Ok(0)
+        }
+        linux::FUTEX_CMP_REQUEUE_PI => {
+            let (condition, lock) = (place(address)?, place(second)?);
+            let (wake, requeue) = counts()?;
+            if condition == lock || wake != 1 {
+                return Err(Errno::EINVAL);
+            }
+            futex::requeue_to_lock(space, condition, wake + requeue, third).await
         }
         _ => Err(Errno::ENOSYS),
     }
+}
+
+/// A point in time of one of two clocks, by `arch::clock`; none for a null pointer.
+async fn absolute(thread: &Thread, time: usize, by_real_time: bool) -> Result<Option<u64>, Errno> {
+    if time == 0 {
+        return Ok(None);
+    }
+    let time = time::read_timespec(thread, time).await?;
+    let offset = match by_real_time {
+        true => arch::wall_clock_offset(),
+        false => 0,
+    };
+    Ok(Some(time.saturating_sub(offset)))
 }
 
 /// How many to wake: one at least, as Linux looks at the number after the first.
@@ -168,6 +199,50 @@ impl Change {
             _ => old >= other,
         }
     }
+}
+
+/// futex_waitv(2): no more words than `FUTEX_WAITV_MAX`.
+pub async fn futex_waitv(
+    thread: &Thread,
+    [list, count, flags, time, clock]: [usize; 5],
+) -> SysResult {
+    const SIZE_32: u64 = 2;
+    const MOST: usize = 128;
+    if flags as u32 != 0 || count as u32 == 0 || count > MOST {
+        return Err(Errno::EINVAL);
+    }
+    let deadline = match time {
+        0 => None,
+        time => {
+            let by_real_time = match clock as u32 {
+                linux::CLOCK_MONOTONIC => false,
+                linux::CLOCK_REALTIME => true,
+                _ => return Err(Errno::EINVAL),
+            };
+            absolute(thread, time, by_real_time).await?
+        }
+    };
+    let mut words = Vec::new();
+    memory::fallible::reserve(&mut words, count)?;
+    for n in 0..count {
+        let at = list.checked_add(24 * n).ok_or(Errno::EFAULT)?;
+        let [value, address, flags] = read_words(thread, at).await?;
+        // The upper half is reserved.
+        if flags & !u64::from(linux::FUTEX_PRIVATE_FLAG) != SIZE_32 || value > u32::MAX.into() {
+            return Err(Errno::EINVAL);
+        }
+        let scope = match flags as u32 & linux::FUTEX_PRIVATE_FLAG {
+            0 => Scope::Shared,
+            _ => Scope::Private,
+        };
+        let address = address as usize;
+        memory::check_futex_word(address)?;
+        words.push(Expected {
+            place: FutexAddress { address, scope },
+            value: value as u32,
+        });
+    }
+    futex::wait_for_any(thread, &words, deadline).await
 }
 
 /// set_robust_list(2).

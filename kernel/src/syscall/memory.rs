@@ -2,8 +2,13 @@
 //! `advice`.
 
 mod advice;
+mod pkeys;
+mod remap_file;
 
+pub(super) use advice::advise;
 pub use advice::{madvise, mincore, mlock, mlock2, mlockall, msync, munlock, munlockall};
+pub use pkeys::{pkey_alloc, pkey_free, pkey_mprotect};
+pub use remap_file::remap_file_pages;
 
 use crate::errno::{Errno, SysResult};
 use crate::fs::table::Fd;

@@ -11,7 +11,10 @@ mod clone;
 mod file;
 mod futex;
 mod identity;
+mod kcmp;
 mod memory;
+mod other_memory;
+mod pidfd;
 mod prctl;
 mod priority;
 mod process;
@@ -31,6 +34,7 @@ use crate::trace;
 use core::sync::atomic::{AtomicU64, Ordering};
 use file::Buffer;
 use linux_raw_sys::general as nr;
+use other_memory::Direction;
 
 /// Completes a system call that has nothing to wait for. After `None` nothing has happened.
 ///
@@ -177,6 +181,10 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_mremap => memory::mremap(thread, a, b, c, d, e).await,
         nr::__NR_madvise => memory::madvise(thread, a, b, c).await,
         nr::__NR_mincore => memory::mincore(thread, a, b, c).await,
+        nr::__NR_pkey_alloc => memory::pkey_alloc(a, b),
+        nr::__NR_pkey_free => memory::pkey_free(),
+        nr::__NR_pkey_mprotect => memory::pkey_mprotect(thread, a, b, c, d).await,
+        nr::__NR_remap_file_pages => memory::remap_file_pages(thread, [a, b, c, d, e]).await,
         nr::__NR_msync => memory::msync(thread, a, b, c).await,
         nr::__NR_mlock => memory::mlock(thread, a, b).await,
         nr::__NR_mlock2 => memory::mlock2(thread, a, b, c).await,
@@ -191,6 +199,19 @@ pub async fn dispatch(thread: &Thread, registers: &mut Registers) -> Outcome {
         nr::__NR_clone3 => clone::clone3(thread, registers, a, b).await,
         nr::__NR_wait4 => wait::wait4(thread, a, b, c, d).await,
         nr::__NR_waitid => wait::waitid(thread, a, b, c, d, e).await,
+        nr::__NR_futex_waitv => futex::futex_waitv(thread, [a, b, c, d, e]).await,
+        nr::__NR_pidfd_open => pidfd::pidfd_open(thread, a, b),
+        nr::__NR_pidfd_send_signal => pidfd::pidfd_send_signal(thread, a, b, c, d).await,
+        nr::__NR_pidfd_getfd => pidfd::pidfd_getfd(thread, a, b, c),
+        nr::__NR_process_vm_readv => {
+            other_memory::process_vm(thread, a, (b, c), (d, e), f, Direction::Read).await
+        }
+        nr::__NR_process_vm_writev => {
+            other_memory::process_vm(thread, a, (b, c), (d, e), f, Direction::Write).await
+        }
+        nr::__NR_process_madvise => other_memory::process_madvise(thread, [a, b, c, d, e]).await,
+        nr::__NR_kcmp => kcmp::kcmp(thread, [a, b, c, d, e]),
+        nr::__NR_unshare => clone::unshare(thread, a),
         nr::__NR_get_robust_list => futex::get_robust_list(thread, a, b, c).await,
         nr::__NR_futex => futex::futex(thread, [a, b, c, d, e, f]).await,
         nr::__NR_getcpu => sched::getcpu(thread, a, b).await,

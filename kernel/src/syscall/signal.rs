@@ -59,7 +59,11 @@ pub fn kill(thread: &Thread, pid: usize, signal: usize) -> SysResult {
 }
 
 /// Sends one process a signal, if any, and if the caller may.
-fn send_to_process(thread: &Thread, to: &Process, info: Option<SigInfo>) -> Result<(), Errno> {
+pub(super) fn send_to_process(
+    thread: &Thread,
+    to: &Process,
+    info: Option<SigInfo>,
+) -> Result<(), Errno> {
     if !process::may_signal(thread.process(), to, info) {
         return Err(Errno::EPERM);
     }
@@ -151,7 +155,7 @@ pub async fn rt_tgsigqueueinfo(
 
 /// What a program says about a signal. Only to itself may it pretend to be the kernel, or
 /// `tgkill`.
-async fn given(
+pub(super) async fn given(
     thread: &Thread,
     pid: usize,
     signal: usize,

@@ -2,8 +2,9 @@
 
 use super::system::write_usage;
 use crate::errno::{Errno, SysResult};
+use crate::fs::table::Fd;
 use crate::process::{
-    self, ChildKind, ChildReport, Pid, Selector, SigInfo, Signal, Thread, WaitOptions,
+    self, ChildKind, ChildReport, Pid, PidFd, Selector, SigInfo, Signal, Thread, WaitOptions,
 };
 use crate::wait::Wait;
 use core::sync::atomic::Ordering;
@@ -92,14 +93,6 @@ async fn wait_by_id(
     if options & !(COMMON | WHAT | linux::WNOWAIT) != 0 || options & WHAT == 0 {
         return Err(Errno::EINVAL);
     }
-    let selector = match kind {
-        linux::P_ALL => Selector::Any,
-        linux::P_PID if id > 0 => Selector::One(Pid(id as u32)),
-        linux::P_PGID if id == 0 => own_group(thread),
-        linux::P_PGID if id > 0 => Selector::Group(id as u32),
-        // P_PIDFD as well: there are no such descriptors.
-        _ => return Err(Errno::EINVAL),
-    };
     let news = WaitOptions {
         ended: options & linux::WEXITED != 0,
         stopped: options & linux::WSTOPPED != 0,
@@ -107,7 +100,34 @@ async fn wait_by_id(
         children: children_of(options),
         stays: options & linux::WNOWAIT != 0,
     };
+    let selector = match kind {
+        linux::P_ALL => Selector::Any,
+        linux::P_PID if id > 0 => Selector::One(Pid(id as u32)),
+        linux::P_PGID if id == 0 => own_group(thread),
+        linux::P_PGID if id > 0 => Selector::Group(id as u32),
+        linux::P_PIDFD => return wait_by_pidfd(thread, id as usize, news, options).await,
+        _ => return Err(Errno::EINVAL),
+    };
     wait(thread, selector, news, options).await
+}
+
+async fn wait_by_pidfd(
+    thread: &Thread,
+    fd: usize,
+    news: WaitOptions,
+    options: u32,
+) -> Result<Option<ChildReport>, Errno> {
+    let file = thread.process().files().get(Fd::from_argument(fd))?;
+    let process = match PidFd::process_of(&file) {
+        Err(Errno::ESRCH) => return Err(Errno::ECHILD),
+        process => process?,
+    };
+    let refuses = file.flags() & linux::O_NONBLOCK != 0 && options & linux::WNOHANG == 0;
+    let options = options | if refuses { linux::WNOHANG } else { 0 };
+    match wait(thread, Selector::One(process.pid), news, options).await? {
+        None if refuses => Err(Errno::EAGAIN),
+        report => Ok(report),
+    }
 }
 
 async fn wait(

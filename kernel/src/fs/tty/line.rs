@@ -7,6 +7,7 @@
 //! that is still being edited (empty unless canonical). `stops` marks the bytes that
 //! end a line. A marked null stands for an end-of-file that was typed and is not delivered.
 
+use super::output::Output;
 use super::settings::{Settings, is_disabled};
 use crate::memory::Sink;
 use linux_raw_sys::general as abi;
@@ -41,6 +42,15 @@ impl TerminalSignal {
     }
 }
 
+/// Whether output may go out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// It may.
+    Going,
+    /// It waits for ^Q.
+    Stopped,
+}
+
 /// What a byte typed calls for.
 pub struct Effect {
     echo: [u8; MAX_ECHO],
@@ -49,6 +59,10 @@ pub struct Effect {
     pub signal: Option<TerminalSignal>,
     /// There is more to read.
     pub readable: bool,
+    /// Output that has not been taken yet is discarded.
+    pub flushes: bool,
+    /// Output is stopped or goes on from now.
+    pub flow: Option<Flow>,
 }
 
 impl Effect {
@@ -58,6 +72,8 @@ impl Effect {
             length: 0,
             signal: None,
             readable: false,
+            flushes: false,
+            flow: None,
         }
     }
 
@@ -97,6 +113,8 @@ pub struct Line {
     tail: usize,
     /// The next byte is taken as it is (`VLNEXT`).
     quoted: bool,
+    flow: Flow,
+    output: Output,
 }
 
 impl Line {
@@ -110,7 +128,24 @@ impl Line {
             ready: 0,
             tail: 0,
             quoted: false,
+            flow: Flow::Going,
+            output: Output::new(),
         }
+    }
+
+    /// Whether output may go out.
+    pub fn flow(&self) -> Flow {
+        self.flow
+    }
+
+    /// Stops output or lets it go on; `true` if that is a change.
+    pub fn set_flow(&mut self, flow: Flow) -> bool {
+        core::mem::replace(&mut self.flow, flow) != flow
+    }
+
+    /// Makes of a program's bytes what goes out; see [`Output::process`].
+    pub fn outgoing(&mut self, bytes: &[u8], out: &mut [u8]) -> (usize, usize) {
+        self.output.process(&self.settings, bytes, out)
     }
 
     /// The settings.
@@ -150,9 +185,19 @@ impl Line {
             byte if self.settings.input(abi::ISTRIP) => byte & 0x7f,
             byte => byte,
         };
+        let lowers = self.settings.input(abi::IUCLC) && self.settings.local(abi::IEXTEN);
+        let byte = if lowers {
+            byte.to_ascii_lowercase()
+        } else {
+            byte
+        };
+        if self.settings.input(abi::IXON) && self.control_flow(byte, &mut effect) {
+            return effect;
+        }
         if let Some(signal) = self.signal(byte) {
-            if !self.settings.local(abi::NOFLSH) && signal != TerminalSignal::Resized {
+            if !self.settings.local(abi::NOFLSH) {
                 self.flush();
+                effect.flushes = true;
             }
             self.echo(byte, &mut effect);
             effect.signal = Some(signal);
@@ -164,6 +209,22 @@ impl Line {
             self.append(byte, &mut effect);
         }
         effect
+    }
+
+    /// ^S and ^Q, and with `IXANY` any byte in place of ^Q; `true` if the byte means only that.
+    fn control_flow(&mut self, byte: u8, effect: &mut Effect) -> bool {
+        let (starts, stops) = (
+            self.settings.is_key(byte, abi::VSTART),
+            self.settings.is_key(byte, abi::VSTOP),
+        );
+        let flow = match (starts, stops) {
+            (true, _) => Flow::Going,
+            (_, true) => Flow::Stopped,
+            _ if self.settings.input(abi::IXANY) => Flow::Going,
+            _ => return false,
+        };
+        effect.flow = self.set_flow(flow).then_some(flow);
+        starts || stops
     }
 
     fn signal(&self, byte: u8) -> Option<TerminalSignal> {
@@ -188,12 +249,17 @@ impl Line {
         if key(abi::VERASE) || (byte == 0x08 && !is_disabled(self.settings.key(abi::VERASE))) {
             self.erase(effect);
         } else if key(abi::VKILL) {
-            while self.erase(effect) {}
+            self.kill_line(byte, effect);
+        } else if extended && key(abi::VREPRINT) {
+            self.reprint(byte, effect);
         } else if extended && key(abi::VWERASE) {
             while self.last() == Some(b' ') && self.erase(effect) {}
             while self.last().is_some_and(|byte| byte != b' ') && self.erase(effect) {}
         } else if extended && key(abi::VLNEXT) {
             self.quoted = true;
+            if self.settings.local(abi::ECHO) && self.settings.local(abi::ECHOCTL) {
+                effect.print(b"^\x08");
+            }
         } else if key(abi::VEOF) {
             // Not delivered: it only ends what was typed so far.
             self.end_line(0, effect);
@@ -263,8 +329,36 @@ impl Line {
             for _ in 0..1 + usize::from(shown_as_two) {
                 effect.print(b"\x08 \x08");
             }
+        } else {
+            self.echo(self.settings.key(abi::VERASE), effect);
         }
         true
+    }
+
+    /// Discards the line (`VKILL`). Where its characters cannot be taken from the picture, the key is
+    /// shown.
+    fn kill_line(&mut self, byte: u8, effect: &mut Effect) {
+        let all = [abi::ECHO, abi::ECHOK, abi::ECHOKE, abi::ECHOE];
+        if all.into_iter().all(|flag| self.settings.local(flag)) {
+            while self.erase(effect) {}
+            return;
+        }
+        self.tail = self.ready;
+        self.echo(byte, effect);
+        if self.settings.local(abi::ECHO) && self.settings.local(abi::ECHOK) {
+            effect.print(self.settings.newline());
+        }
+    }
+
+    /// Shows the line again (`VREPRINT`).
+    fn reprint(&self, byte: u8, effect: &mut Effect) {
+        self.echo(byte, effect);
+        if self.settings.local(abi::ECHO) {
+            effect.print(self.settings.newline());
+        }
+        for at in self.ready..self.tail {
+            self.echo(self.buffer[at % SIZE], effect);
+        }
     }
 
     fn echo(&self, byte: u8, effect: &mut Effect) {
@@ -296,13 +390,27 @@ impl Line {
         self.tail - self.head >= SIZE - 1 && self.is_ready()
     }
 
-    /// Whether a read would find something, be it an end-of-file.
+    /// Whether a read would find something, be it an end-of-file. With a time limit one byte is
+    /// enough.
     pub fn is_ready(&self) -> bool {
         if self.settings.is_canonical() {
-            self.head < self.ready
-        } else {
-            self.ready - self.head >= self.settings.minimum().max(1)
+            return self.head < self.ready;
         }
+        let needed = match self.settings.patience() {
+            None => self.settings.minimum().max(1),
+            Some(_) => 1,
+        };
+        self.ready - self.head >= needed
+    }
+
+    /// How many more bytes can be typed before the buffer is full.
+    pub fn room(&self) -> usize {
+        (SIZE - 1).saturating_sub(self.tail - self.head)
+    }
+
+    /// How many bytes wait, whether or not a read would get them.
+    pub fn waiting(&self) -> usize {
+        self.ready - self.head
     }
 
     /// The length of the first line with what ends it, and that byte.
@@ -317,8 +425,15 @@ impl Line {
     }
 
     /// Delivers what a read of up to `max` bytes can get now. `before` is what
-    /// the same read has delivered already, and zero when it begins.
-    pub fn read(&mut self, sink: &mut dyn Sink, max: usize, before: usize) -> LineRead {
+    /// the same read has delivered already, and zero when it begins; under raw rules
+    /// a read begins with `minimum` bytes.
+    pub fn read(
+        &mut self,
+        sink: &mut dyn Sink,
+        max: usize,
+        before: usize,
+        minimum: usize,
+    ) -> LineRead {
         if max == 0 {
             return LineRead::Done(0);
         }
@@ -335,12 +450,7 @@ impl Line {
             (length - usize::from(end_of_file), end_of_file)
         } else {
             let length = self.ready - self.head;
-            // A read with a time limit waits for one byte at first.
-            let minimum = match self.settings.patience() {
-                Some(_) => 1,
-                None => self.settings.minimum().min(max),
-            };
-            if before == 0 && length < minimum {
+            if before == 0 && length < minimum.min(max) {
                 return LineRead::Empty;
             }
             (length, false)

@@ -17,7 +17,8 @@ fn typed(line: &mut Line, bytes: &[u8]) -> Vec<u8> {
 /// One read of up to `max` bytes; `None` if it would wait.
 fn read(line: &mut Line, max: usize) -> Option<Vec<u8>> {
     let mut bytes = alloc::vec![0; max];
-    match line.read(&mut bytes.as_mut_slice(), max, 0) {
+    let minimum = line.settings().minimum();
+    match line.read(&mut bytes.as_mut_slice(), max, 0, minimum) {
         LineRead::Done(n) => Some(bytes[..n].to_vec()),
         LineRead::Empty => None,
         LineRead::NotReady(_) => panic!("there was room"),
@@ -152,12 +153,12 @@ fn what_the_reader_cannot_take_yet_is_kept() {
     typed(&mut line, b"abc\x04");
     let mut two = [0; 2];
     assert_eq!(
-        line.read(&mut two.as_mut_slice(), 100, 0),
+        line.read(&mut two.as_mut_slice(), 100, 0, 1),
         LineRead::NotReady(2)
     );
     let mut rest = [0; 9];
     assert_eq!(
-        line.read(&mut rest.as_mut_slice(), 98, 2),
+        line.read(&mut rest.as_mut_slice(), 98, 2, 1),
         LineRead::Done(1)
     );
     assert_eq!((&two, rest[0]), (b"ab", b'c'));

@@ -1,35 +1,50 @@
-//! The console as a terminal.
+//! Terminals: the console, and pseudo-terminals (tty(4), pty(7)).
 //!
-//! Bytes typed come in by [`Tty::input`] on the interrupt path: the
-//! [line discipline](mod@line) takes them under a spin lock, then, with no lock held, the echo
-//! is sent, the foreground process group gets its signal, and readers are woken.
-//! A writer holds an async mutex, so that writes of up to [`WHOLE`] bytes are not mixed with
-//! each other, and yields between small chunks, because the port is slow.
+//! A [`Tty`] is what a program sees: the [line discipline](mod@line), the settings, the window, and the
+//! session that it belongs to. What is behind it is the console's port or the other end of a
+//! [`pair`]; both share everything else. Bytes typed come in by [`Tty::input`], for the console on the
+//! interrupt path: the line discipline takes them under a spin lock, then, with no lock held,
+//! the echo is sent, the foreground process group gets its signal, and readers are woken.
+//! [`reading`] and [`writing`] are the calls that wait; `output` is what is done to bytes
+//! on their way out; [`open`] finds the terminal that a name in `/dev` means.
 
 pub mod line;
+pub mod open;
+mod output;
+pub mod pair;
+mod reading;
 pub mod settings;
+mod writing;
 
-use crate::arch::{self, Access, Wanted};
-use crate::errno::{Errno, SysResult};
-use crate::memory::{Source, UserBuf};
-use crate::sched;
-use crate::wait::{Caller, Wait, interruptible};
+use super::device::Device;
+use crate::arch::{self, Wanted};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use executor::Label;
 use executor::sync::{Mutex as TaskMutex, WaitQueue};
-use line::{Line, LineRead, TerminalSignal};
+use line::{Flow, Line, TerminalSignal};
 use linux_raw_sys::general::{self as abi, winsize};
+use pair::Pair;
 use settings::{Mode, Settings};
 use spin::{Mutex, Once};
 
-/// Writes up to this size come out in one piece.
-pub const WHOLE: usize = 4096;
-/// How many bytes are sent before others on this CPU have their chance.
-const CHUNK: usize = 256;
+/// Which processes get a signal of a terminal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SignalTarget {
+    /// A process group.
+    Group(i32),
+    /// The leader of a session.
+    Leader(i32),
+}
 
-/// Sends a signal to a process group. Called on the interrupt path: it must
-/// not allocate or wait. No lock of the terminal is held.
-pub type SendSignal = fn(group: i32, signal: u32);
+/// What the process layer does for terminals.
+#[derive(Clone, Copy)]
+pub struct Hooks {
+    /// Sends a signal. Called on the interrupt path: it must not allocate or wait. No lock of
+    /// the terminal is held.
+    pub send_signal: fn(to: SignalTarget, signal: u32),
+    /// The session of a thread, by its number; 0 for none.
+    pub session_of: fn(caller: i32) -> i32,
+}
 
 /// A terminal.
 pub struct Tty {
@@ -40,6 +55,8 @@ pub struct Tty {
     paused: AtomicBool,
     readers: WaitQueue,
     pollers: WaitQueue,
+    /// Programs that wait for ^Q, or for room at the other end of a pair.
+    writers: WaitQueue,
     /// Held by the call that prints.
     output: TaskMutex<()>,
     window: Mutex<winsize>,
@@ -47,19 +64,20 @@ pub struct Tty {
     foreground: AtomicI32,
     /// The session that has this terminal, or 0.
     session: AtomicI32,
-    send_signal: Once<SendSignal>,
+    hooks: Once<Hooks>,
+    /// The other end; none for the console.
+    pair: Option<Pair>,
 }
 
 /// The terminal on the console.
 pub fn console() -> &'static Tty {
-    static CONSOLE: Tty = Tty::new(Mode::Interactive);
+    static CONSOLE: Tty = Tty::new(Mode::Interactive, None);
     &CONSOLE
 }
 
-/// Starts the console: from now on it listens. `send_signal` is what the
-/// process layer does for ^C.
-pub fn start(send_signal: SendSignal) {
-    console().send_signal.call_once(|| send_signal);
+/// Starts the console: from now on it listens. The hooks are those of all terminals.
+pub fn start(hooks: Hooks) {
+    console().hooks.call_once(|| hooks);
     arch::set_console_input(|byte| console().input(byte));
 }
 
@@ -73,23 +91,25 @@ pub enum Flush {
 }
 
 impl Tty {
-    const fn new(mode: Mode) -> Tty {
+    const fn new(mode: Mode, pair: Option<Pair>) -> Tty {
         Tty {
             line: Mutex::new(Line::new(Settings::new(mode))),
             stream: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             readers: WaitQueue::labelled(&Label("terminal")),
             pollers: WaitQueue::labelled(&Label("poll: terminal")),
+            writers: WaitQueue::labelled(&Label("terminal: output")),
             output: TaskMutex::new(()),
             window: Mutex::new(winsize {
-                ws_row: 25,
-                ws_col: 80,
+                ws_row: if pair.is_some() { 0 } else { 25 },
+                ws_col: if pair.is_some() { 0 } else { 80 },
                 ws_xpixel: 0,
                 ws_ypixel: 0,
             }),
             foreground: AtomicI32::new(0),
             session: AtomicI32::new(0),
-            send_signal: Once::new(),
+            hooks: Once::new(),
+            pair,
         }
     }
 
@@ -124,11 +144,20 @@ impl Tty {
                 },
             )
         };
+        if effect.flushes
+            && let Some(pair) = &self.pair
+        {
+            pair.flush();
+            self.writers.wake_all();
+        }
         if !effect.echo().is_empty() {
-            arch::console_write(effect.echo());
+            self.send(effect.echo());
         }
         if let Some(signal) = effect.signal {
             self.signal(signal);
+        }
+        if let Some(flow) = effect.flow {
+            self.flow_changed(flow);
         }
         if effect.readable {
             self.readers.wake_one();
@@ -138,126 +167,89 @@ impl Tty {
     }
 
     fn signal(&self, signal: TerminalSignal) {
-        let group = self.foreground();
-        if let Some(send) = self.send_signal.get()
-            && group > 0
+        self.send_signal(SignalTarget::Group(self.foreground()), signal.number());
+    }
+
+    /// Sends a signal to the foreground (`TIOCSIG`).
+    pub fn signal_foreground(&self, signal: u32) {
+        self.send_signal(SignalTarget::Group(self.foreground()), signal);
+    }
+
+    fn send_signal(&self, to: SignalTarget, signal: u32) {
+        let (SignalTarget::Group(number) | SignalTarget::Leader(number)) = to;
+        if let Some(hooks) = self.hooks.get()
+            && number > 0
         {
-            send(group, signal.number());
+            (hooks.send_signal)(to, signal);
         }
     }
 
-    /// Reads what was typed: a line, or under raw rules what `VMIN` and `VTIME` say
-    /// (termios(3)). Of `VTIME` only the meaning that it has with a `VMIN` of 0 is known: how
-    /// long to wait for the first byte.
-    pub async fn read(&self, to: &mut UserBuf<'_>, how: Wait<'_>) -> SysResult {
-        let before = to.done();
-        loop {
-            let mut step = self.attempt(to, before);
-            if step == LineRead::Empty {
-                let Wait::For(caller) = how else {
-                    return Err(Errno::EAGAIN);
-                };
-                let patience = self.line.lock().settings().patience();
-                let wait = self.readers.wait_until(|| {
-                    Some(self.attempt(to, before)).filter(|&step| step != LineRead::Empty)
-                });
-                let waited = match patience {
-                    None => interruptible(caller, wait).await.map(Ok),
-                    Some(time) => {
-                        let wait = sched::executor().timeout(time, wait);
-                        interruptible(caller, wait).await
-                    }
-                };
-                step = match waited {
-                    Ok(Ok(step)) => step,
-                    Ok(Err(_)) => return Ok(0),
-                    Err(interrupted) => {
-                        let done = to.done() - before;
-                        return if done > 0 {
-                            Ok(done)
-                        } else {
-                            Err(interrupted.into())
-                        };
-                    }
-                };
-                // This was the one that was woken: pass it on if something is left.
-                if self.line.lock().is_ready() {
-                    self.readers.wake_one();
-                }
-            }
-            if let LineRead::Done(_) = step {
-                return Ok(to.done() - before);
-            }
-            if let Err(error) = to.fault_in(Access::Write).await {
-                let done = to.done() - before;
-                return if done > 0 {
-                    Ok(done)
-                } else {
-                    Err(error.into())
-                };
-            }
+    /// Sends bytes to what is behind the terminal.
+    fn send(&self, bytes: &[u8]) {
+        match &self.pair {
+            Some(pair) => pair.push(bytes),
+            None => arch::console_write(bytes),
         }
     }
 
-    fn attempt(&self, to: &mut UserBuf<'_>, before: usize) -> LineRead {
-        let (max, done) = (to.remaining(), to.done() - before);
-        let (step, resumes) = {
-            let mut line = self.line.lock();
-            let step = line.read(to, max, done);
-            (
-                step,
-                !line.is_full() && self.paused.swap(false, Ordering::Relaxed),
-            )
-        };
-        if resumes {
-            arch::resume_console_input();
+    /// Stops output, or lets it go on (^S, ^Q, tcflow(3)).
+    pub fn set_flow(&self, flow: Flow) {
+        let changed = self.line.lock().set_flow(flow);
+        if changed {
+            self.flow_changed(flow);
         }
-        step
     }
 
-    /// Prints.
-    pub async fn write(&self, from: &mut UserBuf<'_>, caller: &dyn Caller) -> SysResult {
-        let before = from.done();
-        while from.remaining() > 0 {
-            let _printing = match interruptible(caller, self.output.lock()).await {
-                Ok(guard) => guard,
-                Err(_) if from.done() > before => break,
-                Err(interrupted) => return Err(interrupted.into()),
-            };
-            let end = from.done() + from.remaining().min(WHOLE);
-            while from.done() < end {
-                let max = CHUNK.min(end - from.done());
-                if self.print(from, max) == 0
-                    && let Err(error) = from.fault_in(Access::Read).await
-                {
-                    let done = from.done() - before;
-                    return if done > 0 {
-                        Ok(done)
-                    } else {
-                        Err(error.into())
-                    };
-                }
-                if from.done() < end {
-                    executor::yield_now().await;
-                }
-            }
+    fn flow_changed(&self, flow: Flow) {
+        if let Some(pair) = &self.pair {
+            pair.report(match flow {
+                Flow::Stopped => abi::TIOCPKT_STOP,
+                Flow::Going => abi::TIOCPKT_START,
+            });
         }
-        Ok(from.done() - before)
+        self.writers.wake_all();
+        self.pollers.wake_all();
     }
 
-    /// Prints up to `max` bytes, `CHUNK` at most, and says how many it got.
-    pub(super) fn print(&self, from: &mut (impl Source + ?Sized), max: usize) -> usize {
-        let mut chunk = [0; CHUNK];
-        let taken = from.take(&mut chunk[..max.min(CHUNK)]);
-        let chunk = &chunk[..taken];
-        if !self.line.lock().settings().adds_returns() {
-            arch::console_write(chunk);
-            return taken;
+    /// The session's leader has left, or gives the terminal up: the foreground is told, and the
+    /// terminal is free for another session (credentials(7)).
+    pub fn leave_session(&self) {
+        let foreground = SignalTarget::Group(self.foreground());
+        self.set_session(0);
+        self.set_foreground(0);
+        self.send_signal(foreground, abi::SIGHUP);
+        self.send_signal(foreground, abi::SIGCONT);
+    }
+
+    /// Takes the terminal away from its programs, because its other end is gone: reads find the end,
+    /// everything else is `EIO`.
+    fn hang_up(&self) {
+        let leader = SignalTarget::Leader(self.session());
+        self.set_session(0);
+        self.set_foreground(0);
+        self.send_signal(leader, abi::SIGHUP);
+        self.send_signal(leader, abi::SIGCONT);
+        self.readers.wake_all();
+        self.writers.wake_all();
+        self.pollers.wake_all();
+    }
+
+    /// Whether its other end is gone.
+    pub fn is_hung_up(&self) -> bool {
+        self.pair.as_ref().is_some_and(Pair::is_hung_up)
+    }
+
+    /// The pseudo-terminal that it is a side of.
+    pub fn pair(&self) -> Option<&Pair> {
+        self.pair.as_ref()
+    }
+
+    /// Its device number.
+    pub fn number(&self) -> u64 {
+        match &self.pair {
+            Some(pair) => Device::Slave(pair.index()).number(),
+            None => Device::Console.number(),
         }
-        let mut out = [0; 2 * CHUNK];
-        let length = add_returns(chunk, &mut out);
-        arch::console_write(&out[..length]);
-        taken
     }
 
     /// The settings.
@@ -267,26 +259,60 @@ impl Tty {
 
     /// Changes the settings.
     pub fn set_settings(&self, settings: Settings, flush: Flush) {
-        {
+        let (old, goes_on) = {
             let mut line = self.line.lock();
+            let old = *line.settings();
             line.set_settings(settings);
             if flush == Flush::Yes {
                 line.flush();
             }
+            // Without flow control no key would start it again.
+            let stays = !old.input(abi::IXON) || settings.input(abi::IXON);
+            (old, !stays && line.set_flow(Flow::Going))
+        };
+        if let Some(pair) = &self.pair {
+            pair.settings_changed(&old, &settings);
+        }
+        if goes_on {
+            self.flow_changed(Flow::Going);
         }
         // What was an unfinished line may be readable now.
         self.readers.wake_all();
         self.pollers.wake_all();
+        if flush == Flush::Yes {
+            self.resume_input();
+        }
     }
 
     /// Discards unread input.
     pub fn flush_input(&self) {
         self.line.lock().flush();
+        if let Some(pair) = &self.pair {
+            pair.report(abi::TIOCPKT_FLUSHREAD);
+        }
+        self.resume_input();
     }
 
-    /// Waits until what others are printing is out (tcdrain(3)).
-    pub async fn drain(&self) {
-        let _printing = self.output.lock().await;
+    /// Discards output that the other end has not taken.
+    pub fn flush_output(&self) {
+        if let Some(pair) = &self.pair {
+            pair.flush();
+            self.writers.wake_all();
+        }
+    }
+
+    /// There is room for input again.
+    fn resume_input(&self) {
+        // Relaxed, as in `input`: the line's lock orders it.
+        let resumes = {
+            let line = self.line.lock();
+            !line.is_full() && self.paused.swap(false, Ordering::Relaxed)
+        };
+        match &self.pair {
+            Some(pair) if resumes => pair.input_has_room(),
+            None if resumes => arch::resume_console_input(),
+            _ => {}
+        }
     }
 
     /// The size of the window.
@@ -335,12 +361,16 @@ impl Tty {
 
     /// What `poll` reports.
     pub fn ready(&self) -> u32 {
-        let output = abi::POLLOUT | abi::POLLWRNORM;
-        if self.line.lock().is_ready() {
-            output | abi::POLLIN | abi::POLLRDNORM
-        } else {
-            output
+        let (input, output) = (
+            abi::POLLIN | abi::POLLRDNORM,
+            abi::POLLOUT | abi::POLLWRNORM,
+        );
+        if self.is_hung_up() {
+            return input | output | abi::POLLERR | abi::POLLHUP;
         }
+        let given = |is_there, events| if is_there { events } else { 0 };
+        let is_ready = self.line.lock().is_ready();
+        given(is_ready, input) | given(self.may_print(), output)
     }
 
     /// Waits until one of these `POLL*` bits is reported.
@@ -349,21 +379,6 @@ impl Tty {
             .wait_until(|| (self.ready() & events != 0).then_some(()))
             .await;
     }
-}
-
-/// Copies `bytes` with a carriage return before each newline (`ONLCR`), and says how many
-/// bytes that makes. `out` has twice the room.
-fn add_returns(bytes: &[u8], out: &mut [u8; 2 * CHUNK]) -> usize {
-    let mut length = 0;
-    for &byte in bytes {
-        if byte == b'\n' {
-            out[length] = b'\r';
-            length += 1;
-        }
-        out[length] = byte;
-        length += 1;
-    }
-    length
 }
 
 #[cfg(test)]

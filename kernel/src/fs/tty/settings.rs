@@ -13,13 +13,16 @@ pub enum Mode {
     Interactive,
     /// Output goes out byte for byte, and input is not echoed.
     Unchanged,
+    /// As a pseudo-terminal begins on Linux.
+    Pair,
 }
 
 impl Settings {
-    /// The settings that a terminal starts with: Linux's (`tty_std_termios`), but for flow
-    /// control by ^S and ^Q, which the console does not have.
+    /// The settings that a terminal starts with: Linux's (`tty_std_termios`), and UTF-8 on the
+    /// console.
     pub const fn new(mode: Mode) -> Settings {
-        let interactive = matches!(mode, Mode::Interactive);
+        let interactive = matches!(mode, Mode::Interactive | Mode::Pair);
+        let is_pair = matches!(mode, Mode::Pair);
         let mut keys = [0; abi::NCCS as usize];
         keys[abi::VINTR as usize] = 0x03; // ^C
         keys[abi::VQUIT as usize] = 0x1c; // ^\
@@ -27,18 +30,24 @@ impl Settings {
         keys[abi::VKILL as usize] = 0x15; // ^U
         keys[abi::VEOF as usize] = 0x04; // ^D
         keys[abi::VMIN as usize] = 1;
+        keys[abi::VSTART as usize] = 0x11; // ^Q
+        keys[abi::VSTOP as usize] = 0x13; // ^S
         keys[abi::VSUSP as usize] = 0x1a; // ^Z
+        keys[abi::VREPRINT as usize] = 0x12; // ^R
+        keys[abi::VDISCARD as usize] = 0x0f; // ^O
         keys[abi::VWERASE as usize] = 0x17; // ^W
         keys[abi::VLNEXT as usize] = 0x16; // ^V
         let echo = abi::ECHO | abi::ECHOE | abi::ECHOK | abi::ECHOCTL | abi::ECHOKE;
         Settings(termios {
-            c_iflag: abi::ICRNL | abi::IUTF8,
+            c_iflag: abi::ICRNL
+                | if interactive { abi::IXON } else { 0 }
+                | if is_pair { 0 } else { abi::IUTF8 },
             c_oflag: if interactive {
                 abi::OPOST | abi::ONLCR
             } else {
                 0
             },
-            c_cflag: abi::B38400 | abi::CS8 | abi::CREAD | abi::HUPCL,
+            c_cflag: abi::B38400 | abi::CS8 | abi::CREAD | if is_pair { 0 } else { abi::HUPCL },
             c_lflag: abi::ISIG | abi::ICANON | abi::IEXTEN | if interactive { echo } else { 0 },
             c_line: 0,
             c_cc: keys,
@@ -58,6 +67,11 @@ impl Settings {
     /// Whether one of these input flags is set.
     pub fn input(&self, flags: u32) -> bool {
         self.0.c_iflag & flags != 0
+    }
+
+    /// Whether one of these output flags is set.
+    pub fn output(&self, flags: u32) -> bool {
+        self.0.c_oflag & flags != 0
     }
 
     /// Whether one of these local flags is set.
@@ -96,11 +110,11 @@ impl Settings {
         usize::from(self.key(abi::VMIN))
     }
 
-    /// How many nanoseconds a read waits for its first byte before it returns nothing: under raw
-    /// rules with a `VMIN` of 0, the tenths of a second in `VTIME`.
+    /// Under raw rules: the nanoseconds in `VTIME`. With a `VMIN` of 0 a read waits so long for its
+    /// first byte, otherwise for each byte after the first.
     pub fn patience(&self) -> Option<u64> {
         let time = u64::from(self.key(abi::VTIME));
-        (!self.is_canonical() && self.minimum() == 0 && time > 0).then_some(time * 100_000_000)
+        (!self.is_canonical() && time > 0).then_some(time * 100_000_000)
     }
 }
 

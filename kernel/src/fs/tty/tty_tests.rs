@@ -1,13 +1,14 @@
 use super::super::testing::{Program, now};
 use super::*;
-use crate::wait::Undisturbed;
+use crate::errno::Errno;
+use crate::wait::{Undisturbed, Wait};
 use core::pin::pin;
 use core::sync::atomic::AtomicU32;
 use core::task::{Context, Poll, Waker};
 
 fn tty() -> Tty {
     // Its own, because tests run side by side.
-    Tty::new(Mode::Unchanged)
+    Tty::new(Mode::Unchanged, None)
 }
 
 fn type_in(tty: &Tty, bytes: &[u8]) {
@@ -72,11 +73,13 @@ fn a_line_for_a_bad_address_is_not_lost() {
 fn signals_go_to_the_foreground() {
     static SENT: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
     let tty = tty();
-    tty.send_signal.call_once(|| {
-        |group, signal| {
+    tty.hooks.call_once(|| Hooks {
+        send_signal: |to, signal| {
+            let (SignalTarget::Group(group) | SignalTarget::Leader(group)) = to;
             SENT[0].store(group as u32, Ordering::Relaxed);
             SENT[1].store(signal, Ordering::Relaxed);
-        }
+        },
+        session_of: |_| 0,
     });
     let sent = || {
         SENT.each_ref()
@@ -97,20 +100,12 @@ fn signals_go_to_the_foreground() {
 }
 
 #[test]
-fn newlines_go_out_with_a_return() {
-    let mut out = [0; 2 * CHUNK];
-    let length = add_returns(b"a\nb\r\n\n", &mut out);
-    assert_eq!(&out[..length], b"a\r\nb\r\r\n\r\n");
-    assert_eq!(add_returns(&[b'\n'; CHUNK], &mut out), 2 * CHUNK);
-}
-
-#[test]
 fn output_ends_at_a_bad_address() {
     let program = Program::start();
     let tty = tty();
     let mut from = program.running_out(300, 300);
     let mut context = Context::from_waker(Waker::noop());
-    let mut writing = pin!(tty.write(&mut from, &Undisturbed));
+    let mut writing = pin!(tty.write(&mut from, Wait::For(&Undisturbed)));
     let result = loop {
         if let Poll::Ready(result) = writing.as_mut().poll(&mut context) {
             break result;
@@ -118,12 +113,12 @@ fn output_ends_at_a_bad_address() {
     };
     assert_eq!(result, Ok(300));
     assert_eq!(
-        now(tty.write(&mut program.running_out(0, 9), &Undisturbed)),
+        now(tty.write(&mut program.running_out(0, 9), Wait::For(&Undisturbed))),
         Err(Errno::EFAULT)
     );
     // The one that failed has let go of the port.
     assert_eq!(
-        now(tty.write(&mut program.holding(0, b"."), &Undisturbed)),
+        now(tty.write(&mut program.holding(0, b"."), Wait::For(&Undisturbed))),
         Ok(1)
     );
 }
@@ -151,7 +146,7 @@ fn leaving_line_mode_makes_what_was_typed_readable() {
 #[test]
 fn input_waits_when_nobody_reads_and_goes_on_when_somebody_has() {
     let _program = Program::start();
-    let tty = Tty::new(Mode::Unchanged);
+    let tty = Tty::new(Mode::Unchanged, None);
     let mut taken = 0;
     while tty.input(if taken % 8 == 7 { b'\n' } else { b'x' }) == Wanted::More {
         taken += 1;
@@ -159,7 +154,7 @@ fn input_waits_when_nobody_reads_and_goes_on_when_somebody_has() {
     }
     assert!(tty.line.lock().is_full());
     let mut buffer = [0; 64];
-    let _ = tty.line.lock().read(&mut &mut buffer[..], 64, 0);
+    let _ = tty.line.lock().read(&mut &mut buffer[..], 64, 0, 1);
     assert_eq!(&buffer[..8], b"xxxxxxx\n");
     assert_eq!(tty.input(b'x'), Wanted::More);
 }

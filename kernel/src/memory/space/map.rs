@@ -15,8 +15,10 @@ use super::error::MapError;
 use super::placement::{Placement, place_for};
 use super::populate::Populate;
 use crate::memory::frame;
+use crate::memory::object::Object;
 use crate::memory::vma::map::{Totals, checked_end};
 use crate::memory::vma::vm_area::{Backing, Protection, Vma, VmaFlags};
+use alloc::sync::Arc;
 
 /// A mapping that is asked for.
 pub struct MapRequest {
@@ -107,5 +109,22 @@ impl AddressSpace {
         let end = checked_end(start, length).ok_or(MapError::BadRange)?;
         let mut mappings = self.mmap_lock.write().await;
         Ok(self.clear(&mut mappings, start, end, Vmas::Remove).await?)
+    }
+}
+
+/// What [`AddressSpace::shared_mapping`] finds.
+type SharedMapping = (Arc<Object>, Protection, Protection, VmaFlags);
+
+impl AddressSpace {
+    /// The object that a whole range maps, with its rights, those that it may get, and its flags; if it
+    /// is shared and one VMA.
+    pub async fn shared_mapping(&self, start: usize, length: usize) -> Option<SharedMapping> {
+        let mappings = self.mmap_lock.read().await;
+        let vma = mappings.vmas.find(start)?;
+        let Backing::Shared(object, _) = &vma.backing else {
+            return None;
+        };
+        let fits = start.checked_add(length)? <= vma.end;
+        fits.then(|| (object.clone(), vma.protection, vma.allowed, vma.flags))
     }
 }

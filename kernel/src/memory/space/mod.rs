@@ -33,6 +33,7 @@
 //! | `unmap_file` | truncate: pages beyond the end of a file go out of every map | M5 |
 //! | `barrier` | a memory barrier on the CPUs that run the program | M6 |
 //! | `usage` | what `/proc` tells | |
+//! | `within` | work in another address space than the CPU's | M6 |
 //!
 //! The layer stands on all others of memory, and knows nothing of processes or system calls.
 
@@ -63,3 +64,4 @@ pub(in crate::memory) mod stack_growth;
 pub(in crate::memory) mod unmap_file;
 pub(in crate::memory) mod untouched;
 pub mod usage;
+pub mod within;

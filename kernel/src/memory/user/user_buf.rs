@@ -69,6 +69,20 @@ impl<'a> UserBuf<'a> {
         address: usize,
         count: usize,
     ) -> Result<Self, AccessError> {
+        UserBuf::vectored_in(space, space, address, count).await
+    }
+
+    /// The same of ranges in another address space than the array's (process_vm_readv(2)). It is to be
+    /// used while that one is active.
+    ///
+    /// # Errors
+    /// As [`vectored`](UserBuf::vectored).
+    pub async fn vectored_in(
+        reader: &AddressSpace,
+        space: &'a AddressSpace,
+        address: usize,
+        count: usize,
+    ) -> Result<Self, AccessError> {
         if count > MAX_SEGMENTS {
             return Err(AccessError::Invalid);
         }
@@ -77,8 +91,8 @@ impl<'a> UserBuf<'a> {
         let mut total = 0usize;
         for n in 0..count {
             let at = address.checked_add(16 * n).ok_or(AccessError::BadAddress)?;
-            let base = space.read_word(at).await?;
-            let length = space.read_word(at + 8).await?;
+            let base = reader.read_word(at).await?;
+            let length = reader.read_word(at + 8).await?;
             total = total
                 .checked_add(length)
                 .filter(|&t| t <= isize::MAX as usize)

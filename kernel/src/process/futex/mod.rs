@@ -9,13 +9,18 @@
 //! A waiter that times out, has a signal pending, or is killed, removes itself from the lot. If it
 //! had been given a wake-up, it passes that on (`executor::sync::ParkingLot`).
 //!
-//! `robust` deals with locks whose holder has died.
+//! `robust` deals with locks whose holder has died, `inheriting` with those whose word names the
+//! holder, and `several` waits for one of several words.
 
+mod inheriting;
 pub(super) mod key;
 mod robust;
+mod several;
 
+pub use inheriting::{lock, requeue_to_lock, try_lock, unlock, wait_for_lock};
 pub use key::{FutexAddress, Scope};
 pub use robust::HEAD_SIZE as ROBUST_HEAD_SIZE;
+pub use several::{Expected, wait_for_any};
 
 use super::signal::Continuation;
 use super::thread::Thread;
@@ -38,6 +43,7 @@ static LOT: PerMachine<ParkingLot<Key>> = PerMachine::new();
 
 /// Makes the lot. Called once, when there is a heap.
 pub(super) fn init() {
+    inheriting::init();
     LOT.init(ParkingLot::labelled(BUCKETS, &Label("futex")));
 }
 

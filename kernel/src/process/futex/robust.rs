@@ -6,6 +6,8 @@
 //! thread still holds as one whose owner has died, and wakes one waiter of each. The list may be
 //! damaged, endless, or changed meanwhile. So nothing in it is trusted, and the walk is bounded.
 
+use super::inheriting;
+use super::key::{FutexAddress, Scope};
 use crate::arch::Access;
 use crate::errno::Errno;
 use crate::memory;
@@ -19,8 +21,7 @@ pub const HEAD_SIZE: usize = size_of::<robust_list_head>();
 /// As many locks are looked at (Linux: ROBUST_LIST_LIMIT).
 const LIMIT: usize = 2048;
 
-/// This bit of a pointer says that the lock is one with priority inheritance, which there are
-/// none of here.
+/// This bit of a pointer says that the lock is one with priority inheritance.
 const INHERITS: usize = 1;
 
 /// Which lock of the list it is.
@@ -91,6 +92,11 @@ impl Thread {
         };
         if waits && entry & INHERITS == 0 {
             self.wake_one(address).await;
+        } else if waits {
+            for scope in [Scope::Private, Scope::Shared] {
+                let place = FutexAddress { address, scope };
+                inheriting::holder_died(self.space(), place).await;
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::errno::{Errno, SysResult};
 use crate::fs;
 use crate::fs::table::{Fd, OnExec};
 use crate::memory::AccessError;
-use crate::process::Thread;
+use crate::process::{self, Thread};
 use linux_raw_sys::general as abi;
 
 /// open(2)
@@ -32,6 +32,13 @@ pub async fn openat(
     let permissions = permissions(thread, flags(mode) & 0o7777);
     let start = argument.start();
     let file = fs::open::open(fs::tree(), start, &argument.path, open_flags, permissions).await?;
+    if open_flags & (abi::O_NOCTTY | abi::O_PATH) == 0
+        && file.is_readable()
+        && let Some(tty) = file.tty()
+    {
+        // The leader of a session without a terminal gets this one; others just open it.
+        let _ = process::take_terminal(thread, tty, false);
+    }
     let fd = thread.process().files().add(file, on_exec(open_flags))?;
     Ok(fd.0 as usize)
 }

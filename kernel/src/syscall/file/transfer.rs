@@ -87,14 +87,14 @@ pub async fn write(thread: &Thread, fd: usize, buffer: Buffer) -> SysResult {
 pub async fn pread(thread: &Thread, fd: usize, buffer: Buffer, offset: usize) -> SysResult {
     let file = file(thread, fd)?;
     let mut to = buffer.find(thread).await?;
-    file.read_at(&mut to, position(offset)?, thread).await
+    file.read_at(&mut to, position(offset)?).await
 }
 
 /// pwrite64(2) and pwritev(2)
 pub async fn pwrite(thread: &Thread, fd: usize, buffer: Buffer, offset: usize) -> SysResult {
     let file = file(thread, fd)?;
     let mut from = buffer.find(thread).await?;
-    file.write_at(&mut from, position(offset)?, thread).await
+    file.write_at(&mut from, position(offset)?).await
 }
 
 /// lseek(2)

@@ -1,18 +1,28 @@
 //! madvise, mincore, msync, mlock and their kin: calls about memory that is mapped already.
 
 use crate::errno::{Errno, SysResult};
-use crate::memory::{Advice, FRAME_SIZE, FaultError, MapError, Populate, USER_END};
+use crate::memory::{AddressSpace, Advice, FRAME_SIZE, FaultError, MapError, Populate, USER_END};
 use crate::process::Thread;
 use linux_raw_sys::general as linux;
 
 /// madvise(2). What is only a hint is checked and changes nothing.
 pub async fn madvise(thread: &Thread, start: usize, length: usize, advice: usize) -> SysResult {
+    advise(thread.space(), start, length, advice).await
+}
+
+/// What madvise(2) and process_madvise(2) do.
+pub(in crate::syscall) async fn advise(
+    space: &AddressSpace,
+    start: usize,
+    length: usize,
+    advice: usize,
+) -> SysResult {
     let what = match advice as u32 {
         linux::MADV_POPULATE_READ => {
-            return populate(thread, start, length, Populate::ByReading).await;
+            return populate(space, start, length, Populate::ByReading).await;
         }
         linux::MADV_POPULATE_WRITE => {
-            return populate(thread, start, length, Populate::ByWriting).await;
+            return populate(space, start, length, Populate::ByWriting).await;
         }
         linux::MADV_DONTNEED => Some(Advice::Discard),
         linux::MADV_FREE => Some(Advice::DiscardAnonymous),
@@ -38,7 +48,7 @@ pub async fn madvise(thread: &Thread, start: usize, length: usize, advice: usize
     let Some(length) = pages_from(start, length)? else {
         return Ok(0);
     };
-    match thread.space().advise(start, length, what).await {
+    match space.advise(start, length, what).await {
         // What is out of reach is not mapped either.
         Err(MapError::BadRange) => Err(Errno::ENOMEM),
         // An area cannot be cut. Linux keeps ENOMEM for what is not mapped (madvise(2)).
@@ -63,11 +73,11 @@ fn pages_from(start: usize, length: usize) -> Result<Option<usize>, Errno> {
     }
 }
 
-async fn populate(thread: &Thread, start: usize, length: usize, how: Populate) -> SysResult {
+async fn populate(space: &AddressSpace, start: usize, length: usize, how: Populate) -> SysResult {
     let Some(length) = pages_from(start, length)? else {
         return Ok(0);
     };
-    match thread.space().populate(start, length, how).await {
+    match space.populate(start, length, how).await {
         Ok(()) => Ok(0),
         Err(FaultError::NotMapped | FaultError::OutOfMemory) => Err(Errno::ENOMEM),
         Err(FaultError::NotAllowed) => Err(Errno::EINVAL),

@@ -43,9 +43,9 @@ fn write(common: &Common) {
     activate(space);
     let mut first = pin!(space.fault(PAGES[1], Access::Write));
     let mut is_over = first.as_mut().now_or_never().is_some();
-    for index in 0..PAGES.len() {
-        while sim::store_word(PAGES[index], AFTER).is_err() {
-            drive_here(space.fault(PAGES[index], Access::Write)).unwrap();
+    for (index, page) in PAGES.into_iter().enumerate() {
+        while sim::store_word(page, AFTER).is_err() {
+            drive_here(space.fault(page, Access::Write)).unwrap();
         }
         common.stored[index].set(AFTER);
         (0..schedule::random(4)).for_each(|_| between_polls());
