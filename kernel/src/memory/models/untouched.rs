@@ -67,7 +67,9 @@ impl Shared {
     fn end(&self) {
         let page = Retired::new(self.page, Level::PAGE);
         let table = Retired::new(self.table.frame(), Level::LEAF_TABLE);
-        [page, table].map(|retired| retired.release(Receipt::all_forgot(), 0));
+        for retired in [page, table] {
+            retired.release(Receipt::all_forgot(), 0);
+        }
         while reclaimer::reclaim_here(1) {}
     }
 }
