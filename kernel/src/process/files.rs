@@ -102,9 +102,11 @@ impl Files {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::sim;
 
     #[test]
     fn a_table_has_as_many_users_as_processes() {
+        let _machine = sim::Machine::start(1, 512);
         let one = Files::new(FdTable::new()).unwrap();
         let two = one.share();
         assert!(core::ptr::eq(one.table(), two.table()));
