@@ -6,8 +6,8 @@
 //!
 //! **Ownership.** A socket owns what was sent *to* it. It holds its peer weakly: the last close of
 //! the one end leaves the other with what it had received, and an end. So there is no buffer that
-//! two sockets own, and no circle of references but through descriptors that are in flight, of which
-//! there is a limit.
+//! two sockets own, and no circle of references: a descriptor that is in flight is never that of an
+//! `AF_UNIX` socket, which alone could keep others.
 //!
 //! Addresses of the internet are those of this machine: a connection to one of them is a pair of
 //! sockets as any other, and no packet is made of it. There is no network card.

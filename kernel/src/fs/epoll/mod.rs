@@ -1,7 +1,7 @@
 //! epoll instances (epoll(7)).
 //!
 //! An [`Epoll`] has a table of [`Item`]s, one for each descriptor that is watched, and the list of
-//! those that are *ready*. An item has a [`Watch`] in the poll queue of its object; when the object
+//! those that are *ready*. An item has a `Watch` in the poll queue of its object; when the object
 //! says that something has happened, the item goes to the end of the ready list, unless it is in it.
 //! A wait takes items from the front and asks their objects what they are ready for. So both cost
 //! nothing for the items that are idle.

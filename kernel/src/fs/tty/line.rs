@@ -143,7 +143,7 @@ impl Line {
         core::mem::replace(&mut self.flow, flow) != flow
     }
 
-    /// Makes of a program's bytes what goes out; see [`Output::process`].
+    /// Makes of a program's bytes what goes out; see `Output::process`.
     pub fn outgoing(&mut self, bytes: &[u8], out: &mut [u8]) -> (usize, usize) {
         self.output.process(&self.settings, bytes, out)
     }

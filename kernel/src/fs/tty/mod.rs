@@ -5,7 +5,7 @@
 //! [`pair`]; both share everything else. Bytes typed come in by [`Tty::input`], for the console on the
 //! interrupt path: the line discipline takes them under a spin lock, then, with no lock held,
 //! the echo is sent, the foreground process group gets its signal, and readers are woken.
-//! [`reading`] and [`writing`] are the calls that wait; `output` is what is done to bytes
+//! `reading` and `writing` are the calls that wait; `output` is what is done to bytes
 //! on their way out; [`open`] finds the terminal that a name in `/dev` means.
 
 pub mod line;

@@ -230,6 +230,13 @@ async fn read_control(
                 crate::memory::fallible::reserve(&mut rights, count)?;
                 for fd in data.as_chunks().0 {
                     let file = thread.process().files().get(Fd(u32::from_ne_bytes(*fd)))?;
+                    // A socket keeps the files of its messages, so sockets that are in flight to
+                    // each other would never be given back (rule M11). Linux collects such circles;
+                    // here none can be made.
+                    let keeps_files = |socket: &Socket| socket.family() == Family::Unix;
+                    if file.downcast::<Socket>().is_some_and(keeps_files) {
+                        return Err(Errno::ETOOMANYREFS);
+                    }
                     rights.push(file);
                 }
             }
