@@ -30,7 +30,6 @@ static void told(const char *what, long result)
 
 static void nices(void)
 {
-	printf("nice at first: %d\n", getpriority(PRIO_PROCESS, 0));
 	told("nice 5", setpriority(PRIO_PROCESS, 0, 5));
 	printf("is %d\n", getpriority(PRIO_PROCESS, 0));
 	told("nice 100", setpriority(PRIO_PROCESS, getpid(), 100));

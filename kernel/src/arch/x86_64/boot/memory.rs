@@ -38,7 +38,7 @@ pub static MEMORY: Mutex<Memory> = Mutex::new(Memory {
 impl Memory {
     /// Takes over what the loader has handed over, and copies what will be needed. The loader's
     /// structures stay where they are.
-    pub fn take_over(&mut self, handover: Handover) {
+    pub fn adopt(&mut self, handover: Handover) {
         assert!(
             !handover.ram.as_slice().is_empty(),
             "the loader passed no memory map"

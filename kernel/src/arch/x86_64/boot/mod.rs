@@ -44,7 +44,7 @@ pub unsafe extern "C" fn enter(info: u32, protocol: u32) -> ! {
     let root = {
         let mut memory = MEMORY.lock();
         // SAFETY: the boot tables are in use, and `info` is the loader's.
-        memory.take_over(unsafe {
+        memory.adopt(unsafe {
             match protocol {
                 pvh::PROTOCOL => pvh::read(info),
                 multiboot2::PROTOCOL => multiboot2::read(info),
